@@ -1,0 +1,73 @@
+"""The `bench` command.
+
+Exit status: 0 done, 1 a failure named in words, 2 usage; 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from typer.core import TyperGroup
+
+import dancebench
+from dancebench.benchmark.commands import data, demo, detect, leaderboard, listing, score, synth
+from dancebench.benchmark.commands.options import err
+from dancebench.core.errors import BenchError
+from dancebench.core.files import writable
+
+
+class _Bench(TyperGroup):
+    """Turns failures into one line of cause and one line of hint."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            with writable():
+                return super().invoke(ctx)
+        except BenchError as error:
+            err.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True, highlight=False)
+            if error.hint:
+                err.print(f"[bold cyan]hint:[/] {escape(error.hint)}", soft_wrap=True, highlight=False)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt:
+            err.print("Interrupted. The same command takes up where it stopped.", soft_wrap=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    name="bench",
+    cls=_Bench,
+    help="A forensics-first benchmark of synthesized videos of people.",
+    epilog="Begin with: bench demo",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dancebench {dancebench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
+    warnings.filterwarnings("ignore", category=UserWarning, module="google.protobuf")
+
+
+app.command("demo")(demo.demo)
+app.add_typer(data.app, name="data")
+app.command("synth")(synth.synth)
+app.command("detect")(detect.detect)
+app.command("score")(score.score)
+app.command("leaderboard")(leaderboard.leaderboard)
+app.add_typer(listing.app, name="list")

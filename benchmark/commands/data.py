@@ -1,0 +1,193 @@
+"""`bench data`: datasets of the workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from dancebench.benchmark.commands.options import (
+    DEFAULT_JOBS,
+    DEFAULT_WORKSPACE,
+    JobsOption,
+    JsonOption,
+    WorkspaceOption,
+    err,
+    open_workspace,
+    out,
+    print_json,
+)  # fmt: skip
+from dancebench.benchmark.display import Display
+from dancebench.core.errors import BenchError
+from dancebench.core.schema import NewerSchemaError
+from dancebench.core.workspace import Workspace, safe_name
+
+app = typer.Typer(
+    help="Datasets: draw the demo dancers, add recordings, list and verify.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command(epilog="Examples: bench data demo · bench data demo --selection demo-small --jobs 2")
+def demo(
+    selection: Annotated[str, typer.Option(help="demo, demo-small or demo-tiny.")] = "demo",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    jobs: JobsOption = DEFAULT_JOBS,
+) -> None:
+    """Draw the demo dancers and prepare them like recordings."""
+    from dancebench.benchmark.synthesis import draw_missing
+    from dancebench.datasets.demo import open_demo
+
+    opened = open_workspace(workspace)
+    dataset = open_demo(opened, selection)
+    with Display(err) as display:
+        draw_missing(opened, dataset, dataset.ids(), jobs, display.report)
+    out.print(f"{len(dataset.ids())} dancers in {dataset.folder}", soft_wrap=True, highlight=False)
+
+
+@app.command(
+    epilog='Example: bench data add me.mp4 --subject me --licence "my own" --consent release-form.pdf · '
+    'bench data add clip.mp4 --subject a --role driver --licence CC0 --legal-basis "public domain"'
+)
+def add(
+    recording: Annotated[
+        Path, typer.Argument(help="A video (mp4, avi, mov, mkv, webm, gif) or a folder of images.")
+    ],
+    subject: Annotated[str, typer.Option(help="Id of the person in it.")],
+    licence: Annotated[str, typer.Option(help="Licence of the recording.")],
+    role: Annotated[str, typer.Option(help="target, train, validation, holdout or driver.")] = "target",
+    consent: Annotated[
+        str | None, typer.Option(help="For a target: the person's consent, as a text or a file.")
+    ] = None,
+    legal_basis: Annotated[
+        str | None, typer.Option(help="For every other role: the legal basis, as a text or a file.")
+    ] = None,
+    dataset: Annotated[str, typer.Option(help="Dataset to add to; made if it is not there.")] = "mine",
+    size: Annotated[
+        str | None,
+        typer.Option(help="HEIGHTxWIDTH of a new dataset's clips; by default the shape that wastes least."),
+    ] = None,
+    fps: Annotated[float, typer.Option(min=1, help="Highest frame rate of a new dataset's clips.")] = 30.0,
+    train_fraction: Annotated[
+        float, typer.Option(min=0.01, max=0.99, help="Share of each clip that trains, in a new dataset.")
+    ] = 0.8,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Prepare a recording of one person and add it to a dataset."""
+    from dancebench.datasets.frames import open_source
+    from dancebench.datasets.models import ROLES, DatasetRecord, PrepareConfig, SplitConfig
+    from dancebench.datasets.store import Dataset, names, permission_for, size_for
+
+    chosen = next((known for known in ROLES if known == role), None)
+    if chosen is None:
+        raise BenchError(f"Unknown role '{role}'.", hint=f"Choose one of {', '.join(ROLES)}.")
+    permission = permission_for(chosen, consent=consent, legal_basis=legal_basis)
+    opened = open_workspace(workspace)
+    if dataset in names(opened):
+        held = Dataset.open(opened, dataset)
+        _same_settings(held.record.prepare, size, dataset)
+    else:
+        source = open_source(recording)
+        height, width = _parse_size(size) if size else size_for(source.height, source.width)
+        record = DatasetRecord(
+            name=safe_name("dataset", dataset),
+            licence="per subject",
+            prepare=PrepareConfig(height=height, width=width, fps=fps),
+            split=SplitConfig(train_fraction=train_fraction),
+        )
+        held = Dataset(opened.dataset(dataset), record)
+    with Display(err) as display:
+        held, added = held.add(
+            subject, recording, role=chosen, licence=licence, permission=permission, report=display.report
+        )
+    facts = added.record
+    out.print(
+        f"Added '{subject}' to '{dataset}' as {role}: {facts.n_frames} frames of {facts.height}x{facts.width} "
+        f"(height x width) at {facts.fps:g} fps, a person in {facts.person_frames} of them.",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+@app.command("list", epilog="Example: bench data list --json")
+def list_datasets(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
+    """List the datasets of the workspace."""
+    opened = open_workspace(workspace)
+    facts = _facts(opened)
+    if json:
+        print_json(facts)
+        return
+    table = Table("dataset", "id", "subjects", "prepared", "clip size", "licence")
+    for row in facts:
+        table.add_row(*(str(row[key]) for key in ("name", "id", "subjects", "prepared", "size", "licence")))
+    out.print(table if facts else "No dataset yet: bench data demo, or bench data add.")
+
+
+def _facts(workspace: Workspace) -> list[dict[str, Any]]:
+    from dancebench.datasets.store import Dataset, names
+
+    facts = []
+    for name in names(workspace):
+        try:
+            held = Dataset.open(workspace, name)
+        except NewerSchemaError as error:
+            err.print(f"left out: {error.message}", soft_wrap=True)
+            continue
+        ids = held.ids()
+        prepare = held.record.prepare
+        facts.append(
+            {
+                "name": name,
+                "id": held.record.dataset_id[:12],
+                "subjects": len(ids),
+                "prepared": sum(held.is_prepared(subject) for subject in ids),
+                "size": f"{prepare.height}x{prepare.width}",
+                "licence": held.record.licence,
+            }
+        )
+    return facts
+
+
+@app.command(epilog="Example: bench data verify --dataset mine")
+def verify(
+    dataset: Annotated[str, typer.Option(help="Name of the dataset.")] = "demo",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Compare every prepared file with its recorded hash."""
+    from dancebench.datasets.store import Dataset
+
+    held = Dataset.open(open_workspace(workspace), dataset)
+    problems = held.verify()
+    for problem in problems:
+        out.print(problem, soft_wrap=True, highlight=False)
+    if problems:
+        raise BenchError(
+            f"{len(problems)} problem(s) in dataset '{dataset}'.",
+            hint="Restore the files from a copy, or remove the subject's folder and prepare it again.",
+        )
+    prepared = sum(held.is_prepared(subject) for subject in held.ids())
+    out.print(f"{prepared} of {len(held.ids())} subjects are prepared, and all their files are as recorded.")
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise BenchError(f"'{text}' is not a size.", hint="Write HEIGHTxWIDTH, e.g. 512x256.")
+    sides = int(height), int(width)
+    if any(side < 64 or side % 64 for side in sides) or max(sides) not in (min(sides), 2 * min(sides)):
+        raise BenchError(
+            f"{text} cannot be a clip size.",
+            hint="Both sides are multiples of 64, and one is as long as the other or twice as long.",
+        )
+    return sides
+
+
+def _same_settings(prepare: Any, size: str | None, dataset: str) -> None:
+    if size is not None and _parse_size(size) != (prepare.height, prepare.width):
+        raise BenchError(
+            f"Dataset '{dataset}' has clips of {prepare.height}x{prepare.width}, not {size}.",
+            hint="Leave --size out, or name another --dataset.",
+        )

@@ -1,0 +1,68 @@
+"""`bench demo`: everything once, on drawn dancers."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from dancebench.benchmark.commands.options import (
+    DEFAULT_JOBS,
+    DEFAULT_WORKSPACE,
+    DeviceOption,
+    JobsOption,
+    JsonOption,
+    SeedOption,
+    WorkspaceOption,
+    argv,
+    device,
+    err,
+    open_workspace,
+    out,
+    print_json,
+)  # fmt: skip
+from dancebench.benchmark.display import Display
+from dancebench.core.errors import BenchError
+
+
+def demo(
+    full: Annotated[
+        bool, typer.Option("--full", help="All 5 targets and 62 forensic dancers: hours.")
+    ] = False,
+    size: Annotated[str, typer.Option(help="small or tiny (seconds, for tests).")] = "small",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    device_name: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    jobs: JobsOption = DEFAULT_JOBS,
+    json: JsonOption = False,
+) -> None:
+    """Data, synthesizers, detector and leaderboards on procedurally drawn dancers; no network, minutes.
+
+    [dim]Examples: bench demo · bench demo --workspace /tmp/try --seed 1[/]
+    """
+    from dancebench.benchmark.demo import PLANS, run_demo
+    from dancebench.leaderboards.board import rich_tables
+
+    if size not in PLANS or size == "full":
+        raise BenchError(f"Unknown size '{size}'.", hint="Choose small or tiny, or give --full.")
+    started = time.perf_counter()
+    opened = open_workspace(workspace)
+    with Display(err) as display:
+        result = run_demo(
+            opened,
+            PLANS["full" if full else size],
+            seed=seed,
+            device=device(device_name),
+            argv=argv(),
+            workers=jobs,
+            report=display.report,
+        )
+    if json:
+        print_json([record.model_dump(mode="json") for record in result.records])
+        return
+    for table in rich_tables(result.records):
+        out.print(table)
+    for what, path in (("picture", result.sheet), ("video", result.video), ("tables", opened.leaderboards)):
+        out.print(f"{what:<8} {path}", soft_wrap=True, highlight=False)
+    out.print(f"done in {time.perf_counter() - started:.0f} s", highlight=False)

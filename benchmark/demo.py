@@ -1,0 +1,107 @@
+"""`bench demo`: the whole benchmark on drawn dancers, from mp4 to leaderboards.
+
+Trains without a perceptual trunk and never downloads anything. Every stage leaves files, so a demo that
+was interrupted goes on where it stopped, and one that is done is measured again in seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dancebench.benchmark.detection import SPLITS, DetectionJob, forensic_jobs, record_detection
+from dancebench.benchmark.presets import configured
+from dancebench.benchmark.provenance import Clock
+from dancebench.benchmark.runner import Job, run_jobs, succeeded
+from dancebench.benchmark.showcase import save_sheet, save_side_by_side
+from dancebench.benchmark.synthesis import (
+    SynthesisJob,
+    Synthesized,
+    draw_missing,
+    record_synthesis,
+    synthesize,
+)
+from dancebench.core.progress import Report
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.demo import open_demo
+from dancebench.leaderboards.board import rebuild
+from dancebench.leaderboards.records import RunRecord
+
+TARGET_METHODS: Final = ("mean-frame", "nearest", "fbf", "fbf-ts")
+_FORENSIC_METHOD: Final = "fbf-ts"
+_DETECTOR: Final = "pair-patch"
+
+
+@dataclass(frozen=True)
+class DemoPlan:
+    """What a demo runs over; `tiny` is for tests."""
+
+    dataset: str
+    target_preset: str
+    forensic_preset: str
+
+
+PLANS: Final = {
+    "small": DemoPlan("demo-small", "protocol", "demo"),
+    "full": DemoPlan("demo", "small", "protocol"),
+    "tiny": DemoPlan("demo-tiny", "tiny", "tiny"),
+}
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Records, and where the files for people are."""
+
+    records: list[RunRecord]
+    tables: list[Path]
+    sheet: Path
+    video: Path
+
+
+def run_demo(
+    workspace: Workspace,
+    plan: DemoPlan,
+    *,
+    seed: int,
+    device: str,
+    argv: list[str],
+    workers: int,
+    report: Report,
+) -> DemoResult:
+    """Draw, prepare, train, fake, measure, detect, and write the leaderboards."""
+    clock = Clock(argv)
+    dataset = open_demo(workspace, plan.dataset)
+    targets = dataset.ids("target")
+    draw_missing(workspace, dataset, [*targets, *dataset.ids(*SPLITS)], workers, report)
+    detection = DetectionJob(
+        workspace.root, plan.dataset, _DETECTOR, _FORENSIC_METHOD, plan.forensic_preset,
+        configured(plan.forensic_preset, seed=seed, trunk="off"), seed=seed, device=device,
+    )  # fmt: skip
+    config = configured(plan.target_preset, seed=seed, trunk="off")
+    on_targets = [
+        SynthesisJob(workspace.root, plan.dataset, target, method, plan.target_preset, config, device=device)
+        for method in reversed(TARGET_METHODS)  # the longest first, so that no worker idles at the end
+        for target in targets
+    ]
+    made = _synthesize([*on_targets, *forensic_jobs(detection)], workers, report)
+    records = []
+    for method in TARGET_METHODS:
+        jobs = [job for job in on_targets if job.method == method]
+        records.append(record_synthesis(jobs, [made[job] for job in jobs], clock=clock)[0])
+    forensic = [made[job] for job in forensic_jobs(detection)]
+    records.append(record_detection(detection, forensic, clock=clock, report=report)[0])
+    sheet, video = workspace.root / "demo" / "sheet.png", workspace.root / "demo" / "side-by-side.mp4"
+    shown = {job.method: made[job] for job in on_targets if job.subject == targets[0]}
+    save_sheet(sheet, shown[_FORENSIC_METHOD])
+    save_side_by_side(video, [shown[method] for method in TARGET_METHODS])
+    return DemoResult(records, rebuild(workspace.results, workspace.leaderboards), sheet, video)
+
+
+def _synthesize(jobs: list[SynthesisJob], workers: int, report: Report) -> dict[SynthesisJob, Synthesized]:
+    outcomes = run_jobs(
+        [Job(f"{job.method} on {job.subject}", synthesize, job) for job in jobs],
+        workers=workers,
+        report=report,
+    )
+    return dict(zip(jobs, succeeded(outcomes), strict=True))

@@ -1,0 +1,1 @@
+"""Image metrics of a fake clip against the real one, frame by frame, in three regions."""

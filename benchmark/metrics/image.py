@@ -1,0 +1,174 @@
+"""SSIM, PSNR, MSE and LPIPS of aligned clips: per frame and region, in float, batched.
+
+What goes in: two clips of the same frames, as uint8 RGB, and the poses that define the regions. What
+comes out: one row per frame. Conventions:
+
+    ssim    torchmetrics, colour (mean over channels), Gaussian window 11 with sigma 1.5, data range 1
+    psnr    dB, data range 1; averaged over items, never computed from a mean MSE
+    mse     squared 8-bit levels, 0 to 65025 (as Dance Dance Generation prints it)
+    lpips_B version 0.1 with backbone B, inputs in [-1, 1]
+    diff_mse  MSE of the difference of consecutive frames (DDG, T3), in squared 8-bit levels
+
+A value that cannot be had is null: no region in that frame, or no previous frame.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from dancebench.benchmark.metrics.perceptual import Lpips
+from dancebench.benchmark.metrics.regions import REGIONS, Box, region_box
+from dancebench.core import torchvision_ops
+from dancebench.core.errors import BenchError
+from dancebench.datasets.skeleton import Keypoints
+from dancebench.datasets.video import VideoReader
+
+_BATCH: Final = 32
+_PIECE: Final = 256
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What a number of this name means."""
+
+    unit: str
+    higher_is_better: bool
+
+
+METRICS: Final = {
+    "ssim": MetricInfo("SSIM in [-1, 1]", True),
+    "psnr": MetricInfo("dB", True),
+    "mse": MetricInfo("squared 8-bit levels", False),
+    "lpips_squeeze": MetricInfo("LPIPS v0.1, SqueezeNet", False),
+    "diff_mse": MetricInfo("squared 8-bit levels", False),
+}
+
+
+def metric_info(column: str) -> MetricInfo | None:
+    """The meaning of a column such as `body_ssim`; None if it is not a metric's."""
+    region, _, metric = column.partition("_")
+    return METRICS.get(metric) if region in REGIONS else None
+
+
+def measure(
+    fake: npt.NDArray[np.uint8],
+    real: npt.NDArray[np.uint8],
+    keypoints: Keypoints,
+    *,
+    lpips: Lpips | None,
+) -> pd.DataFrame:
+    """Compare two clips frame by frame.
+
+    Args:
+        fake: uint8 RGB [T, H, W, 3].
+        real: The same frames as the camera saw them.
+        keypoints: float32 [T, 75, 3] of the real frames, in pixels of these frames.
+        lpips: None leaves the LPIPS columns null.
+
+    Returns:
+        One row per frame: `t` and a column `REGION_METRIC` each; NaN stands for null.
+
+    Raises:
+        BenchError: The clips differ in length or size.
+    """
+    if fake.shape != real.shape or len(keypoints) != len(real):
+        raise BenchError(
+            f"The clips cannot be compared frame by frame: {fake.shape[:3]} against {real.shape[:3]} "
+            f"with {len(keypoints)} poses.",
+            hint="Both must hold the same frames at the same size.",
+        )
+    columns = {f"{region}_{metric}": np.full(len(real), np.nan) for region in REGIONS for metric in METRICS}
+    for region in REGIONS:
+        boxes = [region_box(region, points, real.shape[1:3]) for points in keypoints]
+        for index, box in _batches(boxes):
+            found = _compare(_crop(fake[index], box), _crop(real[index], box), lpips)
+            for metric, values in found.items():
+                columns[f"{region}_{metric}"][index] = values
+        columns[f"{region}_diff_mse"][1:] = list(_difference_mse(fake, real, boxes))
+    return pd.DataFrame({"t": np.arange(len(real)), **columns})
+
+
+def measure_clips(fake: Path, real: Path, keypoints: Keypoints, *, lpips: Lpips | None) -> pd.DataFrame:
+    """`measure` on two clip files, a piece at a time, so that memory does not grow with their length."""
+    with VideoReader(fake) as fakes, VideoReader(real) as reals:
+        if len(fakes) != len(reals):
+            raise BenchError(
+                f"The clips cannot be compared frame by frame: {len(fakes)} frames against {len(reals)}.",
+                hint="Both must hold the same frames.",
+            )
+        pieces = []
+        for start in range(0, len(reals), _PIECE):
+            before = min(start, 1)  # the frame before the piece, for the difference metrics
+            span = range(start - before, min(start + _PIECE, len(reals)))
+            rows = measure(fakes.read(span), reals.read(span), keypoints[span.start : span.stop], lpips=lpips)
+            pieces.append(rows[before:].assign(t=np.arange(start, span.stop)))
+    return pd.concat(pieces, ignore_index=True)
+
+
+def _batches(boxes: list[Box | None]) -> Iterator[tuple[list[int], list[Box]]]:
+    """Frames whose boxes have the same shape, at most `_BATCH` at once."""
+    by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for t, box in enumerate(boxes):
+        if box is not None:
+            by_shape[box[1] - box[0], box[3] - box[2]].append(t)
+    for frames in by_shape.values():
+        for k in range(0, len(frames), _BATCH):
+            index = frames[k : k + _BATCH]
+            yield index, [box for t in index if (box := boxes[t]) is not None]
+
+
+def _crop(frames: npt.NDArray[np.uint8], boxes: list[Box]) -> torch.Tensor:
+    """uint8 [N, H, W, 3] → float (N, 3, h, w) in [0, 1]."""
+    crops = [
+        frame[top:bottom, left:right] for frame, (top, bottom, left, right) in zip(frames, boxes, strict=True)
+    ]
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255.0
+
+
+def _compare(
+    fake: torch.Tensor, real: torch.Tensor, lpips: Lpips | None
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Per-item metrics of crops (N, 3, h, w) in [0, 1]."""
+    torchvision_ops.ready()
+    from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+    settings: dict[str, Any] = {"data_range": 1.0, "reduction": "none"}
+    found = {
+        "ssim": structural_similarity_index_measure(fake, real, gaussian_kernel=True, sigma=1.5, **settings),
+        "psnr": peak_signal_noise_ratio(fake, real, dim=(1, 2, 3), **settings),
+        "mse": (fake - real).square().mean(dim=(1, 2, 3)) * 255.0**2,
+    }
+    if lpips is not None:
+        found[f"lpips_{lpips.backbone}"] = lpips(fake * 2 - 1, real * 2 - 1)
+    return {name: _finite(value) for name, value in found.items()}
+
+
+def _finite(value: Any) -> npt.NDArray[np.float64]:
+    """As float64 [N]; infinite (the PSNR of equal pictures) becomes null."""
+    values = torch.as_tensor(value).detach().double().reshape(-1).numpy().copy()
+    values[~np.isfinite(values)] = np.nan
+    return np.asarray(values, dtype=np.float64)
+
+
+def _difference_mse(
+    fake: npt.NDArray[np.uint8], real: npt.NDArray[np.uint8], boxes: list[Box | None]
+) -> Iterator[float]:
+    """For every frame but the first: MSE between the two clips' change since the frame before."""
+    for t in range(1, len(real)):
+        box = boxes[t]
+        if box is None:
+            yield float("nan")
+            continue
+        top, bottom, left, right = box
+        window = (slice(top, bottom), slice(left, right))
+        changes = [clip[t][window].astype(np.float64) - clip[t - 1][window] for clip in (fake, real)]
+        yield float(np.square(changes[0] - changes[1]).mean())

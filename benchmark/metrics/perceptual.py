@@ -1,0 +1,42 @@
+"""LPIPS v0.1 (Zhang et al. 2018) through the lpips package, with a trunk that was found and checked.
+
+The package carries the linear weights; the backbone's come from `core.trunks`.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from dancebench.core import torchvision_ops
+from dancebench.core.trunks import load_trunk
+
+
+class Lpips:
+    """Perceptual distance of image batches.
+
+    Args:
+        backbone: `squeeze`, `alex`.
+        download: Whether the backbone's weights may be fetched.
+
+    Raises:
+        TrunkUnavailableError: The weights cannot be had.
+    """
+
+    def __init__(self, backbone: str = "squeeze", *, download: bool = False) -> None:
+        trunk = load_trunk(backbone, download=download)
+        torchvision_ops.ready()
+        import lpips
+
+        self.backbone = backbone
+        self._model = lpips.LPIPS(net=backbone, pnet_rand=True, verbose=False).eval()
+        # The package slices the trunk into stages but keeps the layers' numbers as their names.
+        own = self._model.net.state_dict()
+        given = trunk.features.state_dict()
+        self._model.net.load_state_dict({name: given[name.split(".", 1)[1]] for name in own})
+        self._model.requires_grad_(False)
+
+    @torch.no_grad()
+    def __call__(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """Distances (N,) of images (N, 3, H, W) in [-1, 1], each side at least 32 pixels; lower is nearer."""
+        distance: torch.Tensor = self._model(a, b)  # (N, 1, 1, 1)
+        return distance.flatten()

@@ -1,0 +1,65 @@
+"""Where a metric looks: the frame, the body (box of the keypoints and a margin), the face (nose-centred).
+
+A region is a box of whole pixels inside the frame. Body boxes grow outwards to a grid so that crops of a
+clip fall into few shapes and can be measured in batches.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, Literal
+
+from dancebench.datasets.skeleton import NOSE, Keypoints, body_box
+
+Region = Literal["frame", "body", "face"]
+REGIONS: Final[tuple[Region, ...]] = ("frame", "body", "face")
+Box = tuple[int, int, int, int]
+"""(top, bottom, left, right), half open."""
+
+MIN_SIDE: Final = 32
+"""Pixels below which LPIPS has nothing left to compare."""
+_GRID: Final = 16
+_FACE_SHARE: Final = 0.25
+"""The face crop's side as a share of the frame height: 128 of 512 in the paper."""
+
+
+def region_box(region: Region, keypoints: Keypoints, size: tuple[int, int]) -> Box | None:
+    """The region of one frame.
+
+    Args:
+        region: Which.
+        keypoints: float32 [75, 3] in pixels of the frame.
+        size: (height, width) of the frame.
+
+    Returns:
+        None where the keypoints that define it are missing.
+    """
+    height, width = size
+    if region == "frame":
+        return 0, height, 0, width
+    if region == "face":
+        if keypoints[NOSE, 2] <= 0:
+            return None
+        side = max(MIN_SIDE, round(_FACE_SHARE * height))
+        x, y = float(keypoints[NOSE, 0]), float(keypoints[NOSE, 1])
+        top, bottom = _centred(y, side, height)
+        left, right = _centred(x, side, width)
+        return top, bottom, left, right
+    box = body_box(keypoints)
+    if box is None:
+        return None
+    top, bottom = _outwards(box[1], box[3], height)
+    left, right = _outwards(box[0], box[2], width)
+    return top, bottom, left, right
+
+
+def _centred(middle: float, side: int, limit: int) -> tuple[int, int]:
+    side = min(side, limit)
+    low = min(max(0, round(middle - side / 2)), limit - side)
+    return low, low + side
+
+
+def _outwards(low: float, high: float, limit: int) -> tuple[int, int]:
+    """Grow [low, high] to multiples of the grid, to at least `MIN_SIDE`, within [0, limit]."""
+    length = max(MIN_SIDE, math.ceil((high - low) / _GRID) * _GRID)
+    return _centred((low + high) / 2, length, limit)

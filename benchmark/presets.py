@@ -1,0 +1,109 @@
+"""Presets: everything a run is tuned by, as typed objects with names.
+
+tiny      seconds on one core, for tests; draws nothing that deserves a look
+demo      about 20 s per subject and core, for the dancers that `bench demo` detects
+protocol  at most 60 s per subject and core, for the 62 of the detection protocol
+small     minutes per subject and core
+paper     EDN's global stage: 256x512 or 512x256, the paper's networks and schedule, for a GPU
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from dancebench.core.errors import UnknownNameError
+from dancebench.detect.detectors.pair_patch import PairPatchConfig
+from dancebench.detect.registry import DetectorConfig
+from dancebench.synth.losses import PERCEPTUAL_TRUNKS
+from dancebench.synth.method import SynthConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of configurations."""
+
+    name: str
+    purpose: str
+    synth: SynthConfig
+    detectors: Mapping[str, DetectorConfig] = field(default_factory=dict)
+    """Settings of a detector, by its name; size and seed come from the run. Others take their defaults."""
+
+
+_NARROW = {"n_down": 3, "n_blocks": 4, "ndf": 32, "n_scales": 2}
+
+PRESETS: Final = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            "tiny",
+            "seconds on one core, for tests",
+            SynthConfig(long_side=64, ngf=8, n_down=2, n_blocks=1, ndf=8, n_scales=1, steps=12, batch=2),
+            {"pair-patch": PairPatchConfig(ndf=8, steps=60, batch=8, pairs=6)},
+        ),
+        Preset(
+            "demo",
+            "about 20 s per subject and core",
+            SynthConfig(long_side=128, ngf=24, steps=100, batch=2, **_NARROW),
+        ),
+        Preset(
+            "protocol",
+            "at most 60 s per subject and core",
+            SynthConfig(long_side=128, ngf=24, steps=300, batch=2, **_NARROW),
+        ),
+        Preset(
+            "small",
+            "minutes per subject and core",
+            SynthConfig(
+                long_side=256,
+                ngf=24,
+                n_down=4,
+                n_blocks=4,
+                ndf=32,
+                n_scales=2,
+                steps=1500,
+                batch=1,
+                trunk="vgg19",
+            ),
+        ),
+        Preset(
+            "paper",
+            "EDN's global stage, for a GPU",
+            SynthConfig(
+                long_side=512,
+                ngf=64,
+                n_down=4,
+                n_blocks=9,
+                ndf=64,
+                n_scales=2,
+                epochs=5,
+                batch=1,
+                trunk="vgg19",
+            ),
+        ),
+    )
+}
+
+
+def preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    if name not in PRESETS:
+        raise UnknownNameError("preset", name, PRESETS)
+    return PRESETS[name]
+
+
+def configured(name: str, *, seed: int, trunk: str | None = None) -> SynthConfig:
+    """A preset's synthesizer with this seed and, where given, another perceptual trunk.
+
+    Raises:
+        UnknownNameError: There is no such preset or trunk.
+    """
+    chosen = preset(name).synth
+    if trunk is not None and trunk not in ("off", *PERCEPTUAL_TRUNKS):
+        raise UnknownNameError("perceptual trunk", trunk, ("off", *PERCEPTUAL_TRUNKS))
+    return SynthConfig.model_validate(chosen.model_dump() | {"seed": seed, "trunk": trunk or chosen.trunk})

@@ -1,0 +1,35 @@
+"""The part of a run record that says how its numbers came about."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from dancebench.core.environment import code_version, hardware, versions
+from dancebench.leaderboards.records import Kind, Run, new_run_id
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Started when a run starts."""
+
+    argv: list[str]
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    _begin: float = field(default_factory=time.perf_counter)
+
+    def run(self, kind: Kind, name: str, digest: str, seeds: dict[str, int]) -> Run:
+        """The finished run, identified by its configuration alone."""
+        git_sha, dirty = code_version()
+        return Run(
+            id=new_run_id(kind, name, digest),
+            kind=kind,
+            argv=self.argv,
+            git_sha=git_sha,
+            dirty=dirty,
+            versions=versions(),
+            hardware=hardware(),
+            seeds=seeds,
+            started=self.started,
+            seconds=round(time.perf_counter() - self._begin, 1),
+        )

@@ -1,0 +1,126 @@
+"""Maps jobs: in this process, or over worker processes, with the same results.
+
+A job is a pure function of one typed config that leaves files and can be done again without harm. On a
+CPU every job computes with one torch thread: numbers depend on the thread count, and two jobs of two
+threads each get in each other's way.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from dancebench.core.errors import BenchError
+from dancebench.core.progress import Report
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job left nothing."""
+
+    label: str
+    message: str
+    hint: str | None
+
+    def error(self) -> BenchError:
+        return BenchError(f"{self.label}: {self.message}", hint=self.hint)
+
+
+@dataclass(frozen=True)
+class Job(Generic[C, R]):
+    """`function(config, report)`, and a name for it that people read."""
+
+    label: str
+    function: Callable[[C, Report], R]
+    config: C
+
+
+def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: Report) -> list[R | Failure]:
+    """Run all jobs and return what each returned, in order, or why it failed.
+
+    A `BenchError` in one job leaves the others running; anything else is a defect and is raised.
+    """
+    if workers <= 1 or len(jobs) <= 1:
+        single_threaded()
+        return [_attempt(job, report) for job in jobs]
+    context = multiprocessing.get_context("spawn")
+    messages = context.Queue()
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), mp_context=context, initializer=_begin_worker, initargs=(messages,)
+    ) as pool:
+        futures = [pool.submit(_attempt_in_worker, job) for job in jobs]
+        try:
+            _relay(futures, messages, report)
+        except BaseException:
+            for process in list(pool._processes.values()):
+                process.terminate()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return [future.result() for future in futures]
+
+
+def succeeded(outcomes: Sequence[R | Failure]) -> list[R]:
+    """All results.
+
+    Raises:
+        BenchError: The first failure, if there was one.
+    """
+    results: list[R] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Failure):
+            raise outcome.error()
+        results.append(outcome)
+    return results
+
+
+def single_threaded() -> None:
+    """Give torch and OpenCV one thread each in this process."""
+    import torch  # slow to import; only work pays for it
+
+    from dancebench.core.opencv import cv2
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def _attempt(job: Job[C, R], report: Report) -> R | Failure:
+    try:
+        return job.function(job.config, report)
+    except BenchError as error:
+        return Failure(job.label, error.message, error.hint)
+
+
+_messages: Any = None
+
+
+def _begin_worker(messages: Any) -> None:
+    global _messages
+    _messages = messages
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    single_threaded()
+
+
+def _attempt_in_worker(job: Job[C, R]) -> R | Failure:
+    return _attempt(job, lambda what, done, total: _messages.put((what, done, total)))
+
+
+def _relay(futures: Sequence[Future[Any]], messages: Any, report: Report) -> None:
+    """Pass the workers' reports on until all are done."""
+    while not all(future.done() for future in futures):
+        try:
+            report(*messages.get(timeout=0.2))
+        except queue.Empty:
+            wait(futures, timeout=0)
+    while True:
+        try:
+            report(*messages.get_nowait())
+        except queue.Empty:
+            return

@@ -1,0 +1,77 @@
+"""Pictures for people: a sheet and a side-by-side video of sticks, real and fakes.
+
+These are exports, not evidence: the video says in its metadata that it is synthetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dancebench.benchmark.synthesis import Synthesized, body_points
+from dancebench.core.files import write_bytes
+from dancebench.core.opencv import cv2
+from dancebench.datasets.sticks import draw_sticks
+from dancebench.datasets.video import VideoReader, write_clip
+
+_HEIGHT: Final = 384
+"""Pixels that each panel is shown at, whatever the synthesis size."""
+_BAND: Final = 24
+_TEXT: Final = (235, 235, 235)
+
+Picture = npt.NDArray[np.uint8]
+
+
+def save_sheet(path: Path, fake: Synthesized, *, moments: int = 4) -> None:
+    """A PNG of sticks, real and fake side by side at evenly placed moments of the held-out span."""
+    points = body_points(fake)
+    size = (fake.real.height, fake.real.width)
+    with VideoReader(fake.real_path) as real, VideoReader(fake.fake_path) as drawn:
+        chosen = np.linspace(0, len(real) - 1, moments + 2)[1:-1].round().astype(int)
+        groups = [
+            _row(
+                [draw_sticks(points[t], size, size), real[t], drawn[t]],
+                ["sticks", "real", fake.job.method],
+            )
+            for t in chosen.tolist()
+        ]
+    gap = np.full((groups[0].shape[0], 12, 3), 255, np.uint8)
+    sheet = np.hstack([part for group in groups for part in (group, gap)][:-1])
+    done, data = cv2.imencode(".png", sheet[..., ::-1])
+    assert done  # an 8-bit colour picture always encodes
+    write_bytes(path, data.tobytes())
+
+
+def save_side_by_side(path: Path, fakes: Sequence[Synthesized]) -> None:
+    """A video of the sticks, the real and each method's fake of one subject, side by side."""
+    first = fakes[0]
+    points = body_points(first)
+    size = (first.real.height, first.real.width)
+    readers = [VideoReader(first.real_path), *(VideoReader(each.fake_path) for each in fakes)]
+    labels = ["sticks", "real", *(each.job.method for each in fakes)]
+
+    def frames() -> Iterator[Picture]:
+        for t in range(first.real.n_frames):
+            panels = [draw_sticks(points[t], size, size), *(reader[t] for reader in readers)]
+            yield _row(panels, labels)
+
+    write_clip(path, frames(), first.real.fps, metadata={"comment": "Synthetic: made by dancebench."})
+    for reader in readers:
+        reader.close()
+
+
+def _row(panels: Sequence[Picture], labels: Sequence[str]) -> Picture:
+    return np.hstack([_panel(picture, label) for picture, label in zip(panels, labels, strict=True)])
+
+
+def _panel(picture: Picture, label: str) -> Picture:
+    """The picture at the shown height under a band with its name; both sides even, as the encoder wants."""
+    width = round(picture.shape[1] * _HEIGHT / picture.shape[0] / 2) * 2
+    shown = cv2.resize(picture, (width, _HEIGHT), interpolation=cv2.INTER_CUBIC)
+    band = np.zeros((_BAND, width, 3), np.uint8)
+    cv2.putText(band, label, (6, _BAND - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _TEXT, 1, cv2.LINE_AA)
+    return np.vstack([band, shown])

@@ -1,0 +1,250 @@
+"""The synthesis run: train on each subject, draw its held-out motion, measure it, keep a record.
+
+(dataset, subject, method, preset, seed) ──▶ synths/ ──▶ fakes/ + reals/ ──▶ rows ──▶ results/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from dancebench.benchmark.metrics.image import measure_clips, metric_info
+from dancebench.benchmark.metrics.perceptual import Lpips
+from dancebench.benchmark.provenance import Clock
+from dancebench.benchmark.runner import Failure, Job, run_jobs
+from dancebench.core.files import sha256_json
+from dancebench.core.metric import Metric
+from dancebench.core.progress import Report
+from dancebench.core.stats import mean_interval
+from dancebench.core.trunks import TrunkUnavailableError
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.demo import SELECTIONS, draw_subject, open_demo
+from dancebench.datasets.models import DrawnSource
+from dancebench.datasets.reals import RealRecord, write_real
+from dancebench.datasets.skeleton import Keypoints, scaled
+from dancebench.datasets.store import Dataset
+from dancebench.leaderboards import records
+from dancebench.synth.clip import training_size
+from dancebench.synth.method import SynthConfig
+from dancebench.synth.render import FakeRecord, render_fake
+from dancebench.synth.training import TrainJob, TrainRecord, train
+
+
+@dataclass(frozen=True)
+class SynthesisJob:
+    """One subject, one method: everything that decides the outcome."""
+
+    workspace: Path
+    dataset: str
+    subject: str
+    method: str
+    preset: str
+    config: SynthConfig
+    device: str = "cpu"
+    tensorboard: bool = False
+
+    @property
+    def variant(self) -> str:
+        """Names the folder: one method may be trained on a subject in several ways."""
+        return f"{self.preset}-s{self.config.seed}"
+
+
+@dataclass(frozen=True)
+class Synthesized:
+    """What a job left."""
+
+    job: SynthesisJob
+    trained: TrainRecord
+    fake_path: Path
+    fake: FakeRecord
+    real_path: Path
+    real: RealRecord
+
+
+def open_dataset(workspace: Workspace, name: str) -> Dataset:
+    """A dataset of the workspace; the demo catalogues are there without being asked for."""
+    return open_demo(workspace, name) if name in SELECTIONS else Dataset.open(workspace, name)
+
+
+def draw_missing(
+    workspace: Workspace, dataset: Dataset, ids: Sequence[str], workers: int, report: Report
+) -> None:
+    """Draw and prepare those demo dancers among `ids` that are not there yet."""
+    jobs = [
+        Job(f"drawing {subject_id}", _draw, (workspace.root, dataset.record.name, subject_id))
+        for subject_id in ids
+        if isinstance(dataset.entry(subject_id).source, DrawnSource) and not dataset.is_prepared(subject_id)
+    ]
+    for outcome in run_jobs(jobs, workers=workers, report=report):
+        if isinstance(outcome, Failure):
+            raise outcome.error()
+
+
+def _draw(config: tuple[Path, str, str], report: Report) -> None:
+    root, name, subject_id = config
+    draw_subject(Dataset.open(Workspace(root), name), subject_id, report=report)
+
+
+def synthesize(job: SynthesisJob, report: Report) -> Synthesized:
+    """Train, draw the held-out motion, and cut the real side to match; keeps what stands already."""
+    workspace = Workspace(job.workspace)
+    dataset = Dataset.open(workspace, job.dataset)
+    subject = dataset.subject(job.subject)
+    training = TrainJob(
+        method=job.method,
+        preset=job.preset,
+        config=job.config,
+        dataset_id=dataset.record.dataset_id,
+        subject=subject,
+        folder=workspace.synth(job.method, job.dataset, job.subject, job.variant),
+        device=job.device,
+        tensorboard=job.tensorboard,
+    )
+    trained = train(training, report=report)
+    fake_path = workspace.fake(job.method, job.dataset, job.subject, job.variant, source=job.subject)
+    fake = render_fake(training, trained, subject, fake_path, report=report)
+    size = training_size(subject.size, job.config.long_side)
+    real_path = workspace.real(job.dataset, job.subject, job.config.long_side)
+    return Synthesized(job, trained, fake_path, fake, real_path, write_real(subject, size, real_path))
+
+
+def body_points(made: Synthesized) -> Keypoints:
+    """Poses of the real frames, float32 [T, 75, 3] in pixels of the fake: they define the regions."""
+    subject = Dataset.open(Workspace(made.job.workspace), made.job.dataset).subject(made.job.subject)
+    first = made.real.first_frame
+    keypoints = subject.keypoints()[first : first + made.real.n_frames]
+    return scaled(keypoints, made.real.width / subject.size[1], made.real.height / subject.size[0])
+
+
+def measure_synthesized(made: Synthesized, lpips: Lpips | None) -> pd.DataFrame:
+    """Per-frame rows of one subject: the fake against the real."""
+    rows = measure_clips(made.fake_path, made.real_path, body_points(made), lpips=lpips)
+    item = f"{made.job.subject}/{made.job.subject}/{made.job.method}"
+    return rows.assign(item=item, subject=made.job.subject)
+
+
+def run_synthesis(
+    jobs: Sequence[SynthesisJob], *, clock: Clock, workers: int, report: Report
+) -> tuple[records.RunRecord, list[Synthesized]]:
+    """Run one method on one or more subjects of a dataset, measure it and save the record.
+
+    Raises:
+        BenchError: Not one subject could be synthesized; says why the first could not.
+    """
+    outcomes = run_jobs(
+        [Job(f"{job.method} on {job.subject}", synthesize, job) for job in jobs],
+        workers=workers,
+        report=report,
+    )
+    return record_synthesis(jobs, outcomes, clock=clock)
+
+
+def record_synthesis(
+    jobs: Sequence[SynthesisJob], outcomes: Sequence[Synthesized | Failure], *, clock: Clock
+) -> tuple[records.RunRecord, list[Synthesized]]:
+    """Measure what the jobs of one method left, and save the record of the run.
+
+    Raises:
+        BenchError: No job left anything.
+    """
+    made = [outcome for outcome in outcomes if isinstance(outcome, Synthesized)]
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    if not made:
+        raise failed[0].error()
+    lpips, reason = perceptual_judge()
+    rows = pd.concat([measure_synthesized(each, lpips) for each in made], ignore_index=True)
+    per_subject = subject_means(rows)
+    record = records.RunRecord(
+        run=_run(jobs, clock),
+        data=_data(jobs, made),
+        entry=_entry(made),
+        metrics={
+            name: _metric(name, rows, lpips_reason=reason) for name in rows if metric_info(name) is not None
+        },
+        per_subject=per_subject,
+        failures=[records.Failure(item=each.label, reason=each.message) for each in failed],
+    )
+    records.save_run(Workspace(jobs[0].workspace).results, record, rows)
+    return record, made
+
+
+def perceptual_judge() -> tuple[Lpips | None, str | None]:
+    """LPIPS if its trunk is at hand, else None and why; nothing is downloaded to judge."""
+    try:
+        return Lpips("squeeze"), None
+    except TrunkUnavailableError as error:
+        return None, error.message
+
+
+def subject_means(rows: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """Each subject's mean over its frames, per metric; None where it has no value in any frame."""
+    names = [name for name in rows if metric_info(name) is not None]
+    means = rows.groupby("subject")[names].mean()
+    return {
+        str(subject): {name: None if pd.isna(value) else float(value) for name, value in row.items()}
+        for subject, row in means.iterrows()
+    }
+
+
+def _metric(name: str, rows: pd.DataFrame, *, lpips_reason: str | None) -> Metric:
+    """The mean over subjects of each subject's mean over frames, with its interval by subject."""
+    info = metric_info(name)
+    assert info is not None  # the caller chose by it
+    there = rows.dropna(subset=[name])
+    if there.empty:
+        reason = lpips_reason if "lpips" in name and lpips_reason else "no frame has a value"
+        return Metric(value=None, reason=reason, n=0, unit=info.unit, higher_is_better=info.higher_is_better)
+    means = there.groupby("subject")[name].mean()
+    return Metric(
+        value=float(means.mean()),
+        ci95=mean_interval(there[name].tolist(), there["subject"].tolist()),
+        n=len(there),
+        unit=f"{info.unit}, frames",
+        higher_is_better=info.higher_is_better,
+    )
+
+
+def _run(jobs: Sequence[SynthesisJob], clock: Clock) -> records.Run:
+    job = jobs[0]
+    identity = {
+        "method": job.method,
+        "preset": job.preset,
+        "config": job.config.model_dump(),
+        "dataset_id": Dataset.open(Workspace(job.workspace), job.dataset).record.dataset_id,
+        "subjects": sorted(each.subject for each in jobs),
+    }
+    seeds = {"training": job.config.seed}
+    return clock.run("synthesis", job.method, sha256_json(identity), seeds)
+
+
+def _data(jobs: Sequence[SynthesisJob], made: Sequence[Synthesized]) -> records.Data:
+    dataset = Dataset.open(Workspace(jobs[0].workspace), jobs[0].dataset)
+    return records.Data(
+        dataset=jobs[0].dataset,
+        dataset_id=dataset.record.dataset_id,
+        content_sha256=dataset.content_sha256([each.job.subject for each in made]),
+        n_original=len(jobs),
+        n_effective=len(made),
+    )
+
+
+def _entry(made: Sequence[Synthesized]) -> records.Entry:
+    first = made[0]
+    learned = first.trained.steps > 0
+    return records.Entry(
+        name=first.job.method,
+        preset=first.job.preset,
+        weights_sha256={each.job.subject: each.trained.weights_sha256 for each in made},
+        parameters=first.trained.parameters,
+        steps=first.trained.steps if learned else None,
+        seconds_training=round(sum(each.trained.seconds for each in made), 1) if learned else None,
+        notes={
+            "frame_size": f"{first.real.height}x{first.real.width}",
+            "perceptual_trunk": first.trained.trunk,
+            "perceptual_trunk_reason": first.trained.trunk_reason,
+            "device": first.job.device,
+        },
+    )

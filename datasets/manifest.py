@@ -1,0 +1,89 @@
+"""The video manifest: one JSON line per video that a detector is trained on, tested on or asked about.
+
+Paths are relative to the manifest's folder and may not leave it. `label` is 1 for a fake, 0 for a real.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import write_text
+from dancebench.core.schema import Strict
+
+Split = Literal["train", "validation", "holdout"]
+
+
+class VideoRow(Strict):
+    """One video, and what is known of its making."""
+
+    video_id: str
+    """Full identifier, never a basename: `subject/source/method`; `subject/source/real` for a real."""
+    path: str
+    sha256: str
+    label: Literal[0, 1]
+    split: Split
+    subject_id: str
+    source_id: str
+    """The subject whose motion drives; the subject itself in a real."""
+    method: str | None
+    """None for a real."""
+    derived_from: str | None = None
+    """video_id of the video that this one is a perturbed copy of."""
+    fps: float
+    n_frames: int
+    codec: str
+    crf: int | None
+    width: int
+    height: int
+    perturbation: str | None = None
+
+
+def contained(root: Path, relative: str) -> Path:
+    """`root / relative`, if that lies under `root`.
+
+    Raises:
+        BenchError: The path is absolute or leaves the folder.
+    """
+    path = (root / relative).resolve()
+    if Path(relative).is_absolute() or not path.is_relative_to(root.resolve()):
+        raise BenchError(
+            f"The path '{relative}' leaves the folder of its manifest.",
+            hint=f"Paths are relative and stay under {root}.",
+        )
+    return path
+
+
+def write_manifest(path: Path, rows: Iterable[VideoRow]) -> None:
+    """Write one JSON line per row, whole or not at all."""
+    write_text(path, "".join(row.model_dump_json() + "\n" for row in rows))
+
+
+def read_manifest(path: Path) -> list[VideoRow]:
+    """Read and validate a manifest.
+
+    Raises:
+        BenchError: The file is missing, a line is not a row (the line is named), a video_id stands twice,
+            or a path leaves the folder.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise BenchError(f"{path} does not exist.", hint="Expected a video manifest (JSONL).") from None
+    rows: dict[str, VideoRow] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = VideoRow.model_validate(json.loads(line))
+        except (json.JSONDecodeError, ValidationError) as error:
+            reason = str(error).splitlines()[0]
+            raise BenchError(f"{path}:{number} is not a row of a video manifest ({reason}).") from error
+        if row.video_id in rows:
+            raise BenchError(f"{path}:{number} repeats the video_id '{row.video_id}'.")
+        contained(path.parent, row.path)
+        rows[row.video_id] = row
+    return list(rows.values())

@@ -1,0 +1,66 @@
+"""The real side of every comparison: a subject's held-out span as a clip like the fakes'.
+
+Same size, same encoder, same frames as the fake that it stands against; the first frame is left out,
+since the fake's first has no previous frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dancebench.core.files import sha256_file
+from dancebench.core.schema import Document
+from dancebench.datasets.frames import resize
+from dancebench.datasets.store import Subject
+from dancebench.datasets.video import write_clip
+
+
+class RealRecord(Document):
+    """The JSON beside a real clip."""
+
+    subject: str
+    clip_sha256: str
+    """Of the prepared clip that it was cut from."""
+    first_frame: int
+    n_frames: int
+    fps: float
+    height: int
+    width: int
+    sha256: str
+    encoder: str
+
+
+def write_real(subject: Subject, size: tuple[int, int], path: Path) -> RealRecord:
+    """Cut the held-out span, resize it to `size` (height, width) and encode it; keeps one already made."""
+    beside = path.with_suffix(".json")
+    span = range(subject.test.start + 1, subject.test.stop)
+    if beside.exists() and path.exists():
+        standing = RealRecord.load(beside)
+        same = (standing.clip_sha256, standing.first_frame) == (subject.record.clip_sha256, span.start)
+        if same and sha256_file(path) == standing.sha256:
+            return standing
+    beside.unlink(missing_ok=True)
+
+    def frames() -> Iterator[npt.NDArray[np.uint8]]:
+        with subject.reader() as reader:
+            for t in span:
+                yield resize(reader[t], size)
+
+    clip = write_clip(path, frames(), subject.record.fps)
+    record = RealRecord(
+        subject=subject.id,
+        clip_sha256=subject.record.clip_sha256,
+        first_frame=span.start,
+        n_frames=clip.n_frames,
+        fps=float(clip.fps),
+        height=clip.height,
+        width=clip.width,
+        sha256=clip.sha256,
+        encoder=clip.encoder,
+    )
+    record.save(beside)
+    return record

@@ -1,0 +1,312 @@
+"""Datasets on disk: subjects with their prepared clips, listed by `dataset.json`.
+
+    datasets/NAME/dataset.json
+    datasets/NAME/subjects/ID/{clip.mp4, poses.npz, subject.json}
+
+A recording is added with the person's consent (targets) or a stated legal basis (everybody else). A
+subject's folder is written whole before `dataset.json` names it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.files import atomic_folder, sha256_file, sha256_json
+from dancebench.core.progress import Report, silent
+from dancebench.core.workspace import Workspace, safe_name
+from dancebench.datasets.frames import FrameSource, open_source
+from dancebench.datasets.models import (
+    DatasetRecord,
+    FileSource,
+    Permission,
+    Role,
+    SplitConfig,
+    SubjectEntry,
+    SubjectRecord,
+)  # fmt: skip
+from dancebench.datasets.poses import extractor_version
+from dancebench.datasets.prepare import prepare, read_poses
+from dancebench.datasets.skeleton import Keypoints
+from dancebench.datasets.video import VideoReader
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A prepared subject: its record and its files."""
+
+    folder: Path
+    record: SubjectRecord
+    split: SplitConfig
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def clip_path(self) -> Path:
+        return self.folder / "clip.mp4"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the clip."""
+        return self.record.height, self.record.width
+
+    @property
+    def train(self) -> range:
+        """Frames that a synthesizer may learn from."""
+        return self.split.train(self.record.n_frames)
+
+    @property
+    def test(self) -> range:
+        """The held-out time span."""
+        return self.split.test(self.record.n_frames)
+
+    def keypoints(self) -> Keypoints:
+        """Poses of every frame: float32 [T, 75, 3] in clip pixels."""
+        return read_poses(self.folder / "poses.npz")
+
+    def reader(self) -> VideoReader:
+        """Random access to the clip's frames."""
+        return VideoReader(self.clip_path)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset of one workspace."""
+
+    folder: Path
+    record: DatasetRecord
+
+    @classmethod
+    def create(cls, workspace: Workspace, record: DatasetRecord) -> Dataset:
+        """Write a new dataset, or open the one that stands under its name if it is the same.
+
+        Raises:
+            BenchError: Another dataset has that name.
+        """
+        folder = workspace.dataset(record.name)
+        path = folder / "dataset.json"
+        if path.exists():
+            standing = cls(folder, DatasetRecord.load(path))
+            if standing.record.dataset_id != record.dataset_id:
+                raise BenchError(
+                    f"The workspace already has another dataset named '{record.name}'.",
+                    hint="Choose another name, another --workspace, or remove the old one.",
+                )
+            return standing
+        record.save(path)
+        return cls(folder, record)
+
+    @classmethod
+    def open(cls, workspace: Workspace, name: str) -> Dataset:
+        """Open a dataset by name.
+
+        Raises:
+            UnknownNameError: There is none of that name.
+        """
+        path = workspace.dataset(name) / "dataset.json"
+        if not path.exists():
+            raise UnknownNameError("dataset", name, names(workspace))
+        return cls(path.parent, DatasetRecord.load(path))
+
+    def ids(self, *roles: Role) -> list[str]:
+        """Subjects in the order they were listed, all or those of the given roles."""
+        return [entry.id for entry in self.record.subjects if not roles or entry.role in roles]
+
+    def entry(self, subject_id: str) -> SubjectEntry:
+        """How the dataset lists a subject.
+
+        Raises:
+            UnknownNameError: It lists none of that id.
+        """
+        for entry in self.record.subjects:
+            if entry.id == subject_id:
+                return entry
+        raise UnknownNameError("subject", subject_id, self.ids())
+
+    def subject_folder(self, subject_id: str) -> Path:
+        return self.folder / "subjects" / safe_name("subject", subject_id)
+
+    def is_prepared(self, subject_id: str) -> bool:
+        """Whether the subject's clip has been made."""
+        return (self.subject_folder(subject_id) / "subject.json").exists()
+
+    def subject(self, subject_id: str) -> Subject:
+        """A prepared subject.
+
+        Raises:
+            UnknownNameError: The dataset lists none of that id.
+            BenchError: Its clip has not been made.
+        """
+        self.entry(subject_id)
+        folder = self.subject_folder(subject_id)
+        if not self.is_prepared(subject_id):
+            raise BenchError(
+                f"Subject '{subject_id}' of dataset '{self.record.name}' has no clip yet.",
+                hint="bench data demo draws the demo dancers; bench data add prepares a recording.",
+            )
+        return Subject(folder, SubjectRecord.load(folder / "subject.json"), self.record.split)
+
+    def content_sha256(self, subject_ids: list[str]) -> str:
+        """Hash of the prepared files of the given subjects."""
+        records = [self.subject(subject_id).record for subject_id in sorted(subject_ids)]
+        return sha256_json([[record.id, record.clip_sha256, record.poses_sha256] for record in records])
+
+    def add(
+        self,
+        subject_id: str,
+        recording: Path,
+        *,
+        role: Role,
+        licence: str,
+        permission: Permission,
+        report: Report = silent,
+    ) -> tuple[Dataset, Subject]:
+        """Prepare a recording and list it; nothing is left where that fails.
+
+        Adding the same recording again under the same id changes nothing.
+
+        Raises:
+            BenchError: The id is taken by another recording, or the recording cannot be used.
+        """
+        safe_name("subject", subject_id)
+        source_file = open_source(recording)
+        source = FileSource(name=recording.name, sha256=source_file.sha256)
+        entry = SubjectEntry(id=subject_id, role=role, source=source)
+        if subject_id in self.ids():
+            standing = self.entry(subject_id)
+            if (standing.source, standing.role) != (source, role) or not self.is_prepared(subject_id):
+                raise BenchError(
+                    f"Dataset '{self.record.name}' already has a subject '{subject_id}' "
+                    f"({standing.role}, {standing.source.kind} source).",
+                    hint="Choose another --subject.",
+                )
+            return self, self.subject(subject_id)
+        prepare_subject(self, entry, source_file, licence=licence, permission=permission, report=report)
+        grown = Dataset(
+            self.folder, self.record.model_copy(update={"subjects": (*self.record.subjects, entry)})
+        )
+        grown.record.save(self.folder / "dataset.json")
+        return grown, grown.subject(subject_id)
+
+    def verify(self) -> list[str]:
+        """Compare every prepared file with its recorded hash; returns what is wrong, a line each."""
+        problems = []
+        for entry in self.record.subjects:
+            if not self.is_prepared(entry.id):
+                if entry.source.kind == "file":
+                    problems.append(f"{entry.id}: its folder is missing")
+                continue
+            subject = self.subject(entry.id)
+            if (subject.record.role, subject.record.source) != (entry.role, entry.source):
+                problems.append(f"{entry.id}: subject.json and dataset.json disagree on role or source")
+            for name, expected in (
+                ("clip.mp4", subject.record.clip_sha256),
+                ("poses.npz", subject.record.poses_sha256),
+            ):
+                path = subject.folder / name
+                if not path.exists():
+                    problems.append(f"{entry.id}: {name} is missing")
+                elif sha256_file(path) != expected:
+                    problems.append(f"{entry.id}: {name} was changed after it was prepared")
+        return problems
+
+
+def prepare_subject(
+    dataset: Dataset,
+    entry: SubjectEntry,
+    recording: FrameSource,
+    *,
+    licence: str,
+    permission: Permission,
+    extra_files: dict[str, Path] | None = None,
+    report: Report = silent,
+) -> None:
+    """Write a subject's folder, whole or not at all.
+
+    Args:
+        dataset: The dataset whose prepare configuration applies.
+        entry: Identity, role and source.
+        recording: The frames.
+        licence: Of the recording.
+        permission: Consent or legal basis.
+        extra_files: Files to keep beside the clip, by name (a demo dancer's true keypoints).
+        report: Progress.
+    """
+    config = dataset.record.prepare
+    with atomic_folder(dataset.subject_folder(entry.id)) as folder:
+        made = prepare(recording, config, folder, report=report)
+        for name, path in (extra_files or {}).items():
+            shutil.copyfile(path, folder / name)
+        SubjectRecord(
+            id=entry.id,
+            role=entry.role,
+            source=entry.source,
+            licence=licence,
+            permission=permission,
+            source_fps=recording.fps,
+            source_height=recording.height,
+            source_width=recording.width,
+            source_frames=recording.n_frames,
+            fps=float(made.clip.fps),
+            height=made.clip.height,
+            width=made.clip.width,
+            n_frames=made.clip.n_frames,
+            person_frames=made.person_frames,
+            decoder=recording.decoder,
+            encoder=made.clip.encoder,
+            pose_extractor=extractor_version(),
+            clip_sha256=sha256_file(folder / "clip.mp4"),
+            poses_sha256=sha256_file(folder / "poses.npz"),
+        ).save(folder / "subject.json")
+
+
+def names(workspace: Workspace) -> list[str]:
+    """Names of the workspace's datasets."""
+    return sorted(path.parent.name for path in workspace.root.glob("datasets/*/dataset.json"))
+
+
+def size_for(height: int, width: int) -> tuple[int, int]:
+    """The clip size that wastes least on a recording of this size: 512x256, 512x512 or 256x512."""
+    shapes = {0.5: (512, 256), 1.0: (512, 512), 2.0: (256, 512)}
+    aspect = width / height
+    return shapes[min(shapes, key=lambda shape: max(shape / aspect, aspect / shape))]
+
+
+def permission_for(role: Role, *, consent: str | None, legal_basis: str | None) -> Permission:
+    """The permission that a role needs.
+
+    Args:
+        role: A target needs `consent`, every other role a `legal_basis`.
+        consent: A text, or the path of a file that holds it.
+        legal_basis: Likewise.
+
+    Raises:
+        BenchError: The needed one is missing or empty; says why it is needed.
+    """
+    if role == "target":
+        kind, given = "consent", consent
+        reason = "a target's likeness is synthesized, which needs that person's consent"
+        flag = "--consent"
+    else:
+        kind, given = "legal-basis", legal_basis
+        reason = "recordings of people are personal data, and their use needs a legal basis"
+        flag = "--legal-basis"
+    if given is None or not given.strip():
+        raise BenchError(
+            f"No {kind.replace('-', ' ')} is stated: {reason}.",
+            hint=f'{flag} "TEXT" or {flag} FILE (a release form, a licence that covers this use).',
+        )
+    path = Path(given)
+    is_file = len(given) < 4096 and "\n" not in given and path.is_file()
+    data = path.read_bytes() if is_file else given.encode()
+    text = path.name if is_file else given.strip()
+    return Permission(
+        kind="consent" if role == "target" else "legal-basis",
+        text=text,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )

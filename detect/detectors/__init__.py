@@ -1,0 +1,1 @@
+"""One module per detector; the registry finds them here."""

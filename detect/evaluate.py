@@ -1,0 +1,300 @@
+"""How well a detector tells fakes from reals: score tables in, metrics with intervals by person out.
+
+    pair table    video_id, t (seconds), logit
+    video table   video_id, subject_id, source_id, method, label, score, status, n_pairs, aggregator, reason
+
+label 1 = fake; a higher score = more likely fake; a video is called fake where its score lies above the
+threshold, which was chosen on validation people. ROC, AUC and average precision are scikit-learn's; the
+equal error rate is where the linearly interpolated ROC meets FPR = FNR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+
+from dancebench.core.errors import BenchError
+from dancebench.core.metric import Metric
+from dancebench.core.progress import Report, silent
+from dancebench.core.schema import Strict
+from dancebench.core.stats import Indices, jackknife_interval
+from dancebench.datasets.manifest import VideoRow
+from dancebench.detect.aggregate import aggregate
+from dancebench.detect.pairs import checked_path, read_pairs
+from dancebench.detect.registry import Detector
+
+Labels = npt.NDArray[np.int64]
+"""(N,), 1 = fake, 0 = real."""
+Scores = npt.NDArray[np.float64]
+"""(N,), higher = more likely fake."""
+
+PAIR_COLUMNS = ["video_id", "t", "logit"]
+VIDEO_COLUMNS = [
+    "video_id", "subject_id", "source_id", "method", "label",
+    "score", "status", "n_pairs", "aggregator", "reason",
+]  # fmt: skip
+
+
+class Failure(Strict):
+    """A video that could not be scored, and why."""
+
+    video_id: str
+    reason: str
+
+
+class Thresholds(Strict):
+    """Scores above which a video or a pair is called fake."""
+
+    video: float
+    pair: float
+
+
+class ErrorRates(Strict):
+    """What goes wrong at the threshold among held-out people; None where there is no such video."""
+
+    false_positive_rate: float | None
+    """Share of reals called fake."""
+    n_real: int
+    false_negative_rate: float | None
+    """Share of fakes called real."""
+    n_fake: int
+
+
+class ScoreTables(NamedTuple):
+    """Scores of many videos."""
+
+    pairs: pd.DataFrame
+    videos: pd.DataFrame
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Videos without a score."""
+        failed = self.videos[self.videos["status"] == "failed"]
+        return [
+            Failure(video_id=video, reason=reason)
+            for video, reason in zip(failed["video_id"], failed["reason"], strict=True)
+        ]
+
+    @property
+    def scored(self) -> pd.DataFrame:
+        """The rows of `videos` that have a score."""
+        return self.videos[self.videos["status"] == "ok"]
+
+
+# ---------------------------------------------------------------- scores
+
+
+def score_rows(
+    detector: Detector, root: Path, rows: Sequence[VideoRow], rule: str, report: Report = silent
+) -> ScoreTables:
+    """Score the videos of a manifest; one that cannot be read is a row with its reason.
+
+    Args:
+        detector: Trained.
+        root: The manifest's folder.
+        rows: Which videos.
+        rule: Of aggregation.
+        report: Progress.
+    """
+    config = detector.config
+    pairs: list[pd.DataFrame] = []
+    videos = []
+    for done, row in enumerate(rows):
+        report("scoring", done, len(rows))
+        fields: dict[str, Any] = {
+            "video_id": row.video_id, "subject_id": row.subject_id, "source_id": row.source_id,
+            "method": row.method, "label": row.label, "aggregator": rule,
+        }  # fmt: skip
+        try:
+            times, frames = read_pairs(checked_path(root, row), config.size, config.pairs)
+            logits = detector.logits(frames)
+            fields |= {
+                "score": aggregate(logits, rule),
+                "status": "ok",
+                "n_pairs": len(logits),
+                "reason": None,
+            }
+            pairs.append(pd.DataFrame({"video_id": row.video_id, "t": times, "logit": logits}))
+        except BenchError as error:
+            fields |= {"score": np.nan, "status": "failed", "n_pairs": 0, "reason": error.message}
+        videos.append(fields)
+    report("scoring", len(rows), len(rows))
+    table = pd.concat(pairs, ignore_index=True) if pairs else pd.DataFrame(columns=PAIR_COLUMNS)
+    return ScoreTables(table, pd.DataFrame(videos, columns=VIDEO_COLUMNS))
+
+
+# ---------------------------------------------------------------- statistics
+
+
+def auc(labels: Labels, scores: Scores) -> float:
+    """Area under the ROC curve in [0, 1]; ties count half; NaN for one class."""
+    return float(roc_auc_score(labels, scores)) if _both(labels) else float("nan")
+
+
+def average_precision(labels: Labels, scores: Scores) -> float:
+    """Average precision in [0, 1], fakes positive; chance is their share; NaN for one class."""
+    return float(average_precision_score(labels, scores)) if _both(labels) else float("nan")
+
+
+def equal_error_rate(labels: Labels, scores: Scores) -> float:
+    """Where FPR = FNR on the linearly interpolated ROC, in [0, 1]; NaN for one class."""
+    if not _both(labels):
+        return float("nan")
+    fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
+    return float(np.interp(0.0, fpr - (1 - tpr), fpr))  # FPR - FNR rises strictly from -1 to 1
+
+
+def choose_threshold(labels: Labels, scores: Scores) -> float:
+    """The threshold of highest balanced accuracy: in ties the middle of the widest gap between scores.
+
+    Only gaps between distinct scores are candidates, so the threshold is finite even where the detector is
+    worse than chance; where all scores are equal, it is that score and nothing lies above it.
+
+    Raises:
+        BenchError: One class is missing.
+    """
+    if not _both(labels):
+        raise BenchError(
+            "A threshold needs real and fake videos of validation people.",
+            hint="Give the manifest both kinds under split 'validation'.",
+        )
+    values = np.unique(scores)  # (V,) rising
+    if len(values) == 1:
+        return float(values[0])
+    order = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
+    fakes, reals = (np.searchsorted(kind, values[:-1], side="right") / len(kind) for kind in order)
+    balanced = (1 - fakes + reals) / 2  # (V - 1,) of a threshold in each gap
+    best = np.flatnonzero(balanced >= balanced.max() - 1e-12)
+    gap = best[np.argmax(np.diff(values)[best])]
+    return float((values[gap] + values[gap + 1]) / 2)
+
+
+def _both(labels: Labels) -> bool:
+    return 0 < int(np.sum(labels)) < len(labels)
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def thresholds_of(tables: ScoreTables) -> Thresholds:
+    """Thresholds from the scores of validation people.
+
+    Raises:
+        BenchError: One class is missing.
+    """
+    video, pair = _video_level(tables), _pair_level(tables)
+    return Thresholds(
+        video=choose_threshold(video.labels, video.scores), pair=choose_threshold(pair.labels, pair.scores)
+    )
+
+
+def evaluate(tables: ScoreTables, thresholds: Thresholds) -> dict[str, Metric]:
+    """`video_…` and `pair_…` auc, accuracy and eer, and `video_ap`; intervals by subject.
+
+    Args:
+        tables: Scores of held-out people.
+        thresholds: From validation people.
+    """
+    metrics: dict[str, Metric] = {}
+    for name, level, threshold in _levels(tables, thresholds):
+        for measure, statistic in _statistics(threshold).items():
+            if (name, measure) != ("pair", "ap"):
+                metrics[f"{name}_{measure}"] = _metric(level, measure, statistic, name)
+    return metrics
+
+
+def per_subject(tables: ScoreTables, thresholds: Thresholds) -> dict[str, dict[str, float | None]]:
+    """The same auc and accuracy for each person alone: metric -> subject -> value, None for one class."""
+    values: dict[str, dict[str, float | None]] = {}
+    for name, level, threshold in _levels(tables, thresholds):
+        statistics = _statistics(threshold)
+        for measure in ("auc", "accuracy"):
+            of_subject = values.setdefault(f"{name}_{measure}", {})
+            for subject in np.unique(level.subjects):
+                chosen = level.subjects == subject
+                value = statistics[measure](level.labels[chosen], level.scores[chosen])
+                of_subject[str(subject)] = value if np.isfinite(value) else None
+    return values
+
+
+def error_rates(tables: ScoreTables, threshold: float) -> ErrorRates:
+    """Errors of the video scores at `threshold`."""
+    level = _video_level(tables)
+    called_fake = level.scores > threshold
+    reals, fakes = called_fake[level.labels == 0], called_fake[level.labels == 1]
+    return ErrorRates(
+        false_positive_rate=float(reals.mean()) if len(reals) else None,
+        n_real=len(reals),
+        false_negative_rate=float(1 - fakes.mean()) if len(fakes) else None,
+        n_fake=len(fakes),
+    )
+
+
+class _Level(NamedTuple):
+    """Scored items, of videos or of pairs."""
+
+    labels: Labels
+    scores: Scores
+    subjects: npt.NDArray[np.str_]
+
+
+_Statistic = Callable[[Labels, Scores], float]
+
+
+def _video_level(tables: ScoreTables) -> _Level:
+    return _level(tables.scored, "score")
+
+
+def _pair_level(tables: ScoreTables) -> _Level:
+    return _level(tables.pairs.merge(tables.scored, on="video_id", validate="many_to_one"), "logit")
+
+
+def _level(table: pd.DataFrame, column: str) -> _Level:
+    return _Level(
+        table["label"].to_numpy(np.int64),
+        table[column].to_numpy(np.float64),
+        table["subject_id"].to_numpy(np.str_),
+    )
+
+
+def _levels(tables: ScoreTables, thresholds: Thresholds) -> list[tuple[str, _Level, float]]:
+    return [
+        ("video", _video_level(tables), thresholds.video),
+        ("pair", _pair_level(tables), thresholds.pair),
+    ]
+
+
+def _statistics(threshold: float) -> dict[str, _Statistic]:
+    def accuracy(labels: Labels, scores: Scores) -> float:
+        return float(((scores > threshold) == (labels == 1)).mean()) if len(labels) else float("nan")
+
+    return {"auc": auc, "accuracy": accuracy, "eer": equal_error_rate, "ap": average_precision}
+
+
+def _metric(level: _Level, measure: str, statistic: _Statistic, item: str) -> Metric:
+    labels, scores, subjects = level
+    n = len(labels)
+    prevalence = f"{labels.mean():.3f} of the {item}s fake" if n else f"no {item}s"
+    unit = {
+        "auc": f"AUC over {item}s in [0, 1], chance 0.5",
+        "accuracy": f"share of {item}s called right at the validation threshold, {prevalence}",
+        "eer": f"equal error rate over {item}s in [0, 1]",
+        "ap": f"average precision over {item}s in [0, 1], {prevalence}",
+    }[measure]
+    better = measure != "eer"
+    value = statistic(labels, scores)
+    if not np.isfinite(value):
+        reason = f"no {item} was scored" if n == 0 else f"all scored {item}s are of one kind"
+        return Metric(value=None, reason=reason, n=n, unit=unit, higher_is_better=better)
+
+    def over(chosen: Indices) -> float:
+        return statistic(labels[chosen], scores[chosen])
+
+    interval = jackknife_interval(over, subjects.tolist(), scale="logit")
+    return Metric(value=value, ci95=interval, n=n, unit=unit, higher_is_better=better)

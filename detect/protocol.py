@@ -1,0 +1,180 @@
+"""The holdout protocol: a manifest in; a trained detector, its card and its result on unseen people out.
+
+    audit → train on the training people → thresholds from validation people → held-out people → controls
+
+Done again with the same config and videos it trains no more, and only measures; killed, it resumes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import pandas as pd
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import sha256_file, sha256_json
+from dancebench.core.metric import Metric
+from dancebench.core.progress import Report, silent
+from dancebench.datasets.manifest import Split, VideoRow, read_manifest
+from dancebench.datasets.video import encoder_version
+from dancebench.detect.aggregate import DEFAULT_RULE
+from dancebench.detect.audit import audit_leaks, clip_size
+from dancebench.detect.card import CARD, DetectorCard, SplitData, TrainingDomain, load_weights
+from dancebench.detect.controls import flags, null_control, shortcut_controls
+from dancebench.detect.evaluate import (
+    Failure,
+    ScoreTables,
+    error_rates,
+    evaluate,
+    per_subject,
+    score_rows,
+    thresholds_of,
+)
+from dancebench.detect.pairs import load_pool
+from dancebench.detect.registry import DETECTORS, Detector, DetectorConfig
+
+_STATE = "training-"
+
+
+@dataclass(frozen=True)
+class HoldoutResult:
+    """A detector on people it never saw."""
+
+    folder: Path
+    card: DetectorCard
+    metrics: dict[str, Metric]
+    """Of the card: `video_…`, `pair_…` and the controls."""
+    per_subject: dict[str, dict[str, float | None]]
+    """Metric -> held-out subject -> value."""
+    pairs: pd.DataFrame
+    """Scores of the held-out pairs, see `evaluate`."""
+    videos: pd.DataFrame
+    """Scores of the held-out videos, see `evaluate`."""
+    failures: list[Failure]
+    """Validation and held-out videos without a score."""
+
+
+def train_and_evaluate(
+    manifest_path: Path,
+    detector_name: str,
+    config: DetectorConfig,
+    folder: Path,
+    report: Report = silent,
+    *,
+    aggregator: str = DEFAULT_RULE,
+    device: str = "cpu",
+) -> HoldoutResult:
+    """Train a detector, freeze its thresholds, measure it on held-out people, and write its card.
+
+    Args:
+        manifest_path: JSONL of videos with splits train, validation and holdout.
+        detector_name: Of the registry.
+        config: Of the detector's own class.
+        folder: Where weights, loss log and card go.
+        report: Progress.
+        aggregator: Rule from pair logits to a video's score.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        UnknownNameError: No such detector or aggregator.
+        BenchError: The manifest leaks, lacks a split or a kind of video, or a training video cannot be read.
+    """
+    rows = read_manifest(manifest_path)
+    splits = {split: [row for row in rows if row.split == split] for split in get_args(Split)}
+    _check(rows, splits)
+    training_id = _training_id(detector_name, config, splits["train"])
+    root = manifest_path.parent
+    detector = _trained(detector_name, config, training_id, folder, root, splits["train"], device, report)
+
+    def scored(part: Sequence[VideoRow]) -> ScoreTables:
+        return score_rows(detector, root, part, aggregator, report)
+
+    validation, holdout = scored(splits["validation"]), scored(splits["holdout"])
+    thresholds = thresholds_of(validation)
+    metrics = evaluate(holdout, thresholds)
+    held_out = [row for row in splits["holdout"] if row.video_id in set(holdout.scored["video_id"])]
+    metrics["null_shift"] = null_control(detector, root, held_out, holdout, aggregator, report)
+    metrics |= shortcut_controls(root, [*splits["train"], *held_out], seed=config.seed)
+    card = DetectorCard(
+        detector=detector_name,
+        config=config.model_dump(mode="json"),
+        parameters=detector.parameters,
+        weights_sha256=sha256_file(folder / detector.WEIGHTS),
+        training_id=training_id,
+        data={split: _split_data(part) for split, part in splits.items()},
+        domain=_domain(splits["train"]),
+        aggregator=aggregator,
+        thresholds=thresholds,
+        metrics=metrics,
+        error_rates=error_rates(holdout, thresholds.video),
+        flags=tuple(flags(metrics)),
+    )
+    card.save(folder / CARD)
+    _remove_states(folder)
+    return HoldoutResult(
+        folder, card, metrics, per_subject(holdout, thresholds), holdout.pairs, holdout.videos,
+        [*validation.failures, *holdout.failures],
+    )  # fmt: skip
+
+
+def _check(rows: Sequence[VideoRow], splits: dict[str, list[VideoRow]]) -> None:
+    missing = [split for split, part in splits.items() if not part]
+    if missing:
+        raise BenchError(
+            f"The manifest has no videos of split {' and '.join(missing)}.",
+            hint="A detector is trained, its threshold chosen and its result measured on different people.",
+        )
+    audit_leaks(rows)
+    clip_size(rows)
+
+
+def _trained(
+    name: str, config: DetectorConfig, training_id: str, folder: Path, root: Path, rows: Sequence[VideoRow],
+    device: str, report: Report,
+) -> Detector:  # fmt: skip
+    """The detector of this training: loaded where it is finished, resumed where it is half done."""
+    if (folder / CARD).exists():
+        card = DetectorCard.load(folder / CARD)
+        if card.training_id == training_id:
+            return load_weights(folder, card, config, device=device)
+    (folder / CARD).unlink(missing_ok=True)  # it would speak of weights that are about to change
+    state = folder / f"{_STATE}{training_id[:16]}"  # named by the training: no other can resume from it
+    detector = DETECTORS[name](config, device)
+    detector.fit(load_pool(root, rows, config.size, report), state, report)
+    detector.save(folder)
+    return detector
+
+
+def _remove_states(folder: Path) -> None:
+    """Keep the loss log of a finished training, and nothing else of it."""
+    for state in folder.glob(f"{_STATE}*"):
+        for log in state.glob("*.jsonl"):
+            log.replace(folder / log.name)
+        shutil.rmtree(state)
+
+
+def _training_id(name: str, config: DetectorConfig, rows: Sequence[VideoRow]) -> str:
+    trains = config.model_dump(mode="json", exclude={"pairs"})  # how many are scored changes no weight
+    return sha256_json([name, trains, _split_data(rows).sha256])
+
+
+def _split_data(rows: Sequence[VideoRow]) -> SplitData:
+    facts = sorted([row.video_id, row.subject_id, row.label, row.sha256] for row in rows)
+    subjects = tuple(sorted({row.subject_id for row in rows}))
+    return SplitData(sha256=sha256_json(facts), n_videos=len(rows), subjects=subjects)
+
+
+def _domain(rows: Sequence[VideoRow]) -> TrainingDomain:
+    height, width = clip_size(rows)
+    return TrainingDomain(
+        clip_height=height,
+        clip_width=width,
+        fps_min=min(row.fps for row in rows),
+        fps_max=max(row.fps for row in rows),
+        methods=tuple(sorted({row.method for row in rows if row.method is not None})),
+        encoder=encoder_version(),
+    )

@@ -1,0 +1,137 @@
+"""Gradient training that can be killed at any moment: a network and a loss in, a trained network out.
+
+What is random in a step follows from (seed, step) alone, and the state on disk holds everything else. So a
+killed and resumed training ends in the same bits as one that ran through (on a CPU with one thread, which
+is what is used there). The state is one safetensors file: weights, Adam's moments and losses as tensors,
+step and seed as JSON in its header; written whole, it cannot disagree with itself.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import atomic_path, write_text
+from dancebench.core.progress import Report
+
+CHECKPOINT_SECONDS = 10.0
+"""At most this much work is lost to a kill."""
+STATE = "state.safetensors"
+LOG = "losses.jsonl"
+
+StepLoss = Callable[[np.random.Generator], Tensor]
+"""Draws a batch with the generator and returns its mean loss, a scalar with gradients."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one CPU thread: bits depend on their number, and side by side many threads crawl."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def train(
+    network: nn.Module,
+    step_loss: StepLoss,
+    *,
+    steps: int,
+    learning_rate: float,
+    seed: int,
+    state: Path,
+    report: Report,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> None:
+    """Train `network` in place with Adam, from the state on disk where there is one.
+
+    Args:
+        network: On its device, initialized by seed (its start is not in the state).
+        step_loss: The loss of one step.
+        steps: How many steps the whole training has.
+        learning_rate: Adam's; its betas are (0.5, 0.999), as for the synthesis discriminator.
+        seed: Of the batches.
+        state: Folder of the state and of the loss log (JSONL: step and loss).
+        report: Progress.
+        checkpoint_seconds: Time between two states.
+
+    Raises:
+        BenchError: The state is damaged, or the loss is no longer finite.
+    """
+    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(0.5, 0.999))
+    losses = _restore(state / STATE, network, optimizer, seed)
+    saved = time.monotonic()
+    network.train()
+    with one_thread():
+        for step in range(len(losses), steps):
+            report("training the detector", step, steps)
+            loss = step_loss(np.random.default_rng((seed, step)))
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            losses.append(loss.item())
+            if not np.isfinite(losses[-1]):
+                raise BenchError(
+                    f"The detector's loss is {losses[-1]} at step {step}.", hint="Lower the learning rate."
+                )
+            if step + 1 == steps or time.monotonic() - saved >= checkpoint_seconds:
+                _save(state, network, optimizer, seed, losses)
+                saved = time.monotonic()
+    report("training the detector", steps, steps)
+
+
+def _save(
+    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, seed: int, losses: list[float]
+) -> None:
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+    tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
+    header = json.dumps({"step": len(losses), "seed": seed})
+    with atomic_path(folder / STATE) as path:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, path, {"training": header})
+    lines = (json.dumps({"step": step, "loss": loss}) + "\n" for step, loss in enumerate(losses))
+    write_text(folder / LOG, "".join(lines))
+
+
+def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> list[float]:
+    """Continue from the state at `path`; returns the losses of the steps that are done."""
+    if not path.exists():
+        return []
+    try:
+        with safe_open(path, framework="pt", device="cpu") as stored:
+            header = json.loads(stored.metadata()["training"])
+            names = stored.keys()
+            tensors: dict[str, Tensor] = {name: stored.get_tensor(name) for name in names}
+        losses: list[float] = tensors.pop("losses").tolist()
+        if (header["seed"], header["step"]) != (seed, len(losses)):
+            raise ValueError("it belongs to another training")
+        moments: dict[int, dict[str, Tensor]] = {}
+        weights = {}
+        for name, value in tensors.items():
+            part, rest = name.split(".", 1)
+            if part == "network":
+                weights[rest] = value
+            else:
+                index, moment = rest.split(".", 1)
+                moments.setdefault(int(index), {})[moment] = value
+        network.load_state_dict(weights)
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise BenchError(
+            f"The training state {path} cannot be used ({error}).", hint="Remove it to train from the start."
+        ) from error
+    return losses

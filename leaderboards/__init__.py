@@ -1,0 +1,1 @@
+"""Floor 2: run records, and the tables rebuilt from them."""

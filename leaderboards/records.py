@@ -1,0 +1,164 @@
+"""Run records: what a run measured, on what, with what; one JSON and one table of items per run.
+
+In: a record and a row per item. Out: `results/RUN.json` and `results/RUN.parquet`. Every leaderboard is
+rebuilt from the JSON files alone. A number that cannot be had is null with its reason, an item that failed
+is listed with its reason; nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+
+import pandas as pd
+from pydantic import Field, NonNegativeInt, StringConstraints, model_validator
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import atomic_path, is_temporary
+from dancebench.core.metric import Metric
+from dancebench.core.schema import Document, Name, Strict
+
+Kind = Literal["synthesis", "detection", "perceptual"]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+UtcTime = Annotated[
+    str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$")
+]  # fmt: skip
+"""ISO 8601 in UTC, e.g. `2025-01-31T09:30:00+00:00`."""
+
+_DIGEST = re.compile(r"[0-9a-f]{12,64}")
+_NAME_ROOM = 64 - len("perceptual-") - len("-") - 12  # what `Name` leaves for the entry's own name
+
+
+class Run(Strict):
+    """How the numbers came about."""
+
+    id: Name
+    kind: Kind
+    argv: list[str]
+    git_sha: str | None
+    dirty: bool | None
+    versions: dict[str, str]
+    hardware: dict[str, str | int]
+    seeds: dict[str, int]
+    started: UtcTime
+    seconds: float
+
+
+class Data(Strict):
+    """What was measured on."""
+
+    dataset: str
+    dataset_id: Sha256
+    """Same sources, roles and preparation on every machine; rows are compared only within it."""
+    content_sha256: Sha256
+    """Hash of the prepared files themselves, against tampering."""
+    n_original: NonNegativeInt
+    """Items (videos) that the run set out to measure."""
+    n_effective: NonNegativeInt
+    """Items that it did measure; the others stand in `failures`."""
+
+    @model_validator(mode="after")
+    def _no_more_than_there_were(self) -> Self:
+        if self.n_effective > self.n_original:
+            raise ValueError("n_effective is at most n_original")
+        return self
+
+
+class Entry(Strict):
+    """The subject of the run: the method or detector that was measured."""
+
+    name: str
+    preset: str
+    weights_sha256: dict[str, str]
+    parameters: dict[str, int]
+    """Parameter count of each network."""
+    steps: int | None = None
+    seconds_training: float | None = None
+    notes: dict[str, str | float | int | bool | None] = Field(default_factory=dict)
+    """Further facts for the tables. Keys that begin with `warning` or `flag` mark the row when true."""
+
+
+class Failure(Strict):
+    """An item that could not be measured."""
+
+    item: str
+    reason: str
+
+
+class RunRecord(Document):
+    """`results/RUN.json`."""
+
+    SCHEMA_VERSION: ClassVar[int] = 1
+
+    run: Run
+    data: Data
+    entry: Entry
+    metrics: dict[str, Metric]
+    per_subject: dict[str, dict[str, float | None]]
+    """Subject to metric name to that subject's value; every subject of the run stands here."""
+    failures: list[Failure]
+
+
+class Skipped(NamedTuple):
+    """A file among the records that is left out, and why."""
+
+    path: Path
+    reason: str
+
+
+def new_run_id(kind: Kind, name: str, digest: str) -> str:
+    """The id of a run, from its content alone, so that the same configuration replaces its older record.
+
+    Args:
+        kind: Kind of the run.
+        name: Method or detector; characters that a file name cannot have become `_`.
+        digest: Hex SHA-256 of everything that the result depends on (the name among it); 12 digits are kept.
+
+    Raises:
+        ValueError: The digest is not hexadecimal or too short.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError(f"a digest has 12 to 64 lower-case hexadecimal digits, not '{digest}'")
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:_NAME_ROOM]
+    return f"{kind}-{plain}-{digest[:12]}"
+
+
+def save_run(results_dir: Path, record: RunRecord, rows: pd.DataFrame) -> Path:
+    """Write a run's rows and its record; returns the path of the record.
+
+    Both files are complete before either takes its place, the record last: it never stands without rows.
+
+    Raises:
+        BenchError: The folder cannot be written.
+    """
+    path = results_dir / f"{record.run.id}.json"
+    with atomic_path(path) as record_file:
+        record.save(record_file)
+        with atomic_path(path.with_suffix(".parquet")) as rows_file:
+            rows.to_parquet(rows_file, index=False)
+    return path
+
+
+def load_runs(results_dir: Path) -> tuple[list[RunRecord], list[Skipped]]:
+    """Read every record of a folder.
+
+    Returns:
+        The records by id, and the files that were left out (written by a later release, damaged, or under
+        a name that is not their id) with the reason, by path. A folder that is not there is empty.
+    """
+    records: dict[str, RunRecord] = {}
+    skipped: list[Skipped] = []
+    for path in sorted(results_dir.glob("*.json")):
+        if is_temporary(path):
+            continue
+        try:
+            record = RunRecord.load(path)
+        except BenchError as error:
+            skipped.append(Skipped(path, error.message.replace(str(path), path.name)))
+            continue
+        if record.run.id == path.stem:
+            records[record.run.id] = record
+        else:
+            skipped.append(Skipped(path, f"{path.name} holds the run '{record.run.id}', not its own."))
+    return [records[run_id] for run_id in sorted(records)], skipped

@@ -1,0 +1,78 @@
+"""What a result depends on beside its inputs: versions, hardware, code, seeds."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+import random
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+import dancebench
+
+_PACKAGES = (
+    "torch", "torchvision", "torchmetrics", "lpips", "numpy", "opencv-contrib-python", "mediapipe",
+    "decord", "av", "scikit-learn", "scipy", "pandas",
+)  # fmt: skip
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of Python, dancebench and every package that a number can depend on."""
+    found = {"python": platform.python_version(), "dancebench": dancebench.__version__}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+@functools.cache
+def hardware() -> dict[str, str | int]:
+    """Processor, cores and, where there is one, the CUDA device."""
+    import torch  # slow to import; records are the only caller
+
+    found: dict[str, str | int] = {"cpu": _cpu_name(), "cores": os.cpu_count() or 1}
+    if torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass  # not Linux: the platform's own word for it follows
+    return platform.processor() or platform.machine()
+
+
+@functools.cache
+def code_version() -> tuple[str | None, bool | None]:
+    """Git commit of the running code and whether it was changed since; None where it is not a checkout."""
+    here = Path(dancebench.__file__).resolve().parent
+    try:
+        sha = _git(here, "rev-parse", "HEAD")
+        return sha.strip(), bool(_git(here, "status", "--porcelain", "--untracked-files=no").strip())
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy's legacy generator (libraries use it) and torch."""
+    import torch  # slow to import; only training and synthesis call this
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    torch.manual_seed(seed)

@@ -1,0 +1,31 @@
+"""Errors that a user can act on: one line of cause, one line of hint."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """A failure that the user can understand and mend.
+
+    Args:
+        message: What happened, in one line.
+        hint: The next step, in one line; shown under the message.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UnknownNameError(BenchError):
+    """A name that stands for nothing here; proposes the nearest one that does."""
+
+    def __init__(self, kind: str, name: str, available: Iterable[str]) -> None:
+        known = sorted(available)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        guess = f"Did you mean '{near[0]}'? " if near else ""
+        listed = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
+        super().__init__(f"Unknown {kind} '{name}'.", hint=f"{guess}Available: {listed or 'none yet'}.")

@@ -1,0 +1,104 @@
+"""Files that are written whole or not at all, and their hashes."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dancebench.core.errors import BenchError
+
+_TEMPORARY = ".partial-"
+_HINTS = {
+    errno.ENOSPC: "The disk is full: free some space or choose another --workspace.",
+    errno.EDQUOT: "Your disk quota is used up: free some space or choose another --workspace.",
+    errno.EACCES: "You may not write there: choose another --workspace or change its permissions.",
+    errno.EPERM: "You may not write there: choose another --workspace or change its permissions.",
+    errno.EROFS: "That file system is read-only: choose another --workspace.",
+    errno.ENOTDIR: "A part of that path is a file, not a folder.",
+}
+
+
+@contextmanager
+def writable() -> Iterator[None]:
+    """Turn the refusals of the file system into a `BenchError` that names the path and the way out."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _HINTS:
+            raise
+        where = error.filename or "the workspace"
+        raise BenchError(f"Cannot write {where}: {error.strerror}.", hint=_HINTS[error.errno]) from error
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that takes its place only if the block succeeds.
+
+    The suffix is kept, since encoders choose a container by it. The data is flushed to the disk before
+    the rename, so a crash leaves the old file or the new one.
+    """
+    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
+    with writable():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with temporary.open("rb") as handle:
+                os.fsync(handle.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder that takes the place of `path` only if the block succeeds."""
+    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
+    with writable():
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            shutil.rmtree(path, ignore_errors=True)
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8 with Unix line ends, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON; NaN and infinity are refused, since JSON has neither."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """Hex SHA-256 of a JSON value in its canonical form (sorted keys, no spaces)."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether `path` is the unfinished work of `atomic_path` or `atomic_folder`."""
+    return path.name.startswith(_TEMPORARY)

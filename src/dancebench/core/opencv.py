@@ -1,0 +1,24 @@
+"""OpenCV's `cv2`, or a word on what it lacks.
+
+`from dancebench.core.opencv import cv2` instead of `import cv2`: on slim Linux images the wheel installs and
+then fails to import for want of system libraries. OpenCV keeps to one thread, since work is spread over jobs.
+"""
+
+from __future__ import annotations
+
+from dancebench.core.errors import BenchError
+
+try:
+    import cv2
+except ImportError as error:
+    library = ".so" in str(error)
+    raise BenchError(
+        f"OpenCV does not load: {error}.",
+        hint="apt-get install libgl1 libglib2.0-0 (Debian, Ubuntu) brings the missing system libraries."
+        if library
+        else "pip install opencv-contrib-python, and no other OpenCV package beside it.",
+    ) from error
+
+cv2.setNumThreads(1)
+
+__all__ = ["cv2"]

@@ -1,0 +1,175 @@
+"""Uncertainty by person: from values (or a statistic) and the person behind each, to an interval.
+
+The person is the unit of independence, never the video, the frame or the pair: many items of one person
+tell little more than one. So intervals come from what changes when a whole person is left out, with
+Student's t for the few persons there are. A percentile bootstrap over few subjects covers far too little.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import scipy.special
+import scipy.stats
+
+from dancebench.core.metric import Interval
+
+RELIABLE_SUBJECTS = 10
+"""With fewer subjects an interval is shown, marked unreliable, and the values per subject beside it."""
+
+_ROUNDING = 1e-9  # values this close are the same
+
+Indices = npt.NDArray[np.intp]
+Labels = TypeVar("Labels", bound=np.generic)
+
+
+def mean_interval(
+    values: Sequence[float], subjects: Sequence[str], confidence: float = 0.95
+) -> Interval | None:
+    """Interval of the mean over subjects of each subject's mean: Student's t over subjects.
+
+    Args:
+        values: One finite number per item.
+        subjects: The person behind each item.
+        confidence: Share of intervals that shall cover the true mean.
+
+    Returns:
+        The interval, or None for fewer than two subjects.
+
+    Raises:
+        ValueError: Lengths differ, or a value is not finite.
+    """
+    numbers = np.asarray(values, dtype=np.float64)  # (items,)
+    codes, count = _persons(subjects, len(numbers))
+    if not np.isfinite(numbers).all():
+        raise ValueError("values are finite; an item without a value is left out with its reason")
+    if count < 2:
+        return None
+    means = np.bincount(codes, weights=numbers) / np.bincount(codes)  # (subjects,)
+    half = _quantile(confidence, count) * float(means.std(ddof=1)) / math.sqrt(count)
+    centre = float(means.mean())
+    return _interval(centre - half, centre + half, "Student t over subjects", count)
+
+
+def jackknife_interval(
+    statistic: Callable[[Indices], float],
+    subjects: Sequence[str],
+    *,
+    scale: Literal["logit", "identity"] = "logit",
+    confidence: float = 0.95,
+) -> Interval | None:
+    """Interval of any statistic over items: delete one subject at a time, Student's t over subjects.
+
+    With θ from all items, θ₍ᵢ₎ without subject i and n subjects, the standard error is
+    σ = sqrt((n-1)/n · Σ (θ₍ᵢ₎ - mean θ₍.₎)²) and the interval θ ± t(n-1) · σ. For AUC and shares it is
+    laid on the logit scale, where σ becomes σ / (θ (1 - θ)), and mapped back: the limits stay in [0, 1].
+    The standard error is taken before the logit, so a replicate at 0 or 1 needs no clipping, and a larger
+    share has larger limits. At θ = 0 or 1 nothing varies, and the exact binomial interval (Clopper-Pearson)
+    over subjects takes its place.
+
+    Args:
+        statistic: From the indices of the items that are in, to the statistic; NaN where undefined.
+        subjects: The person behind each item.
+        scale: `logit` for a statistic in [0, 1], `identity` for one without bounds.
+        confidence: Share of intervals that shall cover the true value.
+
+    Returns:
+        The interval, or None for fewer than two subjects or where the statistic is undefined for all
+        items or without one of the subjects.
+
+    Raises:
+        ValueError: A statistic outside [0, 1] on the logit scale.
+    """
+    codes, count = _persons(subjects, len(subjects))
+    if count < 2:
+        return None
+    full = float(statistic(np.arange(len(codes))))
+    replicates = np.array([float(statistic(np.flatnonzero(codes != left_out))) for left_out in range(count)])
+    if not (math.isfinite(full) and np.isfinite(replicates).all()):
+        return None
+    reach = _quantile(confidence, count) * math.sqrt((count - 1) * float(replicates.var()))
+    if scale == "identity":
+        return _interval(full - reach, full + reach, "jackknife-t", count)
+    if not -_ROUNDING < full < 1 + _ROUNDING:
+        raise ValueError("a statistic on the logit scale lies in [0, 1]")
+    if min(full, 1 - full) < _ROUNDING:
+        exact = scipy.stats.binomtest(round(full * count), count).proportion_ci(confidence, "exact")
+        return _interval(float(exact.low), float(exact.high), "Clopper-Pearson over subjects", count)
+    centre, reach = scipy.special.logit(full), reach / (full * (1 - full))
+    low, high = scipy.special.expit([centre - reach, centre + reach])
+    return _interval(float(low), float(high), "jackknife-t (logit)", count)
+
+
+def share_interval(
+    hits: Sequence[bool], subjects: Sequence[str], *, confidence: float = 0.95
+) -> Interval | None:
+    """Interval of the share of items that hit (accuracy, preference): `jackknife_interval` of their mean.
+
+    Raises:
+        ValueError: Lengths differ.
+    """
+    numbers = np.asarray(hits, dtype=np.float64)  # (items,)
+    _persons(subjects, len(numbers))
+    return jackknife_interval(lambda chosen: float(numbers[chosen].mean()), subjects, confidence=confidence)
+
+
+def permutation_p(
+    statistic: Callable[[npt.NDArray[Labels]], float],
+    labels: npt.NDArray[Labels],
+    subjects: Sequence[str],
+    *,
+    permutations: int,
+    seed: int,
+) -> tuple[float, float]:
+    """Test whether a statistic of the labels is larger than chance, labels swapped within each subject.
+
+    Swapping only within a subject keeps how many items of each label every person has, and what a person's
+    items have in common cannot pass for an effect.
+
+    Args:
+        statistic: From labels (items,) to a number; larger is more extreme.
+        labels: The observed labels (items,).
+        subjects: The person behind each item.
+        permutations: How many random swaps; the smallest p is 1 / (1 + permutations).
+        seed: Seed of the swaps.
+
+    Returns:
+        The statistic's mean over the swaps (what chance gives) and the one-sided
+        p = (1 + swaps that reach the observed) / (1 + swaps).
+
+    Raises:
+        ValueError: Lengths differ, or the statistic is undefined.
+    """
+    codes, _ = _persons(subjects, len(labels))
+    generator = np.random.default_rng(seed)
+    places = np.argsort(codes, kind="stable")  # items grouped by subject
+    chance = np.empty(permutations)
+    for turn in range(permutations):
+        shuffled = np.empty_like(labels)
+        shuffled[places] = labels[np.lexsort((generator.random(len(codes)), codes))]
+        chance[turn] = statistic(shuffled)
+    observed = statistic(labels)
+    if not (math.isfinite(observed) and np.isfinite(chance).all()):
+        raise ValueError("the statistic is undefined for some labelling")
+    reached = int((chance >= observed - _ROUNDING).sum())
+    return float(chance.mean()), (1 + reached) / (1 + permutations)
+
+
+def _persons(subjects: Sequence[str], items: int) -> tuple[Indices, int]:
+    """Number the persons: the code of each item (items,), and how many persons there are."""
+    if len(subjects) != items:
+        raise ValueError(f"{items} items but {len(subjects)} subjects")
+    names, codes = np.unique(np.asarray(subjects, dtype=np.str_), return_inverse=True)
+    return codes.astype(np.intp), len(names)
+
+
+def _quantile(confidence: float, count: int) -> float:
+    return float(scipy.stats.t.ppf((1 + confidence) / 2, count - 1))
+
+
+def _interval(low: float, high: float, method: str, count: int) -> Interval:
+    return Interval(low=low, high=high, method=method, subjects=count, reliable=count >= RELIABLE_SUBJECTS)

@@ -1,0 +1,120 @@
+"""Pretrained convolution trunks from elsewhere: found at hand or downloaded, checked by hash, or refused.
+
+A trunk judges in LPIPS and in perceptual losses. It is looked for in the folder `BENCH_WEIGHTS`, then in
+the torch hub cache, then, where the caller allows it, downloaded. Files are opened with
+`weights_only=True`, so nothing in them is executed.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.error import URLError
+
+import torch
+from torch import nn
+
+from dancebench.core import torchvision_ops
+from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.files import sha256_file
+
+
+class TrunkUnavailableError(BenchError):
+    """The trunk's weights are not at hand and could not be downloaded."""
+
+
+@dataclass(frozen=True)
+class TrunkSpec:
+    """Which torchvision network a trunk is the `features` of.
+
+    Attributes:
+        network: Constructor and weights in torchvision's model registry.
+        features_file: A file that holds the features' state dict alone, with its SHA-256.
+    """
+
+    network: str
+    weights: str
+    features_file: tuple[str, str] | None = None
+
+
+TRUNKS: Final = {
+    "alex": TrunkSpec("alexnet", "AlexNet_Weights.IMAGENET1K_V1"),
+    "vgg19": TrunkSpec("vgg19", "VGG19_Weights.IMAGENET1K_V1"),
+    "squeeze": TrunkSpec(
+        "squeezenet1_1",
+        "SqueezeNet1_1_Weights.IMAGENET1K_V1",
+        ("squeezenet1_1_features.pth", "435cedb387e95bc8291893f61a3a64f0345b8c23a05139aceef43947efb3d52d"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A frozen feature extractor and the hash of the file that its weights came from."""
+
+    name: str
+    features: nn.Sequential
+    sha256: str
+
+
+def load_trunk(name: str, *, download: bool) -> Trunk:
+    """The convolutional features of a pretrained network, frozen and in evaluation mode.
+
+    Args:
+        name: A key of `TRUNKS`.
+        download: Whether the weights may be fetched where they are not at hand.
+
+    Raises:
+        UnknownNameError: There is no trunk of that name.
+        TrunkUnavailableError: Its weights cannot be had; the message says where they were looked for.
+        BenchError: A file has the right name but not the right hash.
+    """
+    if name not in TRUNKS:
+        raise UnknownNameError("trunk", name, TRUNKS)
+    torchvision_ops.ready()
+    import torchvision
+
+    spec = TRUNKS[name]
+    features: nn.Sequential = torchvision.models.get_model(spec.network, weights=None).features
+    weights = torchvision.models.get_weight(spec.weights)
+    path, prefix = _locate(spec, weights, download=download, name=name)
+    sha256 = sha256_file(path)
+    if not sha256.startswith(prefix):
+        raise BenchError(
+            f"{path} is not the {name} trunk: its SHA-256 begins with {sha256[:8]}, not {prefix[:8]}.",
+            hint="Remove the file, or put the right one there.",
+        )
+    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    state = {key.removeprefix("features."): value for key, value in state.items() if "classifier" not in key}
+    features.load_state_dict(state)
+    return Trunk(name, features.eval().requires_grad_(False), sha256)
+
+
+def _locate(spec: TrunkSpec, weights: Any, *, download: bool, name: str) -> tuple[Path, str]:
+    """The weights' file, and the hash (or its beginning) that the file must have."""
+    published = Path(weights.url).name  # e.g. vgg19-<first 8 of the hash>.pth
+    prefix = published.removesuffix(".pth").rsplit("-", 1)[1]
+    cache = Path(torch.hub.get_dir()) / "checkpoints"
+    folders = [Path(os.environ["BENCH_WEIGHTS"])] if os.environ.get("BENCH_WEIGHTS") else []
+    for folder in folders:
+        if spec.features_file and (folder / spec.features_file[0]).exists():
+            return folder / spec.features_file[0], spec.features_file[1]
+    for folder in (*folders, cache):
+        if (folder / published).exists():
+            return folder / published, prefix
+    if download:
+        try:
+            weights.get_state_dict(progress=False, check_hash=True)
+            return cache / published, prefix
+        except (OSError, URLError, RuntimeError) as error:
+            raise _unavailable(name, f"and could not be downloaded ({error})") from error
+    raise _unavailable(name, "and downloads are off")
+
+
+def _unavailable(name: str, why: str) -> TrunkUnavailableError:
+    return TrunkUnavailableError(
+        f"The weights of the {name} trunk are not in BENCH_WEIGHTS nor in the torch hub cache, {why}.",
+        hint=f"Put the file into the folder that BENCH_WEIGHTS names ({Path(torch.hub.get_dir())} also works).",
+    )

@@ -1,0 +1,77 @@
+"""Where everything lies: the folders of a workspace, from one root."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from dancebench.core.errors import BenchError
+from dancebench.core.schema import Document
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class WorkspaceRecord(Document):
+    """`workspace.json`: marks the root and its format."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths of a workspace; nothing is created until it is written."""
+
+    root: Path
+
+    def open(self) -> Workspace:
+        """Check that this release can use the workspace, and mark a new one.
+
+        Raises:
+            NewerSchemaError: A later release made it.
+            BenchError: It cannot be written.
+        """
+        marker = self.root / "workspace.json"
+        if marker.exists():
+            WorkspaceRecord.load(marker)
+        else:
+            WorkspaceRecord().save(marker)
+        return self
+
+    def dataset(self, name: str) -> Path:
+        return self.root / "datasets" / safe_name("dataset", name)
+
+    def synth(self, method: str, dataset: str, subject: str, variant: str) -> Path:
+        """Folder of a trained synthesizer; `variant` is the preset and the seed."""
+        return self.root / "synths" / method / dataset / subject / variant
+
+    def fake(self, method: str, dataset: str, subject: str, variant: str, *, source: str) -> Path:
+        """A fake clip; its provenance lies beside it as `.json`."""
+        return self.root / "fakes" / method / dataset / subject / variant / f"{source}.mp4"
+
+    def real(self, dataset: str, subject: str, long_side: int) -> Path:
+        """The real clip that fakes of this size are compared with."""
+        return self.root / "reals" / dataset / subject / f"{long_side}.mp4"
+
+    def detector(self, detector: str, run: str) -> Path:
+        return self.root / "detectors" / detector.replace(":", "_") / run
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results"
+
+    @property
+    def leaderboards(self) -> Path:
+        return self.root / "leaderboards"
+
+
+def safe_name(kind: str, name: str) -> str:
+    """`name`, if it can stand as a folder: letters, digits, dot, dash, underscore.
+
+    Raises:
+        BenchError: It holds anything else (a path separator, say).
+    """
+    if not _NAME.fullmatch(name):
+        raise BenchError(
+            f"'{name}' cannot be the name of a {kind}.",
+            hint="Use up to 64 letters, digits, dots, dashes and underscores.",
+        )
+    return name

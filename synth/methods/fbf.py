@@ -1,0 +1,26 @@
+"""Frame-by-frame synthesis, the paper's first ablation (EDN section 4.1): pix2pixHD on single frames."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from dancebench.synth.gan import GanMethod
+from dancebench.synth.method import METHODS
+
+
+@METHODS.register("fbf")
+class FrameByFrame(GanMethod):
+    """G(x_t) draws frame t from its pose alone; D judges (x_t, I_t), 6 channels."""
+
+    section: ClassVar[str] = "EDN 4.1, FBF"
+    window: ClassVar[int] = 1
+    generator_channels: ClassVar[int] = 3
+
+    def generate(self, poses: torch.Tensor) -> torch.Tensor:
+        image: torch.Tensor = self.generator(poses[:, 0])
+        return image[:, None]  # (B, 1, 3, H, W)
+
+    def condition(self, pose: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
+        return pose

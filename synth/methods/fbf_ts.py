@@ -1,0 +1,32 @@
+"""Temporal smoothing (EDN section 3.2, Eq. 1): every frame is drawn with the previous output in view."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from dancebench.synth.gan import GanMethod
+from dancebench.synth.method import METHODS
+
+
+@METHODS.register("fbf-ts")
+class TemporalSmoothing(GanMethod):
+    """G(x_t, G(x_{t-1}, 0)); D judges (x_{t-1}, x_t, I_{t-1}, I_t), 12 channels.
+
+    A training step makes two frames, and the gradient of the second flows back through the first. The
+    zero image before the first frame is mid-grey, since images live in [-1, 1].
+    """
+
+    section: ClassVar[str] = "EDN 3.2, FBF+TS"
+    window: ClassVar[int] = 2
+    generator_channels: ClassVar[int] = 6
+
+    def generate(self, poses: torch.Tensor) -> torch.Tensor:
+        nothing = torch.zeros_like(poses[:, 0])
+        first: torch.Tensor = self.generator(self.condition(poses[:, 0], nothing))
+        second: torch.Tensor = self.generator(self.condition(poses[:, 1], first))
+        return torch.stack([first, second], dim=1)  # (B, 2, 3, H, W)
+
+    def condition(self, pose: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
+        return torch.cat([pose, previous], dim=1)  # (B, 6, H, W)

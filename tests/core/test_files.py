@@ -1,0 +1,125 @@
+"""Files are written whole or not at all; refusals of the file system name the way out."""
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import (
+    atomic_folder,
+    atomic_path,
+    is_temporary,
+    sha256_file,
+    sha256_json,
+    writable,
+    write_json,
+    write_text,
+)
+
+
+class InterruptedWriteError(Exception):
+    """Stands for whatever stops a writer half-way."""
+
+
+def test_file_takes_its_place_only_when_complete(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "clip.mp4"
+    with atomic_path(path) as unfinished:
+        unfinished.write_bytes(b"new")
+        assert not path.exists()
+        assert unfinished.suffix == ".mp4"  # encoders choose the container by it
+        assert is_temporary(unfinished)
+    assert path.read_bytes() == b"new"
+    assert [entry.name for entry in path.parent.iterdir()] == ["clip.mp4"]
+    assert not is_temporary(path)
+
+
+def test_interrupted_file_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with suppress(InterruptedWriteError), atomic_path(path) as unfinished:
+        unfinished.write_text("ne")
+        raise InterruptedWriteError
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_folder_replaces_the_old_one_as_a_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "subject"
+    folder.mkdir()
+    (folder / "stale.txt").write_text("stale")
+    with atomic_folder(folder) as unfinished:
+        (unfinished / "fresh.txt").write_text("fresh")
+        assert (folder / "stale.txt").exists()
+    assert [entry.name for entry in folder.iterdir()] == ["fresh.txt"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["subject"]
+
+
+def test_interrupted_folder_leaves_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "subject"
+    folder.mkdir()
+    (folder / "old.txt").write_text("old")
+    with suppress(InterruptedWriteError), atomic_folder(folder) as unfinished:
+        (unfinished / "half.txt").write_text("ha")
+        raise InterruptedWriteError
+    assert [entry.name for entry in folder.iterdir()] == ["old.txt"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["subject"]
+
+
+def test_remains_of_a_killed_writer_do_not_enter_a_new_folder(tmp_path: Path) -> None:
+    remains = tmp_path / f".partial-{os.getpid()}-subject"
+    remains.mkdir()
+    (remains / "half.txt").write_text("ha")
+    with atomic_folder(tmp_path / "subject"):
+        pass
+    assert list((tmp_path / "subject").iterdir()) == []
+
+
+def test_text_is_utf8_with_unix_line_ends(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "é\n–\n")
+    assert (tmp_path / "a.txt").read_bytes() == b"\xc3\xa9\n\xe2\x80\x93\n"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_json_refuses_what_json_cannot_hold(tmp_path: Path, value: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"value": value})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_closed_form_hashes(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-4's example
+    assert sha256_file(tmp_path / "abc") == abc
+    assert sha256_json({}) == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"  # of `{}`
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(), max_size=5))
+def test_json_hash_knows_no_order_of_keys(value: dict[str, int]) -> None:
+    assert sha256_json(dict(reversed(value.items()))) == sha256_json(value)
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [(errno.ENOSPC, "disk is full"), (errno.EACCES, "permissions"), (errno.EROFS, "read-only")],
+)
+def test_refusals_of_the_file_system_get_a_hint(number: int, hint: str) -> None:
+    with pytest.raises(BenchError, match="Cannot write /somewhere") as caught, writable():
+        raise OSError(number, os.strerror(number), "/somewhere")
+    assert caught.value.hint is not None
+    assert hint in caught.value.hint
+
+
+def test_other_errors_of_the_system_pass_unchanged() -> None:
+    with pytest.raises(FileNotFoundError), writable():
+        raise FileNotFoundError(errno.ENOENT, "missing", "/somewhere")
+
+
+def test_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("a file")
+    with pytest.raises(BenchError, match="plain"):
+        write_text(tmp_path / "plain" / "deep" / "a.txt", "text")

@@ -1,0 +1,98 @@
+"""Documents: typed on read, upgraded when old, refused by name when newer; metrics are whole."""
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from dancebench.core.errors import BenchError
+from dancebench.core.metric import Metric
+from dancebench.core.schema import Document, Name, NewerSchemaError
+
+
+class Recipe(Document):
+    """A document in its second version: `minutes` was called `time` in the first."""
+
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
+    minutes: float
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        old = dict(data)
+        return {"minutes": old.pop("time"), **old}
+
+
+def write(path: Path, value: object) -> Path:
+    path.write_text(json.dumps(value))
+    return path
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    Recipe(minutes=1.5).save(tmp_path / "a.json")
+    assert Recipe.load(tmp_path / "a.json") == Recipe(minutes=1.5)
+    assert json.loads((tmp_path / "a.json").read_text()) == {"schema_version": 2, "minutes": 1.5}
+
+
+def test_older_version_is_upgraded(tmp_path: Path) -> None:
+    loaded = Recipe.load(write(tmp_path / "a.json", {"schema_version": 1, "time": 3}))
+    assert (loaded.minutes, loaded.schema_version) == (3, 2)
+
+
+def test_newer_version_is_refused_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", {"schema_version": 3, "minutes": 3, "novelty": 1})
+    with pytest.raises(NewerSchemaError, match=r"a\.json has schema version 3; this release reads up to 2"):
+        Recipe.load(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[1]", "no schema_version"),
+        ('{"minutes": 1}', "no schema_version"),
+        ('{"schema_version": "2", "minutes": 1}', "no schema_version"),
+        ('{"schema_version": 2}', "not a valid Recipe file: minutes"),
+        ('{"schema_version": 2, "minutes": NaN}', "not a valid Recipe file: minutes"),
+        ('{"schema_version": 2, "minutes": 1, "seconds": 2}', "not a valid Recipe file: seconds"),
+    ],
+)
+def test_bad_files_are_named_with_the_field(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    with pytest.raises(BenchError, match=message) as caught:
+        Recipe.load(path)
+    assert str(path) in caught.value.message
+    assert caught.value.hint
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BenchError, match="not valid JSON"):
+        Recipe.load(tmp_path / "a.json")
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="does not exist"):
+        Recipe.load(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("name", ["a", "s01", "Subject-1.b_c", "0" * 64])
+def test_names_that_can_be_folders(name: str) -> None:
+    assert TypeAdapter[str](Name).validate_python(name) == name
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "-rf", ".hidden", "ä", "0" * 65, "a\n"])
+def test_names_that_cannot(name: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter[str](Name).validate_python(name)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(None, None), (1.0, "but why"), (float("nan"), None), (float("inf"), None)]
+)
+def test_metric_has_a_finite_value_or_a_reason(value: float | None, reason: str | None) -> None:
+    with pytest.raises(ValidationError):
+        Metric(value=value, reason=reason, n=1, unit="dB", higher_is_better=True)

@@ -1,0 +1,103 @@
+"""A small world of synthetic clips: shapes that move; the fakes are the same, a little blurred and noisy."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from dancebench.datasets.manifest import Split, VideoRow, write_manifest
+from dancebench.datasets.video import write_clip
+from dancebench.detect.detectors.pair_patch import PairPatchConfig
+from dancebench.detect.protocol import HoldoutResult, train_and_evaluate
+
+SIZE, FRAMES, FPS = (64, 32), 20, 25.0
+SPLITS: dict[Split, range] = {"train": range(0, 6), "validation": range(6, 9), "holdout": range(9, 13)}
+
+Label = Literal[0, 1]
+Frame = npt.NDArray[np.uint8]
+
+
+def real_frames(subject: int, n_frames: int = FRAMES, size: tuple[int, int] = SIZE) -> list[Frame]:
+    """A textured background of this person's own and a disc that swings over it."""
+    rng = np.random.default_rng(subject)
+    height, width = size
+    tiles = rng.integers(40, 200, (16, 8, 3), dtype=np.uint8)
+    background = cv2.resize(tiles, (width, height))
+    colour = tuple(int(value) for value in rng.integers(0, 256, 3))
+    frames = []
+    for t in range(n_frames):
+        frame = background.copy()
+        centre = int(width / 2 + width / 4 * np.sin(0.4 * t + subject)), height // 2
+        cv2.circle(frame, centre, width // 6, colour, -1)
+        cv2.line(frame, centre, (width // 2, height - 4), (255, 255, 255), max(1, width // 32))
+        frames.append(frame)
+    return frames
+
+
+def fake_frames(subject: int, n_frames: int = FRAMES, size: tuple[int, int] = SIZE) -> list[Frame]:
+    """The same scene as a poor synthesizer would give it: blurred, with flicker."""
+    rng = np.random.default_rng(1000 + subject)
+    fakes = []
+    for frame in real_frames(subject, n_frames, size):
+        noise = cv2.resize(rng.normal(0, 6, (32, 16, 3)), (size[1], size[0]))
+        blurred = cv2.GaussianBlur(frame, (0, 0), 0.8 * size[1] / SIZE[1]) + noise
+        fakes.append(blurred.clip(0, 255).astype(np.uint8))
+    return fakes
+
+
+def add_video(root: Path, subject: int, split: Split, label: Label, frames: list[Frame]) -> VideoRow:
+    """Write one clip and describe it."""
+    person = f"s{subject:02d}"
+    kind = "blur" if label else "real"
+    info = write_clip(root / f"{person}-{kind}.mp4", frames, FPS)
+    return VideoRow(
+        video_id=f"{person}/{person}/{kind}",
+        path=info.path.name,
+        sha256=info.sha256,
+        label=label,
+        split=split,
+        subject_id=person,
+        source_id=person,
+        method=kind if label else None,
+        fps=info.fps,
+        n_frames=info.n_frames,
+        codec="h264",
+        crf=18,
+        width=info.width,
+        height=info.height,
+    )
+
+
+@pytest.fixture(scope="session")
+def clips() -> SimpleNamespace:
+    """The functions above, for tests that need clips of their own."""
+    return SimpleNamespace(real_frames=real_frames, fake_frames=fake_frames, add_video=add_video, fps=FPS)
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirteen people with a real and a fake each."""
+    root = tmp_path_factory.mktemp("clips")
+    rows = []
+    for split, subjects in SPLITS.items():
+        for subject in subjects:
+            rows.append(add_video(root, subject, split, 0, real_frames(subject)))
+            rows.append(add_video(root, subject, split, 1, fake_frames(subject)))
+    write_manifest(root / "manifest.jsonl", rows)
+    return root / "manifest.jsonl"
+
+
+@pytest.fixture(scope="session")
+def config() -> PairPatchConfig:
+    """Learns the synthetic fakes in two seconds."""
+    return PairPatchConfig(height=64, width=32, ndf=8, steps=160, batch=8, learning_rate=2e-3, pairs=8)
+
+
+@pytest.fixture(scope="session")
+def result(manifest: Path, config: PairPatchConfig, tmp_path_factory: pytest.TempPathFactory) -> HoldoutResult:
+    """The whole protocol on these clips, once."""
+    return train_and_evaluate(manifest, "pair-patch", config, tmp_path_factory.mktemp("detector"))

@@ -1,0 +1,339 @@
+"""Leaderboards: ranked within a dataset and its people, honest in every cell, the same bytes every time."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from dancebench.core.metric import Metric
+from dancebench.leaderboards.board import check, long_table, rebuild, rich_tables
+from dancebench.leaderboards.records import RunRecord, save_run
+from dancebench.leaderboards.tables import COLUMNS, sections
+
+MakeRecord = Callable[..., RunRecord]
+FILES = ["synthesis.md", "synthesis.csv", "detection.md", "detection.csv", "reference.md"]
+UNKNOWN = Metric(value=None, reason="no weights | here", n=0, unit="LPIPS", higher_is_better=False)
+FEW = 3
+
+
+@pytest.fixture
+def records(make_record: MakeRecord) -> list[RunRecord]:
+    """Three synthesis rows and a baseline on 12 people, one of them on three; two detectors."""
+    fakes = {"fakes_body_ssim": 0.81, "fakes_body_ssim_nearest": 0.7, "fakes_body_ssim_mean_frame": 0.6}
+    flagged = {**fakes, "null_control": "failed", "flag_shortcut": "p = 0.004", "calibration": "validation"}
+    training = {"steps": 400, "seconds_training": 59.25, "parameters": {"generator": 11_410_000}}
+    return [
+        make_record("fbf", {"body_ssim": 0.8, "body_lpips_squeeze": 0.2, "own_metric": 3.0}, entry=training),
+        make_record(
+            "fbf-ts",
+            {"body_ssim": 0.9, "body_lpips_squeeze": 0.1},
+            entry={
+                **training,
+                "notes": {"perceptual_trunk": "squeeze", "warning_resumed": True, "warning_slow": False},
+            },
+        ),
+        make_record("nearest", {"body_ssim": 0.7, "body_lpips_squeeze": UNKNOWN}, n_effective=58),
+        make_record("fbf", {"body_ssim": 0.99, "face_ssim": 0.5}, subjects=FEW),
+        make_record(
+            "pair|patch", {"video_auc": 0.9, "pair_auc": 0.8}, kind="detection", entry={"notes": flagged}
+        ),
+        make_record(
+            "bytes", {"video_auc": 0.5}, kind="detection", entry={"notes": {**fakes, "null_control": True}}
+        ),
+    ]
+
+
+@pytest.fixture
+def results(tmp_path: Path, records: list[RunRecord]) -> Path:
+    folder = tmp_path / "results"
+    for record in records:
+        save_run(folder, record, pd.DataFrame({"item": ["a"]}))
+    return folder
+
+
+def cells(text: str, start: str) -> list[str]:
+    """The cells of the first table row whose second cell is `start`."""
+    for line in text.splitlines():
+        parts = [part.strip() for part in line.replace("\\|", "¦").strip("|").split("|")]
+        if len(parts) > 1 and parts[1] == start:
+            return parts
+    raise AssertionError(f"no row {start}")
+
+
+# what the pages say
+
+
+def test_rows_are_ranked_within_the_same_people(results: Path, tmp_path: Path) -> None:
+    rebuild(results, tmp_path)
+    page = (tmp_path / "synthesis.md").read_text()
+    assert "## demo · abababababab · 12 subjects" in page
+    assert "## demo · abababababab · 3 subjects" in page
+    ranks = {name: cells(page, name)[0] for name in ("fbf-ts", "fbf", "nearest")}
+    assert ranks == {"fbf-ts": "1", "fbf": "2", "nearest": "3"}  # 0.99 on three people outranks nobody
+
+
+def test_datasets_are_never_mixed(make_record: MakeRecord) -> None:
+    here, there = (make_record("fbf", {"body_ssim": 0.8}, dataset_id=sign * 64) for sign in "ab")
+    assert [len(section.rows) for section in sections([here, there], "synthesis")] == [1, 1]
+
+
+def test_ties_share_a_rank(make_record: MakeRecord) -> None:
+    names = {"a": 0.8, "b": 0.9, "c": 0.9, "d": 0.7}
+    [section] = sections(
+        [make_record(name, {"body_ssim": value}) for name, value in names.items()], "synthesis"
+    )
+    assert [(row.record.entry.name, row.rank) for row in section.rows] == [
+        ("b", 1),
+        ("c", 1),
+        ("a", 3),
+        ("d", 4),
+    ]
+
+
+def test_ties_have_one_order(make_record: MakeRecord) -> None:
+    tied = [make_record(name, {"body_ssim": 0.8}) for name in "cab"]
+    [section] = sections(tied, "synthesis")
+    assert [row.record.entry.name for row in section.rows] == ["a", "b", "c"]
+
+
+def test_value_has_its_interval_and_n(results: Path, tmp_path: Path) -> None:
+    rebuild(results, tmp_path)
+    page = (tmp_path / "synthesis.md").read_text()
+    assert cells(page, "method")[3] == "body SSIM ↑"
+    assert cells(page, "method")[4] == "body LPIPS-squeeze ↓"
+    assert cells(page, "fbf-ts")[3] == "**0.900** [0.800, 1.000] n=60"
+    assert cells(page, "fbf")[5:8] == ["400", "59.2", "11.41 M"]
+
+
+def test_null_is_a_dash_with_its_reason(results: Path, tmp_path: Path) -> None:
+    rebuild(results, tmp_path)
+    page = (tmp_path / "synthesis.md").read_text()
+    assert cells(page, "nearest")[4] == "– (1)"
+    assert "- (1) no weights \\| here\n" in page
+
+
+def test_method_without_a_primary_value_is_last_and_has_no_rank(make_record: MakeRecord) -> None:
+    records = [make_record("a", {"body_ssim": UNKNOWN}), make_record("b", {"body_ssim": 0.1})]
+    [section] = sections(records, "synthesis")
+    assert [(row.record.entry.name, row.rank) for row in section.rows] == [("b", 1), ("a", None)]
+
+
+def test_one_trunk_does_not_judge_itself(results: Path, tmp_path: Path) -> None:
+    rebuild(results, tmp_path)
+    page = (tmp_path / "synthesis.md").read_text()
+    assert cells(page, "fbf-ts")[4] == "0.100 ‡ [0.000, 0.200] n=60"  # the smallest, yet not marked as best
+    assert "‡ trained with the trunk that judges here: shown, not ranked" in page
+
+
+def test_best_of_a_column_is_the_best_of_the_ranked(make_record: MakeRecord) -> None:
+    lpips = {"judged": 0.1, "better": 0.2, "worse": 0.3}
+    records = [
+        make_record(
+            name,
+            {"body_ssim": 0.8, "body_lpips_squeeze": value},
+            entry={"notes": {"perceptual_trunk": "squeeze" if name == "judged" else "vgg"}},
+        )
+        for name, value in lpips.items()
+    ]
+    [section] = sections(records, "synthesis")
+    column = next(column for column in section.columns if column.metric == "body_lpips_squeeze")
+    assert section.best(column) == {records[1].run.id}
+
+
+def test_few_people_are_marked_and_listed(results: Path, tmp_path: Path) -> None:
+    rebuild(results, tmp_path)
+    reliable, few = (tmp_path / "synthesis.md").read_text().split("3 subjects\n")
+    few = few.split("## Reference")[0]
+    assert "†" not in reliable
+    assert "0.990 [0.890, 1.090] † n=15" in few
+    assert "| row | metric | s00 | s01 | s02 |" in few
+    assert "| fbf (tiny) | body SSIM ↑ | 0.990 | 0.990 | 0.990 |" in few
+    assert "† fewer than 10 subjects" in few
+
+
+def test_detectors_stand_beside_the_quality_of_the_fakes(results: Path, tmp_path: Path) -> None:
+    rebuild(results, tmp_path)
+    page = (tmp_path / "detection.md").read_text()
+    header, row, other = cells(page, "detector"), cells(page, "pair¦patch"), cells(page, "bytes")
+    found = dict(zip(header, row, strict=True))
+    assert [found[title] for title in header if "body SSIM" in title or "…" in title] == [
+        "0.810",
+        "0.700",
+        "0.600",
+    ]
+    assert found["null control"] == "failed"
+    assert dict(zip(header, other, strict=True))["null control"] == "ok"
+    assert "- ⚠ pair\\|patch (tiny): flag_shortcut: p = 0.004\n" in page
+    assert "- ⚠ pair\\|patch (tiny): the null control failed" in page
+    assert "- pair\\|patch (tiny): calibration: validation\n" in page
+    assert "bytes (tiny): the null" not in page
+
+
+def test_warnings_and_missing_items_are_shown(results: Path, tmp_path: Path) -> None:
+    rebuild(results, tmp_path)
+    page = (tmp_path / "synthesis.md").read_text()
+    assert "- ⚠ fbf-ts (tiny): warning_resumed\n" in page
+    assert "warning_slow" not in page  # it is false
+    assert "- ⚠ nearest (tiny): 2 of 60 items could not be measured\n" in page
+
+
+def test_differing_content_is_shown(make_record: MakeRecord) -> None:
+    records = [make_record(name, {"body_ssim": 0.8}, content_sha256=name * 64) for name in "ab"]
+    [section] = sections(records, "synthesis")
+    assert section.remarks() == ["⚠ Rows were measured on prepared files that differ (content_sha256)."]
+
+
+def test_reference_stands_apart(results: Path, tmp_path: Path) -> None:
+    rebuild(results, tmp_path)
+    boards = {kind: (tmp_path / f"{kind}.md").read_text() for kind in COLUMNS}
+    title = "## Reference: as printed in the papers, not comparable\n"
+    for page in boards.values():
+        assert page.count(title) == 1
+    assert "FBF+TS" not in boards["detection"].split(title)[1]
+    assert "| Misty Copeland | 97.00 |" in boards["detection"].split(title)[1]
+    assert "| FBF+TS | 0.811 | 0.039 | 0.838 | 0.051 |" in boards["synthesis"].split(title)[1]
+    assert "53.3" in (tmp_path / "reference.md").read_text()
+
+
+def test_newer_record_is_named_and_left_out(results: Path, tmp_path: Path) -> None:
+    path = next(results.glob("synthesis-fbf-ts-*.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 9}))
+    rebuild(results, tmp_path)
+    page = (tmp_path / "synthesis.md").read_text()
+    assert f"- {path.name}: {path.name} has schema version 9" in page
+    assert "fbf-ts (tiny)" not in page
+
+
+def test_nothing_yet_names_the_first_command(tmp_path: Path) -> None:
+    rebuild(tmp_path / "results", tmp_path)
+    assert "`bench synth --subject all`" in (tmp_path / "synthesis.md").read_text()
+    assert "`bench detect --holdout`" in (tmp_path / "detection.md").read_text()
+    assert pd.read_csv(tmp_path / "detection.csv").empty
+
+
+# CSV
+
+
+def test_csv_has_every_metric_of_every_run(results: Path, tmp_path: Path, records: list[RunRecord]) -> None:
+    rebuild(results, tmp_path)
+    table = pd.read_csv(tmp_path / "synthesis.csv")
+    assert ",12,True,60,share,True,\n" in (tmp_path / "synthesis.csv").read_text()  # counts are whole numbers
+    expected = {
+        (record.run.id, name)
+        for record in records
+        if record.run.kind == "synthesis"
+        for name in record.metrics
+    }
+    assert set(zip(table["run"], table["metric"], strict=True)) == expected
+    null = table[(table["method"] == "nearest") & (table["metric"] == "body_lpips_squeeze")].iloc[0]
+    assert pd.isna(null["value"])
+    assert null["reason"] == "no weights | here"
+    full = table[(table["method"] == "fbf-ts") & (table["metric"] == "body_ssim")].iloc[0]
+    assert full[["value", "ci_low", "ci_high"]].tolist() == pytest.approx([0.9, 0.8, 1.0])
+    assert (full["n"], full["subjects"], full["reliable"]) == (60, 12, True)
+
+
+def test_csv_of_nothing_has_the_same_columns(records: list[RunRecord]) -> None:
+    assert list(long_table([], "synthesis").columns) == list(long_table(records, "synthesis").columns)
+
+
+# the same bytes
+
+
+def test_rebuild_writes_these_files_and_check_agrees(results: Path, tmp_path: Path) -> None:
+    out = tmp_path / "leaderboards"
+    assert check(results, out) == FILES
+    assert [path.name for path in rebuild(results, out)] == FILES
+    assert sorted(path.name for path in out.iterdir()) == sorted(FILES)
+    assert check(results, out) == []
+    (out / "synthesis.csv").write_text("made up")
+    (out / "detection.md").unlink()
+    assert check(results, out) == ["synthesis.csv", "detection.md"]
+
+
+def test_same_records_give_the_same_bytes_anywhere(
+    results: Path, tmp_path: Path, records: list[RunRecord]
+) -> None:
+    elsewhere = tmp_path / "another place" / "results"
+    for record in reversed(records):
+        save_run(elsewhere, record, pd.DataFrame({"item": ["b"]}))
+    (elsewhere / "broken.json").write_text("{")
+    (results / "broken.json").write_text("{")
+    for source, target in ((results, "one"), (elsewhere, "two")):
+        rebuild(source, tmp_path / target)
+    for name in FILES:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        assert str(tmp_path).encode() not in (tmp_path / "one" / name).read_bytes()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_order_of_records_does_not_matter(records: list[RunRecord], seed: int) -> None:
+    shuffled = random.Random(seed).sample(records, len(records))
+    for kind in COLUMNS:
+        assert sections(shuffled, kind) == sections(records, kind)
+        assert long_table(shuffled, kind).equals(long_table(records, kind))
+
+
+# the screen
+
+
+def test_screen_shows_the_same_rows_and_marks(records: list[RunRecord]) -> None:
+    console = Console(width=80)
+    with console.capture() as capture:
+        for table in rich_tables(records):
+            console.print(table)
+    text = capture.get()
+    for expected in (
+        "fbf-ts",
+        "0.900",
+        "[0.800, 1.000]",
+        "0.100 ‡",
+        "– (1)",
+        "(1) no weights | here",
+        "pair|patch",
+    ):
+        assert expected in text
+    assert "[0.890, 1.090] †" in text
+    assert "failed" in text.split("detection")[1].split("⚠")[0]  # the last column fits as well
+    assert "† fewer than 10 subjects" in text
+
+
+def test_screen_does_not_take_a_name_for_markup(make_record: MakeRecord) -> None:
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(*rich_tables([make_record("[red]x", {"body_ssim": 0.8})]))
+    assert "[red]x" in capture.get()
+
+
+# frozen
+
+
+def test_frozen_section(make_record: MakeRecord, tmp_path: Path) -> None:
+    for name, value in (("fbf", 0.8), ("mean-frame", 0.6)):
+        save_run(tmp_path, make_record(name, {"body_ssim": value}, subjects=2), pd.DataFrame({"item": ["a"]}))
+    rebuild(tmp_path, tmp_path / "out")
+    page = (tmp_path / "out" / "synthesis.md").read_text()
+    assert page.split("\n## ")[1] == FROZEN
+
+
+FROZEN = """\
+demo · abababababab · 2 subjects
+
+| # | method | preset | body SSIM ↑ | run |
+| --- | --- | --- | --- | --- |
+| 1 | fbf | tiny | **0.800** [0.700, 0.900] † n=10 | `synthesis-fbf-c7a3ce1f6716` |
+| 2 | mean-frame | tiny | 0.600 [0.500, 0.700] † n=10 | `synthesis-mean-frame-356b621974cc` |
+
+- † fewer than 10 subjects: the interval is unreliable, see the values per subject
+
+Values per subject:
+
+| row | metric | s00 | s01 |
+| --- | --- | --- | --- |
+| fbf (tiny) | body SSIM ↑ | 0.800 | 0.800 |
+| mean-frame (tiny) | body SSIM ↑ | 0.600 | 0.600 |
+"""
