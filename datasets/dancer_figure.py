@@ -147,15 +147,24 @@ class _Painting:
         self.canvas.lay(sketch)
 
     def _hips(self) -> None:
-        kind, girth = self.look.bottom_kind, self.body.girth
-        radius = self._px(0.046 * girth, MID_HIP)
-        lift = 0.03 * (self.at[NECK] - self.at[MID_HIP])
-        self.canvas.tube(
-            self.at[R_HIP] + lift, self.at[L_HIP] + lift, (radius, radius),
-            Fabric(self.look.bottom.colour), float(self.scale[MID_HIP]),
-        )  # fmt: skip
-        if kind == "skirt":
+        """The seat of the trousers, from under the shirt down to where the thighs begin."""
+        if self.look.bottom_kind == "skirt":
             self._skirt()
+            return
+        middle, up = self.at[MID_HIP], 0.14 * (self.at[NECK] - self.at[MID_HIP])
+        wide = self._px(0.95 * self.body.hips + 0.04 * self.body.girth, MID_HIP)
+        thigh = self._px(0.044 * self.body.girth, MID_HIP)
+        across = (self.at[L_HIP] - self.at[R_HIP]) / math.hypot(*(self.at[L_HIP] - self.at[R_HIP]))
+        edges = []
+        for sign, (hip, knee, _) in zip(SIDES, LEG_JOINTS, strict=True):
+            below = self.at[hip] + 0.15 * (self.at[knee] - self.at[hip])
+            edges.append([middle + up + sign * wide * across, self.at[hip] + sign * thigh * across,
+                          below + 0.8 * sign * thigh * across])  # fmt: skip
+        crotch = middle - 0.32 * up
+        self.canvas.cloth(
+            np.stack([*edges[0], crotch, *edges[1][::-1]]), self.person.bottom, float(self.scale[MID_HIP]),
+            top=middle + up, bottom=crotch, half_width=1.2 * wide,
+        )  # fmt: skip
 
     def _skirt(self) -> None:
         waist = self.at[MID_HIP] + 0.2 * (self.at[NECK] - self.at[MID_HIP])
@@ -189,7 +198,7 @@ class _Painting:
         narrow = math.sqrt(facing**2 + 0.42 * (1 - facing**2))
         hip = body.hips + 0.043 * body.girth
         rows = ((body.shoulders * 0.90, 0.22), (0.5 * (body.shoulders * 0.86 + body.waist), 0.42),
-                (body.waist, 0.66), (hip, 0.9), (hip * 1.01, 1.0))  # fmt: skip
+                (body.waist, 0.66), (hip, 0.92), (hip * 1.01, 1.03))  # fmt: skip
         length = math.hypot(*(bottom - top))
 
         def edge(sign: float) -> list[Points]:

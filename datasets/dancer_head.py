@@ -77,8 +77,7 @@ class Head:
             sketch.fill(self._curls(*curls), tinted(look.hair, 0.92))
         for sign in (-1, 1):
             ear = np.array(FACE_POINTS["ear"]) * (sign * look.face_width, 1, 1)
-            ring = _ring(12) * (0.13, 0.22)
-            sketch.fill(self._solid(ear + np.pad(ring, ((0, 0), (0, 1)))), tinted(look.skin, 0.86))
+            sketch.fill(self._solid(ear + _ring(12, 0.13, 0.22)), tinted(look.skin, 0.86))
         face = self._flat(smooth_outline(_both(_OUTLINE) * (look.face_width, 1)))
         sketch.fill(face, look.skin)
         if look.beard:
@@ -112,7 +111,7 @@ class Head:
                          (0, -0.36, 1.0), (0.02, -0.1, 0.92)])  # fmt: skip
         sketch.fill(self._solid(nose * (side, 1, 1)), tinted(look.skin, 0.80))
         tip = np.array(FACE_POINTS["tip"])
-        sketch.fill(self._solid(tip + np.pad(_ring(10) * (0.10, 0.09), ((0, 0), (0, 1)))), tinted(look.skin, 1.10))
+        sketch.fill(self._solid(tip + _ring(10, 0.10, 0.09)), tinted(look.skin, 1.10))
         for sign in (-1, 1):
             nostril = np.array([(0.09 * sign, -0.40, 0.90)])
             sketch.disc(self._solid(nostril)[0], 0.038 * self.size, dark)
@@ -137,7 +136,7 @@ class Head:
         arch = np.stack([0.22 * t, 0.06 * (1 - t * t) - 0.03 * t * sign, -0.05 * t * sign], axis=1)
         sketch.line(self._solid(brow + arch), 0.085 * self.size, tinted(look.hair, 0.8))
         if look.glasses:
-            rim = centre + np.pad(_ring(18) * (0.27, 0.22), ((0, 0), (0, 1))) + (0, 0, 0.12)
+            rim = centre + _ring(18, 0.27, 0.22) + (0, 0, 0.12)
             sketch.line(self._solid(np.concatenate([rim, rim[:1]])), 0.045 * self.size, (30, 30, 36))
             bow = np.array([(0.07 * sign, 0.08, 0.86), (0.0, 0.1, 0.9)])
             sketch.line(self._solid(bow), 0.04 * self.size, (30, 30, 36))
@@ -215,9 +214,10 @@ def _both(half: Points) -> Points:
     return np.concatenate([half, half[1:-1][::-1] * (-1, 1)])
 
 
-def _ring(number: int) -> Points:
+def _ring(number: int, width: float, height: float) -> Points:
+    """An ellipse [number, 3] facing forwards."""
     angle = np.arange(number) * 2 * math.pi / number
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return np.stack([width * np.cos(angle), height * np.sin(angle), np.zeros(number)], axis=1)
 
 
 def _mixed(a: Colour, b: Colour, share: float) -> Colour:

@@ -72,7 +72,8 @@ def make_look(rng: np.random.Generator, wall: Colour) -> Look:
     """Draw a look that stands out from the wall behind it."""
     skins = [skin for skin in SKINS if _apart(skin, wall) > 75]
     skin = skins[rng.integers(len(skins))]
-    hair = HAIRS[rng.integers(len(HAIRS))]
+    natural = len(HAIRS) - 2
+    hair = HAIRS[rng.integers(len(HAIRS) if rng.random() < 0.4 else natural)]
     top = _pick_apart(rng, CLOTHES, (wall, 80), (skin, 70))
     bottom = _pick_apart(rng, TROUSERS, (wall, 70), (top, 80), (skin, 60))
     kind = str(rng.choice(("trousers", "trousers", "shorts", "skirt", "leggings")))

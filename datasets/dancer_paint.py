@@ -259,7 +259,7 @@ class Sketch:
         return x + np.float32(self.corner[0]), y + np.float32(self.corner[1])
 
     def _fine(self, points: Points) -> npt.NDArray[np.int32]:
-        return np.rint(points * (FINE << _SHIFT) + self._offset).astype(np.int32)
+        return np.asarray(np.rint(points * (FINE << _SHIFT) + self._offset), np.int32)
 
 
 def _lit(across: Picture, nx: float, ny: float) -> Picture:

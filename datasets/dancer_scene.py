@@ -83,7 +83,7 @@ def draw_scene(scene: Scene, camera: Camera, rng: np.random.Generator) -> Pictur
     shade = 1 - 0.22 * np.exp(-np.abs(y - edge) / 9)
     room.pixels *= (glow * shade)[..., None]
     small = cv2.resize(room.pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-    return np.clip(small, 0, 255).astype(np.float32)
+    return np.asarray(np.clip(small, 0, 255), np.float32)
 
 
 def _noise(rng: np.random.Generator, sigma: float) -> Picture:
@@ -130,11 +130,9 @@ def _ground(scene: Scene, x: Picture, z: Picture, rng: np.random.Generator) -> P
             shade = shade + 0.06 * _noise(rng, 0.8)
     colour = shade[..., None] * np.array(scene.floor)
     if scene.rug is not None:
-        round_ = (x / 0.85) ** 2 + (z / 0.62) ** 2
+        disc = (x / 0.85) ** 2 + (z / 0.62) ** 2
         for limit, factor in ((1.0, 1.0), (0.86, 1.3), (0.76, 0.9)):
-            colour = np.where(
-                (round_ < limit)[..., None], shade[..., None] * np.array(tinted(scene.rug, factor)), colour
-            )
+            colour = np.where((disc < limit)[..., None], shade[..., None] * np.array(tinted(scene.rug, factor)), colour)
     return np.asarray(colour, np.float32)
 
 
@@ -146,7 +144,7 @@ class _Room:
 
     def _at(self, points: Points) -> npt.NDArray[np.int32]:
         pixel = np.stack([WIDTH / 2 + points[:, 0] * self._scale, self._edge - points[:, 1] * self._scale], axis=1)
-        return np.round(pixel * _FINE * 16).astype(np.int32)
+        return np.asarray(np.rint(pixel * _FINE * 16), np.int32)
 
     def shape(self, points: Points, colour: Colour) -> None:
         cv2.fillPoly(self.pixels, [self._at(points)], colour, lineType=cv2.LINE_AA, shift=4)

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dancebench.core.errors import BenchError
 from dancebench.datasets.choreography import ARM_POSES, Choreography, MotionStyle
 from dancebench.datasets.dancer_body import HEIGHT, WIDTH, Body, Camera, keypoints, skeleton
 from dancebench.datasets.dancer_figure import Figure
@@ -42,7 +43,12 @@ class Dancer:
 
 
 def make_dancer(seed: int) -> Dancer:
-    """Draw the person with this seed (0 or larger)."""
+    """Draw the person with this seed.
+
+    Raises:
+        BenchError: The seed is negative.
+    """
+    _check_seed(seed)
     rng = np.random.default_rng(seed)
     scene = make_scene(rng)
     look = make_look(rng, scene.wall)
@@ -68,8 +74,24 @@ def dance(
         A frame, uint8 RGB [512, 256, 3], and its true keypoints, float32 [75, 3]: x and y in pixels (pixel
         centres are whole numbers) and confidence 1, or zeros for the small toes, which dancers lack. Hidden
         points are given.
+
+    Raises:
+        BenchError: A negative number of frames or seed, or a rate that is not positive.
     """
+    if n_frames < 0 or not fps > 0:
+        raise BenchError(
+            f"A dance of {n_frames} frames at {fps} frames per second cannot be filmed.",
+            hint="Give a number of frames that is not negative and a positive rate.",
+        )
+    if motion_seed is not None:
+        _check_seed(motion_seed)
     choreography = Choreography(dancer.style, dancer.seed if motion_seed is None else motion_seed)
+    return _film(dancer, choreography, n_frames, fps)
+
+
+def _film(
+    dancer: Dancer, choreography: Choreography, n_frames: int, fps: float
+) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]]:
     background = draw_scene(dancer.scene, dancer.camera, np.random.default_rng([dancer.seed, 1]))
     figure = Figure(dancer.body, dancer.look, np.random.default_rng([dancer.seed, 2]))
     grain = _Grain(dancer.seed)
@@ -78,6 +100,11 @@ def dance(
         canvas = Canvas(background)
         figure.paint(canvas, dancer.camera, posed)
         yield grain.develop(canvas.pixels, index), keypoints(dancer.camera, posed)
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise BenchError(f"{seed} is no seed of a dancer.", hint="Seeds are 0 or larger.")
 
 
 class _Grain:

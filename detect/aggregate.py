@@ -20,6 +20,9 @@ from dancebench.core.errors import BenchError, UnknownNameError
 DEFAULT_RULE = "mean-logit"
 
 
+Rule = Callable[[npt.NDArray[np.float64]], float]
+
+
 def _mean(logits: npt.NDArray[np.float64]) -> float:
     return float(logits.mean())
 
@@ -28,8 +31,19 @@ def _sum(logits: npt.NDArray[np.float64]) -> float:
     return float(logits.sum())
 
 
-RULES: dict[str, Callable[[npt.NDArray[np.float64]], float]] = {"mean-logit": _mean, "product": _sum}
+RULES: dict[str, Rule] = {"mean-logit": _mean, "product": _sum}
 """Name to rule: float64 (N,) with N >= 1, sorted, to a score; higher = more likely fake."""
+
+
+def find_rule(name: str) -> Rule:
+    """A rule by name.
+
+    Raises:
+        UnknownNameError: There is no such rule.
+    """
+    if name not in RULES:
+        raise UnknownNameError("aggregator", name, RULES)
+    return RULES[name]
 
 
 def aggregate(logits: npt.NDArray[np.floating[Any]] | Sequence[float], rule: str = DEFAULT_RULE) -> float:
@@ -43,8 +57,7 @@ def aggregate(logits: npt.NDArray[np.floating[Any]] | Sequence[float], rule: str
         UnknownNameError: There is no such rule.
         BenchError: No pair, or a logit that is not finite.
     """
-    if rule not in RULES:
-        raise UnknownNameError("aggregator", rule, RULES)
+    apply = find_rule(rule)
     values = np.asarray(logits, dtype=np.float64)  # (N,)
     if values.size == 0:
         raise BenchError("A video without a scored pair has no score.", hint="It needs two frames or more.")
@@ -53,4 +66,4 @@ def aggregate(logits: npt.NDArray[np.floating[Any]] | Sequence[float], rule: str
             f"{int((~np.isfinite(values)).sum())} of {values.size} pair logits are not finite.",
             hint="The detector's weights are unusable: train it again.",
         )
-    return RULES[rule](np.sort(values))  # sorted: rounding then cannot depend on the order
+    return apply(np.sort(values))  # sorted: rounding then cannot depend on the order

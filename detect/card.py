@@ -110,7 +110,5 @@ def load_weights(folder: Path, card: DetectorCard, config: DetectorConfig, *, de
     weights = folder / kind.WEIGHTS
     if not weights.is_file() or sha256_file(weights) != card.weights_sha256:
         state = "were changed or damaged" if weights.is_file() else "are missing"
-        raise BenchError(
-            f"The weights {weights} {state}.", hint=f"Restore them, or remove {folder} and train again."
-        )
+        raise BenchError(f"The weights {weights} {state}.", hint=f"Restore them, or remove {folder} and train again.")
     return kind.load(folder, config, device)

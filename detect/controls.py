@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -135,8 +136,9 @@ def shortcut_controls(root: Path, rows: Sequence[VideoRow], *, seed: int) -> dic
     from_container = _baseline(container_features, root, rows)
     unit_p = f"p of {PERMUTATIONS} swaps of labels within people; below {SHORTCUT_P} is flagged"
     if 0 < labels.sum() < len(labels):
+        ranks = rankdata(from_container)  # AUC rises with the fakes' sum of ranks, which is quicker
         _, p = permutation_p(
-            lambda swapped: auc(swapped, from_container), labels, subjects,
+            lambda swapped: float(ranks[swapped == 1].sum()), labels, subjects,
             permutations=PERMUTATIONS, seed=seed,
         )  # fmt: skip
         p_metric = Metric(value=p, n=len(test), unit=unit_p, higher_is_better=None)
@@ -145,9 +147,7 @@ def shortcut_controls(root: Path, rows: Sequence[VideoRow], *, seed: int) -> dic
     return {
         "shortcut_auc": _auc_metric(labels, from_container, subjects, "container, size, duration, frames"),
         "shortcut_p": p_metric,
-        "bytes_per_frame_auc": _auc_metric(
-            labels, _baseline(bytes_per_frame, root, rows), subjects, "bytes per frame"
-        ),
+        "bytes_per_frame_auc": _auc_metric(labels, _baseline(bytes_per_frame, root, rows), subjects, "bytes per frame"),
     }
 
 

@@ -44,7 +44,8 @@ VIDEO_COLUMNS = [
 class Failure(Strict):
     """A video that could not be scored, and why."""
 
-    video_id: str
+    item: str
+    """Its video_id."""
     reason: str
 
 
@@ -77,7 +78,7 @@ class ScoreTables(NamedTuple):
         """Videos without a score."""
         failed = self.videos[self.videos["status"] == "failed"]
         return [
-            Failure(video_id=video, reason=reason)
+            Failure(item=video, reason=reason)
             for video, reason in zip(failed["video_id"], failed["reason"], strict=True)
         ]
 
@@ -186,8 +187,14 @@ def thresholds_of(tables: ScoreTables) -> Thresholds:
     """Thresholds from the scores of validation people.
 
     Raises:
-        BenchError: One class is missing.
+        BenchError: One class is missing, or could not be scored.
     """
+    if not _both(tables.scored["label"].to_numpy()) and tables.failures:
+        first = tables.failures[0]
+        raise BenchError(
+            f"Too few validation videos could be scored: {first.item}: {first.reason}",
+            hint="A threshold needs real and fake videos of validation people.",
+        )
     video, pair = _video_level(tables), _pair_level(tables)
     return Thresholds(
         video=choose_threshold(video.labels, video.scores), pair=choose_threshold(pair.labels, pair.scores)

@@ -111,9 +111,7 @@ class PairPool:
         return np.stack(drawn), labels.astype(np.float32)
 
 
-def load_pool(
-    root: Path, rows: Sequence[VideoRow], size: tuple[int, int], report: Report = silent
-) -> PairPool:
+def load_pool(root: Path, rows: Sequence[VideoRow], size: tuple[int, int], report: Report = silent) -> PairPool:
     """Read every video once: all its frames, or evenly placed pairs where `POOL_BYTES` holds no more.
 
     Args:
@@ -140,9 +138,7 @@ def _pooled(path: Path, row: VideoRow, size: tuple[int, int], share: int) -> Poo
     with VideoReader(path) as reader:
         starts = pair_starts(len(reader), len(reader) if len(reader) <= share else max(share // 2, 1))
         if len(starts) == 0:
-            raise BenchError(
-                f"{row.video_id} has fewer than two frames.", hint="Take it out of the manifest."
-            )
+            raise BenchError(f"{row.video_id} has fewer than two frames.", hint="Take it out of the manifest.")
         indices = np.union1d(starts, starts + 1)
         frames = resize(reader.read(indices.tolist()), size)
     return PooledClip(row.subject_id, row.label, frames, np.searchsorted(indices, starts))

@@ -21,7 +21,7 @@ from dancebench.core.metric import Metric
 from dancebench.core.progress import Report, silent
 from dancebench.datasets.manifest import Split, VideoRow, read_manifest
 from dancebench.datasets.video import encoder_version
-from dancebench.detect.aggregate import DEFAULT_RULE
+from dancebench.detect.aggregate import DEFAULT_RULE, find_rule
 from dancebench.detect.audit import audit_leaks, clip_size
 from dancebench.detect.card import CARD, DetectorCard, SplitData, TrainingDomain, load_weights
 from dancebench.detect.controls import flags, null_control, shortcut_controls
@@ -83,6 +83,7 @@ def train_and_evaluate(
         UnknownNameError: No such detector or aggregator.
         BenchError: The manifest leaks, lacks a split or a kind of video, or a training video cannot be read.
     """
+    find_rule(aggregator)  # before hours of training
     rows = read_manifest(manifest_path)
     splits = {split: [row for row in rows if row.split == split] for split in get_args(Split)}
     _check(rows, splits)

@@ -27,10 +27,10 @@ Logits = npt.NDArray[np.float32]
 class DetectorConfig(Strict):
     """What every detector needs to know; each adds its own fields."""
 
-    height: int = Field(128, ge=16)
-    width: int = Field(64, ge=16)
+    height: int = Field(default=128, ge=16)
+    width: int = Field(default=64, ge=16)
     """Size of the frames that the detector sees; videos are letterboxed to it."""
-    pairs: int = Field(16, ge=1)
+    pairs: int = Field(default=16, ge=1)
     """How many evenly placed pairs of each video are scored."""
     seed: int = 0
 

@@ -68,9 +68,7 @@ class VideoScore(Strict):
 
     @model_validator(mode="after")
     def _failed_has_a_reason(self) -> Self:
-        if (self.status == "failed") != (self.reason is not None) or (self.score is None) != (
-            self.status == "failed"
-        ):
+        if (self.status == "failed") != (self.reason is not None) or (self.score is None) != (self.status == "failed"):
             raise ValueError("a video has a score, or failed for a reason")
         return self
 
@@ -114,9 +112,7 @@ def score_video(path: Path, loaded: LoadedDetector, report: Report = silent) -> 
     )
 
 
-def score_videos(
-    names: Sequence[str], loaded: LoadedDetector, report: Report = silent
-) -> Iterator[VideoScore]:
+def score_videos(names: Sequence[str], loaded: LoadedDetector, report: Report = silent) -> Iterator[VideoScore]:
     """Score files, folders (searched through) and globs, one after the other.
 
     Args:

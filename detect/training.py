@@ -92,9 +92,7 @@ def train(
     report("training the detector", steps, steps)
 
 
-def _save(
-    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, seed: int, losses: list[float]
-) -> None:
+def _save(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, seed: int, losses: list[float]) -> None:
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}

@@ -76,7 +76,7 @@ def long_table(records: Iterable[RunRecord], kind: Kind) -> pd.DataFrame:
         if record.run.kind == kind
         for name, metric in record.metrics.items()
     ]  # fmt: skip
-    table = pd.DataFrame(rows, columns=list(_CSV_COLUMNS)).astype({"subjects": "Int64"})
+    table = pd.DataFrame(rows, columns=list(_CSV_COLUMNS))
     return table.sort_values([*_IDENTITY, "metric"], ignore_index=True)
 
 

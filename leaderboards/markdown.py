@@ -115,9 +115,7 @@ def _references(reference: Reference, tables: Sequence[ReferenceTable]) -> list[
         for table in own:
             blocks.append(f"**{table.number}. {table.title}**")
             lines = [[row.name, *(str(value) for value in row.values)] for row in table.rows]
-            blocks.append(
-                _table(["", *(_reference_header(table, at) for at in range(len(table.columns)))], lines)
-            )
+            blocks.append(_table(["", *(_reference_header(table, at) for at in range(len(table.columns)))], lines))
             if table.remarks:
                 blocks.append(_bullets(table.remarks))
     return blocks

@@ -130,9 +130,7 @@ _FAKES = {
 _TRAINING: dict[str, Fact] = {"steps": _steps, "training, s": _seconds, "parameters": _parameters}
 FACTS: dict[Kind, dict[str, Fact]] = {
     "synthesis": _TRAINING,
-    "detection": {title: _note(key) for key, title in _FAKES.items()}
-    | {"null control": _null_control}
-    | _TRAINING,
+    "detection": {title: _note(key) for key, title in _FAKES.items()} | {"null control": _null_control} | _TRAINING,
 }
 """Further columns by title, shown where a section knows one."""
 FACTS_ON_SCREEN = ("fakes' body SSIM", "null control")
@@ -249,16 +247,12 @@ def interval_text(metric: Metric, column: Column) -> str:
     return f"[{metric.ci95.low:{column.form}}, {metric.ci95.high:{column.form}}]{mark}"
 
 
-def _section(
-    kind: Kind, dataset: str, dataset_id: str, subjects: tuple[str, ...], records: list[RunRecord]
-) -> Section:
+def _section(kind: Kind, dataset: str, dataset_id: str, subjects: tuple[str, ...], records: list[RunRecord]) -> Section:
     primary, *others = COLUMNS[kind]
     measured = [column for column in others if any(column.metric in record.metrics for record in records)]
     scores = [(record, _goodness(record, primary)) for record in records]
     rows = [
-        Row(
-            record, None if own is None else 1 + sum(other is not None and other > own for _, other in scores)
-        )
+        Row(record, None if own is None else 1 + sum(other is not None and other > own for _, other in scores))
         for record, own in scores
     ]
     last = len(rows) + 1

@@ -37,12 +37,12 @@ class PairPatchConfig(DetectorConfig):
     and 16) learned nothing in 200 steps on synthetic fakes that they otherwise tell without error.
     """
 
-    ndf: int = Field(32, ge=1)
+    ndf: int = Field(default=32, ge=1)
     """Channels of the first layer; 64 in the paper."""
-    n_layers: int = Field(3, ge=1)
-    steps: int = Field(400, ge=1)
-    batch: int = Field(16, ge=2, multiple_of=2)
-    learning_rate: float = Field(2e-4, gt=0)
+    n_layers: int = Field(default=3, ge=1)
+    steps: int = Field(default=300, ge=1)
+    batch: int = Field(default=16, ge=2, multiple_of=2)
+    learning_rate: float = Field(default=1e-3, gt=0)
 
 
 class PairPatchNetwork(nn.Module):

@@ -52,9 +52,7 @@ def test_closed_form_person_with_more_items_weighs_no_more() -> None:
 def test_closed_form_all_hits_of_three_subjects() -> None:
     interval = share_interval([True] * 6, ["a", "a", "b", "b", "c", "c"])
     assert interval is not None
-    assert (interval.low, interval.high) == pytest.approx(
-        (0.025 ** (1 / 3), 1)
-    )  # three subjects, not six items
+    assert (interval.low, interval.high) == pytest.approx((0.025 ** (1 / 3), 1))  # three subjects, not six items
     assert interval.method == "Clopper-Pearson over subjects"
 
 
@@ -84,9 +82,7 @@ def test_closed_form_permutation_of_one_pair_a_person() -> None:
     labels = np.array([0, 1] * 10)
     scores = np.array([0.0, 1.0] * 10)
     people = [f"s{number}" for number in range(10) for _ in range(2)]
-    mean, p = permutation_p(
-        lambda drawn: float((scores * drawn).sum()), labels, people, permutations=999, seed=0
-    )
+    mean, p = permutation_p(lambda drawn: float((scores * drawn).sum()), labels, people, permutations=999, seed=0)
     assert mean == pytest.approx(5.0, abs=0.3)  # each of ten pairs is right half of the time
     assert 1 / 1000 <= p <= 6 / 1000  # the observed order has the chance 2^-10
 

@@ -161,12 +161,10 @@ def _kept(times: list[float], source: float, target: float) -> list[tuple[float,
     return list(resample([(seconds, k) for k, seconds in enumerate(times)], source, target))
 
 
-@given(st.lists(st.floats(1e-4, 2), max_size=80), RATES, RATES, st.floats(-5, 1e4))
-def test_resampling_drops_and_never_repeats(
-    gaps: list[float], source: float, target: float, start: float
-) -> None:
+@given(st.lists(st.floats(0.01, 5), max_size=80), RATES, RATES, st.floats(-5, 1e4))
+def test_resampling_drops_and_never_repeats(gaps: list[float], source: float, target: float, start: float) -> None:
     """Whatever the time stamps: a subset in order, the first frame first, never too close."""
-    times = [float(t) for t in np.concatenate([[start], start + np.cumsum(gaps)])]
+    times = [float(t) for t in start + np.cumsum([0, *gaps]) / source]  # gaps in source periods
     kept = _kept(times, source, target)
     indices = [k for _, k in kept]
     assert indices[0] == 0
@@ -207,6 +205,18 @@ def test_resampling_of_even_rates(source: float, target: float, expected: list[i
     exact = [k / source for k in range(60)]
     for times in (exact, [round(t, 3) for t in exact], [int(1000 * t) / 1000 for t in exact]):
         assert [k for _, k in _kept(times, source, target)] == expected
+
+
+def test_resampling_a_rate_hardly_too_high() -> None:
+    """Closed form: a rate within half a percent loses nothing, one beyond loses its surplus."""
+    assert len(_kept([k / 30.1 for k in range(2000)], 30.1, 30)) == 2000
+    assert len(_kept([k / 31 for k in range(3101)], 31, 30)) == 3001
+
+
+def test_resampling_keeps_its_distance() -> None:
+    """Closed form: a frame late for its tick is not followed at once by one in time for the next."""
+    kept = [seconds for seconds, _ in _kept([0.0, 0.19, 0.2, 0.31, 0.4], 40, 10)]
+    assert kept == [0.0, 0.19, 0.31, 0.4]
 
 
 def test_resampling_a_gap() -> None:
@@ -287,9 +297,7 @@ def test_letterbox_fits_and_keeps_the_aspect(source: tuple[int, int], target: tu
     assert abs(width - source[1] * scale) <= max(0.5, 1 - source[1] * scale) + 1e-9
     # the outer edges of the corner pixels land on the edges of the picture within its bars
     edges = np.array([(-0.5, -0.5), (source[1] - 0.5, source[0] - 0.5)])
-    np.testing.assert_allclose(
-        letterbox.points(edges) + 0.5, [(left, top), (left + width, top + height)], atol=1e-6
-    )
+    np.testing.assert_allclose(letterbox.points(edges) + 0.5, [(left, top), (left + width, top + height)], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -320,10 +328,10 @@ def test_bars_are_black_and_the_picture_fills_the_rest() -> None:
 
 
 def test_shrinking_averages() -> None:
-    """Closed form: halving takes the mean of each 2 x 2 block."""
+    """Closed form: a quarter of the size takes the mean of each 4 x 4 block."""
     frame = noise(0, 40, 20)
-    mean = frame.reshape(20, 2, 10, 2, 3).mean(axis=(1, 3))
-    assert np.abs(resize(frame, (20, 10)) - mean).max() <= 0.75
+    mean = frame.reshape(10, 4, 5, 4, 3).mean(axis=(1, 3))
+    assert np.abs(resize(frame, (10, 5)) - mean).max() <= 0.75
 
 
 def test_same_size_changes_nothing() -> None:

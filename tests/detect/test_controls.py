@@ -22,12 +22,13 @@ class Brightness(Detector):
 
     Config = DetectorConfig
     sign = 1.0
-    parameters = 0  # type: ignore[assignment]
+    parameters = 0
 
     def fit(self, pool: PairPool, state: Path, report: Report) -> None: ...
 
     def logits(self, pairs: Pairs) -> Logits:
-        return self.sign * pairs.mean(axis=(1, 2, 3, 4), dtype=np.float64).astype(np.float32)
+        means: Logits = pairs.mean(axis=(1, 2, 3, 4), dtype=np.float32)
+        return means * np.float32(self.sign)
 
     def save(self, folder: Path) -> None: ...
 
@@ -99,10 +100,12 @@ def test_containers_of_reals_and_fakes_are_alike(manifest: Path) -> None:
 
 
 def test_a_shorter_fake_is_a_shortcut(tmp_path: Path, clips: SimpleNamespace) -> None:
-    """14 held-out people: two labellings of 2^14 are as extreme, so p is near its floor of 1 / 1000."""
+    """14 held-out people: one labelling of 2^14 is as extreme, so p is near its floor of 1 / 1000."""
     metrics = shortcut_controls(tmp_path, flat_world(tmp_path, clips, fake_frames=9, people=21), seed=0)
     assert metrics["shortcut_auc"].value == 1.0
-    assert metrics["shortcut_p"].value == pytest.approx(0.001, abs=1e-6)
+    p = metrics["shortcut_p"].value
+    assert p is not None
+    assert 0.001 <= p <= 0.003
 
 
 def test_without_a_shortcut_the_baseline_is_blind_but_for_the_bytes(manifest: Path) -> None:

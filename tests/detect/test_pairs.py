@@ -1,5 +1,6 @@
 """Pairs of consecutive frames."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np

@@ -1,5 +1,6 @@
 """The holdout protocol from manifest to card, with the paper's detector."""
 
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from dancebench.detect.card import CARD, DetectorCard, load_detector
 from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig
 from dancebench.detect.protocol import HoldoutResult, train_and_evaluate
 from dancebench.detect.registry import DETECTORS
+from dancebench.detect.training import train
 
 QUICK = PairPatchConfig(height=64, width=32, ndf=2, steps=6, batch=4, pairs=2)
 
@@ -97,7 +99,8 @@ def test_killed_it_resumes_to_the_same_weights(manifest: Path, tmp_path: Path, m
         if what == "training the detector" and done == 4:
             raise Killed
 
-    monkeypatch.setattr("dancebench.detect.training.CHECKPOINT_SECONDS", 0.0)
+    often = functools.partial(train, checkpoint_seconds=0.0)
+    monkeypatch.setattr("dancebench.detect.detectors.pair_patch.train", often)
     with pytest.raises(Killed):
         train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path / "killed", kill)
     assert not (tmp_path / "killed" / CARD).exists()
@@ -154,7 +157,7 @@ def test_a_torn_held_out_video_is_a_failure_and_the_rest_is_measured(manifest: P
     shutil.copytree(manifest.parent, tmp_path / "clips")
     (tmp_path / "clips" / "s12-blur.mp4").write_bytes(b"torn")
     result = train_and_evaluate(tmp_path / "clips" / manifest.name, "pair-patch", QUICK, tmp_path / "detector")
-    assert [failure.video_id for failure in result.failures] == ["s12/s12/blur"]
+    assert [failure.item for failure in result.failures] == ["s12/s12/blur"]
     assert "was changed" in result.failures[0].reason
     assert result.metrics["video_accuracy"].n == 7
     assert result.card.error_rates.n_fake == 3

@@ -34,7 +34,7 @@ def run(state: Path, steps: int = 12, seed: int = 0, report: Report = silent, ev
 
     def step_loss(generator: np.random.Generator) -> Tensor:
         x = torch.from_numpy(generator.normal(size=(4, 1, 8, 8)).astype(np.float32))
-        return ((network(x).squeeze(1) - x.mean(dim=(1, 2, 3))) ** 2).mean()
+        return nn.functional.mse_loss(network(x).squeeze(1), x.mean(dim=(1, 2, 3)))
 
     train(
         network, step_loss, steps=12, learning_rate=1e-2, seed=seed, state=state, report=report,

@@ -59,14 +59,9 @@ def _make(
         entry=Entry.model_validate(
             {"name": name, "preset": "tiny", "weights_sha256": {}, "parameters": {}, **(entry or {})}
         ),
-        metrics={
-            key: value if isinstance(value, Metric) else metric(value, subjects)
-            for key, value in values.items()
-        },
+        metrics={key: value if isinstance(value, Metric) else metric(value, subjects) for key, value in values.items()},
         per_subject={
-            person: {
-                key: value.value if isinstance(value, Metric) else value for key, value in values.items()
-            }
+            person: {key: value.value if isinstance(value, Metric) else value for key, value in values.items()}
             for person in people
         },
         failures=[],

@@ -38,12 +38,8 @@ def records(make_record: MakeRecord) -> list[RunRecord]:
         ),
         make_record("nearest", {"body_ssim": 0.7, "body_lpips_squeeze": UNKNOWN}, n_effective=58),
         make_record("fbf", {"body_ssim": 0.99, "face_ssim": 0.5}, subjects=FEW),
-        make_record(
-            "pair|patch", {"video_auc": 0.9, "pair_auc": 0.8}, kind="detection", entry={"notes": flagged}
-        ),
-        make_record(
-            "bytes", {"video_auc": 0.5}, kind="detection", entry={"notes": {**fakes, "null_control": True}}
-        ),
+        make_record("pair|patch", {"video_auc": 0.9, "pair_auc": 0.8}, kind="detection", entry={"notes": flagged}),
+        make_record("bytes", {"video_auc": 0.5}, kind="detection", entry={"notes": {**fakes, "null_control": True}}),
     ]
 
 
@@ -83,9 +79,7 @@ def test_datasets_are_never_mixed(make_record: MakeRecord) -> None:
 
 def test_ties_share_a_rank(make_record: MakeRecord) -> None:
     names = {"a": 0.8, "b": 0.9, "c": 0.9, "d": 0.7}
-    [section] = sections(
-        [make_record(name, {"body_ssim": value}) for name, value in names.items()], "synthesis"
-    )
+    [section] = sections([make_record(name, {"body_ssim": value}) for name, value in names.items()], "synthesis")
     assert [(row.record.entry.name, row.rank) for row in section.rows] == [
         ("b", 1),
         ("c", 1),
@@ -223,10 +217,7 @@ def test_csv_has_every_metric_of_every_run(results: Path, tmp_path: Path, record
     table = pd.read_csv(tmp_path / "synthesis.csv")
     assert ",12,True,60,share,True,\n" in (tmp_path / "synthesis.csv").read_text()  # counts are whole numbers
     expected = {
-        (record.run.id, name)
-        for record in records
-        if record.run.kind == "synthesis"
-        for name in record.metrics
+        (record.run.id, name) for record in records if record.run.kind == "synthesis" for name in record.metrics
     }
     assert set(zip(table["run"], table["metric"], strict=True)) == expected
     null = table[(table["method"] == "nearest") & (table["metric"] == "body_lpips_squeeze")].iloc[0]
@@ -255,9 +246,7 @@ def test_rebuild_writes_these_files_and_check_agrees(results: Path, tmp_path: Pa
     assert check(results, out) == ["synthesis.csv", "detection.md"]
 
 
-def test_same_records_give_the_same_bytes_anywhere(
-    results: Path, tmp_path: Path, records: list[RunRecord]
-) -> None:
+def test_same_records_give_the_same_bytes_anywhere(results: Path, tmp_path: Path, records: list[RunRecord]) -> None:
     elsewhere = tmp_path / "another place" / "results"
     for record in reversed(records):
         save_run(elsewhere, record, pd.DataFrame({"item": ["b"]}))

@@ -27,9 +27,7 @@ Indices = npt.NDArray[np.intp]
 Labels = TypeVar("Labels", bound=np.generic)
 
 
-def mean_interval(
-    values: Sequence[float], subjects: Sequence[str], confidence: float = 0.95
-) -> Interval | None:
+def mean_interval(values: Sequence[float], subjects: Sequence[str], confidence: float = 0.95) -> Interval | None:
     """Interval of the mean over subjects of each subject's mean: Student's t over subjects.
 
     Args:
@@ -104,9 +102,7 @@ def jackknife_interval(
     return _interval(float(low), float(high), "jackknife-t (logit)", count)
 
 
-def share_interval(
-    hits: Sequence[bool], subjects: Sequence[str], *, confidence: float = 0.95
-) -> Interval | None:
+def share_interval(hits: Sequence[bool], subjects: Sequence[str], *, confidence: float = 0.95) -> Interval | None:
     """Interval of the share of items that hit (accuracy, preference): `jackknife_interval` of their mean.
 
     Raises:

@@ -1,0 +1,128 @@
+"""What tests share: a subject made in a second, and one whole tiny demo."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from dancebench.core.opencv import cv2
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.models import (
+    DatasetRecord, FileSource, Permission, PrepareConfig, SplitConfig, SubjectEntry, SubjectRecord,
+)  # fmt: skip
+from dancebench.datasets.prepare import write_poses
+from dancebench.datasets.skeleton import (
+    L_ANKLE, L_ELBOW, L_HIP, L_KNEE, L_SHOULDER, L_WRIST, MID_HIP, NECK, NOSE, R_ANKLE, R_ELBOW, R_HIP, R_KNEE,
+    R_SHOULDER, R_WRIST, Keypoints,
+)  # fmt: skip
+from dancebench.datasets.sticks import draw_sticks
+from dancebench.datasets.store import Dataset, Subject
+from dancebench.datasets.video import write_clip
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def real_clips() -> Path:
+    """The folder of real clips, or a skip with the reason."""
+    return _folder_from("BENCH_REAL_CLIPS")
+
+
+@pytest.fixture(scope="session")
+def trunk_weights() -> Path:
+    """The folder of pretrained trunks, or a skip with the reason."""
+    return _folder_from("BENCH_WEIGHTS")
+
+
+def _folder_from(variable: str) -> Path:
+    value = os.environ.get(variable)
+    if not value:
+        pytest.skip(f"{variable} is not set")
+    return Path(value)
+
+
+def waving(t: int, size: tuple[int, int]) -> Keypoints:
+    """A figure that sways and waves: float32 [75, 3] in pixels of `size`."""
+    height, width = size
+    at = {
+        NOSE: (0.5, 0.16), NECK: (0.5, 0.26), MID_HIP: (0.5, 0.54), R_SHOULDER: (0.38, 0.27), L_SHOULDER: (0.62, 0.27),
+        R_HIP: (0.43, 0.54), L_HIP: (0.57, 0.54), R_KNEE: (0.42, 0.72), L_KNEE: (0.58, 0.72),
+        R_ANKLE: (0.42, 0.9), L_ANKLE: (0.58, 0.9),
+    }  # fmt: skip
+    swing = 0.12 * math.sin(t * 0.7)
+    at |= {R_ELBOW: (0.28, 0.38 - swing), L_ELBOW: (0.72, 0.38 + swing)}
+    at |= {R_WRIST: (0.22, 0.5 - 2 * swing), L_WRIST: (0.78, 0.5 + 2 * swing)}
+    points = np.zeros((75, 3), np.float32)
+    sway = 0.04 * math.cos(t * 0.4)
+    for joint, (x, y) in at.items():
+        points[joint] = ((x + sway) * width, y * height, 1.0)
+    return points
+
+
+def picture_of(points: Keypoints, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """A body in flat colours before a gradient: what the camera saw."""
+    height, width = size
+    shade = np.linspace(60, 160, height)[:, None, None]
+    picture = np.broadcast_to(shade, (height, width, 3)).astype(np.uint8)
+    blurred = cv2.GaussianBlur(draw_sticks(points, size, size), (0, 0), width / 40)
+    return np.clip(picture.astype(int) + 2 * blurred, 0, 255).astype(np.uint8)
+
+
+def make_dataset(root: Path, *, n_frames: int = 30, missing: tuple[int, ...] = (), name: str = "toy") -> Dataset:
+    """A dataset of one prepared subject, `walker`, without any pose detection.
+
+    Args:
+        root: Workspace.
+        n_frames: Length of the clip.
+        missing: Frames whose pose was not found.
+        name: Of the dataset.
+    """
+    size = (128, 64)
+    source = FileSource(name="toy.mp4", sha256="0" * 64)
+    entry = SubjectEntry(id="walker", role="target", source=source)
+    record = DatasetRecord(
+        name=name, licence="MIT", prepare=PrepareConfig(height=128, width=64), split=SplitConfig(), subjects=(entry,)
+    )
+    dataset = Dataset.create(Workspace(root).open(), record)
+    folder = dataset.subject_folder("walker")
+    keypoints = np.stack([waving(t, size) for t in range(n_frames)])
+    clip = write_clip(folder / "clip.mp4", (picture_of(points, size) for points in keypoints), 25)
+    for t in missing:
+        keypoints[t] = 0
+    write_poses(folder / "poses.npz", keypoints)
+    SubjectRecord(
+        id="walker", role="target", source=source, licence="MIT",
+        permission=Permission(kind="consent", text="drawn", sha256="0" * 64),
+        source_fps=25, source_height=128, source_width=64, source_frames=n_frames, fps=25, height=128, width=64,
+        n_frames=n_frames, person_frames=n_frames - len(missing), decoder="none", encoder=clip.encoder,
+        pose_extractor="none", clip_sha256=clip.sha256, poses_sha256="0" * 64,
+    ).save(folder / "subject.json")  # fmt: skip
+    return dataset
+
+
+@pytest.fixture
+def walker(tmp_path: Path) -> Subject:
+    """A prepared subject of 30 frames at 128x64, 24 of them for training."""
+    return make_dataset(tmp_path).subject("walker")
+
+
+@pytest.fixture(scope="session")
+def tiny_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which `bench demo --size tiny` has run."""
+    from typer.testing import CliRunner
+
+    from dancebench.benchmark.cli import app
+
+    root = tmp_path_factory.mktemp("tiny") / "workspace"
+    result = CliRunner().invoke(app, ["demo", "--size", "tiny", "--workspace", str(root), "--jobs", "2"])
+    assert result.exit_code == 0, result.output
+    return root

@@ -1,0 +1,180 @@
+"""What each method promises, on a subject made in a second."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dancebench.core.errors import UnknownNameError
+from dancebench.datasets.skeleton import BODY, NOSE
+from dancebench.datasets.store import Subject
+from dancebench.synth.clip import TrainingClip, load_training_clip, to_pixels, to_tensor, training_size
+from dancebench.synth.gan import GanMethod
+from dancebench.synth.method import METHODS, Motion, SynthConfig
+from dancebench.synth.methods.nearest import pose_distances
+
+CPU = torch.device("cpu")
+TINY = SynthConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, steps=4, batch=2)
+
+
+def gan(name: str, clip: TrainingClip, config: SynthConfig = TINY) -> GanMethod:
+    torch.manual_seed(0)
+    method = METHODS[name](config, clip, CPU)
+    assert isinstance(method, GanMethod)
+    method.begin_training(None)
+    return method
+
+
+def test_the_registry_lists_the_methods_and_proposes_the_nearest_name() -> None:
+    assert {"fbf", "fbf-ts", "nearest", "mean-frame"} <= set(METHODS.names())
+    with pytest.raises(UnknownNameError) as error:
+        METHODS["fbff"]
+    assert error.value.hint is not None
+    assert "Did you mean 'fbf'?" in error.value.hint
+
+
+def test_closed_form_pose_distance_is_eq_6() -> None:
+    pose, other = np.zeros((75, 3), np.float32), np.zeros((1, 75, 3), np.float32)
+    pose[BODY, 2] = other[:, BODY, 2] = 1
+    other[0, BODY, :2] = (3, 4)
+    assert pose_distances(pose, other) == pytest.approx([5.0])
+
+
+def test_closed_form_pose_distance_runs_over_shared_joints_only() -> None:
+    pose, other = np.zeros((75, 3), np.float32), np.zeros((2, 75, 3), np.float32)
+    pose[:2, 2] = 1
+    other[0, :1, 2] = 1
+    other[0, 0, :2] = (0, 7)
+    distances = pose_distances(pose, other)
+    assert distances[0] == pytest.approx(7.0)
+    assert np.isinf(distances[1])
+
+
+def test_nearest_gives_back_a_training_frame_for_its_own_pose(walker: Subject) -> None:
+    clip = load_training_clip(walker, 64)
+    method = METHODS["nearest"](TINY, clip, CPU)
+    drawn = list(method.render(Motion(clip.keypoints[[5, 11]], clip.size)))
+    assert np.array_equal(drawn[0], clip.frames[5])
+    assert np.array_equal(drawn[1], clip.frames[11])
+
+
+def test_nearest_does_not_depend_on_the_size_that_the_motion_comes_in(walker: Subject) -> None:
+    clip = load_training_clip(walker, 64)
+    method = METHODS["nearest"](TINY, clip, CPU)
+    full = Motion(walker.keypoints()[:8], walker.size)
+    assert all(np.array_equal(a, b) for a, b in zip(method.render(full), clip.frames[:8], strict=True))
+
+
+def test_mean_frame_is_the_mean_whatever_the_pose(walker: Subject) -> None:
+    clip = load_training_clip(walker, 64)
+    drawn = list(METHODS["mean-frame"](TINY, clip, CPU).render(Motion(clip.keypoints[:3], clip.size)))
+    assert np.abs(drawn[0] - clip.frames.astype(float).mean(axis=0)).max() <= 0.5
+    assert np.array_equal(drawn[0], drawn[2])
+
+
+def test_a_step_of_temporal_smoothing_sends_the_gradient_through_the_first_frame(walker: Subject) -> None:
+    clip = load_training_clip(walker, 64)
+    method = gan("fbf-ts", clip)
+    poses = clip.batch(np.array([3]), 2, CPU).poses.requires_grad_()
+    method.generate(poses)[:, 1].sum().backward()
+    assert poses.grad is not None
+    assert poses.grad[:, 0].abs().sum() > 0
+
+
+def test_the_second_frame_is_conditioned_on_the_first_output(walker: Subject) -> None:
+    clip = load_training_clip(walker, 64)
+    method = gan("fbf-ts", clip)
+    batch = clip.batch(np.array([0]), 2, CPU)
+    with torch.no_grad():
+        made = method.generate(batch.poses)
+        alone = method.generator(method.condition(batch.poses[:, 1], torch.zeros_like(batch.poses[:, 1])))
+        again = method.generator(method.condition(batch.poses[:, 1], made[:, 0]))
+    assert torch.equal(made[:, 1], again)
+    assert not torch.allclose(made[:, 1], alone, atol=1e-4)
+
+
+def test_synthesis_is_autoregressive(walker: Subject) -> None:
+    clip = load_training_clip(walker, 64)
+    method = gan("fbf-ts", clip)
+    motion = Motion(clip.keypoints[:3], clip.size)
+    drawn = list(method.render(motion))
+    previous = torch.zeros(1, 3, *clip.size)
+    with torch.no_grad():
+        for t in range(3):
+            previous = method.generator(method.condition(to_tensor(clip.sticks[t][None], CPU), previous))
+            assert np.array_equal(drawn[t], to_pixels(previous[0]))
+
+
+@pytest.mark.parametrize(("name", "channels"), [("fbf", 6), ("fbf-ts", 12)])
+def test_the_discriminator_sees_poses_and_images(walker: Subject, name: str, channels: int) -> None:
+    method = gan(name, load_training_clip(walker, 64))
+    first = next(method.discriminator.parameters())
+    assert first.shape[1] == channels
+
+
+@pytest.mark.parametrize("name", ["fbf", "fbf-ts"])
+def test_training_learns_the_toy(walker: Subject, name: str) -> None:
+    clip = load_training_clip(walker, 64)
+    config = TINY.model_copy(update={"ngf": 8, "learning_rate": 1e-3})
+    method = gan(name, clip, config)
+    starts = clip.starts(method.window)
+    rng = np.random.default_rng(0)
+
+    def error() -> float:
+        batch = clip.batch(starts, method.window, CPU)
+        with torch.no_grad():
+            return float((method.generate(batch.poses) - batch.frames).abs().mean())
+
+    before = error()
+    for _ in range(150):
+        losses = method.train_step(clip.batch(rng.choice(starts, 2), method.window, CPU))
+    assert set(losses) == {"g_gan", "g_features", "d_real", "d_fake"}
+    assert error() < 0.5 * before
+
+
+def test_a_step_updates_both_networks_and_leaves_the_judge_trainable(walker: Subject) -> None:
+    clip = load_training_clip(walker, 64)
+    method = gan("fbf", clip)
+    before = [value.clone() for network in method.networks().values() for value in network.parameters()]
+    method.train_step(clip.batch(np.array([0, 1]), 1, CPU))
+    after = [value for network in method.networks().values() for value in network.parameters()]
+    changed = [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert sum(changed) > 0.9 * len(changed)
+    assert all(weight.requires_grad for weight in method.discriminator.parameters())
+
+
+def test_examples_never_straddle_a_frame_without_a_pose(walker: Subject) -> None:
+    clip = load_training_clip(walker, 64)
+    keypoints = clip.keypoints.copy()
+    keypoints[[7, 15]] = 0
+    broken = TrainingClip(clip.frames, clip.sticks, keypoints, clip.size)
+    starts = set(broken.starts(2).tolist())
+    assert starts == set(range(23)) - {6, 7, 14, 15}
+
+
+def test_a_missing_nose_does_not_drop_a_frame(walker: Subject) -> None:
+    clip = load_training_clip(walker, 64)
+    keypoints = clip.keypoints.copy()
+    keypoints[7, NOSE] = 0
+    assert 7 in TrainingClip(clip.frames, clip.sticks, keypoints, clip.size).starts(1)
+
+
+@given(st.integers(0, 255))
+def test_closed_form_pixels_survive_the_way_to_tensors_and_back(level: int) -> None:
+    pixels = np.full((2, 3, 3), level, np.uint8)
+    tensor = to_tensor(pixels, CPU)
+    assert tensor.min() >= -1
+    assert tensor.max() <= 1
+    assert np.array_equal(to_pixels(tensor), pixels)
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "expected"), [((512, 256), 128, (128, 64)), ((256, 512), 128, (64, 128)), ((512, 512), 64, (64, 64))]
+)
+def test_closed_form_training_size_keeps_the_aspect(
+    size: tuple[int, int], side: int, expected: tuple[int, int]
+) -> None:
+    assert training_size(size, side) == expected

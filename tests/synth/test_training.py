@@ -1,0 +1,201 @@
+"""The training loop: reuse, exact resume, records, refusals."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.files import sha256_file
+from dancebench.core.progress import Report
+from dancebench.datasets.prepare import write_poses
+from dancebench.datasets.store import Subject
+from dancebench.synth import training
+from dancebench.synth.gan import GanMethod
+from dancebench.synth.method import SynthConfig
+from dancebench.synth.render import FakeRecord, render_fake
+from dancebench.synth.training import TrainJob, TrainRecord, finished, load_method, train
+
+TINY = SynthConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, steps=12, batch=2)
+
+
+@pytest.fixture
+def job(walker: Subject, tmp_path: Path) -> TrainJob:
+    return TrainJob("fbf-ts", "tiny", TINY, "d" * 64, walker, tmp_path / "synth")
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_at(step: int) -> Report:
+    """A listener that stops the training where a kill would, mid-loop."""
+
+    def report(what: str, done: int, total: int) -> None:
+        if done == step:
+            raise Killed
+
+    return report
+
+
+def test_a_training_leaves_weights_log_and_record_and_no_state(job: TrainJob) -> None:
+    record = train(job)
+    assert sorted(path.name for path in job.folder.iterdir()) == ["losses.jsonl", "train.json", "weights.safetensors"]
+    assert record == TrainRecord.load(job.folder / "train.json")
+    assert record.steps == 12
+    assert record.examples == 23
+    assert record.weights_sha256 == sha256_file(job.folder / "weights.safetensors")
+    assert set(record.parameters) == {"generator", "discriminator"}
+    assert [json.loads(line)["step"] for line in (job.folder / "losses.jsonl").read_text().splitlines()] == [10]
+
+
+def test_the_same_job_again_trains_nothing(job: TrainJob) -> None:
+    first = train(job)
+    stamp = (job.folder / "weights.safetensors").stat().st_mtime_ns
+    assert train(job) == first
+    assert (job.folder / "weights.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_another_seed_or_changed_weights_is_another_training(job: TrainJob) -> None:
+    train(job)
+    assert finished(replace(job, config=TINY.model_copy(update={"seed": 1}))) is None
+    path = job.folder / "weights.safetensors"
+    path.write_bytes(path.read_bytes() + b"x")
+    assert finished(job) is None
+
+
+def test_the_same_seed_gives_the_same_weights(job: TrainJob, tmp_path: Path) -> None:
+    other = replace(job, folder=tmp_path / "other")
+    assert train(job).weights_sha256 == train(other).weights_sha256
+    third = replace(job, folder=tmp_path / "third", config=TINY.model_copy(update={"seed": 5}))
+    assert train(third).weights_sha256 != train(job).weights_sha256
+
+
+@pytest.mark.parametrize("method", ["fbf", "fbf-ts"])
+@pytest.mark.parametrize("step", [3, 7, 12])
+def test_killed_and_resumed_ends_with_the_same_weights(
+    job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, method: str
+) -> None:
+    monkeypatch.setattr(training, "SAVE_EVERY_SECONDS", 0.0)
+    alone = train(replace(job, method=method, folder=tmp_path / "alone"))
+    broken = replace(job, method=method, folder=tmp_path / "broken")
+    with pytest.raises(Killed):
+        train(broken, report=killed_at(step))
+    assert not (broken.folder / "train.json").exists()
+    torch.manual_seed(99)  # nothing may depend on the generator's state at the time of the resume
+    resumed = train(broken)
+    assert resumed.weights_sha256 == alone.weights_sha256
+    assert resumed.losses == alone.losses
+    assert (broken.folder / "losses.jsonl").read_text() == (tmp_path / "alone" / "losses.jsonl").read_text()
+
+
+def test_a_state_of_another_config_is_not_taken_up(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "SAVE_EVERY_SECONDS", 0.0)
+    with pytest.raises(Killed):
+        train(job, report=killed_at(8))
+    seen: list[int] = []
+    train(
+        replace(job, config=TINY.model_copy(update={"learning_rate": 1e-4})),
+        report=lambda what, done, total: seen.append(done),
+    )
+    assert seen[0] == 1
+
+
+def test_a_loss_that_is_no_number_stops_the_training_and_says_where(
+    job: TrainJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "SAVE_EVERY_SECONDS", 0.0)
+    steps = iter(range(1, 100))
+    honest = GanMethod.train_step
+
+    def poisoned(self: GanMethod, batch: object) -> dict[str, float]:
+        losses = honest(self, batch)  # type: ignore[arg-type]
+        return losses | {"g_gan": float("nan")} if next(steps) == 6 else losses
+
+    monkeypatch.setattr(GanMethod, "train_step", poisoned)
+    with pytest.raises(BenchError, match="g_gan is no longer a number at step 6"):
+        train(job)
+    assert not (job.folder / "train.json").exists()
+    state = load_file(job.folder / "state.safetensors")
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_methods_without_steps_go_the_same_way(job: TrainJob) -> None:
+    record = train(replace(job, method="nearest"))
+    assert (record.steps, record.examples, record.parameters) == (0, 0, {})
+    assert (job.folder / "weights.safetensors").exists()
+
+
+def test_an_unknown_method_is_refused_before_anything_is_written(job: TrainJob) -> None:
+    with pytest.raises(UnknownNameError, match="Unknown method 'fbf-tss'"):
+        train(replace(job, method="fbf-tss"))
+    assert not job.folder.exists()
+
+
+def test_too_few_usable_frames_are_refused(job: TrainJob) -> None:
+    keypoints = job.subject.keypoints()
+    keypoints[::2] = 0
+    write_poses(job.subject.folder / "poses.npz", keypoints)
+    with pytest.raises(BenchError, match="no 2 consecutive frames with a person") as error:
+        train(job)
+    assert error.value.hint
+
+
+def test_a_trunk_that_is_not_at_hand_is_recorded_as_off(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dancebench.core.trunks import TrunkUnavailableError
+
+    def nowhere(name: str, *, download: bool) -> None:
+        raise TrunkUnavailableError(f"the {name} trunk is nowhere")
+
+    monkeypatch.setattr(training, "load_trunk", nowhere)
+    record = train(replace(job, config=TINY.model_copy(update={"trunk": "vgg19"})))
+    assert (record.trunk, record.trunk_sha256) == ("off", None)
+    assert record.trunk_reason == "the vgg19 trunk is nowhere"
+
+
+def test_a_trunk_at_hand_is_used_and_recorded(job: TrainJob, trunk_weights: Path) -> None:
+    record = train(replace(job, config=TINY.model_copy(update={"trunk": "squeeze", "steps": 2})))
+    assert record.trunk == "squeeze"
+    assert record.trunk_sha256 is not None
+    assert record.losses["g_perceptual"] > 0
+
+
+def test_changed_weights_are_not_rendered_from(job: TrainJob) -> None:
+    record = train(job)
+    path = job.folder / "weights.safetensors"
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(BenchError, match="was changed after training"):
+        load_method(job, record)
+
+
+def test_a_fake_lacks_the_first_frame_and_says_what_it_is(job: TrainJob, tmp_path: Path) -> None:
+    record = train(job)
+    path = tmp_path / "fakes" / "walker.mp4"
+    fake = render_fake(job, record, job.subject, path)
+    assert fake == FakeRecord.load(path.with_suffix(".json"))
+    assert (fake.first_frame, fake.n_frames) == (25, 5)  # the held-out span is 24 to 29
+    assert fake.weights_sha256 == record.weights_sha256
+    assert fake.sha256 == sha256_file(path)
+    stamp = path.stat().st_mtime_ns
+    assert render_fake(job, record, job.subject, path) == fake
+    assert path.stat().st_mtime_ns == stamp
+
+
+def test_an_interrupted_rendering_leaves_no_clip(job: TrainJob, tmp_path: Path) -> None:
+    record = train(job)
+    with pytest.raises(Killed):
+        render_fake(job, record, job.subject, tmp_path / "fakes" / "walker.mp4", report=killed_at(3))
+    assert list((tmp_path / "fakes").iterdir()) == []
+
+
+def test_lengths_are_given_in_steps_or_epochs() -> None:
+    assert TINY.n_steps(1000) == 12
+    epochs = SynthConfig.model_validate(TINY.model_dump() | {"steps": None, "epochs": 5.0})
+    assert epochs.n_steps(100) == 250
+    with pytest.raises(ValueError, match="steps or in epochs"):
+        SynthConfig.model_validate(TINY.model_dump() | {"epochs": 5.0})
