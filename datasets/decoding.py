@@ -203,9 +203,7 @@ def _timeline(container: av.container.InputContainer, stream: av.video.VideoStre
 # ---------------------------------------------------------------- decoding
 
 
-def decode(
-    container: av.container.InputContainer, stream: av.video.VideoStream, path: Path
-) -> Iterator[av.VideoFrame]:
+def decode(container: av.container.InputContainer, stream: av.video.VideoStream, path: Path) -> Iterator[av.VideoFrame]:
     """Decode from where the container stands; damaged packets are passed over.
 
     Raises:
@@ -289,9 +287,7 @@ def stream(path: Path) -> Iterator[tuple[float, Frame]]:
             seconds = clock(frame.time)
             pixels = upright(frame)
             if shape is not None and pixels.shape != shape:
-                raise BenchError(
-                    f"{path} changes its picture size at {seconds:.2f} s.", hint="Cut the video there."
-                )
+                raise BenchError(f"{path} changes its picture size at {seconds:.2f} s.", hint="Cut the video there.")
             shape = pixels.shape
             yield seconds, pixels
         if shape is None:
@@ -353,9 +349,7 @@ def _frameless(path: Path) -> BenchError:
     return BenchError(f"{path} holds no frame.", hint="Copy it again, or name another video.")
 
 
-def _first_frame(
-    container: av.container.InputContainer, source: av.video.VideoStream, path: Path
-) -> av.VideoFrame:
+def _first_frame(container: av.container.InputContainer, source: av.video.VideoStream, path: Path) -> av.VideoFrame:
     try:
         first = next(decode(container, source, path), None)
     except BenchError:

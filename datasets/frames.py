@@ -116,9 +116,7 @@ def open_source(path: Path, *, fps: float = DEFAULT_FOLDER_FPS) -> FrameSource:
     if path.is_dir():
         return _open_folder(path, fps)
     info = probe(path)
-    return VideoSource(
-        path, info.height, info.width, info.fps, info.n_frames, sha256_file(path), pyav_version()
-    )
+    return VideoSource(path, info.height, info.width, info.fps, info.n_frames, sha256_file(path), pyav_version())
 
 
 def _open_folder(path: Path, fps: float) -> FolderSource:
@@ -141,8 +139,7 @@ def _open_folder(path: Path, fps: float) -> FolderSource:
         shape = shape or found
         if found != shape:
             raise BenchError(
-                f"{image} is {found[0]} x {found[1]} (height x width); the images before are "
-                f"{shape[0]} x {shape[1]}.",
+                f"{image} is {found[0]} x {found[1]} (height x width); the images before are {shape[0]} x {shape[1]}.",
                 hint="All images of a folder must have one size.",
             )
     decoder = f"opencv {cv2.__version__}"
@@ -151,9 +148,7 @@ def _open_folder(path: Path, fps: float) -> FolderSource:
 
 def natural_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:
     """Sorts names by the numbers in them: frame9 before frame10."""
-    parts = [
-        (part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)
-    ]
+    parts = [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
     return parts, name
 
 

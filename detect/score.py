@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import model_validator
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import sha256_file
+from dancebench.core.files import is_temporary, sha256_file
 from dancebench.core.progress import Report, silent
 from dancebench.core.schema import Strict
 from dancebench.datasets.frames import Letterbox, normalised_rate, resample
@@ -140,7 +140,8 @@ def expand(names: Sequence[str]) -> list[Path]:
 
 
 def _videos_in(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    return [path for path in files if path.is_file() and not is_temporary(path)]
 
 
 def prepared_pairs(path: Path, loaded: LoadedDetector, report: Report = silent) -> tuple[list[float], Pairs]:

@@ -60,9 +60,7 @@ def audio_only(tmp_path: Path) -> Path:
         out: Any = container.add_stream("aac", rate=44100)
         out.layout = "mono"
         for k in range(40):
-            silence = av.AudioFrame.from_ndarray(
-                np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
-            )
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
             silence.sample_rate, silence.pts = 44100, k * 1024
             container.mux(out.encode(silence))
         container.mux(out.encode(None))

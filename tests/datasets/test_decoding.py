@@ -138,9 +138,7 @@ def test_alpha_lies_over_black(alpha: int, make_video: Make) -> None:
     ("colorspace", "color_range", "pix_fmt"),
     [(1, 1, "yuv420p"), (1, 2, "yuv420p"), (5, 2, "yuv420p"), (1, 1, "yuv420p10le"), (5, 1, "yuv444p10le")],
 )
-def test_outside_colours_follow_their_tags(
-    colorspace: int, color_range: int, pix_fmt: str, make_video: Make
-) -> None:
+def test_outside_colours_follow_their_tags(colorspace: int, color_range: int, pix_fmt: str, make_video: Make) -> None:
     """Closed form: flat colours of BT.709 and BT.601, limited and full range, 8 and 10 bits."""
     for colour in ((220, 30, 40), (20, 200, 90), (255, 255, 255), (0, 0, 0)):
         path = make_video(
@@ -189,6 +187,22 @@ def test_repeated_time_stamps_are_spread(make_video: Make) -> None:
         np.testing.assert_array_equal(reader[4], noise(4))
         np.testing.assert_array_equal(reader[1], noise(1))
         np.testing.assert_allclose(reader.timestamps, times)
+
+
+def test_frames_hidden_by_an_edit_list(make_video: Make) -> None:
+    """A trim that a phone makes: the first frames are still there, but not shown and not counted."""
+    path = make_video(
+        "trim.mov",
+        list(map(noise, range(10))),
+        stamps=range(-4, 6),
+        container_options={"avoid_negative_ts": "disabled"},
+        **LOSSLESS,
+    )
+    assert probe(path).n_frames == 6
+    shown = [frame for _, frame in stream(path)]
+    np.testing.assert_array_equal(shown, [noise(k) for k in range(4, 10)])
+    with VideoReader(path) as reader:
+        np.testing.assert_array_equal(reader.read([5, 0]), [noise(9), noise(4)])
 
 
 def test_one_frame(make_video: Make) -> None:
@@ -326,9 +340,7 @@ def test_small_damage_is_passed_over(make_video: Make) -> None:
 
 
 def test_great_damage_is_named_with_its_time(make_video: Make) -> None:
-    path = make_video(
-        "d.mp4", list(map(noise, range(60))), gop_size=2, container_options={"movflags": "+faststart"}
-    )
+    path = make_video("d.mp4", list(map(noise, range(60))), gop_size=2, container_options={"movflags": "+faststart"})
     _damage(path, 0.5, 0.9)
     with pytest.raises(BenchError, match=r"damaged at (0\.9|1\.0)\d s: only \d+ of its 60 frames"):
         list(stream(path))

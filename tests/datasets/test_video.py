@@ -306,6 +306,17 @@ def test_decord_failing_on_the_way(clip: Path, decoded: Frame, monkeypatch: pyte
             strict.read([5])
 
 
+def test_decord_counting_more_than_there_is(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """get_batch may hang on such a file, so it is never called there."""
+    pytest.importorskip("decord")
+    monkeypatch.setattr("decord.VideoReader.__len__", lambda _: N + 2)
+    with VideoReader(clip) as reader:
+        assert len(reader) == N
+        assert reader.decoder.startswith("pyav")
+    with pytest.raises(BenchError, match=f"counts {N + 2} frames, there are {N}"):
+        VideoReader(clip, decoder="decord")
+
+
 def test_container_that_claims_more_than_it_holds(tmp_path: Path) -> None:
     """The index stands at the front, so a cut file still claims 60 frames; decord could hang on it."""
     whole = write_clip(tmp_path / "whole.mp4", map(noise, range(60)), 30)

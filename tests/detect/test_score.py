@@ -126,7 +126,7 @@ def test_a_bad_video_is_a_row_with_its_reason_and_the_others_are_scored(
 
 def test_folders_and_globs_stand_for_their_videos_each_once(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
-    for name in ("b.mp4", "a.MOV", "deep/c.webm", "notes.txt"):
+    for name in ("b.mp4", "a.MOV", "deep/c.webm", "notes.txt", ".partial-7-d.mp4"):
         (tmp_path / name).touch()
     everything = [tmp_path / name for name in ("a.MOV", "b.mp4", "deep/c.webm")]
     assert expand([str(tmp_path)]) == everything
