@@ -215,6 +215,4 @@ def _record(
 
 def _rows_table(result: HoldoutResult) -> pd.DataFrame:
     """Pair and video scores in one table, told apart by `level`."""
-    return pd.concat(
-        [result.videos.assign(level="video"), result.pairs.assign(level="pair")], ignore_index=True
-    )
+    return pd.concat([result.videos.assign(level="video"), result.pairs.assign(level="pair")], ignore_index=True)

@@ -39,10 +39,7 @@ def _parameters(method: str, preset: Preset) -> dict[str, int]:
     with torch.device("meta"):
         built = make(preset.synth, clip, torch.device("meta"))
         built.begin_training(None)
-    return {
-        name: sum(weight.numel() for weight in network.parameters())
-        for name, network in built.networks().items()
-    }
+    return {name: sum(weight.numel() for weight in network.parameters()) for name, network in built.networks().items()}
 
 
 def detector_facts() -> list[dict[str, Any]]:

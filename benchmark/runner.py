@@ -50,7 +50,11 @@ def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: Report) -> li
     """
     if workers <= 1 or len(jobs) <= 1:
         single_threaded()
-        return [_attempt(job, report) for job in jobs]
+        outcomes: list[R | Failure] = []
+        for job in jobs:
+            outcome: R | Failure = _attempt(job, report)
+            outcomes.append(outcome)
+        return outcomes
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
     with ProcessPoolExecutor(

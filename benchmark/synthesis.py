@@ -69,9 +69,7 @@ def open_dataset(workspace: Workspace, name: str) -> Dataset:
     return open_demo(workspace, name) if name in SELECTIONS else Dataset.open(workspace, name)
 
 
-def draw_missing(
-    workspace: Workspace, dataset: Dataset, ids: Sequence[str], workers: int, report: Report
-) -> None:
+def draw_missing(workspace: Workspace, dataset: Dataset, ids: Sequence[str], workers: int, report: Report) -> None:
     """Draw and prepare those demo dancers among `ids` that are not there yet."""
     jobs = [
         Job(f"drawing {subject_id}", _draw, (workspace.root, dataset.record.name, subject_id))
@@ -161,9 +159,7 @@ def record_synthesis(
         run=_run(jobs, clock),
         data=_data(jobs, made),
         entry=_entry(made),
-        metrics={
-            name: _metric(name, rows, lpips_reason=reason) for name in rows if metric_info(name) is not None
-        },
+        metrics={name: _metric(name, rows, lpips_reason=reason) for name in metric_columns(rows)},
         per_subject=per_subject,
         failures=[records.Failure(item=each.label, reason=each.message) for each in failed],
     )
@@ -181,12 +177,16 @@ def perceptual_judge() -> tuple[Lpips | None, str | None]:
 
 def subject_means(rows: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     """Each subject's mean over its frames, per metric; None where it has no value in any frame."""
-    names = [name for name in rows if metric_info(name) is not None]
-    means = rows.groupby("subject")[names].mean()
+    means = rows.groupby("subject")[metric_columns(rows)].mean()
     return {
-        str(subject): {name: None if pd.isna(value) else float(value) for name, value in row.items()}
+        str(subject): {str(name): None if pd.isna(value) else float(value) for name, value in row.items()}
         for subject, row in means.iterrows()
     }
+
+
+def metric_columns(rows: pd.DataFrame) -> list[str]:
+    """The columns of per-frame rows that are metrics."""
+    return [str(name) for name in rows if metric_info(str(name)) is not None]
 
 
 def _metric(name: str, rows: pd.DataFrame, *, lpips_reason: str | None) -> Metric:

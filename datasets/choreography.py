@@ -166,7 +166,9 @@ class Choreography:
         return np.random.default_rng([self._seed, stream, index])
 
     def _path(self, time: float) -> tuple[float, float]:
-        return self.style.roam_x * self._x(time), self.style.roam_z * self._z(time)
+        near = self._z(time)
+        narrowing = 1 - 0.2 * (1 + near)  # the picture is narrower near the camera
+        return self.style.roam_x * narrowing * self._x(time), self.style.roam_z * near
 
     def _arm(self, side: int, time: float) -> Arm:
         """Both arms hurry from one pose to the next, one slightly later, and swing with the beat."""

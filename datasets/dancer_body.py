@@ -276,8 +276,8 @@ def _folded(camera: Camera, shoulder: Points, bones: Points, sign: float) -> Poi
         joints = shoulder + np.cumsum(bones, axis=0)
         outwards = sign * joints[:, 0] - sign * shoulder[0]
         upright = abs(bones[2, 1]) / math.hypot(bones[2, 0], bones[2, 1] + 1e-9)
-        outwards[1:] += 0.5 * hand * upright  # such a hand is broad
-        room = np.maximum(camera.half_width(joints[:, 2]) - sign * shoulder[0], 0.05)
+        outwards[1:] += 0.62 * hand * upright  # thumb and little finger stand off
+        room = np.maximum(camera.half_width(joints[:, 2] + 0.2 * hand) - sign * shoulder[0], 0.05)
         kept = (1 + np.maximum(outwards / room, 0.0).max() ** 12) ** (-1 / 12)
         lost = bones[:, 0] ** 2 * (1 - kept**2)
         forwards = np.sqrt(np.maximum(bones[:, 2], 0.0) ** 2 + lost) + np.minimum(bones[:, 2], 0.0)

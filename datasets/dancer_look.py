@@ -70,7 +70,7 @@ class Look:
 
 def make_look(rng: np.random.Generator, wall: Colour) -> Look:
     """Draw a look that stands out from the wall behind it."""
-    skins = [skin for skin in SKINS if _apart(skin, wall) > 75]
+    skins = [skin for skin in SKINS if _apart(skin, wall) > 40]
     skin = skins[rng.integers(len(skins))]
     natural = len(HAIRS) - 2
     hair = HAIRS[rng.integers(len(HAIRS) if rng.random() < 0.4 else natural)]

@@ -94,9 +94,7 @@ def catalogue(name: str) -> DatasetRecord:
         prefix, first_seed = _SERIES[role]
         n_frames = selection.target_frames if role == "target" else selection.frames
         for k in range(1, count + 1):
-            source = DrawnSource(
-                generator_version=dancers.GENERATOR_VERSION, seed=first_seed + k, n_frames=n_frames
-            )
+            source = DrawnSource(generator_version=dancers.GENERATOR_VERSION, seed=first_seed + k, n_frames=n_frames)
             label = str(k) if role == "target" else f"{prefix}{k:02d}"
             subjects.append(SubjectEntry(id=label, role=role, source=source))
     return DatasetRecord(

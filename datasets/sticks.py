@@ -49,9 +49,7 @@ _HAND_COLOURS: Final = {LEFT_HAND.start: (255, 170, 200), RIGHT_HAND.start: (170
 _FACE_COLOUR: Final = (255, 255, 255)
 
 
-def draw_sticks(
-    keypoints: Keypoints, source_size: tuple[int, int], size: tuple[int, int]
-) -> npt.NDArray[np.uint8]:
+def draw_sticks(keypoints: Keypoints, source_size: tuple[int, int], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Draw one frame's keypoints.
 
     Args:
@@ -102,7 +100,8 @@ def _limb(
     centre = (a + b) / 2
     length = float(np.hypot(*(b - a)))
     angle = math.degrees(math.atan2(float(b[1] - a[1]), float(b[0] - a[0])))
-    polygon = cv2.ellipse2Poly((0, 0), (round(length * 8), round(width * 8)), 0, 0, 360, 10) / 16.0
+    axes = (round(length * 8), round(width * 8))  # in 1/16 pixel: cv2 returns whole numbers
+    polygon = np.asarray(cv2.ellipse2Poly((0, 0), axes, 0, 0, 360, 10), np.float64) / 16.0
     turn = math.radians(angle)
     rotation = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
     outline = np.round((polygon @ rotation + centre) * (1 << _SHIFT)).astype(np.int32)

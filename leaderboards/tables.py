@@ -1,7 +1,7 @@
 """What a leaderboard says: from run records to ranked sections, before any rendering.
 
-In: records of one kind. Out: sections, one for each dataset hash and set of subjects, since only rows
-measured on the same people of the same data compare. Within a section rows are ranked by the kind's primary
+In: records of one kind. Out: sections, one for each dataset hash, set of subjects and frame size, since
+only rows measured on the same people of the same data at one resolution compare. Within a section rows are ranked by the kind's primary
 metric (its first column); the best value of every column is marked. A method trained with a perceptual
 trunk is shown, but not ranked, under LPIPS of the same trunk.
 """
@@ -59,7 +59,7 @@ def _region(region: str) -> tuple[Column, ...]:
     return (
         Column(f"{region}_ssim", f"{region} SSIM", True, on_screen=region != "frame"),
         Column(f"{region}_lpips_squeeze", f"{region} LPIPS-squeeze", False, on_screen=body),
-        Column(f"{region}_psnr", f"{region} PSNR", True, ".2f"),
+        Column(f"{region}_psnr", f"{region} PSNR", True, ".2f", on_screen=region == "body"),
         Column(f"{region}_mse", f"{region} MSE", False, ".1f"),
     )
 
@@ -133,8 +133,8 @@ FACTS: dict[Kind, dict[str, Fact]] = {
     "detection": {title: _note(key) for key, title in _FAKES.items()} | {"null control": _null_control} | _TRAINING,
 }
 """Further columns by title, shown where a section knows one."""
-FACTS_ON_SCREEN = ("fakes' body SSIM", "null control")
-_OWN_COLUMN = {*_FAKES, "null_control", "perceptual_trunk"}
+FACTS_ON_SCREEN = (*_FAKES.values(), "null control")
+_OWN_COLUMN = {*_FAKES, "null_control", "perceptual_trunk", "frame_size"}
 
 
 @dataclass(frozen=True)
@@ -151,12 +151,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """Rows that compare: the same data, the same people."""
+    """Rows that compare: the same data, the same people, frames of one size."""
 
     kind: Kind
     dataset: str
     dataset_id: str
     subjects: tuple[str, ...]
+    frame_size: str
+    """HEIGHTxWIDTH, or empty where the records do not say."""
     columns: tuple[Column, ...]
     """Those that some row measured, the primary one always."""
     rows: tuple[Row, ...]
@@ -164,7 +166,8 @@ class Section:
     @property
     def title(self) -> str:
         people = f"{len(self.subjects)} subject{'s' * (len(self.subjects) != 1)}"
-        return f"{self.dataset} · {self.dataset_id[:12]} · {people}"
+        size = f" · {self.frame_size}" if self.frame_size else ""
+        return f"{self.dataset} · {self.dataset_id[:12]} · {people}{size}"
 
     @property
     def facts(self) -> dict[str, Fact]:
@@ -196,12 +199,15 @@ class Section:
         ]
 
     def remarks(self) -> list[str]:
-        """What a reader must know of single rows or of the data, warnings first."""
+        """What there is to know of single rows or of the data, warnings first."""
+        return self.warnings() + [f"{row.label}: {text}" for row in self.rows for text in _notes(row.record)]
+
+    def warnings(self) -> list[str]:
+        """What a reader must know of single rows or of the data."""
         warnings = [f"⚠ {row.label}: {text}" for row in self.rows for text in _warnings(row.record)]
-        notes = [f"{row.label}: {text}" for row in self.rows for text in _notes(row.record)]
         if len({row.record.data.content_sha256 for row in self.rows}) > 1:
             warnings.append("⚠ Rows were measured on prepared files that differ (content_sha256).")
-        return warnings + notes
+        return warnings
 
 
 class Footnotes:
@@ -222,12 +228,13 @@ def sections(records: Iterable[RunRecord], kind: Kind) -> list[Section]:
 
     The order of the records does not matter.
     """
-    groups: dict[tuple[str, str, tuple[str, ...]], list[RunRecord]] = defaultdict(list)
+    groups: dict[tuple[str, str, tuple[str, ...], str], list[RunRecord]] = defaultdict(list)
     for record in records:
         if record.run.kind == kind:
             people = tuple(sorted(record.per_subject))
-            groups[record.data.dataset, record.data.dataset_id, people].append(record)
-    order = sorted(groups, key=lambda key: (key[0], key[1], -len(key[2]), key[2]))
+            size = str(record.entry.notes.get("frame_size") or "")
+            groups[record.data.dataset, record.data.dataset_id, people, size].append(record)
+    order = sorted(groups, key=lambda key: (key[0], key[1], -len(key[2]), key[2], key[3]))
     return [_section(kind, *key, groups[key]) for key in order]
 
 
@@ -247,7 +254,9 @@ def interval_text(metric: Metric, column: Column) -> str:
     return f"[{metric.ci95.low:{column.form}}, {metric.ci95.high:{column.form}}]{mark}"
 
 
-def _section(kind: Kind, dataset: str, dataset_id: str, subjects: tuple[str, ...], records: list[RunRecord]) -> Section:
+def _section(
+    kind: Kind, dataset: str, dataset_id: str, subjects: tuple[str, ...], frame_size: str, records: list[RunRecord]
+) -> Section:
     primary, *others = COLUMNS[kind]
     measured = [column for column in others if any(column.metric in record.metrics for record in records)]
     scores = [(record, _goodness(record, primary)) for record in records]
@@ -257,7 +266,7 @@ def _section(kind: Kind, dataset: str, dataset_id: str, subjects: tuple[str, ...
     ]
     last = len(rows) + 1
     rows.sort(key=lambda row: (row.rank or last, row.record.entry.name, row.record.run.id))
-    return Section(kind, dataset, dataset_id, subjects, (primary, *measured), tuple(rows))
+    return Section(kind, dataset, dataset_id, subjects, frame_size, (primary, *measured), tuple(rows))
 
 
 def _goodness(record: RunRecord, column: Column) -> float | None:

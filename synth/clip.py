@@ -51,9 +51,7 @@ class TrainingClip:
             BenchError: There is none.
         """
         person = has_person(self.keypoints)
-        runs = (
-            np.lib.stride_tricks.sliding_window_view(person, window) if len(person) >= window else person[:0]
-        )
+        runs = np.lib.stride_tricks.sliding_window_view(person, window) if len(person) >= window else person[:0]
         starts = np.flatnonzero(runs.all(axis=-1)) if len(runs) else np.empty(0, np.intp)
         if len(starts) == 0:
             raise BenchError(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from dancebench.core.trunks import Trunk
 from dancebench.datasets.sticks import draw_sticks
@@ -44,9 +45,9 @@ class GanMethod(LearnedMethod):
 
     def begin_training(self, trunk: Trunk | None) -> None:
         config = self.config
-        self.discriminator = MultiscaleDiscriminator(
-            6 * self.window, ndf=config.ndf, n_scales=config.n_scales
-        ).to(self.device)
+        self.discriminator = MultiscaleDiscriminator(6 * self.window, ndf=config.ndf, n_scales=config.n_scales).to(
+            self.device
+        )
         self.perceptual = PerceptualLoss(trunk).to(self.device) if trunk else None
         self._generator_optimizer = self._adam(self.generator)
         self._discriminator_optimizer = self._adam(self.discriminator)
@@ -90,6 +91,8 @@ class GanMethod(LearnedMethod):
             distance = self.perceptual(fake.flatten(0, 1), batch.frames.flatten(0, 1))
             # The mean over the frames of an example; Eq. 3 adds the loss of each of them.
             losses["g_perceptual"] = self.config.perceptual_weight * self.window * distance
+        if self.config.pixel_weight > 0:
+            losses["g_pixels"] = self.config.pixel_weight * F.l1_loss(fake, batch.frames)
         self._generator_optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         self._generator_optimizer.step()
@@ -113,9 +116,7 @@ class GanMethod(LearnedMethod):
         return {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
 
     def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
-        self.generator.load_state_dict(
-            {name.removeprefix("generator."): value for name, value in weights.items()}
-        )
+        self.generator.load_state_dict({name.removeprefix("generator."): value for name, value in weights.items()})
 
     @abstractmethod
     def condition(self, pose: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:

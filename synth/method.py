@@ -43,6 +43,9 @@ class SynthConfig(Strict):
     learning_rate: float = Field(2e-4, gt=0)
     trunk: TrunkChoice = "off"
     perceptual_weight: float = 5.0
+    pixel_weight: float = Field(0.0, ge=0)
+    """Weight of an L1 loss on pixels, as in pix2pix. The paper has none; it steadies short trainings that
+    have no perceptual trunk."""
     seed: int = 0
 
     @model_validator(mode="after")

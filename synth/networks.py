@@ -31,7 +31,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) → the same shape."""
-        return x + self.body(x)
+        change: torch.Tensor = self.body(x)
+        return x + change
 
 
 class GlobalGenerator(nn.Sequential):

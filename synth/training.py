@@ -129,9 +129,7 @@ def load_method(job: TrainJob, record: TrainRecord) -> Method:
     """
     path = job.folder / "weights.safetensors"
     if sha256_file(path) != record.weights_sha256:
-        raise BenchError(
-            f"{path} was changed after training.", hint="Remove its folder and train again: bench synth."
-        )
+        raise BenchError(f"{path} was changed after training.", hint="Remove its folder and train again: bench synth.")
     clip = load_training_clip(job.subject, job.config.long_side)
     method = METHODS[job.method](job.config, clip, torch.device(job.device))
     method.load_weights(load_file(path, device=job.device))
@@ -243,9 +241,7 @@ class _State:
         return _Progress(int(metadata["step"]), float(metadata["seconds"]), json.loads(metadata["recent"]))
 
 
-def _optimizer_state(
-    optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, torch.Tensor]
-) -> dict[str, Any]:
+def _optimizer_state(optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
     state = optimizer.state_dict()
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
@@ -283,9 +279,7 @@ def _lines_up_to(path: Path, step: int) -> list[str]:
     """The log up to `step`: what follows belongs to steps that will be made again, or was cut off."""
     if step == 0 or not path.exists():
         return []
-    whole = [
-        line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("}\n")
-    ]
+    whole = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("}\n")]
     return [line for line in whole if json.loads(line)["step"] <= step]
 
 
@@ -293,9 +287,7 @@ def _tensorboard(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise BenchError(
-            "TensorBoard is not installed.", hint="pip install 'dancebench[tensorboard]'"
-        ) from error
+        raise BenchError("TensorBoard is not installed.", hint="pip install 'dancebench[tensorboard]'") from error
     return SummaryWriter(str(folder / "tensorboard"))
 
 
@@ -322,9 +314,7 @@ def _record(
         steps=progress.step if learned else 0,
         seconds=progress.seconds,
         losses=progress.losses(),
-        parameters={
-            name: sum(value.numel() for value in network.parameters()) for name, network in networks.items()
-        },
+        parameters={name: sum(value.numel() for value in network.parameters()) for name, network in networks.items()},
         trunk=trunk.name if trunk else "off",
         trunk_sha256=trunk.sha256 if trunk else None,
         trunk_reason=trunk_reason,

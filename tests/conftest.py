@@ -14,12 +14,32 @@ import torch
 from dancebench.core.opencv import cv2
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.models import (
-    DatasetRecord, FileSource, Permission, PrepareConfig, SplitConfig, SubjectEntry, SubjectRecord,
+    DatasetRecord,
+    FileSource,
+    Permission,
+    PrepareConfig,
+    SplitConfig,
+    SubjectEntry,
+    SubjectRecord,
 )  # fmt: skip
 from dancebench.datasets.prepare import write_poses
 from dancebench.datasets.skeleton import (
-    L_ANKLE, L_ELBOW, L_HIP, L_KNEE, L_SHOULDER, L_WRIST, MID_HIP, NECK, NOSE, R_ANKLE, R_ELBOW, R_HIP, R_KNEE,
-    R_SHOULDER, R_WRIST, Keypoints,
+    L_ANKLE,
+    L_ELBOW,
+    L_HIP,
+    L_KNEE,
+    L_SHOULDER,
+    L_WRIST,
+    MID_HIP,
+    NECK,
+    NOSE,
+    R_ANKLE,
+    R_ELBOW,
+    R_HIP,
+    R_KNEE,
+    R_SHOULDER,
+    R_WRIST,
+    Keypoints,
 )  # fmt: skip
 from dancebench.datasets.sticks import draw_sticks
 from dancebench.datasets.store import Dataset, Subject

@@ -53,9 +53,7 @@ def demo(
     'bench data add clip.mp4 --subject a --role driver --licence CC0 --legal-basis "public domain"'
 )
 def add(
-    recording: Annotated[
-        Path, typer.Argument(help="A video (mp4, avi, mov, mkv, webm, gif) or a folder of images.")
-    ],
+    recording: Annotated[Path, typer.Argument(help="A video (mp4, avi, mov, mkv, webm, gif) or a folder of images.")],
     subject: Annotated[str, typer.Option(help="Id of the person in it.")],
     licence: Annotated[str, typer.Option(help="Licence of the recording.")],
     role: Annotated[str, typer.Option(help="target, train, validation, holdout or driver.")] = "target",

@@ -27,9 +27,7 @@ from dancebench.core.errors import BenchError
 
 
 def demo(
-    full: Annotated[
-        bool, typer.Option("--full", help="All 5 targets and 62 forensic dancers: hours.")
-    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="All 5 targets and 62 forensic dancers: hours.")] = False,
     size: Annotated[str, typer.Option(help="small or tiny (seconds, for tests).")] = "small",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",

@@ -61,9 +61,7 @@ def detect(
     config = configured(preset, seed=seed)
     opened = open_workspace(workspace)
     held = open_dataset(opened, dataset)
-    job = DetectionJob(
-        opened.root, dataset, detector, method, preset, config, seed=seed, device=device(device_name)
-    )
+    job = DetectionJob(opened.root, dataset, detector, method, preset, config, seed=seed, device=device(device_name))
     with Display(err) as display:
         draw_missing(opened, held, held.ids(*SPLITS), jobs, display.report)
         record, result = run_detection(job, clock=clock, workers=jobs, report=display.report)

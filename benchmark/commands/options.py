@@ -16,9 +16,7 @@ from dancebench.core.workspace import Workspace
 
 WorkspaceOption = Annotated[
     Path,
-    typer.Option(
-        "--workspace", envvar="BENCH_WORKSPACE", help="Folder of all data and results.", show_default=True
-    ),
+    typer.Option("--workspace", envvar="BENCH_WORKSPACE", help="Folder of all data and results.", show_default=True),
 ]
 DEFAULT_WORKSPACE: Final = Path("workspace")
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]

@@ -98,9 +98,7 @@ def _detector_folder(workspace: Workspace, name: str) -> Path:
             f"The workspace {workspace.root} holds no trained detector.",
             hint="Train one: bench detect --holdout",
         )
-    matching = [
-        card.parent for card in runs if card.parent.parent.name == workspace.detector(name, "x").parent.name
-    ]
+    matching = [card.parent for card in runs if card.parent.parent.name == workspace.detector(name, "x").parent.name]
     if not matching:
         raise UnknownNameError("trained detector", name, trained)
     if len(matching) > 1:

@@ -26,9 +26,7 @@ from dancebench.benchmark.display import Display
 
 
 def synth(
-    subject: Annotated[
-        list[str], typer.Option("--subject", help="Id of a subject, or all targets; repeatable.")
-    ],
+    subject: Annotated[list[str], typer.Option("--subject", help="Id of a subject, or all targets; repeatable.")],
     dataset: DatasetOption = "demo",
     method: Annotated[str, typer.Option(help="A method: bench list methods.")] = "fbf-ts",
     preset: Annotated[str, typer.Option(help="A preset: bench list presets.")] = "protocol",
@@ -36,9 +34,7 @@ def synth(
         str | None,
         typer.Option(help="Trunk of the perceptual loss in place of the preset's: off, vgg19 or squeeze."),
     ] = None,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write the losses for TensorBoard.")
-    ] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write the losses for TensorBoard.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
     seed: SeedOption = 0,

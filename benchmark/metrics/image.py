@@ -88,7 +88,7 @@ def measure(
         )
     columns = {f"{region}_{metric}": np.full(len(real), np.nan) for region in REGIONS for metric in METRICS}
     for region in REGIONS:
-        boxes = [region_box(region, points, real.shape[1:3]) for points in keypoints]
+        boxes = [region_box(region, points, (real.shape[1], real.shape[2])) for points in keypoints]
         for index, box in _batches(boxes):
             found = _compare(_crop(fake[index], box), _crop(real[index], box), lpips)
             for metric, values in found.items():
@@ -128,15 +128,11 @@ def _batches(boxes: list[Box | None]) -> Iterator[tuple[list[int], list[Box]]]:
 
 def _crop(frames: npt.NDArray[np.uint8], boxes: list[Box]) -> torch.Tensor:
     """uint8 [N, H, W, 3] → float (N, 3, h, w) in [0, 1]."""
-    crops = [
-        frame[top:bottom, left:right] for frame, (top, bottom, left, right) in zip(frames, boxes, strict=True)
-    ]
+    crops = [frame[top:bottom, left:right] for frame, (top, bottom, left, right) in zip(frames, boxes, strict=True)]
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255.0
 
 
-def _compare(
-    fake: torch.Tensor, real: torch.Tensor, lpips: Lpips | None
-) -> dict[str, npt.NDArray[np.float64]]:
+def _compare(fake: torch.Tensor, real: torch.Tensor, lpips: Lpips | None) -> dict[str, npt.NDArray[np.float64]]:
     """Per-item metrics of crops (N, 3, h, w) in [0, 1]."""
     torchvision_ops.ready()
     from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure

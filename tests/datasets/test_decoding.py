@@ -192,17 +192,20 @@ def test_repeated_time_stamps_are_spread(make_video: Make) -> None:
 def test_frames_hidden_by_an_edit_list(make_video: Make) -> None:
     """A trim that a phone makes: the first frames are still there, but not shown and not counted."""
     path = make_video(
-        "trim.mov",
+        "trim.mp4",
         list(map(noise, range(10))),
         stamps=range(-4, 6),
         container_options={"avoid_negative_ts": "disabled"},
-        **LOSSLESS,
+        pix_fmt="yuv444p",
+        options={"crf": "0"},
     )
     assert probe(path).n_frames == 6
     shown = [frame for _, frame in stream(path)]
-    np.testing.assert_array_equal(shown, [noise(k) for k in range(4, 10)])
+    assert len(shown) == 6
+    for k, frame in enumerate(shown):
+        assert difference(frame, noise(4 + k)) <= 4
     with VideoReader(path) as reader:
-        np.testing.assert_array_equal(reader.read([5, 0]), [noise(9), noise(4)])
+        np.testing.assert_array_equal(reader.read([5, 0]), [shown[5], shown[0]])
 
 
 def test_one_frame(make_video: Make) -> None:

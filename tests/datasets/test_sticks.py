@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dancebench.datasets.skeleton import (
-    BODY, FACE, LEFT_HAND, MID_HIP, N_POINTS, NECK, R_ELBOW, R_SHOULDER, R_WRIST, RIGHT_HAND, body_box, has_person, scaled,
+    BODY,
+    FACE,
+    LEFT_HAND,
+    MID_HIP,
+    N_POINTS,
+    NECK,
+    R_ELBOW,
+    R_SHOULDER,
+    R_WRIST,
+    RIGHT_HAND,
+    body_box,
+    has_person,
+    scaled,
 )  # fmt: skip
 from dancebench.datasets.sticks import draw_sticks
 

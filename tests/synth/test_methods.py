@@ -172,7 +172,7 @@ def test_closed_form_pixels_survive_the_way_to_tensors_and_back(level: int) -> N
 
 
 @pytest.mark.parametrize(
-    ("size", "side", "expected"), [((512, 256), 128, (128, 64)), ((256, 512), 128, (64, 128)), ((512, 512), 64, (64, 64))]
+    ("size", "side", "expected"), [((512, 256), 128, (128, 64)), ((256, 512), 128, (64, 128)), ((64, 64), 32, (32, 32))]
 )
 def test_closed_form_training_size_keeps_the_aspect(
     size: tuple[int, int], side: int, expected: tuple[int, int]

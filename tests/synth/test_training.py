@@ -29,7 +29,7 @@ def job(walker: Subject, tmp_path: Path) -> TrainJob:
     return TrainJob("fbf-ts", "tiny", TINY, "d" * 64, walker, tmp_path / "synth")
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -38,7 +38,7 @@ def killed_at(step: int) -> Report:
 
     def report(what: str, done: int, total: int) -> None:
         if done == step:
-            raise Killed
+            raise KilledError
 
     return report
 
@@ -84,7 +84,7 @@ def test_killed_and_resumed_ends_with_the_same_weights(
     monkeypatch.setattr(training, "SAVE_EVERY_SECONDS", 0.0)
     alone = train(replace(job, method=method, folder=tmp_path / "alone"))
     broken = replace(job, method=method, folder=tmp_path / "broken")
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(broken, report=killed_at(step))
     assert not (broken.folder / "train.json").exists()
     torch.manual_seed(99)  # nothing may depend on the generator's state at the time of the resume
@@ -96,7 +96,7 @@ def test_killed_and_resumed_ends_with_the_same_weights(
 
 def test_a_state_of_another_config_is_not_taken_up(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "SAVE_EVERY_SECONDS", 0.0)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(job, report=killed_at(8))
     seen: list[int] = []
     train(
@@ -188,7 +188,7 @@ def test_a_fake_lacks_the_first_frame_and_says_what_it_is(job: TrainJob, tmp_pat
 
 def test_an_interrupted_rendering_leaves_no_clip(job: TrainJob, tmp_path: Path) -> None:
     record = train(job)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         render_fake(job, record, job.subject, tmp_path / "fakes" / "walker.mp4", report=killed_at(3))
     assert list((tmp_path / "fakes").iterdir()) == []
 

@@ -26,9 +26,9 @@ def ready() -> None:
         return
     try:
         for library in Path(spec.origin).parent.glob("_C*.so"):
-            torch.ops.load_library(str(library))
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
     except OSError:
-        declared = torch.library.Library("torchvision", "FRAGMENT")
+        declared = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
         for operator in ("nms", "qnms"):
-            declared.define(operator + _SIGNATURE)
+            declared.define(operator + _SIGNATURE)  # type: ignore[no-untyped-call]
         _libraries.append(declared)
