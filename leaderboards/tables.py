@@ -1,9 +1,9 @@
 """What a leaderboard says: from run records to ranked sections, before any rendering.
 
 In: records of one kind. Out: sections, one for each dataset hash, set of subjects and frame size, since
-only rows measured on the same people of the same data at one resolution compare. Within a section rows are ranked by the kind's primary
-metric (its first column); the best value of every column is marked. A method trained with a perceptual
-trunk is shown, but not ranked, under LPIPS of the same trunk.
+only rows measured on the same people of the same data at one resolution compare. Within a section rows are
+ranked by the kind's primary metric (its first column); the best value of every column is marked. A method
+trained with a perceptual trunk is shown, but not ranked, under LPIPS of the same trunk.
 """
 
 from __future__ import annotations
