@@ -71,3 +71,6 @@ app.command("detect")(detect.detect)
 app.command("score")(score.score)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.add_typer(listing.app, name="list")
+
+if __name__ == "__main__":
+    app()

@@ -59,7 +59,7 @@ class Selection:
 
 SELECTIONS: Final = {
     "demo": Selection(5, 40, 8, 14, 4, target_frames=500, frames=200),
-    "demo-small": Selection(1, 6, 2, 4, 0, target_frames=400, frames=125),
+    "demo-small": Selection(1, 6, 2, 4, 0, target_frames=300, frames=100),
     "demo-tiny": Selection(1, 2, 1, 2, 0, target_frames=60, frames=40),
 }
 

@@ -41,6 +41,9 @@ class SynthConfig(Strict):
     """Length of the training, in updates or in passes over the clip's examples: one of the two."""
     batch: int = Field(ge=1)
     learning_rate: float = Field(2e-4, gt=0)
+    decay_share: float = Field(default=0.0, ge=0, le=1)
+    """Last share of the steps over which the learning rate falls linearly to zero, as pix2pixHD does over
+    its second half; 0 keeps it constant."""
     trunk: TrunkChoice = "off"
     perceptual_weight: float = 5.0
     pixel_weight: float = Field(0.0, ge=0)
@@ -60,6 +63,12 @@ class SynthConfig(Strict):
             return self.steps
         assert self.epochs is not None  # the validator saw to it
         return max(1, round(self.epochs * examples / self.batch))
+
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of step `step` (from 0) of `steps`."""
+        falling = self.decay_share * steps
+        return self.learning_rate * min(1.0, (steps - step) / falling) if falling > 0 else self.learning_rate
 
 
 @dataclass(frozen=True)

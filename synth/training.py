@@ -173,6 +173,9 @@ def _run(method: LearnedMethod, job: TrainJob, report: Report) -> _Progress:
     while progress.step < steps:
         rng = np.random.default_rng([config.seed, progress.step])
         batch = method.clip.batch(rng.choice(starts, config.batch), method.window, method.device)
+        for optimizer in method.optimizers().values():
+            for group in optimizer.param_groups:
+                group["lr"] = config.rate(progress.step, steps)
         losses = method.train_step(batch)
         now = time.perf_counter()
         progress.seconds, clock = progress.seconds + now - clock, now

@@ -1,0 +1,321 @@
+"""The command line, from the outside: what it prints, what it leaves, how it refuses."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from dancebench.benchmark.cli import app
+from dancebench.core import files
+from dancebench.datasets.video import write_clip
+from dancebench.leaderboards.records import RunRecord
+
+
+def bench(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refusal(result: Result) -> str:
+    """The one line of cause of a failed command, after a look at its form."""
+    assert result.exit_code == 1, result.output
+    lines = [line for line in result.output.splitlines() if line.startswith(("error:", "hint:"))]
+    assert [line.split(":")[0] for line in lines] == ["error", "hint"], result.output
+    assert "Traceback" not in result.output
+    return lines[0]
+
+
+def files_under(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def workspace(tiny_demo: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny demo's workspace, to do with as the test likes."""
+    return Path(shutil.copytree(tiny_demo, tmp_path / "workspace"))
+
+
+# ---------------------------------------------------------------- help and lists
+
+
+@pytest.mark.parametrize(
+    "command", ["", "demo", "data", "data add", "data demo", "data list", "data verify", "synth", "detect", "score",
+                "leaderboard", "list", "list methods"],
+)  # fmt: skip
+def test_every_command_has_help(command: str) -> None:
+    result = bench(*command.split(), "-h")
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+    if command not in ("", "data", "list"):
+        assert "xample" in result.output, command
+
+
+def test_lists_are_json_for_machines(tmp_path: Path) -> None:
+    methods = {row["method"]: row for row in json.loads(bench("list", "methods", "--json").stdout)}
+    assert methods["fbf"]["parameters"]["paper"] == {"generator": 182_443_267, "discriminator": 5_535_618}
+    assert methods["fbf-ts"]["parameters"]["paper"]["generator"] == 182_452_675
+    assert methods["nearest"]["parameters"]["paper"] == {}
+    assert {row["preset"] for row in json.loads(bench("list", "presets", "--json").stdout)} >= {
+        "tiny", "protocol", "small", "paper",
+    }  # fmt: skip
+    assert "pair-patch" in bench("list", "detectors").stdout
+    assert "body_ssim" in bench("list", "metrics").stdout
+    subjects = json.loads(bench("list", "subjects", "--workspace", tmp_path, "--json").stdout)
+    roles = [row["role"] for row in subjects]
+    counts = [roles.count(role) for role in ("target", "train", "validation", "holdout")]
+    assert counts == [5, 40, 8, 14]
+
+
+def test_usage_errors_end_with_2() -> None:
+    assert bench("synth").exit_code == 2
+    assert bench("detect").exit_code == 2
+    assert bench("nonsense").exit_code == 2
+
+
+# ---------------------------------------------------------------- the whole demo
+
+
+def test_the_demo_leaves_records_tables_a_picture_and_a_video(tiny_demo: Path) -> None:
+    records = [RunRecord.load(path) for path in sorted((tiny_demo / "results").glob("*.json"))]
+    assert sorted(record.entry.name for record in records) == ["fbf", "fbf-ts", "mean-frame", "nearest", "pair-patch"]
+    for record in records:
+        assert (tiny_demo / "results" / f"{record.run.id}.parquet").exists()
+        assert record.run.versions["torch"]
+    assert {path.name for path in (tiny_demo / "leaderboards").iterdir()} >= {
+        "synthesis.md", "synthesis.csv", "detection.md", "detection.csv",
+    }  # fmt: skip
+    assert (tiny_demo / "demo" / "sheet.png").stat().st_size > 1000
+    assert (tiny_demo / "demo" / "side-by-side.mp4").stat().st_size > 1000
+
+
+def test_lpips_is_a_number_or_null_with_the_reason(tiny_demo: Path) -> None:
+    (path,) = (tiny_demo / "results").glob("synthesis-fbf-ts-*.json")
+    metric = RunRecord.load(path).metrics["body_lpips_squeeze"]
+    assert (metric.value is None) == (metric.reason is not None)
+    assert (metric.value is None) == (not os.environ.get("BENCH_WEIGHTS"))
+
+
+def test_the_detector_stands_beside_its_controls_and_the_quality_of_its_fakes(tiny_demo: Path) -> None:
+    (path,) = (tiny_demo / "results").glob("detection-*.json")
+    record = RunRecord.load(path)
+    assert {"video_auc", "pair_auc", "null_shift", "shortcut_auc", "bytes_per_frame_auc"} <= set(record.metrics)
+    assert sorted(record.per_subject) == ["holdout01", "holdout02"]
+    table = (tiny_demo / "leaderboards" / "detection.md").read_text()
+    assert "fakes' body SSIM" in table
+    assert "of nearest frames" in table
+
+
+def test_a_demo_that_is_done_is_only_measured_again(workspace: Path) -> None:
+    """Nothing is drawn or trained again, and the numbers are the same."""
+    trained = {path: path.stat().st_mtime_ns for path in workspace.rglob("*.safetensors")}
+    before = {path.name: RunRecord.load(path).metrics for path in (workspace / "results").glob("*.json")}
+    result = bench("demo", "--size", "tiny", "--workspace", workspace, "--jobs", "1", "--json")
+    assert result.exit_code == 0
+    assert len(json.loads(result.stdout)) == 5
+    assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*.safetensors")} == trained
+    assert {path.name: RunRecord.load(path).metrics for path in (workspace / "results").glob("*.json")} == before
+
+
+def test_one_worker_and_two_give_the_same_numbers(tiny_demo: Path, tmp_path: Path) -> None:
+    """`--jobs` changes nothing but the time: one method, in this process instead of a worker."""
+    result = bench(
+        "synth", "--dataset", "demo-tiny", "--subject", "1", "--method", "fbf", "--preset", "tiny", "--trunk", "off",
+        "--workspace", tmp_path, "--jobs", "1", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    alone = json.loads(result.stdout)
+    (path,) = (tiny_demo / "results").glob("synthesis-fbf-[0-9a-f]*.json")
+    record = json.loads(path.read_text())
+    assert alone["metrics"] == record["metrics"]
+    assert alone["entry"]["weights_sha256"] == record["entry"]["weights_sha256"]
+    assert alone["data"] == record["data"]
+
+
+def test_leaderboards_are_rebuilt_from_the_records_alone(workspace: Path) -> None:
+    before = files_under(workspace / "leaderboards")
+    assert bench("leaderboard", "--check", "--workspace", workspace).exit_code == 0
+    shutil.rmtree(workspace / "leaderboards")
+    assert bench("leaderboard", "--workspace", workspace).exit_code == 0
+    assert files_under(workspace / "leaderboards") == before
+    (workspace / "leaderboards" / "synthesis.md").write_text("better")
+    assert "synthesis.md" in refusal(bench("leaderboard", "--check", "--workspace", workspace))
+
+
+def test_fakes_and_reals_are_told_apart_by_nothing_but_their_pictures(tiny_demo: Path) -> None:
+    import av
+
+    facts = []
+    for path in ("fakes/fbf-ts/demo-tiny/holdout01/tiny-s0/holdout01.mp4", "reals/demo-tiny/holdout01/64.mp4"):
+        with av.open(str(tiny_demo / path)) as container:
+            stream = container.streams.video[0]
+            facts.append((container.metadata, stream.metadata, stream.frames, stream.average_rate, stream.width))
+    assert facts[0] == facts[1]
+
+
+# ---------------------------------------------------------------- score
+
+
+def test_score_reports_each_video_and_one_bad_file_is_a_row(workspace: Path, tmp_path: Path) -> None:
+    fake = workspace / "fakes/fbf-ts/demo-tiny/holdout01/tiny-s0/holdout01.mp4"
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("not a video")
+    result = bench("score", fake, bad, tmp_path / "none.mp4", "--workspace", workspace, "--format", "json")
+    assert result.exit_code == 0, result.output
+    rows: list[dict[str, Any]] = json.loads(result.stdout)["videos"]
+    assert [row["status"] for row in rows] == ["ok", "failed", "failed"]
+    assert rows[0]["sha256"]
+    assert rows[0]["n_pairs"] == 6
+    assert all(row["reason"] for row in rows[1:])
+    table = bench("score", fake, bad, "--workspace", workspace)
+    assert table.exit_code == 0
+    assert "not a verdict" in " ".join(table.output.split())
+
+
+def test_score_names_what_is_missing(tmp_path: Path, workspace: Path) -> None:
+    assert "holds no trained detector" in refusal(bench("score", "x.mp4", "--workspace", tmp_path))
+    result = bench("score", "x.mp4", "--detector", "pair-pacth", "--workspace", workspace)
+    assert "Unknown trained detector" in refusal(result)
+    assert "Did you mean 'pair-patch'" in result.output
+
+
+def test_damaged_detector_weights_are_refused(workspace: Path) -> None:
+    (weights,) = workspace.glob("detectors/*/*/weights.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert "changed or damaged" in refusal(bench("score", "x.mp4", "--workspace", workspace))
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("synth", "--subject", "9"), "Unknown subject '9'"),
+        (("synth", "--subject", "1", "--method", "fbff"), "Unknown method 'fbff'"),
+        (("synth", "--subject", "1", "--preset", "smal"), "Unknown preset 'smal'"),
+        (("synth", "--subject", "1", "--trunk", "vgg"), "Unknown perceptual trunk 'vgg'"),
+        (("synth", "--subject", "1", "--dataset", "nowhere"), "Unknown dataset 'nowhere'"),
+        (("synth", "--subject", "1", "--device", "tpu"), "Unknown device 'tpu'"),
+        (("detect", "--holdout", "--detector", "pair-pach"), "Unknown detector 'pair-pach'"),
+        (("demo", "--size", "huge"), "Unknown size 'huge'"),
+        (("data", "demo", "--selection", "demos"), "Unknown demo selection 'demos'"),
+        (("data", "verify", "--dataset", "nowhere"), "Unknown dataset 'nowhere'"),
+    ],
+)
+def test_unknown_names_are_refused_with_a_hint(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    assert message in refusal(bench(*arguments, "--workspace", tmp_path))
+
+
+def add(recording: Path, workspace: Path, *extra: str) -> Result:
+    permission = extra or ("--consent", "yes")
+    return bench("data", "add", recording, "--subject", "a", "--licence", "MIT", *permission, "--workspace", workspace)
+
+
+def test_bad_recordings_are_refused_and_leave_nothing(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.mp4"
+    noise = np.random.default_rng(0).integers(0, 255, (20, 64, 64, 3), np.uint8)
+    write_clip(whole, noise, 25)
+    made = {
+        "empty.mp4": b"",
+        "text.mp4": b"Dear reader, this is a letter.\n" * 50,
+        "truncated.mp4": whole.read_bytes()[: whole.stat().st_size // 2],
+    }
+    for name, data in made.items():
+        (tmp_path / name).write_bytes(data)
+    workspace = tmp_path / "workspace"
+    for name in (*made, "missing.mp4", "whole.mp4"):
+        assert refusal(add(tmp_path / name, workspace))
+        assert set(files_under(workspace)) == {"workspace.json"}, name
+    assert "No person was found" in refusal(add(whole, workspace))
+
+
+def test_permission_and_role_are_asked_for_first(tmp_path: Path) -> None:
+    clip = tmp_path / "missing.mp4"
+    assert "No consent is stated" in refusal(add(clip, tmp_path, "--legal-basis", "none"))
+    assert "No legal basis is stated" in refusal(add(clip, tmp_path, "--role", "driver", "--consent", "yes"))
+    assert "Unknown role 'dancer'" in refusal(add(clip, tmp_path, "--role", "dancer"))
+
+
+def test_a_newer_workspace_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "workspace.json").write_text('{"schema_version": 99}')
+    before = files_under(tmp_path)
+    assert "schema version 99" in refusal(bench("demo", "--size", "tiny", "--workspace", tmp_path))
+    assert files_under(tmp_path) == before
+
+
+def test_a_workspace_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert "Cannot write" in refusal(bench("data", "list", "--workspace", tmp_path / "file" / "workspace"))
+
+
+def test_a_full_disk_is_named_and_loses_nothing(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files_under(workspace / "synths")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    result = bench(
+        "synth", "--dataset", "demo-tiny", "--subject", "1", "--preset", "tiny", "--seed", "7", "--jobs", "1",
+        "--workspace", workspace,
+    )  # fmt: skip
+    assert "No space left on device" in refusal(result)
+    after = files_under(workspace / "synths")
+    assert {name: after[name] for name in before} == before
+    assert not [path for path in workspace.rglob(".partial-*")]
+
+
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "dancebench.benchmark.cli", "synth", "--dataset", "demo-tiny", "--subject", "1",
+        "--method", "fbf", "--preset", "tiny", "--jobs", "1", "--workspace", str(tmp_path),
+    ]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        while not list(tmp_path.glob("datasets/demo-tiny/subjects/.partial-*")):
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+    assert "takes up where it stopped" in errors
+    assert not (tmp_path / "datasets/demo-tiny/subjects/1").exists()
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    assert list(tmp_path.glob("results/*.json"))
+
+
+# ---------------------------------------------------------------- data
+
+
+def test_data_is_listed_and_verified(workspace: Path) -> None:
+    (facts,) = json.loads(bench("data", "list", "--workspace", workspace, "--json").stdout)
+    assert (facts["name"], facts["subjects"], facts["prepared"]) == ("demo-tiny", 6, 6)
+    assert bench("data", "verify", "--dataset", "demo-tiny", "--workspace", workspace).exit_code == 0
+    poses = workspace / "datasets/demo-tiny/subjects/1/poses.npz"
+    poses.write_bytes(poses.read_bytes() + b"x")
+    result = bench("data", "verify", "--dataset", "demo-tiny", "--workspace", workspace)
+    assert "1 problem(s)" in refusal(result)
+    assert "1: poses.npz was changed" in result.output
+
+
+def test_a_real_recording_goes_the_whole_way(tmp_path: Path, real_clips: Path) -> None:
+    clip = real_clips / "tfjs_pose_squats.mp4"
+    result = add(clip, tmp_path, "--consent", "licence", "--dataset", "mine")
+    assert result.exit_code == 0, result.output
+    assert "65 frames of 512x256" in " ".join(result.output.split())
+    run = bench("synth", "--dataset", "mine", "--subject", "a", "--preset", "tiny", "--workspace", tmp_path, "--json")
+    assert run.exit_code == 0, run.output
+    record = RunRecord.model_validate(json.loads(run.stdout))
+    assert record.data.n_effective == 1
+    assert record.metrics["body_ssim"].n == 12  # 13 held-out frames, the first of them dropped

@@ -1,0 +1,73 @@
+"""Jobs: the same results in this process and in workers, failures kept apart, reports relayed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dancebench.benchmark.display import Display
+from dancebench.benchmark.runner import Failure, Job, run_jobs, succeeded
+from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.progress import Report, silent
+
+
+def square(x: int, report: Report) -> tuple[int, int]:
+    report(f"squaring {x}", 1, 1)
+    if x == 3:
+        raise UnknownNameError("number", "3", ["2", "33"])
+    if x == 5:
+        raise RuntimeError("a defect")
+    return x * x, os.getpid()
+
+
+def jobs(*numbers: int) -> list[Job[int, tuple[int, int]]]:
+    return [Job(f"job {x}", square, x) for x in numbers]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_order_and_a_failure_leaves_the_others(workers: int) -> None:
+    heard: list[str] = []
+    outcomes = run_jobs(jobs(1, 3, 4), workers=workers, report=lambda what, done, total: heard.append(what))
+    first, failed, last = outcomes
+    assert isinstance(first, tuple)
+    assert isinstance(last, tuple)
+    assert (first[0], last[0]) == (1, 16)
+    assert (os.getpid() in (first[1], last[1])) == (workers == 1)
+    assert isinstance(failed, Failure)
+    assert failed.message == "Unknown number '3'."
+    assert failed.hint is not None
+    assert "Did you mean '33'" in failed.hint
+    assert sorted(heard) == ["squaring 1", "squaring 3", "squaring 4"]
+    with pytest.raises(BenchError, match="job 3: Unknown number"):
+        succeeded(outcomes)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_defect_is_raised(workers: int) -> None:
+    with pytest.raises(RuntimeError, match="a defect"):
+        run_jobs(jobs(1, 5), workers=workers, report=silent)
+
+
+def test_without_a_terminal_progress_is_plain_lines(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    with (tmp_path / "log").open("w") as handle, Display(Console(file=handle)) as display:
+        for done in range(1, 4):
+            display.report("working", done, 3)
+    assert (tmp_path / "log").read_text() == "working: done (3, 0 s)\n"
+
+
+def test_on_a_terminal_many_tasks_leave_the_screen_again() -> None:
+    import io
+
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    with Display(console) as display:
+        for task in range(20):
+            display.report(f"task {task}", 1, 2)
+            display.report(f"task {task}", 2, 2)
+        assert display._bars is not None
+        assert len(display._bars.tasks) <= 4
