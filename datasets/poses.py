@@ -94,8 +94,7 @@ def _to_layout(result: Any, height: int, width: int) -> Keypoints:
     if result.face_landmarks:
         mesh = result.face_landmarks.landmark
         points[FACE] = [
-            np.mean([_pixel(mesh[vertex], size, 1.0) for vertex in vertices], axis=0)
-            for vertices in _FACE_FROM_MESH
+            np.mean([_pixel(mesh[vertex], size, 1.0) for vertex in vertices], axis=0) for vertices in _FACE_FROM_MESH
         ]
     return points
 
@@ -114,8 +113,7 @@ def _holistic() -> Iterator[Any]:
     except ImportError as error:
         raise BenchError(
             f"MediaPipe cannot be imported ({error}).",
-            hint="pip install mediapipe==0.10.21; on Debian also: "
-            "apt-get install libgl1 libglib2.0-0 libegl1 libgles2",
+            hint="pip install mediapipe==0.10.21; on Debian also: apt-get install libgl1 libglib2.0-0 libegl1 libgles2",
         ) from error
     with _native_stderr_silenced():
         model = mediapipe.solutions.holistic.Holistic(

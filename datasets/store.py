@@ -187,9 +187,7 @@ class Dataset:
                 )
             return self, self.subject(subject_id)
         prepare_subject(self, entry, source_file, licence=licence, permission=permission, report=report)
-        grown = Dataset(
-            self.folder, self.record.model_copy(update={"subjects": (*self.record.subjects, entry)})
-        )
+        grown = Dataset(self.folder, self.record.model_copy(update={"subjects": (*self.record.subjects, entry)}))
         grown.record.save(self.folder / "dataset.json")
         return grown, grown.subject(subject_id)
 

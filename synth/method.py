@@ -64,7 +64,6 @@ class SynthConfig(Strict):
         assert self.epochs is not None  # the validator saw to it
         return max(1, round(self.epochs * examples / self.batch))
 
-
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of step `step` (from 0) of `steps`."""
         falling = self.decay_share * steps

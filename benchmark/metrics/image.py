@@ -3,7 +3,8 @@
 What goes in: two clips of the same frames, as uint8 RGB, and the poses that define the regions. What
 comes out: one row per frame. Conventions:
 
-    ssim    torchmetrics, colour (mean over channels), Gaussian window 11 with sigma 1.5, data range 1
+    ssim    torchmetrics, colour (mean over channels), Gaussian window 11 with sigma 1.5, data range 1;
+            all pixels of the crop count, windows at its edge are filled by reflection
     psnr    dB, data range 1; averaged over items, never computed from a mean MSE
     mse     squared 8-bit levels, 0 to 65025 (as Dance Dance Generation prints it)
     lpips_B version 0.1 with backbone B, inputs in [-1, 1]

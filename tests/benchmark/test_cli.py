@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from dancebench.benchmark.cli import app
 from dancebench.core import files
@@ -274,7 +273,7 @@ def test_a_full_disk_is_named_and_loses_nothing(workspace: Path, monkeypatch: py
     assert "No space left on device" in refusal(result)
     after = files_under(workspace / "synths")
     assert {name: after[name] for name in before} == before
-    assert not [path for path in workspace.rglob(".partial-*")]
+    assert not list(workspace.rglob(".partial-*"))
 
 
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
