@@ -78,8 +78,9 @@ class Permission(Strict):
 
     kind: Literal["consent", "legal-basis"]
     text: str
+    """The statement, or the name of the document that holds it, kept beside the clip."""
     sha256: str
-    """Hash of the consent document (or of the text)."""
+    """Hash of the statement or document."""
 
 
 class SubjectEntry(Strict):

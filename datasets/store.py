@@ -9,7 +9,6 @@ subject's folder is written whole before `dataset.json` names it.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from dancebench.datasets.models import (
     SubjectEntry,
     SubjectRecord,
 )  # fmt: skip
+from dancebench.datasets.permission import StatedPermission
 from dancebench.datasets.poses import extractor_version
 from dancebench.datasets.prepare import prepare, read_poses
 from dancebench.datasets.skeleton import Keypoints
@@ -163,7 +163,7 @@ class Dataset:
         *,
         role: Role,
         licence: str,
-        permission: Permission,
+        permission: StatedPermission,
         report: Report = silent,
     ) -> tuple[Dataset, Subject]:
         """Prepare a recording and list it; nothing is left where that fails.
@@ -186,7 +186,15 @@ class Dataset:
                     hint="Choose another --subject.",
                 )
             return self, self.subject(subject_id)
-        prepare_subject(self, entry, source_file, licence=licence, permission=permission, report=report)
+        prepare_subject(
+            self,
+            entry,
+            source_file,
+            licence=licence,
+            permission=permission.record,
+            extra_files=permission.files,
+            report=report,
+        )
         grown = Dataset(self.folder, self.record.model_copy(update={"subjects": (*self.record.subjects, entry)}))
         grown.record.save(self.folder / "dataset.json")
         return grown, grown.subject(subject_id)
@@ -273,38 +281,3 @@ def size_for(height: int, width: int) -> tuple[int, int]:
     shapes = {0.5: (512, 256), 1.0: (512, 512), 2.0: (256, 512)}
     aspect = width / height
     return shapes[min(shapes, key=lambda shape: max(shape / aspect, aspect / shape))]
-
-
-def permission_for(role: Role, *, consent: str | None, legal_basis: str | None) -> Permission:
-    """The permission that a role needs.
-
-    Args:
-        role: A target needs `consent`, every other role a `legal_basis`.
-        consent: A text, or the path of a file that holds it.
-        legal_basis: Likewise.
-
-    Raises:
-        BenchError: The needed one is missing or empty; says why it is needed.
-    """
-    if role == "target":
-        kind, given = "consent", consent
-        reason = "a target's likeness is synthesized, which needs that person's consent"
-        flag = "--consent"
-    else:
-        kind, given = "legal-basis", legal_basis
-        reason = "recordings of people are personal data, and their use needs a legal basis"
-        flag = "--legal-basis"
-    if given is None or not given.strip():
-        raise BenchError(
-            f"No {kind.replace('-', ' ')} is stated: {reason}.",
-            hint=f'{flag} "TEXT" or {flag} FILE (a release form, a licence that covers this use).',
-        )
-    path = Path(given)
-    is_file = len(given) < 4096 and "\n" not in given and path.is_file()
-    data = path.read_bytes() if is_file else given.encode()
-    text = path.name if is_file else given.strip()
-    return Permission(
-        kind="consent" if role == "target" else "legal-basis",
-        text=text,
-        sha256=hashlib.sha256(data).hexdigest(),
-    )

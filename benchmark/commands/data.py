@@ -77,7 +77,8 @@ def add(
     """Prepare a recording of one person and add it to a dataset."""
     from dancebench.datasets.frames import open_source
     from dancebench.datasets.models import ROLES, DatasetRecord, PrepareConfig, SplitConfig
-    from dancebench.datasets.store import Dataset, names, permission_for, size_for
+    from dancebench.datasets.permission import permission_for
+    from dancebench.datasets.store import Dataset, names, size_for
 
     chosen = next((known for known in ROLES if known == role), None)
     if chosen is None:

@@ -10,7 +10,8 @@ import pytest
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.workspace import Workspace, safe_name
 from dancebench.datasets.models import DatasetRecord, FileSource, PrepareConfig, Role, SplitConfig, SubjectEntry
-from dancebench.datasets.store import Dataset, names, permission_for, size_for
+from dancebench.datasets.permission import permission_for
+from dancebench.datasets.store import Dataset, names, size_for
 from dancebench.datasets.video import write_clip
 
 
@@ -84,13 +85,24 @@ def test_without_permission_nobody_is_added(role: Role, flag: str) -> None:
 
 
 def test_permission_may_be_a_text_or_a_file(tmp_path: Path) -> None:
-    form = tmp_path / "release.txt"
+    form = tmp_path / "release form.txt"
     form.write_text("I agree.")
     from_file = permission_for("target", consent=str(form), legal_basis=None)
     from_text = permission_for("target", consent="I agree.", legal_basis=None)
-    assert from_file.text == "release.txt"
-    assert from_text.text == "I agree."
-    assert from_file.sha256 == from_text.sha256
+    assert from_file.record.text == "release form.txt"
+    assert from_file.files == {"permission.txt": form}
+    assert from_text.record.text == "I agree."
+    assert from_text.files == {}
+    assert from_file.record.sha256 == from_text.record.sha256
+
+
+def test_a_mistyped_document_is_not_taken_for_a_statement(tmp_path: Path) -> None:
+    for given in ("releese.pdf", str(tmp_path / "nowhere")):
+        with pytest.raises(BenchError, match="does not exist"):
+            permission_for("target", consent=given, legal_basis=None)
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(BenchError, match="is empty"):
+        permission_for("target", consent=str(tmp_path / "empty.txt"), legal_basis=None)
 
 
 @pytest.mark.parametrize(
@@ -123,12 +135,15 @@ def test_a_recording_without_a_person_is_refused_and_nothing_is_left(tmp_path: P
 
 def test_a_real_recording_is_added_once_and_verified(tmp_path: Path, real_clips: Path) -> None:
     dataset = Dataset(Workspace(tmp_path).dataset("d"), record())
-    permission = permission_for("target", consent="licence", legal_basis=None)
+    form = tmp_path / "form.txt"
+    form.write_text("I agree.")
+    permission = permission_for("target", consent=str(form), legal_basis=None)
     clip = real_clips / "tfjs_pose_squats.mp4"
     grown, subject = dataset.add("a", clip, role="target", licence="Apache-2.0", permission=permission)
     assert (subject.record.n_frames, subject.record.fps) == (65, 5.0)
     assert subject.record.person_frames == 65
     assert grown.verify() == []
+    assert (subject.folder / "permission.txt").read_text() == "I agree."
     again, same = grown.add("a", clip, role="target", licence="Apache-2.0", permission=permission)
     assert (again.ids(), same.record) == (["a"], subject.record)
     with pytest.raises(BenchError, match="already has a subject 'a'"):
