@@ -103,16 +103,27 @@ def _attempt(job: Job[C, R], report: Report) -> R | Failure:
 
 
 _messages: Any = None
+_stopping = False
 
 
 def _begin_worker(messages: Any) -> None:
     global _messages
     _messages = messages
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGTERM, _stop)
     single_threaded()
 
 
+def _stop(*_: object) -> None:
+    """Leave the job at hand as an exception does, so that it tidies up, and take no other."""
+    global _stopping
+    _stopping = True
+    raise SystemExit
+
+
 def _attempt_in_worker(job: Job[C, R]) -> R | Failure:
+    if _stopping:
+        raise SystemExit
     return _attempt(job, lambda what, done, total: _messages.put((what, done, total)))
 
 

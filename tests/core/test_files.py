@@ -2,6 +2,7 @@
 
 import errno
 import os
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dancebench.core import files
 from dancebench.core.errors import BenchError
 from dancebench.core.files import (
     atomic_folder,
@@ -123,3 +125,24 @@ def test_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("a file")
     with pytest.raises(BenchError, match="plain"):
         write_text(tmp_path / "plain" / "deep" / "a.txt", "text")
+
+
+def test_a_sweep_removes_what_dead_processes_left_and_nothing_else(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    host = files._HOST
+    left = [
+        tmp_path / f".partial-{host}-{dead.pid}-a.json",
+        tmp_path / "sub" / f".partial-{host}-{dead.pid}-folder" / "b",
+    ]
+    kept = [
+        tmp_path / f".partial-{host}-{os.getpid()}-c.json",
+        tmp_path / f".partial-elsewhere-{dead.pid}-d.json",
+        tmp_path / "e.json",
+    ]
+    for path in (*left, *kept):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    files.sweep(tmp_path)
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in kept)

@@ -6,6 +6,8 @@ import errno
 import hashlib
 import json
 import os
+import platform
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from typing import Any
 from dancebench.core.errors import BenchError
 
 _TEMPORARY = ".partial-"
+_HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node()) or "host"
 _HINTS = {
     errno.ENOSPC: "The disk is full: free some space or choose another --workspace.",
     errno.EDQUOT: "Your disk quota is used up: free some space or choose another --workspace.",
@@ -44,7 +47,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The suffix is kept, since encoders choose a container by it. The data is flushed to the disk before
     the rename, so a crash leaves the old file or the new one.
     """
-    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
+    temporary = _temporary(path)
     with writable():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -59,7 +62,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder that takes the place of `path` only if the block succeeds."""
-    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
+    temporary = _temporary(path)
     with writable():
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -102,3 +105,30 @@ def sha256_json(value: Any) -> str:
 def is_temporary(path: Path) -> bool:
     """Whether `path` is the unfinished work of `atomic_path` or `atomic_folder`."""
     return path.name.startswith(_TEMPORARY)
+
+
+def sweep(root: Path) -> None:
+    """Remove the unfinished work that killed processes of this machine left under `root`."""
+    for path in sorted(root.rglob(f"{_TEMPORARY}{_HOST}-*")):
+        process = path.name.removeprefix(f"{_TEMPORARY}{_HOST}-").split("-")[0]
+        if not process.isdigit() or _is_alive(int(process)):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    """Where `path` is written before it is whole; names the machine and process at work on it."""
+    return path.with_name(f"{_TEMPORARY}{_HOST}-{os.getpid()}-{path.name}")
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's, but there
+    return True

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dancebench.core.errors import BenchError
+from dancebench.core.files import sweep
 from dancebench.core.schema import Document
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -23,7 +24,7 @@ class Workspace:
     root: Path
 
     def open(self) -> Workspace:
-        """Check that this release can use the workspace, and mark a new one.
+        """Check that this release can use the workspace, mark a new one, and sweep what a kill left behind.
 
         Raises:
             NewerSchemaError: A later release made it.
@@ -32,6 +33,7 @@ class Workspace:
         marker = self.root / "workspace.json"
         if marker.exists():
             WorkspaceRecord.load(marker)
+            sweep(self.root)
         else:
             WorkspaceRecord().save(marker)
         return self
