@@ -67,11 +67,15 @@ def extract_poses(frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Keypoints
     Raises:
         BenchError: MediaPipe cannot be imported.
     """
-    with _holistic() as model:
-        for frame in frames:
-            with _native_stderr_silenced():
-                result = model.process(np.ascontiguousarray(frame))
-            yield _to_layout(result, frame.shape[0], frame.shape[1])
+    with contextlib.ExitStack() as quiet:
+        # MediaPipe's threads still print start-up notes while the first frame is on its way.
+        quiet.enter_context(_native_stderr_silenced())
+        with _holistic() as model:
+            for frame in frames:
+                with _native_stderr_silenced():
+                    result = model.process(np.ascontiguousarray(frame))
+                quiet.close()
+                yield _to_layout(result, frame.shape[0], frame.shape[1])
 
 
 def _to_layout(result: Any, height: int, width: int) -> Keypoints:
@@ -108,17 +112,15 @@ def _holistic() -> Iterator[Any]:
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        with _native_stderr_silenced():
-            import mediapipe
+        import mediapipe
     except ImportError as error:
         raise BenchError(
             f"MediaPipe cannot be imported ({error}).",
             hint="pip install mediapipe==0.10.21; on Debian also: apt-get install libgl1 libglib2.0-0 libegl1 libgles2",
         ) from error
-    with _native_stderr_silenced():
-        model = mediapipe.solutions.holistic.Holistic(
-            static_image_mode=False, model_complexity=_MODEL_COMPLEXITY, refine_face_landmarks=False
-        )
+    model = mediapipe.solutions.holistic.Holistic(
+        static_image_mode=False, model_complexity=_MODEL_COMPLEXITY, refine_face_landmarks=False
+    )
     with model:
         yield model
 
