@@ -111,7 +111,7 @@ def record_detection(
     folder = workspace.detector(job.detector, run_id)
     result = train_and_evaluate(manifest, job.detector, config, folder, report, device=job.device)
     seeds = {"detector": job.seed, "synth": job.synth.seed}
-    run = clock.run("detection", job.detector, digest, seeds)
+    run = clock.run("detection", job.detector, digest, seeds=seeds, device=job.device)
     record = _record(job, dataset, made, rows, result, run)
     records.save_run(workspace.results, record, _rows_table(result))
     return record, result
@@ -184,7 +184,6 @@ def _record(
         "fakes_body_ssim_mean_frame": quality["mean-frame"],
         "frame_size": f"{held_out[0].height}x{held_out[0].width}",
         "aggregator": result.card.aggregator,
-        "device": job.device,
         "null_control": not any(flag.startswith("null control") for flag in result.card.flags),
     }
     notes |= {f"flag_{k}": flag for k, flag in enumerate(result.card.flags, start=1)}

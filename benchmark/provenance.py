@@ -18,7 +18,7 @@ class Clock:
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     _begin: float = field(default_factory=time.perf_counter)
 
-    def run(self, kind: Kind, name: str, digest: str, seeds: dict[str, int]) -> Run:
+    def run(self, kind: Kind, name: str, digest: str, *, seeds: dict[str, int], device: str) -> Run:
         """The finished run, identified by its configuration alone."""
         git_sha, dirty = code_version()
         return Run(
@@ -28,7 +28,7 @@ class Clock:
             git_sha=git_sha,
             dirty=dirty,
             versions=versions(),
-            hardware=hardware(),
+            hardware={**hardware(), "device": device},
             seeds=seeds,
             started=self.started,
             seconds=round(time.perf_counter() - self._begin, 1),

@@ -28,7 +28,7 @@ from dancebench.datasets.skeleton import Keypoints, scaled
 from dancebench.datasets.store import Dataset
 from dancebench.leaderboards import records
 from dancebench.synth.clip import training_size
-from dancebench.synth.method import SynthConfig
+from dancebench.synth.method import METHODS, LearnedMethod, SynthConfig
 from dancebench.synth.render import FakeRecord, render_fake
 from dancebench.synth.training import TrainJob, TrainRecord, train
 
@@ -209,15 +209,16 @@ def _metric(name: str, rows: pd.DataFrame, *, lpips_reason: str | None) -> Metri
 
 def _run(jobs: Sequence[SynthesisJob], clock: Clock) -> records.Run:
     job = jobs[0]
+    learned = issubclass(METHODS[job.method], LearnedMethod)
     identity = {
         "method": job.method,
         "preset": job.preset,
-        "config": job.config.model_dump(),
+        "config": job.config.model_dump() if learned else {"long_side": job.config.long_side},
         "dataset_id": Dataset.open(Workspace(job.workspace), job.dataset).record.dataset_id,
         "subjects": sorted(each.subject for each in jobs),
     }
     seeds = {"training": job.config.seed}
-    return clock.run("synthesis", job.method, sha256_json(identity), seeds)
+    return clock.run("synthesis", job.method, sha256_json(identity), seeds=seeds, device=job.device)
 
 
 def _data(jobs: Sequence[SynthesisJob], made: Sequence[Synthesized]) -> records.Data:
@@ -245,6 +246,5 @@ def _entry(made: Sequence[Synthesized]) -> records.Entry:
             "frame_size": f"{first.real.height}x{first.real.width}",
             "perceptual_trunk": first.trained.trunk,
             "perceptual_trunk_reason": first.trained.trunk_reason,
-            "device": first.job.device,
         },
     )
