@@ -159,4 +159,4 @@ def _caption(section: Section, columns: Sequence[Column], footnotes: Footnotes) 
     used = {UNRELIABLE: not all(interval.reliable for interval in intervals), UNRANKED: own_trunk}
     signs = [f"{sign} {text}" for sign, text in LEGEND.items() if used[sign]]
     reasons = [f"({number}) {reason}" for number, reason in enumerate(footnotes.reasons, start=1)]
-    return [*signs, *reasons, *section.warnings()]
+    return [*section.difficulty(), *signs, *reasons, *section.warnings()]

@@ -133,7 +133,7 @@ FACTS: dict[Kind, dict[str, Fact]] = {
     "detection": {title: _note(key) for key, title in _FAKES.items()} | {"null control": _null_control} | _TRAINING,
 }
 """Further columns by title, shown where a section knows one."""
-FACTS_ON_SCREEN = (*_FAKES.values(), "null control")
+FACTS_ON_SCREEN = ("null control",)
 _OWN_COLUMN = {*_FAKES, "null_control", "perceptual_trunk", "frame_size"}
 
 
@@ -201,6 +201,16 @@ class Section:
     def remarks(self) -> list[str]:
         """What there is to know of single rows or of the data, warnings first."""
         return self.warnings() + [f"{row.label}: {text}" for row in self.rows for text in _notes(row.record)]
+
+    def difficulty(self) -> list[str]:
+        """How good the fakes were that a detector's row was measured on, in a sentence each."""
+        sentences = []
+        for row in self.rows:
+            known = {title: _note(key)(row.record) for key, title in _FAKES.items()}
+            values = ", ".join(f"{title} {value}" for title, value in known.items() if value is not None)
+            if values:
+                sentences.append(f"{row.label}: {values}")
+        return sentences
 
     def warnings(self) -> list[str]:
         """What a reader must know of single rows or of the data."""
