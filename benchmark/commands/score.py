@@ -79,7 +79,9 @@ def _share(rate: float | None, n: int) -> str:
 
 
 def _table(scores: Sequence[VideoScore]) -> Table:
-    table = Table("video", "score", "against the threshold", "pairs", "sha256", "reason")
+    table = Table()
+    for title in ("video", "score", "threshold", "pairs", "sha256", "reason"):
+        table.add_column(title, overflow="fold")
     for each in scores:
         side = "" if each.above_threshold is None else ("above" if each.above_threshold else "below")
         value = "" if each.score is None else f"{each.score:+.3f}"
