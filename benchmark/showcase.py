@@ -18,7 +18,7 @@ from dancebench.core.opencv import cv2
 from dancebench.datasets.sticks import draw_sticks
 from dancebench.datasets.video import VideoReader, write_clip
 
-_HEIGHT: Final = 384
+_HEIGHT: Final = 256
 """Pixels that each panel is shown at, whatever the synthesis size."""
 _BAND: Final = 24
 _TEXT: Final = (235, 235, 235)
