@@ -12,6 +12,7 @@ import queue
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -68,7 +69,12 @@ def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: Report) -> li
                 process.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    return [future.result() for future in futures]
+    try:
+        return [future.result() for future in futures]
+    except BrokenProcessPool as error:
+        raise BenchError(
+            "A worker process died, most likely for want of memory.", hint="Run the same command with --jobs 1."
+        ) from error
 
 
 def succeeded(outcomes: Sequence[R | Failure]) -> list[R]:

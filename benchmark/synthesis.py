@@ -15,6 +15,7 @@ from dancebench.benchmark.metrics.image import measure_clips, metric_info
 from dancebench.benchmark.metrics.perceptual import Lpips
 from dancebench.benchmark.provenance import Clock
 from dancebench.benchmark.runner import Failure, Job, run_jobs
+from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.progress import Report
@@ -87,10 +88,19 @@ def _draw(config: tuple[Path, str, str], report: Report) -> None:
 
 
 def synthesize(job: SynthesisJob, report: Report) -> Synthesized:
-    """Train, draw the held-out motion, and cut the real side to match; keeps what stands already."""
+    """Train, draw the held-out motion, and cut the real side to match; keeps what stands already.
+
+    Raises:
+        BenchError: The subject is a driver, or a stage fails.
+    """
     workspace = Workspace(job.workspace)
     dataset = Dataset.open(workspace, job.dataset)
     subject = dataset.subject(job.subject)
+    if subject.record.role == "driver":
+        raise BenchError(
+            f"'{subject.id}' is a driver: the motion may be used, the likeness may not.",
+            hint="A person is synthesized as a target, with consent, or as a forensic subject.",
+        )
     training = TrainJob(
         method=job.method,
         preset=job.preset,

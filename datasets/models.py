@@ -115,6 +115,11 @@ class SubjectRecord(Document):
     clip_sha256: str
     poses_sha256: str
 
+    @property
+    def content_sha256(self) -> str:
+        """Hash of the clip and its poses: whatever is made of the subject depends on both."""
+        return sha256_json([self.clip_sha256, self.poses_sha256])
+
 
 class DatasetRecord(Document):
     """`dataset.json`."""

@@ -23,8 +23,8 @@ class RealRecord(Document):
     """The JSON beside a real clip."""
 
     subject: str
-    clip_sha256: str
-    """Of the prepared clip that it was cut from."""
+    content_sha256: str
+    """Of the prepared subject that it was cut from."""
     first_frame: int
     n_frames: int
     fps: float
@@ -40,7 +40,7 @@ def write_real(subject: Subject, size: tuple[int, int], path: Path) -> RealRecor
     span = range(subject.test.start + 1, subject.test.stop)
     if beside.exists() and path.exists():
         standing = RealRecord.load(beside)
-        same = (standing.clip_sha256, standing.first_frame) == (subject.record.clip_sha256, span.start)
+        same = (standing.content_sha256, standing.first_frame) == (subject.record.content_sha256, span.start)
         if same and sha256_file(path) == standing.sha256:
             return standing
     beside.unlink(missing_ok=True)
@@ -53,7 +53,7 @@ def write_real(subject: Subject, size: tuple[int, int], path: Path) -> RealRecor
     clip = write_clip(path, frames(), subject.record.fps)
     record = RealRecord(
         subject=subject.id,
-        clip_sha256=subject.record.clip_sha256,
+        content_sha256=subject.record.content_sha256,
         first_frame=span.start,
         n_frames=clip.n_frames,
         fps=float(clip.fps),

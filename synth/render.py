@@ -35,7 +35,8 @@ class FakeRecord(Document):
     """Whose appearance it shows."""
     source: str
     """Whose motion drives it."""
-    source_clip_sha256: str
+    source_sha256: str
+    """Of the source's prepared clip and poses."""
     first_frame: int
     """The source's frame that the fake's first frame stands for."""
     n_frames: int
@@ -68,8 +69,8 @@ def render_fake(
     span = source.test
     if beside.exists() and path.exists():
         standing = FakeRecord.load(beside)
-        same = (standing.weights_sha256, standing.source_clip_sha256, standing.first_frame) == (
-            trained.weights_sha256, source.record.clip_sha256, span.start + 1,
+        same = (standing.weights_sha256, standing.source_sha256, standing.first_frame) == (
+            trained.weights_sha256, source.record.content_sha256, span.start + 1,
         )  # fmt: skip
         if same and sha256_file(path) == standing.sha256:
             return standing
@@ -92,7 +93,7 @@ def render_fake(
         dataset_id=job.dataset_id,
         subject=job.subject.id,
         source=source.id,
-        source_clip_sha256=source.record.clip_sha256,
+        source_sha256=source.record.content_sha256,
         first_frame=span.start + 1,
         n_frames=clip.n_frames,
         frames_without_pose=int((~has_person(keypoints[1:])).sum()),

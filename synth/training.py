@@ -45,7 +45,7 @@ class TrainRecord(Document):
     preset: str
     dataset_id: str
     subject: str
-    clip_sha256: str
+    content_sha256: str
     config: SynthConfig
     train_frames: int
     examples: int
@@ -116,7 +116,7 @@ def finished(job: TrainJob) -> TrainRecord | None:
     if not path.exists():
         return None
     record = TrainRecord.load(path)
-    same = record.config == job.config and record.clip_sha256 == job.subject.record.clip_sha256
+    same = record.config == job.config and record.content_sha256 == job.subject.record.content_sha256
     weights = job.folder / "weights.safetensors"
     return record if same and weights.exists() and sha256_file(weights) == record.weights_sha256 else None
 
@@ -207,7 +207,7 @@ class _State:
     def __init__(self, method: LearnedMethod, job: TrainJob) -> None:
         self.method = method
         self.path = job.folder / "state.safetensors"
-        self.key = sha256_json([job.config.model_dump(), job.subject.record.clip_sha256, job.method])
+        self.key = sha256_json([job.config.model_dump(), job.subject.record.content_sha256, job.method])
 
     def save(self, progress: _Progress) -> None:
         tensors = {
@@ -310,7 +310,7 @@ def _record(
         preset=job.preset,
         dataset_id=job.dataset_id,
         subject=job.subject.id,
-        clip_sha256=job.subject.record.clip_sha256,
+        content_sha256=job.subject.record.content_sha256,
         config=job.config,
         train_frames=len(clip.frames),
         examples=len(clip.starts(method.window)) if isinstance(method, LearnedMethod) else 0,

@@ -75,6 +75,7 @@ def add(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Prepare a recording of one person and add it to a dataset."""
+    from dancebench.datasets.demo import SELECTIONS
     from dancebench.datasets.frames import open_source
     from dancebench.datasets.models import ROLES, DatasetRecord, PrepareConfig, SplitConfig
     from dancebench.datasets.permission import permission_for
@@ -84,6 +85,8 @@ def add(
     if chosen is None:
         raise BenchError(f"Unknown role '{role}'.", hint=f"Choose one of {', '.join(ROLES)}.")
     permission = permission_for(chosen, consent=consent, legal_basis=legal_basis)
+    if dataset in SELECTIONS:
+        raise BenchError(f"'{dataset}' is a catalogue of drawn dancers.", hint="Name another --dataset for recordings.")
     opened = open_workspace(workspace)
     if dataset in names(opened):
         held = Dataset.open(opened, dataset)

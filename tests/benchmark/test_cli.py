@@ -247,6 +247,20 @@ def test_permission_and_role_are_asked_for_first(tmp_path: Path) -> None:
     assert "Unknown role 'dancer'" in refusal(add(clip, tmp_path, "--role", "dancer"))
 
 
+def test_recordings_do_not_go_into_a_demo_catalogue(tmp_path: Path) -> None:
+    assert "catalogue of drawn dancers" in refusal(
+        add(tmp_path / "x.mp4", tmp_path, "--dataset", "demo", "--consent", "y")
+    )
+
+
+def test_a_driver_is_not_synthesized(tmp_path: Path, real_clips: Path) -> None:
+    clip = real_clips / "tfjs_pose_squats.mp4"
+    result = add(clip, tmp_path, "--role", "driver", "--legal-basis", "licence", "--fps", "2")
+    assert result.exit_code == 0, result.output
+    run = bench("synth", "--dataset", "mine", "--subject", "a", "--preset", "tiny", "--workspace", tmp_path)
+    assert "'a' is a driver" in refusal(run)
+
+
 def test_a_newer_workspace_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "workspace.json").write_text('{"schema_version": 99}')
     before = files_under(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ def square(x: int, report: Report) -> tuple[int, int]:
     report(f"squaring {x}", 1, 1)
     if x == 3:
         raise UnknownNameError("number", "3", ["2", "33"])
+    if x == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
     if x == 5:
         raise RuntimeError("a defect")
     return x * x, os.getpid()
@@ -48,6 +51,11 @@ def test_results_come_in_order_and_a_failure_leaves_the_others(workers: int) -> 
 def test_a_defect_is_raised(workers: int) -> None:
     with pytest.raises(RuntimeError, match="a defect"):
         run_jobs(jobs(1, 5), workers=workers, report=silent)
+
+
+def test_a_worker_that_is_killed_is_named() -> None:
+    with pytest.raises(BenchError, match="A worker process died"):
+        run_jobs(jobs(1, 6), workers=2, report=silent)
 
 
 def test_without_a_terminal_progress_is_plain_lines(tmp_path: Path) -> None:
