@@ -11,7 +11,7 @@ from rich.console import Console
 
 from dancebench.core.metric import Metric
 from dancebench.leaderboards.board import check, long_table, rebuild, rich_tables
-from dancebench.leaderboards.records import RunRecord, save_run
+from dancebench.leaderboards.records import RunRecord, load_runs, save_run
 from dancebench.leaderboards.tables import COLUMNS, sections
 
 MakeRecord = Callable[..., RunRecord]
@@ -326,3 +326,9 @@ Values per subject:
 | fbf (tiny) | body SSIM ↑ | 0.800 | 0.800 |
 | mean-frame (tiny) | body SSIM ↑ | 0.600 | 0.600 |
 """
+
+
+def test_frozen_the_published_tables_are_what_the_published_records_say() -> None:
+    published = Path(__file__).resolve().parents[2] / "leaderboards" / "published"
+    assert load_runs(published / "records")[0]
+    assert check(published / "records", published) == []

@@ -18,6 +18,7 @@ from dancebench.core.errors import BenchError
 
 _TEMPORARY = ".partial-"
 _HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node()) or "host"
+_OWN_MARK = re.compile(rf"{re.escape(_TEMPORARY)}{_HOST}-\d+-")
 _HINTS = {
     errno.ENOSPC: "The disk is full: free some space or choose another --workspace.",
     errno.EDQUOT: "Your disk quota is used up: free some space or choose another --workspace.",
@@ -36,7 +37,7 @@ def writable() -> Iterator[None]:
     except OSError as error:
         if error.errno not in _HINTS:
             raise
-        where = error.filename or "the workspace"
+        where = _OWN_MARK.sub("", str(error.filename or "the workspace"))
         raise BenchError(f"Cannot write {where}: {error.strerror}.", hint=_HINTS[error.errno]) from error
 
 
@@ -49,7 +50,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     temporary = _temporary(path)
     with writable():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         try:
             yield temporary
             with temporary.open("rb") as handle:
@@ -65,7 +66,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary = _temporary(path)
     with writable():
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        _make_folder(temporary)
         try:
             yield temporary
             shutil.rmtree(path, ignore_errors=True)
@@ -117,6 +118,17 @@ def sweep(root: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in _HINTS:
+            raise  # `writable` knows what to say
+        raise BenchError(
+            f"The folder {folder} cannot be made: {error.strerror}.", hint="Choose another --workspace."
+        ) from error
 
 
 def _temporary(path: Path) -> Path:
