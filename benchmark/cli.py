@@ -5,6 +5,7 @@ Exit status: 0 done, 1 a failure named in words, 2 usage; 130 after Ctrl-C.
 
 from __future__ import annotations
 
+import signal
 import warnings
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ class _Bench(TyperGroup):
     """Turns failures into one line of cause and one line of hint."""
 
     def invoke(self, ctx: Any) -> Any:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, workers included
         try:
             with writable():
                 return super().invoke(ctx)

@@ -19,11 +19,14 @@ from dancebench.benchmark.runner import Job, run_jobs, succeeded
 from dancebench.benchmark.synthesis import SynthesisJob, Synthesized, body_points, synthesize
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json
+from dancebench.core.metric import Metric
 from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.manifest import Split, VideoRow, write_manifest
 from dancebench.datasets.store import Dataset
 from dancebench.datasets.video import EncoderSettings
+from dancebench.detect.aggregate import DEFAULT_RULE, find_rule
+from dancebench.detect.controls import NULL_SHIFT_LIMIT
 from dancebench.detect.protocol import HoldoutResult, train_and_evaluate
 from dancebench.detect.registry import DETECTORS, DetectorConfig
 from dancebench.leaderboards import records
@@ -46,6 +49,7 @@ class DetectionJob:
     synth: SynthConfig
     seed: int = 0
     device: str = "cpu"
+    aggregator: str = DEFAULT_RULE
 
 
 def forensic_jobs(job: DetectionJob) -> list[SynthesisJob]:
@@ -77,7 +81,8 @@ def run_detection(
     Raises:
         BenchError: A fake could not be made, or the protocol refuses the data.
     """
-    DETECTORS[job.detector]  # an unknown name fails here, not after an hour of fakes
+    DETECTORS[job.detector]  # unknown names fail here, not after an hour of fakes
+    find_rule(job.aggregator)
     wanted = forensic_jobs(job)
     outcomes = run_jobs(
         [Job(f"{each.method} on {each.subject}", synthesize, each) for each in wanted],
@@ -98,6 +103,7 @@ def record_detection(
     config = _detector_config(job, fakes[0])
     identity = {
         "detector": job.detector,
+        "aggregator": job.aggregator,
         "config": config.model_dump(mode="json"),
         "method": job.method,
         "preset": job.preset,
@@ -109,7 +115,9 @@ def record_detection(
     manifest = workspace.root / f"{run_id}.manifest.jsonl"
     write_manifest(manifest, rows)
     folder = workspace.detector(job.detector, run_id)
-    result = train_and_evaluate(manifest, job.detector, config, folder, report, device=job.device)
+    result = train_and_evaluate(
+        manifest, job.detector, config, folder, report, aggregator=job.aggregator, device=job.device
+    )
     seeds = {"detector": job.seed, "synth": job.synth.seed}
     run = clock.run("detection", job.detector, digest, seeds=seeds, device=job.device)
     record = _record(job, dataset, made, rows, result, run)
@@ -184,7 +192,7 @@ def _record(
         "fakes_body_ssim_mean_frame": quality["mean-frame"],
         "frame_size": f"{held_out[0].height}x{held_out[0].width}",
         "aggregator": result.card.aggregator,
-        "null_control": not any(flag.startswith("null control") for flag in result.card.flags),
+        "null_control": _null_control(result.metrics["null_shift"]),
     }
     notes |= {f"flag_{k}": flag for k, flag in enumerate(result.card.flags, start=1)}
     return records.RunRecord(
@@ -210,6 +218,12 @@ def _record(
         },
         failures=[records.Failure(item=each.item, reason=each.reason) for each in result.failures],
     )
+
+
+def _null_control(shift: Metric) -> str:
+    if shift.value is None:
+        return f"not measured: {shift.reason}"
+    return "ok" if shift.value <= NULL_SHIFT_LIMIT else "failed"
 
 
 def _rows_table(result: HoldoutResult) -> pd.DataFrame:

@@ -54,7 +54,7 @@ class Display:
         if what not in self._tasks:
             self._tasks[what] = bars.add_task(what, total=total)
         bars.update(self._tasks[what], completed=done, total=total)
-        if done >= total:
+        if done >= total and what not in self._finished:
             self._finished.append(what)
             if len(self._finished) > _MAX_FINISHED:  # older ones make room
                 bars.remove_task(self._tasks.pop(self._finished.pop(0)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
@@ -32,6 +33,9 @@ from dancebench.synth.clip import training_size
 from dancebench.synth.method import METHODS, LearnedMethod, SynthConfig
 from dancebench.synth.render import FakeRecord, render_fake
 from dancebench.synth.training import TrainJob, TrainRecord, train
+
+MIN_TEST_FRAMES: Final = 3
+"""The first is dropped, and a pair needs two."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,15 @@ def synthesize(job: SynthesisJob, report: Report) -> Synthesized:
         raise BenchError(
             f"'{subject.id}' is a driver: the motion may be used, the likeness may not.",
             hint="A person is synthesized as a target, with consent, or as a forensic subject.",
+        )
+    changed = subject.changed_files()
+    if changed:
+        raise BenchError(f"{changed[0]}.", hint="Restore it, or remove the subject's folder and prepare it again.")
+    if len(subject.test) < MIN_TEST_FRAMES:
+        raise BenchError(
+            f"Only {len(subject.test)} of the {subject.record.n_frames} frames of '{subject.id}' are held out; "
+            f"{MIN_TEST_FRAMES} are needed.",
+            hint="Use a longer clip, or a dataset with a smaller --train-fraction.",
         )
     training = TrainJob(
         method=job.method,

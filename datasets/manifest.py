@@ -75,15 +75,21 @@ def read_manifest(path: Path) -> list[VideoRow]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise BenchError(f"{path} does not exist.", hint="Expected a video manifest (JSONL).") from None
+    except UnicodeDecodeError as error:
+        raise BenchError(f"{path} is not text.", hint="Expected a video manifest (JSONL, UTF-8).") from error
     rows: dict[str, VideoRow] = {}
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             row = VideoRow.model_validate(json.loads(line))
         except (json.JSONDecodeError, ValidationError) as error:
             reason = str(error).splitlines()[0]
-            raise BenchError(f"{path}:{number} is not a row of a video manifest ({reason}).") from error
+            raise BenchError(
+                f"{path}:{number} is not a row of a video manifest ({reason}).", hint="Mend the line."
+            ) from error
         if row.video_id in rows:
-            raise BenchError(f"{path}:{number} repeats the video_id '{row.video_id}'.")
+            raise BenchError(f"{path}:{number} repeats the video_id '{row.video_id}'.", hint="Remove one.")
         contained(path.parent, row.path)
         rows[row.video_id] = row
     return list(rows.values())

@@ -8,9 +8,9 @@ machines, since encoders and pose models round differently.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dancebench.core.files import sha256_json
 from dancebench.core.schema import Document, Name, Strict
@@ -51,6 +51,13 @@ class PrepareConfig(Strict):
     height: int = Field(512, ge=64, multiple_of=64)
     width: int = Field(256, ge=64, multiple_of=64)
     fps: float = Field(30.0, gt=0)
+
+    @model_validator(mode="after")
+    def _simple_aspect(self) -> Self:
+        short, long = sorted((self.height, self.width))
+        if long not in (short, 2 * short):
+            raise ValueError("one side of a clip is as long as the other or twice as long")
+        return self
 
 
 class SplitConfig(Strict):

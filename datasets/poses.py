@@ -114,6 +114,8 @@ def _holistic() -> Iterator[Any]:
     try:
         import mediapipe
     except ImportError as error:
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error  # Ctrl-C while the native library was starting
         raise BenchError(
             f"MediaPipe cannot be imported ({error}).",
             hint="pip install mediapipe==0.10.21; on Debian also: apt-get install libgl1 libglib2.0-0 libegl1 libgles2",

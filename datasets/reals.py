@@ -16,7 +16,7 @@ from dancebench.core.files import sha256_file
 from dancebench.core.schema import Document
 from dancebench.datasets.frames import resize
 from dancebench.datasets.store import Subject
-from dancebench.datasets.video import write_clip
+from dancebench.datasets.video import encoder_version, write_clip
 
 
 class RealRecord(Document):
@@ -38,12 +38,11 @@ def write_real(subject: Subject, size: tuple[int, int], path: Path) -> RealRecor
     """Cut the held-out span, resize it to `size` (height, width) and encode it; keeps one already made."""
     beside = path.with_suffix(".json")
     span = range(subject.test.start + 1, subject.test.stop)
-    if beside.exists() and path.exists():
-        standing = RealRecord.load(beside)
+    standing = RealRecord.load_if_usable(beside)
+    if standing is not None and path.exists():
         same = (standing.content_sha256, standing.first_frame) == (subject.record.content_sha256, span.start)
-        if same and sha256_file(path) == standing.sha256:
+        if same and standing.encoder == encoder_version() and sha256_file(path) == standing.sha256:
             return standing
-    beside.unlink(missing_ok=True)
 
     def frames() -> Iterator[npt.NDArray[np.uint8]]:
         with subject.reader() as reader:

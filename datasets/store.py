@@ -69,6 +69,17 @@ class Subject:
         """Poses of every frame: float32 [T, 75, 3] in clip pixels."""
         return read_poses(self.folder / "poses.npz")
 
+    def changed_files(self) -> list[str]:
+        """Compare clip and poses with their recorded hashes; returns what is wrong, a line each."""
+        problems = []
+        for name, expected in (("clip.mp4", self.record.clip_sha256), ("poses.npz", self.record.poses_sha256)):
+            path = self.folder / name
+            if not path.exists():
+                problems.append(f"{self.id}: {name} is missing")
+            elif sha256_file(path) != expected:
+                problems.append(f"{self.id}: {name} was changed after it was prepared")
+        return problems
+
     def reader(self) -> VideoReader:
         """Random access to the clip's frames."""
         return VideoReader(self.clip_path)
@@ -177,14 +188,8 @@ class Dataset:
         source_file = open_source(recording)
         source = FileSource(name=recording.name, sha256=source_file.sha256)
         entry = SubjectEntry(id=subject_id, role=role, source=source)
-        if subject_id in self.ids():
-            standing = self.entry(subject_id)
-            if (standing.source, standing.role) != (source, role) or not self.is_prepared(subject_id):
-                raise BenchError(
-                    f"Dataset '{self.record.name}' already has a subject '{subject_id}' "
-                    f"({standing.role}, {standing.source.kind} source).",
-                    hint="Choose another --subject.",
-                )
+        self._check_place(entry, source.sha256)
+        if subject_id in self.ids() and self.is_prepared(subject_id):
             return self, self.subject(subject_id)
         prepare_subject(
             self,
@@ -195,9 +200,29 @@ class Dataset:
             extra_files=permission.files,
             report=report,
         )
-        grown = Dataset(self.folder, self.record.model_copy(update={"subjects": (*self.record.subjects, entry)}))
-        grown.record.save(self.folder / "dataset.json")
+        path = self.folder / "dataset.json"
+        # Read again: another `add` may have ended while this one prepared its clip.
+        record = DatasetRecord.load(path) if path.exists() else self.record
+        others = tuple(other for other in record.subjects if other.id != subject_id)
+        grown = Dataset(self.folder, record.model_copy(update={"subjects": (*others, entry)}))
+        grown.record.save(path)
         return grown, grown.subject(subject_id)
+
+    def _check_place(self, entry: SubjectEntry, sha256: str) -> None:
+        """Refuse an id that another recording has, and a recording that plays another role already."""
+        for other in self.record.subjects:
+            same = isinstance(other.source, FileSource) and other.source.sha256 == sha256
+            if other.id == entry.id and not (same and other.role == entry.role):
+                raise BenchError(
+                    f"Dataset '{self.record.name}' already has a subject '{entry.id}' "
+                    f"({other.role}, {other.source.kind} source).",
+                    hint="Choose another --subject.",
+                )
+            if same and other.id != entry.id and other.role != entry.role:
+                raise BenchError(
+                    f"The recording is already in '{self.record.name}', as '{other.id}' ({other.role}).",
+                    hint="One person's recording in two roles would leak between the splits.",
+                )
 
     def verify(self) -> list[str]:
         """Compare every prepared file with its recorded hash; returns what is wrong, a line each."""
@@ -210,15 +235,7 @@ class Dataset:
             subject = self.subject(entry.id)
             if (subject.record.role, subject.record.source) != (entry.role, entry.source):
                 problems.append(f"{entry.id}: subject.json and dataset.json disagree on role or source")
-            for name, expected in (
-                ("clip.mp4", subject.record.clip_sha256),
-                ("poses.npz", subject.record.poses_sha256),
-            ):
-                path = subject.folder / name
-                if not path.exists():
-                    problems.append(f"{entry.id}: {name} is missing")
-                elif sha256_file(path) != expected:
-                    problems.append(f"{entry.id}: {name} was changed after it was prepared")
+            problems += subject.changed_files()
         return problems
 
 

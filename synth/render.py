@@ -18,7 +18,7 @@ from dancebench.core.progress import Report, silent
 from dancebench.core.schema import Document
 from dancebench.datasets.skeleton import has_person
 from dancebench.datasets.store import Subject
-from dancebench.datasets.video import write_clip
+from dancebench.datasets.video import encoder_version, write_clip
 from dancebench.synth.method import Motion
 from dancebench.synth.training import TrainJob, TrainRecord, load_method
 
@@ -67,14 +67,13 @@ def render_fake(
     """
     beside = path.with_suffix(".json")
     span = source.test
-    if beside.exists() and path.exists():
-        standing = FakeRecord.load(beside)
+    standing = FakeRecord.load_if_usable(beside)
+    if standing is not None and path.exists():
         same = (standing.weights_sha256, standing.source_sha256, standing.first_frame) == (
             trained.weights_sha256, source.record.content_sha256, span.start + 1,
         )  # fmt: skip
-        if same and sha256_file(path) == standing.sha256:
+        if same and standing.encoder == encoder_version() and sha256_file(path) == standing.sha256:
             return standing
-    beside.unlink(missing_ok=True)
     keypoints = source.keypoints()[span.start : span.stop]
     method = load_method(job, trained)
 

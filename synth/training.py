@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from dancebench.core.environment import code_version, seed_everything, versions
@@ -101,7 +101,7 @@ def train(job: TrainJob, *, report: Report = silent) -> TrainRecord:
     if isinstance(method, LearnedMethod):
         trunk, trunk_reason = _trunk_for(job.config)
         method.begin_training(trunk)
-        started = _run(method, job, report)
+        started = _run(method, job, trunk, report)
     with atomic_path(job.folder / "weights.safetensors") as temporary:
         save_file({name: value.contiguous() for name, value in method.weights().items()}, temporary)
     record = _record(job, method, clip, started, trunk, trunk_reason)
@@ -112,11 +112,12 @@ def train(job: TrainJob, *, report: Report = silent) -> TrainRecord:
 
 def finished(job: TrainJob) -> TrainRecord | None:
     """The record of a training of this very job that has ended, else None."""
-    path = job.folder / "train.json"
-    if not path.exists():
+    record = TrainRecord.load_if_usable(job.folder / "train.json")
+    if record is None:
         return None
-    record = TrainRecord.load(path)
     same = record.config == job.config and record.content_sha256 == job.subject.record.content_sha256
+    if record.trunk_reason is not None and _trunk_for(job.config)[0] is not None:
+        return None  # the trunk that was missing then is there now: that would be another training
     weights = job.folder / "weights.safetensors"
     return record if same and weights.exists() and sha256_file(weights) == record.weights_sha256 else None
 
@@ -160,11 +161,11 @@ def _trunk_for(config: SynthConfig) -> tuple[Trunk | None, str | None]:
         return None, error.message
 
 
-def _run(method: LearnedMethod, job: TrainJob, report: Report) -> _Progress:
+def _run(method: LearnedMethod, job: TrainJob, trunk: Trunk | None, report: Report) -> _Progress:
     config = job.config
     starts = method.clip.starts(method.window)
     steps = config.n_steps(len(starts))
-    state = _State(method, job)
+    state = _State(method, job, trunk)
     progress = state.restore()
     progress.recent = progress.recent or []
     log = _LossLog(job, progress.step)
@@ -204,10 +205,11 @@ def _diverged(job: TrainJob, losses: dict[str, float], step: int) -> BenchError:
 class _State:
     """Everything a training needs to go on, in one file that is written whole or not at all."""
 
-    def __init__(self, method: LearnedMethod, job: TrainJob) -> None:
+    def __init__(self, method: LearnedMethod, job: TrainJob, trunk: Trunk | None) -> None:
         self.method = method
         self.path = job.folder / "state.safetensors"
-        self.key = sha256_json([job.config.model_dump(), job.subject.record.content_sha256, job.method])
+        judged_by = trunk.sha256 if trunk else None
+        self.key = sha256_json([job.config.model_dump(), job.subject.record.content_sha256, job.method, judged_by])
 
     def save(self, progress: _Progress) -> None:
         tensors = {
@@ -229,11 +231,14 @@ class _State:
         """Take up the saved state if it is of this very job; else begin at step 0."""
         if not self.path.exists():
             return _Progress()
-        with safe_open(self.path, framework="pt") as stored:
-            metadata = stored.metadata() or {}
+        try:
+            with safe_open(self.path, framework="pt") as stored:
+                metadata = stored.metadata() or {}
+            tensors = load_file(self.path)
+        except SafetensorError:
+            return _Progress()  # damaged on the disk: nothing to take up
         if metadata.get("key") != self.key:
             return _Progress()
-        tensors = load_file(self.path)
         for name, network in self.method.networks().items():
             prefix = f"network/{name}/"
             network.load_state_dict(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -21,8 +21,10 @@ from dancebench.benchmark.commands.options import (
 )  # fmt: skip
 from dancebench.benchmark.display import Display
 from dancebench.core.errors import BenchError
-from dancebench.core.schema import NewerSchemaError
 from dancebench.core.workspace import Workspace, safe_name
+
+if TYPE_CHECKING:
+    from dancebench.datasets.models import DatasetRecord
 
 app = typer.Typer(
     help="Datasets: draw the demo dancers, add recordings, list and verify.",
@@ -68,10 +70,13 @@ def add(
         str | None,
         typer.Option(help="HEIGHTxWIDTH of a new dataset's clips; by default the shape that wastes least."),
     ] = None,
-    fps: Annotated[float, typer.Option(min=1, help="Highest frame rate of a new dataset's clips.")] = 30.0,
+    fps: Annotated[
+        float | None, typer.Option(min=1, help="Highest frame rate of a new dataset's clips; 30 if not given.")
+    ] = None,
     train_fraction: Annotated[
-        float, typer.Option(min=0.01, max=0.99, help="Share of each clip that trains, in a new dataset.")
-    ] = 0.8,
+        float | None,
+        typer.Option(min=0.01, max=0.99, help="Share of each clip that trains, in a new dataset; 0.8 if not given."),
+    ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Prepare a recording of one person and add it to a dataset."""
@@ -90,15 +95,15 @@ def add(
     opened = open_workspace(workspace)
     if dataset in names(opened):
         held = Dataset.open(opened, dataset)
-        _same_settings(held.record.prepare, size, dataset)
+        _check_settings(held.record, _parse_size(size) if size else None, fps, train_fraction)
     else:
         source = open_source(recording)
         height, width = _parse_size(size) if size else size_for(source.height, source.width)
         record = DatasetRecord(
             name=safe_name("dataset", dataset),
             licence="per subject",
-            prepare=PrepareConfig(height=height, width=width, fps=fps),
-            split=SplitConfig(train_fraction=train_fraction),
+            prepare=PrepareConfig(height=height, width=width, fps=fps or 30.0),
+            split=SplitConfig(train_fraction=train_fraction or 0.8),
         )
         held = Dataset(opened.dataset(dataset), record)
     with Display(err) as display:
@@ -135,7 +140,7 @@ def _facts(workspace: Workspace) -> list[dict[str, Any]]:
     for name in names(workspace):
         try:
             held = Dataset.open(workspace, name)
-        except NewerSchemaError as error:
+        except BenchError as error:
             err.print(f"left out: {error.message}", soft_wrap=True)
             continue
         ids = held.ids()
@@ -187,9 +192,18 @@ def _parse_size(text: str) -> tuple[int, int]:
     return sides
 
 
-def _same_settings(prepare: Any, size: str | None, dataset: str) -> None:
-    if size is not None and _parse_size(size) != (prepare.height, prepare.width):
-        raise BenchError(
-            f"Dataset '{dataset}' has clips of {prepare.height}x{prepare.width}, not {size}.",
-            hint="Leave --size out, or name another --dataset.",
-        )
+def _check_settings(
+    record: DatasetRecord, size: tuple[int, int] | None, fps: float | None, train_fraction: float | None
+) -> None:
+    """Refuse settings that a dataset which stands does not have: its clips are all prepared alike."""
+    prepare = record.prepare
+    for flag, given, stands in (
+        ("--size", size, (prepare.height, prepare.width)),
+        ("--fps", fps, prepare.fps),
+        ("--train-fraction", train_fraction, record.split.train_fraction),
+    ):
+        if given is not None and given != stands:
+            raise BenchError(
+                f"Dataset '{record.name}' was made with another {flag}: {stands}.",
+                hint=f"Leave {flag} out, or name another --dataset.",
+            )

@@ -28,7 +28,7 @@ from dancebench.core.errors import BenchError
 
 def demo(
     full: Annotated[bool, typer.Option("--full", help="All 5 targets and 62 forensic dancers: hours.")] = False,
-    size: Annotated[str, typer.Option(help="small or tiny (seconds, for tests).")] = "small",
+    size: Annotated[str | None, typer.Option(help="small (the default) or tiny (seconds, for tests).")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
     seed: SeedOption = 0,
@@ -42,14 +42,17 @@ def demo(
     from dancebench.benchmark.demo import PLANS, run_demo
     from dancebench.leaderboards.board import rich_tables
 
-    if size not in PLANS or size == "full":
+    if full and size is not None:
+        raise typer.BadParameter("--full and --size exclude each other")
+    plan = "full" if full else size or "small"
+    if plan not in PLANS or size == "full":
         raise BenchError(f"Unknown size '{size}'.", hint="Choose small or tiny, or give --full.")
     started = time.perf_counter()
     opened = open_workspace(workspace)
     with Display(err) as display:
         result = run_demo(
             opened,
-            PLANS["full" if full else size],
+            PLANS[plan],
             seed=seed,
             device=device(device_name),
             argv=argv(),

@@ -32,6 +32,9 @@ def detect(
     detector: Annotated[str, typer.Option(help="A detector: bench list detectors.")] = "pair-patch",
     method: Annotated[str, typer.Option(help="The method whose fakes are to be told.")] = "fbf-ts",
     preset: Annotated[str, typer.Option(help="A preset: bench list presets.")] = "protocol",
+    aggregator: Annotated[
+        str, typer.Option(help="From pair logits to a video's score: mean-logit, or product (the paper's).")
+    ] = "mean-logit",
     dataset: DatasetOption = "demo",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
@@ -51,6 +54,7 @@ def detect(
     from dancebench.benchmark.presets import configured
     from dancebench.benchmark.provenance import Clock
     from dancebench.benchmark.synthesis import draw_missing, open_dataset
+    from dancebench.detect.aggregate import find_rule
     from dancebench.detect.registry import DETECTORS
     from dancebench.leaderboards.board import rebuild, rich_tables
     from dancebench.synth.method import METHODS
@@ -58,10 +62,14 @@ def detect(
     clock = Clock(argv())
     DETECTORS[detector]
     METHODS[method]
+    find_rule(aggregator)
     config = configured(preset, seed=seed)
     opened = open_workspace(workspace)
     held = open_dataset(opened, dataset)
-    job = DetectionJob(opened.root, dataset, detector, method, preset, config, seed=seed, device=device(device_name))
+    job = DetectionJob(
+        opened.root, dataset, detector, method, preset, config,
+        seed=seed, device=device(device_name), aggregator=aggregator,
+    )  # fmt: skip
     with Display(err) as display:
         draw_missing(opened, held, held.ids(*SPLITS), jobs, display.report)
         record, result = run_detection(job, clock=clock, workers=jobs, report=display.report)

@@ -39,7 +39,7 @@ def score(
     """Score videos from outside: higher means more likely synthesized.
 
     A score is not a verdict. The exit status does not depend on it; a video that cannot be scored is a
-    row with its reason.
+    row with its reason, and only if none can be scored does the command fail.
 
     [dim]Examples: bench score clip.mp4 · bench score folder/ --format json[/]
     """
@@ -62,16 +62,35 @@ def score(
                 "videos": [each.model_dump(mode="json") for each in scores],
             }
         )
+        _refuse_if_none(scores)
         return
     out.print(_table(scores))
+    domain = loaded.card.domain
     rates, limit = loaded.card.error_rates, loaded.card.thresholds.video
     out.print(
         f"Detector {folder.name}. Higher = more likely synthesized; the score is not a probability and not a "
         f"verdict.\nThreshold {limit:+.3f}, frozen on validation people. On held-out people it took "
         f"{_share(rates.false_positive_rate, rates.n_real)} real clips for synthesized and "
-        f"{_share(rates.false_negative_rate, rates.n_fake)} synthesized ones for real.",
+        f"{_share(rates.false_negative_rate, rates.n_fake)} synthesized ones for real.\n"
+        f"Trained on {', '.join(domain.methods)} fakes of {domain.clip_height}x{domain.clip_width} at "
+        f"{domain.fps_min:g} to {domain.fps_max:g} fps, of dataset {_dataset_of(workspace, folder)}: on other kinds "
+        "of video the error rates say little.",
         highlight=False,
     )
+    _refuse_if_none(scores)
+
+
+def _dataset_of(root: Path, folder: Path) -> str:
+    """Name of the dataset of the run that trained the detector, where its record is at hand."""
+    from dancebench.leaderboards.records import load_runs
+
+    runs, _ = load_runs(Workspace(root).results)
+    return next((run.data.dataset for run in runs if run.run.id == folder.name), "unknown")
+
+
+def _refuse_if_none(scores: Sequence[VideoScore]) -> None:
+    if not any(each.status == "ok" for each in scores):
+        raise BenchError(f"None of the {len(scores)} videos could be scored.", hint="The reasons stand beside them.")
 
 
 def _share(rate: float | None, n: int) -> str:

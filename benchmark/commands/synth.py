@@ -23,6 +23,7 @@ from dancebench.benchmark.commands.options import (
     print_json,
 )  # fmt: skip
 from dancebench.benchmark.display import Display
+from dancebench.core.errors import BenchError
 
 
 def synth(
@@ -57,7 +58,9 @@ def synth(
     config = configured(preset, seed=seed, trunk=trunk)
     opened = open_workspace(workspace)
     held = open_dataset(opened, dataset)
-    ids = held.ids("target") if subject == ["all"] else [held.entry(each).id for each in subject]
+    ids = held.ids("target") if subject == ["all"] else [held.entry(each).id for each in dict.fromkeys(subject)]
+    if not ids:
+        raise BenchError(f"Dataset '{dataset}' has no target.", hint="bench data add --role target adds one.")
     runs = [
         SynthesisJob(
             opened.root,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dancebench.datasets.skeleton import BODY, Keypoints, has_person, scaled
+from dancebench.datasets.skeleton import BODY, Keypoints, scaled
 from dancebench.synth.clip import TrainingClip
 from dancebench.synth.method import METHODS, Method, Motion, SynthConfig
 
@@ -25,7 +25,7 @@ class Nearest(Method):
 
     def __init__(self, config: SynthConfig, clip: TrainingClip, device: torch.device) -> None:
         super().__init__(config, clip, device)
-        self._candidates = np.flatnonzero(has_person(clip.keypoints))
+        self._candidates = clip.starts(1)
         self._poses = clip.keypoints[self._candidates]
 
     def weights(self) -> dict[str, torch.Tensor]:

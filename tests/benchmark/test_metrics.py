@@ -121,7 +121,7 @@ def test_lpips_is_null_without_its_trunk(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_a_trunk_of_another_hash_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "squeezenet1_1_features.pth").write_bytes(b"something else")
     monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
-    with pytest.raises(BenchError, match="is not the squeeze trunk: its SHA-256 begins with"):
+    with pytest.raises(TrunkUnavailableError, match="is not the squeeze trunk: its SHA-256 begins with"):
         Lpips("squeeze")
 
 

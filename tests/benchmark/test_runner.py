@@ -67,6 +67,16 @@ def test_without_a_terminal_progress_is_plain_lines(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == "working: done (3, 0 s)\n"
 
 
+def test_a_task_that_is_done_twice_is_shown_once() -> None:
+    import io
+
+    from rich.console import Console
+
+    with Display(Console(file=io.StringIO(), force_terminal=True, width=80)) as display:
+        for task in ("a", "a", "b", "c", "d", "a"):
+            display.report(task, 1, 1)
+
+
 def test_on_a_terminal_many_tasks_leave_the_screen_again() -> None:
     import io
 

@@ -106,6 +106,30 @@ def test_a_state_of_another_config_is_not_taken_up(job: TrainJob, monkeypatch: p
     assert seen[0] == 1
 
 
+def test_a_damaged_state_is_not_taken_up(job: TrainJob) -> None:
+    job.folder.mkdir(parents=True)
+    (job.folder / "state.safetensors").write_bytes(b"damaged")
+    assert train(job).steps == 12
+
+
+def test_a_trunk_that_turns_up_later_makes_another_training(
+    job: TrainJob, monkeypatch: pytest.MonkeyPatch, trunk_weights: Path, tmp_path: Path
+) -> None:
+    wanted = replace(job, config=TINY.model_copy(update={"trunk": "squeeze"}))
+    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    assert train(wanted).trunk == "off"
+    assert finished(wanted) is not None
+    monkeypatch.setenv("BENCH_WEIGHTS", str(trunk_weights))
+    assert finished(wanted) is None
+    assert train(wanted).trunk == "squeeze"
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError("no network")
+
+
 def test_a_loss_that_is_no_number_stops_the_training_and_says_where(
     job: TrainJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +159,13 @@ def test_an_unknown_method_is_refused_before_anything_is_written(job: TrainJob) 
     with pytest.raises(UnknownNameError, match="Unknown method 'fbf-tss'"):
         train(replace(job, method="fbf-tss"))
     assert not job.folder.exists()
+
+
+def test_a_record_of_another_shape_is_made_again(job: TrainJob) -> None:
+    first = train(job)
+    (job.folder / "train.json").write_text('{"schema_version": 1, "method": "fbf-ts"}')
+    assert finished(job) is None
+    assert train(job).weights_sha256 == first.weights_sha256
 
 
 def test_too_few_usable_frames_are_refused(job: TrainJob) -> None:

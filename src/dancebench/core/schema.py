@@ -73,6 +73,20 @@ class Document(Strict):
                 f"{path} is not a valid {kind} file: {where}: {first['msg']}.", hint="Restore or remove it."
             ) from error
 
+    @classmethod
+    def load_if_usable(cls, path: Path) -> Self | None:
+        """The document for whoever can make it again: None where it is missing, damaged or of another shape.
+
+        Raises:
+            NewerSchemaError: A later release wrote the file.
+        """
+        try:
+            return cls.load(path)
+        except NewerSchemaError:
+            raise
+        except BenchError:
+            return None
+
     def save(self, path: Path) -> None:
         """Write the document, whole or not at all."""
         write_json(path, self.model_dump(mode="json"))

@@ -76,8 +76,8 @@ def jackknife_interval(
         confidence: Share of intervals that shall cover the true value.
 
     Returns:
-        The interval, or None for fewer than two subjects or where the statistic is undefined for all
-        items or without one of the subjects.
+        The interval, or None for fewer than two subjects, where the statistic is undefined for all items
+        or without one of the subjects, or where no subject moves a statistic inside (0, 1).
 
     Raises:
         ValueError: A statistic outside [0, 1] on the logit scale.
@@ -90,6 +90,8 @@ def jackknife_interval(
     if not (math.isfinite(full) and np.isfinite(replicates).all()):
         return None
     reach = _quantile(confidence, count) * math.sqrt((count - 1) * float(replicates.var()))
+    if reach == 0 and 0 < full < 1 and scale == "logit":
+        return None  # no subject moves the statistic: that says how coarse it is, not how certain
     if scale == "identity":
         return _interval(full - reach, full + reach, "jackknife-t", count)
     if not -_ROUNDING < full < 1 + _ROUNDING:

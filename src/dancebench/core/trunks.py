@@ -7,11 +7,13 @@ the torch hub cache, then, where the caller allows it, downloaded. Files are ope
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.error import URLError
 
 import torch
 from torch import nn
@@ -38,6 +40,8 @@ class TrunkSpec:
     weights: str
     features_file: tuple[str, str] | None = None
 
+
+_DOWNLOAD_TIMEOUT: Final = 30.0
 
 TRUNKS: Final = {
     "alex": TrunkSpec("alexnet", "AlexNet_Weights.IMAGENET1K_V1"),
@@ -68,8 +72,8 @@ def load_trunk(name: str, *, download: bool) -> Trunk:
 
     Raises:
         UnknownNameError: There is no trunk of that name.
-        TrunkUnavailableError: Its weights cannot be had; the message says where they were looked for.
-        BenchError: A file has the right name but not the right hash.
+        TrunkUnavailableError: Its weights cannot be had (the message says where they were looked for), or a
+            file has the right name but not the right hash.
     """
     if name not in TRUNKS:
         raise UnknownNameError("trunk", name, TRUNKS)
@@ -82,7 +86,7 @@ def load_trunk(name: str, *, download: bool) -> Trunk:
     path, prefix = _locate(spec, weights, download=download, name=name)
     sha256 = sha256_file(path)
     if not sha256.startswith(prefix):
-        raise BenchError(
+        raise TrunkUnavailableError(
             f"{path} is not the {name} trunk: its SHA-256 begins with {sha256[:8]}, not {prefix[:8]}.",
             hint="Remove the file, or put the right one there.",
         )
@@ -106,11 +110,24 @@ def _locate(spec: TrunkSpec, weights: Any, *, download: bool, name: str) -> tupl
             return folder / published, prefix
     if download:
         try:
-            weights.get_state_dict(progress=False, check_hash=True)
+            cache.mkdir(parents=True, exist_ok=True)
+            with _timeout(_DOWNLOAD_TIMEOUT):
+                torch.hub.download_url_to_file(weights.url, str(cache / published), prefix, progress=False)
             return cache / published, prefix
-        except (OSError, URLError, RuntimeError) as error:
+        except (OSError, RuntimeError) as error:
             raise _unavailable(name, f"and could not be downloaded ({error})") from error
     raise _unavailable(name, "and downloads are off")
+
+
+@contextlib.contextmanager
+def _timeout(seconds: float) -> Iterator[None]:
+    """Give up on a network that drops packets instead of waiting for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _unavailable(name: str, why: str) -> TrunkUnavailableError:
