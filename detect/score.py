@@ -1,7 +1,8 @@
 """Outside videos in, a score each out, with the error rates that belong to it. A score is not a verdict.
 
-A video goes the way that the training clips went: frames dropped by time stamp to their rate, letterboxed
-to their size, and written by the same encoder; then K evenly placed pairs are read back and scored. The
+A video goes the last stretch of the way that the training clips went: frames dropped by time stamp to their
+rate, letterboxed to their size, and written by the same encoder; then K evenly placed pairs are read back and
+scored. (Training reals were encoded once before that, at the larger size of prepared clips.) The
 whole video is encoded, not windows around the pairs, because the training clips are continuous: a frame's
 coding (its place in the group of pictures, what it is predicted from) is then as it was in training. Decoding
 costs more than encoding at these sizes, and has to be done anyway. Frames go through one at a time, so
@@ -152,17 +153,19 @@ def prepared_pairs(path: Path, loaded: LoadedDetector, report: Report = silent) 
     """
     info, domain, config = probe(path), loaded.card.domain, loaded.detector.config
     letterbox = Letterbox((info.height, info.width), (domain.clip_height, domain.clip_width))
+    rate = normalised_rate(info.fps, domain.fps_max)
+    expected = max(1, round(info.n_frames * float(rate) / info.fps))
     times = array("d")
 
     def frames() -> Iterator[Frame]:
         for seconds, frame in resample(stream(path), info.fps, domain.fps_max):
-            report(f"reading {path.name}", min(len(times), info.n_frames), info.n_frames)
             times.append(seconds)
             yield letterbox.apply(frame)
+            report(f"reading {path}", min(len(times), expected), expected)
 
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
-        write_clip(clip, frames(), normalised_rate(info.fps, domain.fps_max))
+        write_clip(clip, frames(), rate)
         if len(times) < 2:
             raise BenchError(f"{path} has fewer than two frames.", hint="A detector judges pairs of frames.")
         _, pairs = read_pairs(clip, config.size, config.pairs)
