@@ -13,15 +13,9 @@ from typing import Final
 from dancebench.benchmark.detection import SPLITS, DetectionJob, forensic_jobs, record_detection
 from dancebench.benchmark.presets import configured
 from dancebench.benchmark.provenance import Clock
-from dancebench.benchmark.runner import Job, run_jobs, succeeded
+from dancebench.benchmark.runner import succeeded
 from dancebench.benchmark.showcase import save_sheet, save_side_by_side
-from dancebench.benchmark.synthesis import (
-    SynthesisJob,
-    Synthesized,
-    draw_missing,
-    record_synthesis,
-    synthesize,
-)
+from dancebench.benchmark.synthesis import SynthesisJob, draw_missing, record_synthesis, synthesize_all
 from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.demo import open_demo
@@ -84,7 +78,9 @@ def run_demo(
         for method in reversed(TARGET_METHODS)  # the longest first, so that no worker idles at the end
         for target in targets
     ]
-    made = _synthesize([*on_targets, *forensic_jobs(detection)], workers, report)
+    wanted = [*on_targets, *forensic_jobs(detection)]
+    outcomes = synthesize_all(wanted, workers=workers, report=report)
+    made = dict(zip(wanted, succeeded(outcomes), strict=True))
     records = []
     for method in TARGET_METHODS:
         jobs = [job for job in on_targets if job.method == method]
@@ -96,12 +92,3 @@ def run_demo(
     save_sheet(sheet, shown[_FORENSIC_METHOD])
     save_side_by_side(video, [shown[method] for method in TARGET_METHODS])
     return DemoResult(records, rebuild(workspace.results, workspace.leaderboards), sheet, video)
-
-
-def _synthesize(jobs: list[SynthesisJob], workers: int, report: Report) -> dict[SynthesisJob, Synthesized]:
-    outcomes = run_jobs(
-        [Job(f"{job.method} on {job.subject}", synthesize, job) for job in jobs],
-        workers=workers,
-        report=report,
-    )
-    return dict(zip(jobs, succeeded(outcomes), strict=True))

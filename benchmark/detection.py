@@ -15,8 +15,8 @@ import pandas as pd
 from dancebench.benchmark.metrics.image import measure_clips
 from dancebench.benchmark.presets import preset
 from dancebench.benchmark.provenance import Clock
-from dancebench.benchmark.runner import Job, run_jobs, succeeded
-from dancebench.benchmark.synthesis import SynthesisJob, Synthesized, body_points, synthesize
+from dancebench.benchmark.runner import succeeded
+from dancebench.benchmark.synthesis import SynthesisJob, Synthesized, body_points, draw_missing, synthesize_all
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
@@ -30,7 +30,7 @@ from dancebench.detect.controls import NULL_SHIFT_LIMIT
 from dancebench.detect.protocol import HoldoutResult, train_and_evaluate
 from dancebench.detect.registry import DETECTORS, DetectorConfig
 from dancebench.leaderboards import records
-from dancebench.synth.method import SynthConfig
+from dancebench.synth.method import METHODS, SynthConfig
 
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "holdout")
 BASELINES: Final = ("nearest", "mean-frame")
@@ -83,12 +83,12 @@ def run_detection(
     """
     DETECTORS[job.detector]  # unknown names fail here, not after an hour of fakes
     find_rule(job.aggregator)
+    METHODS[job.method]
     wanted = forensic_jobs(job)
-    outcomes = run_jobs(
-        [Job(f"{each.method} on {each.subject}", synthesize, each) for each in wanted],
-        workers=workers,
-        report=report,
-    )
+    workspace = Workspace(job.workspace)
+    dataset = Dataset.open(workspace, job.dataset)
+    draw_missing(workspace, dataset, dataset.ids(*SPLITS), workers, report)
+    outcomes = synthesize_all(wanted, workers=workers, report=report)
     return record_detection(job, succeeded(outcomes), clock=clock, report=report)
 
 

@@ -132,6 +132,12 @@ def synthesize(job: SynthesisJob, report: Report) -> Synthesized:
     return Synthesized(job, trained, fake_path, fake, real_path, write_real(subject, size, real_path))
 
 
+def synthesize_all(jobs: Sequence[SynthesisJob], *, workers: int, report: Report) -> list[Synthesized | Failure]:
+    """What each job left, in order, or why it failed."""
+    named = [Job(f"{job.method} on {job.subject}", synthesize, job) for job in jobs]
+    return run_jobs(named, workers=workers, report=report)
+
+
 def body_points(made: Synthesized) -> Keypoints:
     """Poses of the real frames, float32 [T, 75, 3] in pixels of the fake: they define the regions."""
     subject = Dataset.open(Workspace(made.job.workspace), made.job.dataset).subject(made.job.subject)
@@ -155,12 +161,7 @@ def run_synthesis(
     Raises:
         BenchError: Not one subject could be synthesized; says why the first could not.
     """
-    outcomes = run_jobs(
-        [Job(f"{job.method} on {job.subject}", synthesize, job) for job in jobs],
-        workers=workers,
-        report=report,
-    )
-    return record_synthesis(jobs, outcomes, clock=clock)
+    return record_synthesis(jobs, synthesize_all(jobs, workers=workers, report=report), clock=clock)
 
 
 def record_synthesis(

@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -112,10 +114,9 @@ def _holistic() -> Iterator[Any]:
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        import mediapipe
+        with _signals_deferred():
+            import mediapipe
     except ImportError as error:
-        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from error  # Ctrl-C while the native library was starting
         raise BenchError(
             f"MediaPipe cannot be imported ({error}).",
             hint="pip install mediapipe==0.10.21; on Debian also: apt-get install libgl1 libglib2.0-0 libegl1 libgles2",
@@ -125,6 +126,26 @@ def _holistic() -> Iterator[Any]:
     )
     with model:
         yield model
+
+
+@contextlib.contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back: native libraries that they interrupt while loading report other errors."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's business
+        return
+    came: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda received, _: came.append(received))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for received in came:
+        signal.raise_signal(received)
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ def demo(
 ) -> None:
     """Data, synthesizers, detector and leaderboards on procedurally drawn dancers; no network, minutes.
 
-    [dim]Examples: bench demo · bench demo --workspace /tmp/try --seed 1[/]
+    [dim]Examples: bench demo · bench demo --workspace try --seed 1[/]
     """
     from dancebench.benchmark.demo import PLANS, run_demo
     from dancebench.leaderboards.board import rich_tables

@@ -50,28 +50,21 @@ def detect(
     """
     if not holdout:
         raise typer.BadParameter("say what to do: --holdout", param_hint="bench detect")
-    from dancebench.benchmark.detection import SPLITS, DetectionJob, run_detection
+    from dancebench.benchmark.detection import DetectionJob, run_detection
     from dancebench.benchmark.presets import configured
     from dancebench.benchmark.provenance import Clock
-    from dancebench.benchmark.synthesis import draw_missing, open_dataset
-    from dancebench.detect.aggregate import find_rule
-    from dancebench.detect.registry import DETECTORS
+    from dancebench.benchmark.synthesis import open_dataset
     from dancebench.leaderboards.board import rebuild, rich_tables
-    from dancebench.synth.method import METHODS
 
     clock = Clock(argv())
-    DETECTORS[detector]
-    METHODS[method]
-    find_rule(aggregator)
     config = configured(preset, seed=seed)
     opened = open_workspace(workspace)
-    held = open_dataset(opened, dataset)
+    open_dataset(opened, dataset)
     job = DetectionJob(
         opened.root, dataset, detector, method, preset, config,
         seed=seed, device=device(device_name), aggregator=aggregator,
     )  # fmt: skip
     with Display(err) as display:
-        draw_missing(opened, held, held.ids(*SPLITS), jobs, display.report)
         record, result = run_detection(job, clock=clock, workers=jobs, report=display.report)
     rebuild(opened.results, opened.leaderboards)
     if json:

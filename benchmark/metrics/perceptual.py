@@ -15,15 +15,14 @@ class Lpips:
     """Perceptual distance of image batches.
 
     Args:
-        backbone: `squeeze`, `alex`.
-        download: Whether the backbone's weights may be fetched.
+        backbone: `squeeze`, `alex`; its weights must be at hand, since nothing is downloaded to judge.
 
     Raises:
         TrunkUnavailableError: The weights cannot be had.
     """
 
-    def __init__(self, backbone: str = "squeeze", *, download: bool = False) -> None:
-        trunk = load_trunk(backbone, download=download)
+    def __init__(self, backbone: str = "squeeze") -> None:
+        trunk = load_trunk(backbone, download=False)
         torchvision_ops.ready()
         import lpips
 
