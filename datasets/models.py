@@ -8,7 +8,8 @@ machines, since encoders and pose models round differently.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -38,7 +39,29 @@ class DrawnSource(Strict):
     n_frames: int
 
 
-Source = Annotated[FileSource | DrawnSource, Field(discriminator="kind")]
+class ImportedSource(Strict):
+    """A folder in another project's layout: frames, and the poses or pictures made for them."""
+
+    kind: Literal["imported"] = "imported"
+    layout: str
+    name: str
+    """The folder's own name, for people; nothing is looked up by it."""
+    sha256: str
+    """Of all frames, pictures and texts, by name and content."""
+    frames_sha256: tuple[str, ...] = ()
+    """Of the frames alone, each video or folder as `FileSource` would hash it."""
+    fps: float | None = None
+    """Rate at which numbered frames were taken, as stated; a video brings its own."""
+
+
+Source = Annotated[FileSource | DrawnSource | ImportedSource, Field(discriminator="kind")]
+
+
+def recordings(source: FileSource | DrawnSource | ImportedSource) -> frozenset[str]:
+    """Hashes of the recordings that a source is made of; a drawing is made of none."""
+    if isinstance(source, ImportedSource):
+        return frozenset(source.frames_sha256)
+    return frozenset([source.sha256]) if isinstance(source, FileSource) else frozenset()
 
 
 class PrepareConfig(Strict):
@@ -99,7 +122,13 @@ class SubjectEntry(Strict):
 
 
 class SubjectRecord(Document):
-    """`subject.json`: what the prepared clip is, and where it came from."""
+    """`subject.json`: what the prepared clip is, and where it came from.
+
+    Version 2 adds what imports bring; a file of version 1 is one without.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
 
     id: Name
     role: Role
@@ -121,15 +150,44 @@ class SubjectRecord(Document):
     pose_extractor: str
     clip_sha256: str
     poses_sha256: str
+    breaks: tuple[int, ...] = ()
+    """Frames that do not follow the one before immediately, ascending."""
+    n_train: int | None = None
+    """Frames of the training part, where the source names one; otherwise the dataset's split says."""
+    labels_sha256: str | None = None
+    """Of the conditioning pictures, where they were given."""
+    face_boxes_sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _breaks_within(self) -> Self:
+        inside = all(0 < t < self.n_frames for t in self.breaks)
+        if not inside or any(b <= a for a, b in pairwise(self.breaks)):
+            raise ValueError("breaks ascend and lie within the clip")
+        if self.n_train is not None and self.n_train not in self.breaks:
+            raise ValueError("the end of the training part is a break")
+        return self
+
+    @property
+    def contents(self) -> list[Any]:
+        """What whatever is made of the subject depends on: the clip, its poses, and what came with them."""
+        brought = self.model_dump(include={"breaks", "n_train", "labels_sha256", "face_boxes_sha256"}, mode="json")
+        brought = {name: value for name, value in brought.items() if value}
+        return [self.clip_sha256, self.poses_sha256, *([brought] if brought else [])]
 
     @property
     def content_sha256(self) -> str:
-        """Hash of the clip and its poses: whatever is made of the subject depends on both."""
-        return sha256_json([self.clip_sha256, self.poses_sha256])
+        """Hash of `contents`."""
+        return sha256_json(self.contents)
 
 
 class DatasetRecord(Document):
-    """`dataset.json`."""
+    """`dataset.json`.
+
+    Version 2 may list imports; a file of version 1 lists none.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
 
     name: Name
     licence: str

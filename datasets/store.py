@@ -1,10 +1,10 @@
 """Datasets on disk: subjects with their prepared clips, listed by `dataset.json`.
 
     datasets/NAME/dataset.json
-    datasets/NAME/subjects/ID/{clip.mp4, poses.npz, subject.json}
+    datasets/NAME/subjects/ID/{clip.mp4, poses.npz, subject.json}, with imports also labels/, face_boxes.npz
 
-A recording is added with the person's consent (targets) or a stated legal basis (everybody else). A
-subject's folder is written whole before `dataset.json` names it.
+A recording is added, or an import, with the person's consent (targets) or a stated legal basis (everybody
+else). A subject's folder is written whole before `dataset.json` names it.
 """
 
 from __future__ import annotations
@@ -12,77 +12,33 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import atomic_folder, sha256_file, sha256_json
 from dancebench.core.progress import Report, silent
 from dancebench.core.workspace import Workspace, safe_name
+from dancebench.datasets.footage import Footage, Imported
 from dancebench.datasets.frames import FrameSource, open_source
 from dancebench.datasets.models import (
     DatasetRecord,
     FileSource,
     Permission,
     Role,
-    SplitConfig,
     SubjectEntry,
     SubjectRecord,
+    recordings,
 )  # fmt: skip
 from dancebench.datasets.permission import StatedPermission
 from dancebench.datasets.poses import extractor_version
-from dancebench.datasets.prepare import prepare, read_poses
-from dancebench.datasets.skeleton import Keypoints
-from dancebench.datasets.video import VideoReader
+from dancebench.datasets.prepare import prepare
+from dancebench.datasets.subject import Subject
+
+__all__ = ["Dataset", "Subject", "names", "prepare_subject", "size_for"]
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A prepared subject: its record and its files."""
-
-    folder: Path
-    record: SubjectRecord
-    split: SplitConfig
-
-    @property
-    def id(self) -> str:
-        return self.record.id
-
-    @property
-    def clip_path(self) -> Path:
-        return self.folder / "clip.mp4"
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the clip."""
-        return self.record.height, self.record.width
-
-    @property
-    def train(self) -> range:
-        """Frames that a synthesizer may learn from."""
-        return self.split.train(self.record.n_frames)
-
-    @property
-    def test(self) -> range:
-        """The held-out time span."""
-        return self.split.test(self.record.n_frames)
-
-    def keypoints(self) -> Keypoints:
-        """Poses of every frame: float32 [T, 75, 3] in clip pixels."""
-        return read_poses(self.folder / "poses.npz")
-
-    def changed_files(self) -> list[str]:
-        """Compare clip and poses with their recorded hashes; returns what is wrong, a line each."""
-        problems = []
-        for name, expected in (("clip.mp4", self.record.clip_sha256), ("poses.npz", self.record.poses_sha256)):
-            path = self.folder / name
-            if not path.exists():
-                problems.append(f"{self.id}: {name} is missing")
-            elif sha256_file(path) != expected:
-                problems.append(f"{self.id}: {name} was changed after it was prepared")
-        return problems
-
-    def reader(self) -> VideoReader:
-        """Random access to the clip's frames."""
-        return VideoReader(self.clip_path)
+_RUN_ROLES: Final[tuple[Role, ...]] = ("target", "driver")
+"""Roles whose clips may have gaps: forensic pairs, and the clips that a detector sees, would straddle them."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +121,7 @@ class Dataset:
     def content_sha256(self, subject_ids: list[str]) -> str:
         """Hash of the prepared files of the given subjects."""
         records = [self.subject(subject_id).record for subject_id in sorted(subject_ids)]
-        return sha256_json([[record.id, record.clip_sha256, record.poses_sha256] for record in records])
+        return sha256_json([[record.id, *record.contents] for record in records])
 
     def add(
         self,
@@ -185,16 +141,47 @@ class Dataset:
             BenchError: The id is taken by another recording, or the recording cannot be used.
         """
         safe_name("subject", subject_id)
-        source_file = open_source(recording)
-        source = FileSource(name=recording.name, sha256=source_file.sha256)
+        recorded = open_source(recording)
+        source = FileSource(name=recording.name, sha256=recorded.sha256)
         entry = SubjectEntry(id=subject_id, role=role, source=source)
-        self._check_place(entry, source.sha256)
-        if subject_id in self.ids() and self.is_prepared(subject_id):
-            return self, self.subject(subject_id)
+        return self._grow(entry, Footage.plain(recorded), licence, permission, report)
+
+    def include(
+        self,
+        subject_id: str,
+        imported: Imported,
+        *,
+        role: Role,
+        licence: str,
+        permission: StatedPermission,
+        report: Report = silent,
+    ) -> tuple[Dataset, Subject]:
+        """Prepare an import and list it, as `add` does a recording.
+
+        Raises:
+            BenchError: As `add`; or the footage has gaps and the role does not stand them.
+        """
+        safe_name("subject", subject_id)
+        gaps = len(imported.footage.stretches) - 1
+        if gaps and role not in _RUN_ROLES:
+            raise BenchError(
+                f"The frames have {gaps} gap(s) in time, which role '{role}' does not allow: forensic pairs would "
+                "straddle them.",
+                hint="Import it with --role target or --role driver.",
+            )
+        entry = SubjectEntry(id=subject_id, role=role, source=imported.source)
+        return self._grow(entry, imported.footage, licence, permission, report)
+
+    def _grow(
+        self, entry: SubjectEntry, footage: Footage, licence: str, permission: StatedPermission, report: Report
+    ) -> tuple[Dataset, Subject]:
+        self._check_place(entry)
+        if entry.id in self.ids() and self.is_prepared(entry.id):
+            return self, self.subject(entry.id)
         prepare_subject(
             self,
             entry,
-            source_file,
+            footage,
             licence=licence,
             permission=permission.record,
             extra_files=permission.files,
@@ -203,22 +190,23 @@ class Dataset:
         path = self.folder / "dataset.json"
         # Read again: another `add` may have ended while this one prepared its clip.
         record = DatasetRecord.load(path) if path.exists() else self.record
-        others = tuple(other for other in record.subjects if other.id != subject_id)
+        others = tuple(other for other in record.subjects if other.id != entry.id)
         grown = Dataset(self.folder, record.model_copy(update={"subjects": (*others, entry)}))
         grown.record.save(path)
-        return grown, grown.subject(subject_id)
+        return grown, grown.subject(entry.id)
 
-    def _check_place(self, entry: SubjectEntry, sha256: str) -> None:
-        """Refuse an id that another recording has, and a recording that plays another role already."""
+    def _check_place(self, entry: SubjectEntry) -> None:
+        """Refuse an id that another source has, and a recording that plays another role already."""
         for other in self.record.subjects:
-            same = isinstance(other.source, FileSource) and other.source.sha256 == sha256
-            if other.id == entry.id and not (same and other.role == entry.role):
+            same = _but_name(entry) == _but_name(other)
+            if other.id == entry.id and not same:
                 raise BenchError(
                     f"Dataset '{self.record.name}' already has a subject '{entry.id}' "
                     f"({other.role}, {other.source.kind} source).",
                     hint="Choose another --subject.",
                 )
-            if same and other.id != entry.id and other.role != entry.role:
+            shared = recordings(entry.source) & recordings(other.source)
+            if shared and other.id != entry.id and other.role != entry.role:
                 raise BenchError(
                     f"The recording is already in '{self.record.name}', as '{other.id}' ({other.role}).",
                     hint="One person's recording in two roles would leak between the splits.",
@@ -229,7 +217,7 @@ class Dataset:
         problems = []
         for entry in self.record.subjects:
             if not self.is_prepared(entry.id):
-                if entry.source.kind == "file":
+                if entry.source.kind != "drawn":
                     problems.append(f"{entry.id}: its folder is missing")
                 continue
             subject = self.subject(entry.id)
@@ -242,7 +230,7 @@ class Dataset:
 def prepare_subject(
     dataset: Dataset,
     entry: SubjectEntry,
-    recording: FrameSource,
+    recording: FrameSource | Footage,
     *,
     licence: str,
     permission: Permission,
@@ -254,15 +242,15 @@ def prepare_subject(
     Args:
         dataset: The dataset whose prepare configuration applies.
         entry: Identity, role and source.
-        recording: The frames.
+        recording: The frames, and what came with them.
         licence: Of the recording.
         permission: Consent or legal basis.
         extra_files: Files to keep beside the clip, by name (a demo dancer's true keypoints).
         report: Progress.
     """
-    config = dataset.record.prepare
+    footage = recording if isinstance(recording, Footage) else Footage.plain(recording)
     with atomic_folder(dataset.subject_folder(entry.id)) as folder:
-        made = prepare(recording, config, folder, report=report)
+        made = prepare(footage, dataset.record.prepare, folder, report=report)
         for name, path in (extra_files or {}).items():
             shutil.copyfile(path, folder / name)
         SubjectRecord(
@@ -271,21 +259,30 @@ def prepare_subject(
             source=entry.source,
             licence=licence,
             permission=permission,
-            source_fps=recording.fps,
-            source_height=recording.height,
-            source_width=recording.width,
-            source_frames=recording.n_frames,
+            source_fps=footage.fps,
+            source_height=footage.height,
+            source_width=footage.width,
+            source_frames=footage.n_frames,
             fps=float(made.clip.fps),
             height=made.clip.height,
             width=made.clip.width,
             n_frames=made.clip.n_frames,
             person_frames=made.person_frames,
-            decoder=recording.decoder,
+            decoder=footage.decoder,
             encoder=made.clip.encoder,
-            pose_extractor=extractor_version(),
+            pose_extractor=footage.given_poses or extractor_version(),
             clip_sha256=sha256_file(folder / "clip.mp4"),
             poses_sha256=sha256_file(folder / "poses.npz"),
+            breaks=made.breaks,
+            n_train=made.n_train,
+            labels_sha256=made.labels_sha256,
+            face_boxes_sha256=made.face_boxes_sha256,
         ).save(folder / "subject.json")
+
+
+def _but_name(entry: SubjectEntry) -> tuple[Role, dict[str, object]]:
+    """Role and source, whatever the source's file is called."""
+    return entry.role, entry.source.model_dump(exclude={"name"})
 
 
 def names(workspace: Workspace) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.table import Table
@@ -20,17 +22,36 @@ from dancebench.benchmark.commands.options import (
     print_json,
 )  # fmt: skip
 from dancebench.benchmark.display import Display
-from dancebench.core.errors import BenchError
+from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.workspace import Workspace, safe_name
 
 if TYPE_CHECKING:
-    from dancebench.datasets.models import DatasetRecord
+    from dancebench.datasets.footage import Imported
+    from dancebench.datasets.models import DatasetRecord, Role
+    from dancebench.datasets.store import Dataset
 
 app = typer.Typer(
-    help="Datasets: draw the demo dancers, add recordings, list and verify.",
+    help="Datasets: draw the demo dancers, add recordings, import other layouts, list and verify.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+LAYOUTS: Final = ("edn", "openpose")
+IMPORT_FPS: Final = 30.0
+
+SubjectOption = Annotated[str, typer.Option("--subject", help="Id of the person in it.")]
+LicenceOption = Annotated[str, typer.Option("--licence", help="Licence of the recording.")]
+ConsentOption = Annotated[
+    str | None, typer.Option("--consent", help="For a target: the person's consent, as a text or a file.")
+]
+LegalBasisOption = Annotated[
+    str | None, typer.Option("--legal-basis", help="For every other role: the legal basis, as a text or a file.")
+]
+GrownDatasetOption = Annotated[str, typer.Option("--dataset", help="Dataset to add to; made if it is not there.")]
+SizeOption = Annotated[
+    str | None,
+    typer.Option("--size", help="HEIGHTxWIDTH of a new dataset's clips; by default the shape that wastes least."),
+]
 
 
 @app.command(epilog="Examples: bench data demo · bench data demo --selection demo-small --jobs 2")
@@ -56,20 +77,13 @@ def demo(
 )
 def add(
     recording: Annotated[Path, typer.Argument(help="A video (mp4, avi, mov, mkv, webm, gif) or a folder of images.")],
-    subject: Annotated[str, typer.Option(help="Id of the person in it.")],
-    licence: Annotated[str, typer.Option(help="Licence of the recording.")],
+    subject: SubjectOption,
+    licence: LicenceOption,
     role: Annotated[str, typer.Option(help="target, train, validation, holdout or driver.")] = "target",
-    consent: Annotated[
-        str | None, typer.Option(help="For a target: the person's consent, as a text or a file.")
-    ] = None,
-    legal_basis: Annotated[
-        str | None, typer.Option(help="For every other role: the legal basis, as a text or a file.")
-    ] = None,
-    dataset: Annotated[str, typer.Option(help="Dataset to add to; made if it is not there.")] = "mine",
-    size: Annotated[
-        str | None,
-        typer.Option(help="HEIGHTxWIDTH of a new dataset's clips; by default the shape that wastes least."),
-    ] = None,
+    consent: ConsentOption = None,
+    legal_basis: LegalBasisOption = None,
+    dataset: GrownDatasetOption = "mine",
+    size: SizeOption = None,
     fps: Annotated[
         float | None, typer.Option(min=1, help="Highest frame rate of a new dataset's clips; 30 if not given.")
     ] = None,
@@ -80,32 +94,19 @@ def add(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Prepare a recording of one person and add it to a dataset."""
-    from dancebench.datasets.demo import SELECTIONS
     from dancebench.datasets.frames import open_source
-    from dancebench.datasets.models import ROLES, DatasetRecord, PrepareConfig, SplitConfig
     from dancebench.datasets.permission import permission_for
-    from dancebench.datasets.store import Dataset, names, size_for
 
-    chosen = next((known for known in ROLES if known == role), None)
-    if chosen is None:
-        raise BenchError(f"Unknown role '{role}'.", hint=f"Choose one of {', '.join(ROLES)}.")
+    chosen = _role(role)
     permission = permission_for(chosen, consent=consent, legal_basis=legal_basis)
-    if dataset in SELECTIONS:
-        raise BenchError(f"'{dataset}' is a catalogue of drawn dancers.", hint="Name another --dataset for recordings.")
-    opened = open_workspace(workspace)
-    if dataset in names(opened):
-        held = Dataset.open(opened, dataset)
-        _check_settings(held.record, _parse_size(size) if size else None, fps, train_fraction)
-    else:
+    _refuse_catalogue(dataset)
+
+    def picture_size() -> tuple[int, int]:
         source = open_source(recording)
-        height, width = _parse_size(size) if size else size_for(source.height, source.width)
-        record = DatasetRecord(
-            name=safe_name("dataset", dataset),
-            licence="per subject",
-            prepare=PrepareConfig(height=height, width=width, fps=fps or 30.0),
-            split=SplitConfig(train_fraction=train_fraction or 0.8),
-        )
-        held = Dataset(opened.dataset(dataset), record)
+        return source.height, source.width
+
+    settings = _Settings(_parse_size(size) if size else None, fps, train_fraction)
+    held = _open_or_begin(open_workspace(workspace), dataset, settings, picture_size)
     with Display(err) as display:
         held, added = held.add(
             subject, recording, role=chosen, licence=licence, permission=permission, report=display.report
@@ -114,6 +115,62 @@ def add(
     out.print(
         f"Added '{subject}' to '{dataset}' as {role}: {facts.n_frames} frames of {facts.height}x{facts.width} "
         f"(height x width) at {facts.fps:g} fps, a person in {facts.person_frames} of them.",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+@app.command(
+    "import",
+    epilog="Example: bench data import --layout edn subject1 --subject 1 --licence research --consent form.pdf · "
+    "bench data import --layout openpose json --frames dance.mp4 --subject a --role driver --licence CC0 "
+    '--legal-basis "public domain"',
+)
+def import_layout(
+    folder: Annotated[
+        Path,
+        typer.Argument(help="edn: holds train_img, train_label, test_img, test_label. openpose: *_keypoints.json."),
+    ],
+    layout: Annotated[str, typer.Option(help="edn (the Everybody-Dance-Now release's) or openpose.")],
+    subject: SubjectOption,
+    licence: LicenceOption,
+    frames: Annotated[
+        Path | None, typer.Option(help="For openpose: the video or the folder of images that it saw.")
+    ] = None,
+    role: Annotated[
+        str, typer.Option(help="target or driver; frames without gaps may also be train, validation or holdout.")
+    ] = "target",
+    consent: ConsentOption = None,
+    legal_basis: LegalBasisOption = None,
+    dataset: GrownDatasetOption = "mine",
+    size: SizeOption = None,
+    fps: Annotated[
+        float | None, typer.Option(min=1, help="Rate at which numbered frames were taken; 30 if not given.")
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Import what another project has made of a person: frames with their stick figures or poses."""
+    from dancebench.datasets.permission import permission_for
+
+    chosen = _role(role)
+    permission = permission_for(chosen, consent=consent, legal_basis=legal_basis)
+    _refuse_catalogue(dataset)
+    settings = _Settings(_parse_size(size) if size else None)
+    opened = open_workspace(workspace)
+    imported = _read_layout(layout, folder, frames, fps)
+    footage = imported.footage
+    held = _open_or_begin(opened, dataset, settings, lambda: (footage.height, footage.width))
+    with Display(err) as display:
+        held, added = held.include(
+            subject, imported, role=chosen, licence=licence, permission=permission, report=display.report
+        )
+    facts = added.record
+    out.print(
+        f"Imported '{subject}' into '{dataset}' as {role}: {facts.n_frames} frames of {facts.height}x{facts.width} "
+        f"(height x width) at {facts.fps:g} fps, {len(added.train)} of them for training, in "
+        f"{len(facts.breaks) + 1} stretch(es) without a gap; a person in {facts.person_frames} of them.",
+        *imported.notes,
+        sep="\n",
         soft_wrap=True,
         highlight=False,
     )
@@ -192,15 +249,80 @@ def _parse_size(text: str) -> tuple[int, int]:
     return sides
 
 
-def _check_settings(
-    record: DatasetRecord, size: tuple[int, int] | None, fps: float | None, train_fraction: float | None
-) -> None:
+def _refuse_catalogue(dataset: str) -> None:
+    from dancebench.datasets.demo import SELECTIONS
+
+    if dataset in SELECTIONS:
+        raise BenchError(f"'{dataset}' is a catalogue of drawn dancers.", hint="Name another --dataset for recordings.")
+
+
+def _role(name: str) -> Role:
+    from dancebench.datasets.models import ROLES
+
+    chosen = next((known for known in ROLES if known == name), None)
+    if chosen is None:
+        raise BenchError(f"Unknown role '{name}'.", hint=f"Choose one of {', '.join(ROLES)}.")
+    return chosen
+
+
+def _read_layout(layout: str, folder: Path, frames: Path | None, fps: float | None) -> Imported:
+    from dancebench.datasets.edn_layout import open_edn
+    from dancebench.datasets.openpose import open_openpose
+
+    if layout not in LAYOUTS:
+        raise UnknownNameError("layout", layout, LAYOUTS)
+    if layout == "edn":
+        if frames is not None:
+            raise BenchError(
+                "--frames is for --layout openpose.", hint="The edn layout holds its frames: leave it out."
+            )
+        return open_edn(folder, fps=fps or IMPORT_FPS)
+    if frames is None:
+        raise BenchError(
+            "Poses alone are no clip.", hint="--frames VIDEO or --frames FOLDER names the frames that OpenPose saw."
+        )
+    if fps is not None and not frames.is_dir():
+        raise BenchError("--fps is for numbered images: a video brings its own rate.", hint="Leave --fps out.")
+    return open_openpose(folder, frames, fps=fps or IMPORT_FPS)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """Of a dataset, as given on the command line; None = not given."""
+
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+    train_fraction: float | None = None
+
+
+def _open_or_begin(
+    workspace: Workspace, name: str, settings: _Settings, picture_size: Callable[[], tuple[int, int]]
+) -> Dataset:
+    """The dataset of that name; a new one, not yet written, takes its shape from what it begins with."""
+    from dancebench.datasets.models import DatasetRecord, PrepareConfig, SplitConfig
+    from dancebench.datasets.store import Dataset, names, size_for
+
+    if name in names(workspace):
+        held = Dataset.open(workspace, name)
+        _check_settings(held.record, settings)
+        return held
+    height, width = settings.size or size_for(*picture_size())
+    record = DatasetRecord(
+        name=safe_name("dataset", name),
+        licence="per subject",
+        prepare=PrepareConfig(height=height, width=width, fps=settings.fps or 30.0),
+        split=SplitConfig(train_fraction=settings.train_fraction or 0.8),
+    )
+    return Dataset(workspace.dataset(name), record)
+
+
+def _check_settings(record: DatasetRecord, settings: _Settings) -> None:
     """Refuse settings that a dataset which stands does not have: its clips are all prepared alike."""
     prepare = record.prepare
     for flag, given, stands in (
-        ("--size", size, (prepare.height, prepare.width)),
-        ("--fps", fps, prepare.fps),
-        ("--train-fraction", train_fraction, record.split.train_fraction),
+        ("--size", settings.size, (prepare.height, prepare.width)),
+        ("--fps", settings.fps, prepare.fps),
+        ("--train-fraction", settings.train_fraction, record.split.train_fraction),
     ):
         if given is not None and given != stands:
             raise BenchError(

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.workspace import Workspace, safe_name
-from dancebench.datasets.models import DatasetRecord, FileSource, PrepareConfig, Role, SplitConfig, SubjectEntry
+from dancebench.datasets.demo import SELECTIONS, catalogue
+from dancebench.datasets.models import (
+    DatasetRecord,
+    FileSource,
+    ImportedSource,
+    PrepareConfig,
+    Role,
+    SplitConfig,
+    SubjectEntry,
+    SubjectRecord,
+)  # fmt: skip
 from dancebench.datasets.permission import permission_for
-from dancebench.datasets.store import Dataset, names, size_for
+from dancebench.datasets.skeleton import has_person
+from dancebench.datasets.sticks import draw_sticks
+from dancebench.datasets.store import Dataset, Subject, names, size_for
 from dancebench.datasets.video import write_clip
 
 
@@ -30,6 +49,85 @@ def test_the_dataset_id_follows_sources_roles_and_preparation_only() -> None:
     assert record(entry("a", role="holdout"), entry("b")).dataset_id != base
     assert record(entry("a", sha="b" * 64), entry("b")).dataset_id != base
     assert record(entry("a"), entry("b"), fps=25).dataset_id != base
+
+
+def test_an_import_has_its_own_identity() -> None:
+    def dataset_id(**source: Any) -> str:
+        fields = {"layout": "edn", "name": "e", "sha256": "a" * 64} | source
+        return record(SubjectEntry(id="a", role="target", source=ImportedSource(**fields))).dataset_id
+
+    base = dataset_id()
+    assert dataset_id(name="renamed") == base
+    assert len({base, dataset_id(layout="openpose"), dataset_id(sha256="b" * 64), dataset_id(fps=25)}) == 4
+
+
+def test_frozen_published_dataset_ids_hold() -> None:
+    published = [
+        json.loads(path.read_text())["data"]
+        for path in (Path(__file__).parents[2] / "leaderboards" / "published" / "records").glob("*.json")
+    ]
+    drawn = [data for data in published if data["dataset"] in SELECTIONS]
+    assert drawn
+    for data in drawn:
+        assert catalogue(data["dataset"]).dataset_id == data["dataset_id"]
+
+
+def test_frozen_content_hash_of_a_plain_recording(walker: Subject) -> None:
+    """Nothing of what only imports bring enters the hash of a clip without it."""
+    plain = walker.record.model_copy(update={"clip_sha256": "a" * 64, "poses_sha256": "b" * 64})
+    assert plain.contents == ["a" * 64, "b" * 64]
+    assert plain.content_sha256 == "2ba3056e95d23c0c154eca683e330401c46e441d5074523e16349e29d7597a64"
+
+
+def test_records_of_version_1_are_read_and_written_as_version_2(walker: Subject) -> None:
+    path = walker.folder / "subject.json"
+    new = json.loads(path.read_text())
+    assert new["schema_version"] == 2
+    brought = ("breaks", "n_train", "labels_sha256", "face_boxes_sha256")
+    old = {key: value for key, value in new.items() if key not in brought} | {"schema_version": 1}
+    path.write_text(json.dumps(old))
+    assert SubjectRecord.load(path) == walker.record
+    dataset = walker.folder.parents[1] / "dataset.json"
+    lists = json.loads(dataset.read_text()) | {"schema_version": 1}
+    dataset.write_text(json.dumps(lists))
+    assert DatasetRecord.load(dataset).schema_version == 2
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"breaks": [0]}, {"breaks": [30]}, {"breaks": [5, 5]}, {"breaks": [7, 5]}, {"n_train": 5}]
+)
+def test_breaks_lie_within_the_clip_and_the_parts_are_apart(walker: Subject, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        SubjectRecord.model_validate(walker.record.model_dump() | wrong)
+
+
+@hypothesis.given(breaks=st.sets(st.integers(1, 29)).map(sorted), start=st.integers(0, 30), length=st.integers(0, 30))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_runs_part_a_span_at_its_breaks(walker: Subject, breaks: Sequence[int], start: int, length: int) -> None:
+    broken = Subject(walker.folder, walker.record.model_copy(update={"breaks": tuple(breaks)}), walker.split)
+    span = range(start, min(start + length, 30))
+    runs = broken.runs(span)
+    assert [t for run in runs for t in run] == list(span)
+    assert all(runs)
+    assert [run.start for run in runs[1:]] == [t for t in span[1:] if broken.starts_run[t]]
+    assert broken.starts_run[0]
+
+
+def test_an_explicit_boundary_takes_the_place_of_the_split(walker: Subject) -> None:
+    assert (walker.train, walker.test) == (range(24), range(24, 30))
+    update = {"n_train": 10, "breaks": (10,)}
+    parted = Subject(walker.folder, walker.record.model_copy(update=update), walker.split)
+    assert (parted.train, parted.test) == (range(10), range(10, 30))
+
+
+def test_pictures_of_a_plain_recording_are_our_sticks(walker: Subject) -> None:
+    keypoints = walker.keypoints()
+    assert has_person(keypoints).all()
+    pictures = list(walker.pictures(iter([3, 1]), (64, 32)))
+    for t, picture in zip((3, 1), pictures, strict=True):
+        assert np.array_equal(picture, draw_sticks(keypoints[t], (128, 64), (64, 32)))
+    assert walker.picture_style == "sticks"
+    assert walker.face_boxes() is None
 
 
 def test_the_chronological_split_covers_every_frame_once() -> None:

@@ -1,0 +1,122 @@
+"""A prepared subject: its clip, its poses, and the pictures that condition a synthesizer.
+
+Frames are consecutive within a run. Where an import has gaps, or parts of its own, a frame may not follow the
+one before: windows, pairs and motion stay within runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dancebench.core.files import sha256_file
+from dancebench.datasets.frames import resize
+from dancebench.datasets.given import FACE_BOXES, LABELS, FaceBoxes, labels_sha256, read_face_boxes, read_label
+from dancebench.datasets.models import SplitConfig, SubjectRecord
+from dancebench.datasets.prepare import read_poses
+from dancebench.datasets.skeleton import Keypoints
+from dancebench.datasets.sticks import draw_sticks
+from dancebench.datasets.video import VideoReader
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A prepared subject: its record and its files."""
+
+    folder: Path
+    record: SubjectRecord
+    split: SplitConfig
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def clip_path(self) -> Path:
+        return self.folder / "clip.mp4"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the clip."""
+        return self.record.height, self.record.width
+
+    @property
+    def train(self) -> range:
+        """Frames that a synthesizer may learn from."""
+        n_train = self.record.n_train
+        return self.split.train(self.record.n_frames) if n_train is None else range(n_train)
+
+    @property
+    def test(self) -> range:
+        """The held-out time span."""
+        n_train, n_frames = self.record.n_train, self.record.n_frames
+        return self.split.test(n_frames) if n_train is None else range(n_train, n_frames)
+
+    def runs(self, span: range) -> list[range]:
+        """The maximal stretches of consecutive frames of a span, in order."""
+        if not span:
+            return []
+        cuts = [t for t in self.record.breaks if span.start < t < span.stop]
+        return [range(first, stop) for first, stop in pairwise([span.start, *cuts, span.stop])]
+
+    @property
+    def starts_run(self) -> npt.NDArray[np.bool_]:
+        """Which frames do not follow the one before: bool [T], True at frame 0 and at every break."""
+        starts = np.zeros(self.record.n_frames, np.bool_)
+        starts[[0, *self.record.breaks]] = True
+        return starts
+
+    def keypoints(self) -> Keypoints:
+        """Poses of every frame: float32 [T, 75, 3] in clip pixels."""
+        return read_poses(self.folder / "poses.npz")
+
+    @property
+    def picture_style(self) -> str:
+        """`given` where the conditioning pictures came with the frames, `sticks` where we draw them."""
+        return "sticks" if self.record.labels_sha256 is None else "given"
+
+    def pictures(self, span: Iterable[int], size: tuple[int, int]) -> Iterator[npt.NDArray[np.uint8]]:
+        """The conditioning pictures of some frames.
+
+        Args:
+            span: Frames, in any order.
+            size: (height, width) to return, of the clip's aspect.
+
+        Yields:
+            uint8 RGB [height, width, 3].
+        """
+        if self.record.labels_sha256 is not None:
+            for t in span:
+                yield resize(read_label(self.folder, t), size)
+            return
+        keypoints = self.keypoints()
+        for t in span:
+            yield draw_sticks(keypoints[t], self.size, size)
+
+    def face_boxes(self) -> FaceBoxes | None:
+        """The given boxes of the face: float32 [T, 4] in clip pixels (top, bottom, left, right edge; NaN = none)."""
+        return None if self.record.face_boxes_sha256 is None else read_face_boxes(self.folder / FACE_BOXES)
+
+    def changed_files(self) -> list[str]:
+        """Compare the files with their recorded hashes; returns what is wrong, a line each."""
+        expected = {"clip.mp4": self.record.clip_sha256, "poses.npz": self.record.poses_sha256}
+        expected |= {LABELS: self.record.labels_sha256 or "", FACE_BOXES: self.record.face_boxes_sha256 or ""}
+        problems = []
+        for name, sha256 in expected.items():
+            path = self.folder / name
+            if not sha256:
+                continue
+            if not path.exists():
+                problems.append(f"{self.id}: {name} is missing")
+            elif (labels_sha256(self.folder) if name == LABELS else sha256_file(path)) != sha256:
+                problems.append(f"{self.id}: {name} was changed after it was prepared")
+        return problems
+
+    def reader(self) -> VideoReader:
+        """Random access to the clip's frames."""
+        return VideoReader(self.clip_path)

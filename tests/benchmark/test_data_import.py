@@ -1,0 +1,168 @@
+"""`bench data import` from the outside, poses found by MediaPipe where the layout brings none."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from dancebench.benchmark.cli import app
+from dancebench.core.opencv import cv2
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.dancers import HEIGHT, WIDTH, dance, make_dancer
+from dancebench.datasets.sticks import draw_sticks
+from dancebench.datasets.store import Dataset
+from dancebench.datasets.video import write_clip
+
+TRAIN, TEST = (*range(5), *range(6, 11)), range(11, 16)
+SIZE = (256, 128)
+
+
+def bench(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def take_in(folder: Path, workspace: Path, *extra: str | Path, layout: str = "edn", role: str = "target") -> Result:
+    permission = ("--consent", "yes") if role == "target" else ("--legal-basis", "licence")
+    return bench(
+        "data", "import", folder, "--layout", layout, "--subject", "a", "--licence", "MIT", "--role", role,
+        *permission, "--workspace", workspace, *extra,
+    )  # fmt: skip
+
+
+def refusal(result: Result) -> str:
+    """Cause and hint of a failed command, after a look at their form."""
+    assert result.exit_code == 1, result.output
+    lines = [line for line in result.output.splitlines() if line.startswith(("error:", "hint:"))]
+    assert [line.split(":")[0] for line in lines] == ["error", "hint"], result.output
+    return " ".join(lines)
+
+
+def files_under(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def edn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn dancer in the layout of the Everybody-Dance-Now release."""
+    root = tmp_path_factory.mktemp("edn") / "subject1"
+    for number, (frame, points) in enumerate(dance(make_dancer(101), 16, 30)):
+        part = "test" if number in TEST else "train"
+        if number not in (*TRAIN, *TEST):
+            continue
+        small = cv2.resize(frame, (SIZE[1], SIZE[0]), interpolation=cv2.INTER_AREA)
+        label = draw_sticks(points, (HEIGHT, WIDTH), SIZE)
+        for kind, picture in (("img", small), ("label", label)):
+            path = root / f"{part}_{kind}" / f"frame{number:06d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(path), picture[..., ::-1])
+    return root
+
+
+@pytest.fixture(scope="module")
+def imported(edn: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """The workspace after its import, and what the command said."""
+    workspace = tmp_path_factory.mktemp("imported") / "workspace"
+    return workspace, take_in(edn, workspace, "--size", "256x128")
+
+
+@pytest.fixture
+def openpose(tmp_path: Path) -> tuple[Path, Path]:
+    """JSON of a dancer's true keypoints, somebody else beside them in two frames; and the video."""
+    folder, video = tmp_path / "json", tmp_path / "dance.mp4"
+    folder.mkdir()
+    filmed = list(dance(make_dancer(102), 12, 30))
+    for number, (_, points) in enumerate(filmed):
+        person = {"pose_keypoints_2d": points[:25].ravel().tolist()}
+        other = {"pose_keypoints_2d": (points[:25] * (0.5, 0.5, 0.5)).ravel().tolist()}
+        people = [other, person] if number in (3, 7) else [person]
+        (folder / f"dance_{number:012d}_keypoints.json").write_text(json.dumps({"people": people}))
+    write_clip(video, (frame for frame, _ in filmed), 30)
+    return folder, video
+
+
+def test_an_edn_folder_becomes_a_subject(imported: tuple[Path, Result]) -> None:
+    workspace, result = imported
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "15 frames of 256x128 (height x width) at 30 fps, 10 of them for training, in 3 stretch(es)" in said
+    assert "a person in 15 of them" in said
+    subject = Dataset.open(Workspace(workspace), "mine").subject("a")
+    assert (len(subject.train), subject.record.breaks) == (10, (5, 10))
+    assert subject.record.pose_extractor.startswith("mediapipe")
+    assert next(subject.pictures(subject.test, subject.size)).shape == (*SIZE, 3)
+    assert "all their files are as recorded" in " ".join(
+        bench("data", "verify", "--dataset", "mine", "--workspace", workspace).output.split()
+    )
+    assert json.loads(bench("data", "list", "--json", "--workspace", workspace).stdout)[0]["prepared"] == 1
+
+
+def test_importing_again_changes_nothing(imported: tuple[Path, Result], edn: Path) -> None:
+    workspace, _ = imported
+    before = files_under(workspace)
+    assert take_in(edn, workspace).exit_code == 0
+    assert files_under(workspace) == before
+    assert "another --size: (256, 128)" in refusal(take_in(edn, workspace, "--size", "128x64"))
+    assert "already has a subject 'a'" in refusal(take_in(edn, workspace, "--fps", "25"))
+    assert "already has a subject 'a'" in refusal(take_in(edn, workspace, role="driver"))
+    assert files_under(workspace) == before
+
+
+def test_openpose_files_become_a_subject(tmp_path: Path, openpose: tuple[Path, Path]) -> None:
+    folder, video = openpose
+    result = take_in(folder, tmp_path / "w", "--frames", video, layout="openpose", role="validation")
+    assert result.exit_code == 0, result.output
+    assert "Several people in 2 of 12 frames" in result.output
+    subject = Dataset.open(Workspace(tmp_path / "w"), "mine").subject("a")
+    truth = np.stack([points for _, points in dance(make_dancer(102), 12, 30)])
+    assert np.allclose(subject.keypoints()[:, :25], truth[:, :25], atol=1e-3)
+    assert subject.record.pose_extractor == "openpose json BODY_25"
+    assert subject.size == (512, 256)
+
+
+def test_a_label_video_without_frames_is_refused_and_leaves_nothing(tmp_path: Path, edn: Path) -> None:
+    folder = Path(shutil.copytree(edn, tmp_path / "copy"))
+    shutil.rmtree(folder / "test_img")
+    message = refusal(take_in(folder, tmp_path / "w"))
+    assert "has no test_img" in message
+    assert "test_label into test_img" in message
+    assert set(files_under(tmp_path / "w")) == {"workspace.json"}
+
+
+def test_forensic_roles_are_refused_with_the_way_out(tmp_path: Path, edn: Path) -> None:
+    message = refusal(take_in(edn, tmp_path / "w", role="holdout"))
+    assert "role 'holdout' does not allow" in message
+    assert "--role target or --role driver" in message
+    assert set(files_under(tmp_path / "w")) == {"workspace.json"}
+
+
+def test_bad_arguments_are_named(tmp_path: Path, edn: Path, openpose: tuple[Path, Path]) -> None:
+    folder, video = openpose
+    w = tmp_path / "w"
+    assert "Unknown layout 'end'. hint: Did you mean 'edn'" in refusal(take_in(edn, w, layout="end"))
+    assert "--frames is for --layout openpose" in refusal(take_in(edn, w, "--frames", video))
+    assert "Poses alone are no clip" in refusal(take_in(folder, w, layout="openpose"))
+    rate = take_in(folder, w, "--frames", video, "--fps", "25", layout="openpose")
+    assert "a video brings its own rate" in refusal(rate)
+    assert "Unknown role 'dancer'" in refusal(take_in(edn, w, role="dancer"))
+    assert "catalogue of drawn dancers" in refusal(take_in(edn, w, "--dataset", "demo"))
+    assert "is not a size" in refusal(take_in(edn, w, "--size", "big"))
+    missing = take_in(folder, w, "--frames", tmp_path / "none.mp4", layout="openpose")
+    assert "none.mp4 does not exist" in refusal(missing)
+    assert "is not a folder" in refusal(take_in(video, w, "--frames", video, layout="openpose"))
+    unstated = bench("data", "import", edn, "--layout", "edn", "--subject", "a", "--licence", "x", "--workspace", w)
+    assert "No consent is stated" in refusal(unstated)
+    (folder / "dance_000000000004_keypoints.json").write_text("{")
+    assert "000000000004_keypoints.json" in refusal(take_in(folder, w, "--frames", video, layout="openpose"))
+    assert set(files_under(w)) == {"workspace.json"}
+
+
+def test_the_command_has_help() -> None:
+    result = bench("data", "import", "-h")
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+    assert "xample" in result.output
