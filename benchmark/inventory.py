@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from dancebench.benchmark.metrics.image import METRICS
-from dancebench.benchmark.metrics.regions import REGIONS
+from dancebench.benchmark.metrics.registry import METRICS
 from dancebench.benchmark.presets import PRESETS, Preset
 from dancebench.benchmark.synthesis import open_dataset
 from dancebench.core.workspace import Workspace
 from dancebench.detect.registry import DETECTORS
-from dancebench.synth.clip import TrainingClip
+from dancebench.synth.clip import Frames, TrainingClip
 from dancebench.synth.method import METHODS, LearnedMethod
 
 
@@ -34,12 +33,22 @@ def _parameters(method: str, preset: Preset) -> dict[str, int]:
     make = METHODS[method]
     if not issubclass(make, LearnedMethod):
         return {}
-    picture = np.zeros((0, 0, 0, 3), np.uint8)
-    clip = TrainingClip(picture, picture, np.zeros((0, 75, 3), np.float32), (0, 0))
     with torch.device("meta"):
-        built = make(preset.synth, clip, torch.device("meta"))
-        built.begin_training(None)
-    return {name: sum(weight.numel() for weight in network.parameters()) for name, network in built.networks().items()}
+        built = make(preset.config(method), _no_clip(), torch.device("meta"))
+        phases = {name: built.begin(name, None).networks() for name in built.phase_names()}
+    found = {} if make.base is None else _parameters(make.base, preset)
+    return found | {
+        f"{phase} {name}": sum(weight.numel() for weight in network.parameters())
+        for phase, networks in phases.items()
+        for name, network in networks.items()
+    }
+
+
+def _no_clip() -> TrainingClip:
+    """A clip without frames: networks are laid out, never run."""
+    nothing = Frames(lambda _: np.zeros((0, 0, 0, 3), np.uint8), 0, cached=False)
+    points = np.zeros((0, 75, 3), np.float32)
+    return TrainingClip(nothing, nothing, points, points[:, 0, :2], np.zeros(0, bool), (0, 0), lambda _: _no_clip())
 
 
 def detector_facts() -> list[dict[str, Any]]:
@@ -57,21 +66,19 @@ def detector_facts() -> list[dict[str, Any]]:
 def preset_facts() -> list[dict[str, Any]]:
     """Name, purpose and settings."""
     return [
-        {"preset": preset.name, "purpose": preset.purpose, "synth": preset.synth.model_dump()}
+        {
+            "preset": preset.name,
+            "purpose": preset.purpose,
+            "synth": {type(each).__name__: each.model_dump() for each in preset.synth},
+        }
         for preset in PRESETS.values()
     ]
 
 
 def metric_facts() -> list[dict[str, Any]]:
-    """Name per region, unit, direction."""
+    """Full name, unit, direction; None where neither direction is better."""
     return [
-        {
-            "metric": f"{region}_{name}",
-            "unit": info.unit,
-            "higher_is_better": info.higher_is_better,
-        }
-        for region in REGIONS
-        for name, info in METRICS.items()
+        {"metric": name, "unit": info.unit, "higher_is_better": info.higher_is_better} for name, info in METRICS.items()
     ]
 
 

@@ -37,6 +37,8 @@ class Column:
     form: str = ".3f"
     on_screen: bool = False
     """Whether it is among the few that a terminal has room for."""
+    remark: str = ""
+    """What a reader must know of it, shown under the table."""
 
     @property
     def header(self) -> str:
@@ -64,6 +66,27 @@ def _region(region: str) -> tuple[Column, ...]:
     )
 
 
+_SAME_DETECTOR = (
+    "Pose columns: poses are found by the MediaPipe whose poses also drive the synthesis, so both miss the same; "
+    "the columns of the real clip say what it errs by itself, at the size of the fakes."
+)
+_TRUE_JOINTS = "True joints are known of drawn dancers: pose distances to them do not rest on the driving poses."
+_TO_THE_REAL = "Ratios are to the real clip's: 1 is right, and below 1 is blur, so lower is not better."
+_POSES = (
+    Column("pose_distance", "pose distance, % of height", False, ".2f", remark=_SAME_DETECTOR),
+    Column("pose_distance_real", "pose distance of the real clip", None, ".2f"),
+    Column("pose_missed", "missed joints", False, ".2f", remark=_SAME_DETECTOR),
+    Column("pose_missed_real", "missed joints of the real clip", None, ".2f"),
+    Column("pose_distance_true", "pose distance to the true joints, % of height", False, ".2f", remark=_TRUE_JOINTS),
+    Column("pose_distance_true_real", "pose distance of the real clip to the true joints", None, ".2f"),
+)
+_MOTION = (
+    Column("background_flicker_ratio", "background flicker ratio", None, remark=_TO_THE_REAL),
+    Column("background_flicker_excess", "excess background flicker, levels", False),
+    Column("warp_error_ratio", "warp error ratio", None, remark=_TO_THE_REAL),
+)
+
+
 def _level(level: str) -> tuple[Column, ...]:
     return (
         Column(f"{level}_auc", f"{level} AUC", True, on_screen=True),
@@ -77,6 +100,8 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
     "synthesis": (
         *(column for region in _REGIONS for column in _region(region)),
         *(Column(f"{region}_diff_mse", f"{region} difference MSE", False, ".1f") for region in _REGIONS),
+        *_POSES,
+        *_MOTION,
     ),
     "detection": (
         *_level("video"),
@@ -199,8 +224,10 @@ class Section:
         ]
 
     def remarks(self) -> list[str]:
-        """What there is to know of single rows or of the data, warnings first."""
-        return self.warnings() + [f"{row.label}: {text}" for row in self.rows for text in _notes(row.record)]
+        """What there is to know of single rows, of the data or of the columns, warnings first."""
+        notes = [f"{row.label}: {text}" for row in self.rows for text in _notes(row.record)]
+        columns = dict.fromkeys(column.remark for column in self.columns if column.remark)
+        return [*self.warnings(), *notes, *columns]
 
     def difficulty(self) -> list[str]:
         """How good the fakes were that a detector's row was measured on, in a sentence each."""

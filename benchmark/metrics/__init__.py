@@ -1,1 +1,1 @@
-"""Image metrics of a fake clip against the real one, frame by frame, in three regions."""
+"""Metrics of a fake clip against the real one: pictures, poses, flicker and motion, one row per frame."""

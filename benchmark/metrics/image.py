@@ -10,14 +10,13 @@ comes out: one row per frame. Conventions:
     lpips_B version 0.1 with backbone B, inputs in [-1, 1]
     diff_mse  MSE of the difference of consecutive frames (DDG, T3), in squared 8-bit levels
 
-A value that cannot be had is null: no region in that frame, or no previous frame.
+A value that cannot be had is null: no region in that frame, or no frame that it follows.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,45 +26,18 @@ import pandas as pd
 import torch
 
 from dancebench.benchmark.metrics.perceptual import Lpips
+from dancebench.benchmark.metrics.pieces import Frames, Starts, by_pieces, one_run
 from dancebench.benchmark.metrics.regions import REGIONS, Box, region_box
+from dancebench.benchmark.metrics.registry import REGION_METRICS
 from dancebench.core import torchvision_ops
 from dancebench.core.errors import BenchError
 from dancebench.datasets.skeleton import Keypoints
-from dancebench.datasets.video import VideoReader
 
 _BATCH: Final = 32
-_PIECE: Final = 256
-
-
-@dataclass(frozen=True)
-class MetricInfo:
-    """What a number of this name means."""
-
-    unit: str
-    higher_is_better: bool
-
-
-METRICS: Final = {
-    "ssim": MetricInfo("SSIM in [-1, 1]", True),
-    "psnr": MetricInfo("dB", True),
-    "mse": MetricInfo("squared 8-bit levels", False),
-    "lpips_squeeze": MetricInfo("LPIPS v0.1, SqueezeNet", False),
-    "diff_mse": MetricInfo("squared 8-bit levels", False),
-}
-
-
-def metric_info(column: str) -> MetricInfo | None:
-    """The meaning of a column such as `body_ssim`; None if it is not a metric's."""
-    region, _, metric = column.partition("_")
-    return METRICS.get(metric) if region in REGIONS else None
 
 
 def measure(
-    fake: npt.NDArray[np.uint8],
-    real: npt.NDArray[np.uint8],
-    keypoints: Keypoints,
-    *,
-    lpips: Lpips | None,
+    fake: Frames, real: Frames, keypoints: Keypoints, *, lpips: Lpips | None, starts: Starts | None = None
 ) -> pd.DataFrame:
     """Compare two clips frame by frame.
 
@@ -74,6 +46,7 @@ def measure(
         real: The same frames as the camera saw them.
         keypoints: float32 [T, 75, 3] of the real frames, in pixels of these frames.
         lpips: None leaves the LPIPS columns null.
+        starts: Which frames do not follow the one before, bool [T]; None for a clip without gaps.
 
     Returns:
         One row per frame: `t` and a column `REGION_METRIC` each; NaN stands for null.
@@ -87,32 +60,23 @@ def measure(
             f"with {len(keypoints)} poses.",
             hint="Both must hold the same frames at the same size.",
         )
-    columns = {f"{region}_{metric}": np.full(len(real), np.nan) for region in REGIONS for metric in METRICS}
+    columns = {f"{region}_{metric}": np.full(len(real), np.nan) for region in REGIONS for metric in REGION_METRICS}
+    follows = ~(one_run(len(real)) if starts is None else starts)
     for region in REGIONS:
         boxes = [region_box(region, points, (real.shape[1], real.shape[2])) for points in keypoints]
         for index, box in _batches(boxes):
             found = _compare(_crop(fake[index], box), _crop(real[index], box), lpips)
             for metric, values in found.items():
                 columns[f"{region}_{metric}"][index] = values
-        columns[f"{region}_diff_mse"][1:] = list(_difference_mse(fake, real, boxes))
+        columns[f"{region}_diff_mse"][1:] = list(_difference_mse(fake, real, boxes, follows))
     return pd.DataFrame({"t": np.arange(len(real)), **columns})
 
 
 def measure_clips(fake: Path, real: Path, keypoints: Keypoints, *, lpips: Lpips | None) -> pd.DataFrame:
-    """`measure` on two clip files, a piece at a time, so that memory does not grow with their length."""
-    with VideoReader(fake) as fakes, VideoReader(real) as reals:
-        if len(fakes) != len(reals):
-            raise BenchError(
-                f"The clips cannot be compared frame by frame: {len(fakes)} frames against {len(reals)}.",
-                hint="Both must hold the same frames.",
-            )
-        pieces = []
-        for start in range(0, len(reals), _PIECE):
-            before = min(start, 1)  # the frame before the piece, for the difference metrics
-            span = range(start - before, min(start + _PIECE, len(reals)))
-            rows = measure(fakes.read(span), reals.read(span), keypoints[span.start : span.stop], lpips=lpips)
-            pieces.append(rows[before:].assign(t=np.arange(start, span.stop)))
-    return pd.concat(pieces, ignore_index=True)
+    """`measure` on two clip files without gaps, a piece at a time."""
+    return by_pieces(
+        fake, real, len(keypoints), lambda fakes, reals, span: measure(fakes, reals, keypoints[span], lpips=lpips)
+    )
 
 
 def _batches(boxes: list[Box | None]) -> Iterator[tuple[list[int], list[Box]]]:
@@ -127,7 +91,7 @@ def _batches(boxes: list[Box | None]) -> Iterator[tuple[list[int], list[Box]]]:
             yield index, [box for t in index if (box := boxes[t]) is not None]
 
 
-def _crop(frames: npt.NDArray[np.uint8], boxes: list[Box]) -> torch.Tensor:
+def _crop(frames: Frames, boxes: list[Box]) -> torch.Tensor:
     """uint8 [N, H, W, 3] → float (N, 3, h, w) in [0, 1]."""
     crops = [frame[top:bottom, left:right] for frame, (top, bottom, left, right) in zip(frames, boxes, strict=True)]
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255.0
@@ -157,12 +121,12 @@ def _finite(value: Any) -> npt.NDArray[np.float64]:
 
 
 def _difference_mse(
-    fake: npt.NDArray[np.uint8], real: npt.NDArray[np.uint8], boxes: list[Box | None]
+    fake: Frames, real: Frames, boxes: list[Box | None], follows: npt.NDArray[np.bool_]
 ) -> Iterator[float]:
     """For every frame but the first: MSE between the two clips' change since the frame before."""
     for t in range(1, len(real)):
         box = boxes[t]
-        if box is None:
+        if box is None or not follows[t]:
             yield float("nan")
             continue
         top, bottom, left, right = box

@@ -1,0 +1,62 @@
+"""Everything that is measured of one fake: one row per frame, from two clip files and their poses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from dancebench.benchmark.metrics.flicker import hide_moving, measure_flicker
+from dancebench.benchmark.metrics.image import measure
+from dancebench.benchmark.metrics.perceptual import Lpips
+from dancebench.benchmark.metrics.pieces import Frames, Starts, by_pieces
+from dancebench.benchmark.metrics.pose import measure_poses
+from dancebench.benchmark.metrics.warp import measure_warp
+from dancebench.core.progress import Report, silent
+from dancebench.datasets.skeleton import Keypoints
+
+
+def measure_fake(
+    fake: Path,
+    real: Path,
+    keypoints: Keypoints,
+    *,
+    truth: Keypoints | None,
+    starts: Starts,
+    lpips: Lpips | None,
+    report: Report = silent,
+) -> pd.DataFrame:
+    """Measure a fake against its real.
+
+    Args:
+        fake: Clip file of T frames.
+        real: Clip file of the same frames as the camera saw them, at the same size.
+        keypoints: Poses of the real frames, which drove the fake: float32 [T, 75, 3] in pixels of the clips.
+        truth: The drawn dancer's true keypoints, the same shape and pixels; None where they are not known.
+        starts: Which frames do not follow the one before, bool [T]; the first never does.
+        lpips: None leaves the LPIPS columns null.
+        report: Progress.
+
+    Returns:
+        One row per frame: its number `t`, the columns of `registry.METRICS` that are measured per frame (NaN
+        stands for null) and `background_reason`.
+
+    Raises:
+        BenchError: The clips or poses differ in length or size, or MediaPipe cannot be imported.
+        ValueError: `starts` or `truth` is of another length than the poses, or the first frame is no start.
+    """
+    if len(starts) != len(keypoints) or not starts[:1].all() or (truth is not None and len(truth) != len(keypoints)):
+        raise ValueError("starts and truth have one entry for each pose, and the first frame is a start")
+
+    def measure_piece(fakes: Frames, reals: Frames, span: slice) -> pd.DataFrame:
+        poses, runs = keypoints[span], starts[span]
+        parts = [
+            measure(fakes, reals, poses, lpips=lpips, starts=runs),
+            measure_flicker(fakes, reals, poses, starts=runs),
+            measure_warp(fakes, reals, None if truth is None else truth[span], starts=runs),
+        ]
+        return pd.concat(parts, axis=1)
+
+    rows = hide_moving(by_pieces(fake, real, len(keypoints), measure_piece, report=report))
+    poses = measure_poses(fake, real, keypoints, truth=truth, starts=starts, report=report)
+    return pd.concat([rows, poses], axis=1)

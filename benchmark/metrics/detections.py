@@ -1,0 +1,75 @@
+"""Poses detected on a clip, kept beside it: detection takes far longer than all other metrics together.
+
+`NAME.mp4` has its detections in `NAME.poses.npz`, with the hash of the clip, the extractor's version and the
+runs of frames that they were made from. Where any of these differs, poses are detected anew.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from dancebench.benchmark.metrics.pieces import Starts
+from dancebench.core.files import atomic_path, sha256_file
+from dancebench.core.progress import Report, silent
+from dancebench.datasets.poses import extract_poses, extractor_version
+from dancebench.datasets.skeleton import Keypoints
+from dancebench.datasets.video import VideoReader
+
+
+def detected_poses(clip: Path, starts: Starts, *, report: Report = silent) -> Keypoints:
+    """The poses that the extractor finds in a clip: float32 [T, 75, 3] in its pixels.
+
+    Tracking begins anew at every start, since the frame before says nothing about that one.
+
+    Args:
+        clip: Clip file of T frames.
+        starts: Which frames do not follow the one before, bool [T].
+        report: Progress.
+
+    Raises:
+        BenchError: MediaPipe cannot be imported.
+    """
+    kept = clip.with_suffix(".poses.npz")
+    made_from = json.dumps(
+        {
+            "clip_sha256": sha256_file(clip),
+            "extractor": extractor_version(),
+            "starts": np.flatnonzero(starts).tolist(),
+        },
+        sort_keys=True,
+    )
+    standing = _load(kept, made_from)
+    if standing is not None:
+        return standing
+    keypoints = np.stack(list(_detect(clip, starts, report)))
+    with atomic_path(kept) as temporary, temporary.open("wb") as handle:
+        np.savez_compressed(handle, keypoints=keypoints, made_from=np.array(made_from))
+    return keypoints
+
+
+def _detect(clip: Path, starts: Starts, report: Report) -> Iterator[Keypoints]:
+    first = np.flatnonzero(starts).tolist()
+    with VideoReader(clip) as frames:
+        for begin, end in zip(first, [*first[1:], len(frames)], strict=True):
+            run = (frames[t] for t in range(begin, end))
+            for t, points in enumerate(extract_poses(run), start=begin):
+                report(f"detecting poses in {clip.stem}", t + 1, len(frames))
+                yield points
+
+
+def _load(path: Path, made_from: str) -> Keypoints | None:
+    """What is kept, if it was made from just this; a damaged file counts as none. Nothing is unpickled."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if str(stored["made_from"]) != made_from:
+                return None
+            keypoints: Keypoints = stored["keypoints"]
+            return keypoints
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
+        return None

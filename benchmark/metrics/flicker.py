@@ -1,0 +1,133 @@
+"""Flicker of the still background: how much pixels change that have no reason to.
+
+What goes in: two clips of the same frames, and the poses that say where the person is. The background of a
+frame is what lies outside the body's box, grown by a tenth of its larger side, in this frame and in the one
+before. In 8-bit levels, over its pixels and colours:
+
+    background_flicker         mean |I(t) - I(t-1)| of the fake
+    background_flicker_real    the same of the real clip: sensor noise and coding
+    background_flicker_excess  |fake - real| of these two means; lower is better
+
+The excess is formed of the means, not pixel by pixel: two clips of the same noise strength have none. Per
+subject, `background_flicker_ratio` is the quotient of the two means over all frames: 1 is right, above 1
+shimmers, and below 1 is a background that was blurred, so lower is not better.
+
+Null, with the reason in the column `background_reason`: no frame before, no pose in one of the two, a
+background under 5% of the frame, or one that moves. It moves where the real clip's changes by more than 12
+levels (a cut, a flash), or shifts as a whole by more than a quarter of a pixel: a slow pan over a soft
+background changes it by 2 levels, less than the noise of many cameras. Where it moves in most frames the
+camera is not still, and all frames are null.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dancebench.benchmark.metrics.pieces import Frames, Starts
+from dancebench.datasets.skeleton import Keypoints, body_box
+
+MIN_SHARE: Final = 0.05
+"""Of the frame's pixels that the background must have."""
+MOST_CHANGE: Final = 12.0
+"""Levels of real flicker above which the background is another; a noisy sensor shows about 5."""
+MOST_SHIFT: Final = 0.25
+"""Pixels by which the real background may shift between two frames."""
+
+NO_FRAME_BEFORE: Final = "no frame goes before"
+NO_POSE: Final = "no pose: where the background lies is unknown"
+TOO_SMALL: Final = f"the background is under {MIN_SHARE:.0%} of the frame"
+MOVING: Final = "the background moves: the camera is not still"
+
+Mask = npt.NDArray[np.bool_]
+
+
+def measure_flicker(fake: Frames, real: Frames, keypoints: Keypoints, *, starts: Starts) -> pd.DataFrame:
+    """Flicker of both clips, before it is known whether the camera is still (`hide_moving`).
+
+    Args:
+        fake: uint8 RGB [T, H, W, 3].
+        real: The same frames as the camera saw them.
+        keypoints: float32 [T, 75, 3] of the real frames, in pixels of these frames.
+        starts: Which frames do not follow the one before, bool [T].
+
+    Returns:
+        One row per frame: `background_flicker`, `background_flicker_real`, `background_reason`, and whether
+        the background moves, `background_moves`.
+    """
+    moves = np.zeros(len(real), np.bool_)
+    flicker = np.full((len(real), 2), np.nan)
+    reasons: list[str | None] = []
+    for t in range(len(real)):
+        if t == 0 or starts[t]:
+            reasons.append(NO_FRAME_BEFORE)
+            continue
+        background = _background(keypoints[t - 1 : t + 1], real.shape[1], real.shape[2])
+        reasons.append(background if isinstance(background, str) else None)
+        if not isinstance(background, str):
+            flicker[t] = [_change(clip[t - 1], clip[t], background) for clip in (fake, real)]
+            moves[t] = flicker[t, 1] > MOST_CHANGE or _shift(real[t - 1], real[t], background) > MOST_SHIFT
+    return pd.DataFrame(
+        {
+            "background_flicker": flicker[:, 0],
+            "background_flicker_real": flicker[:, 1],
+            "background_reason": pd.Series(reasons, dtype=object),
+            "background_moves": moves,
+        }
+    )
+
+
+def hide_moving(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one whole clip, null where its background moves, with `background_flicker_excess`."""
+    seen = rows["background_flicker_real"].notna()
+    moving = rows["background_moves"]
+    if moving.sum() * 2 > seen.sum():
+        moving = seen
+    fake, real = (rows[name].mask(moving) for name in ("background_flicker", "background_flicker_real"))
+    return rows.drop(columns="background_moves").assign(
+        background_flicker=fake,
+        background_flicker_real=real,
+        background_flicker_excess=(fake - real).abs(),
+        background_reason=rows["background_reason"].mask(moving, MOVING),
+    )
+
+
+def _background(keypoints: Keypoints, height: int, width: int) -> Mask | str:
+    """Pixels [H, W] outside the body in both frames of `keypoints` [2, 75, 3], or why there is no answer."""
+    mask = np.ones((height, width), np.bool_)
+    for points in keypoints:
+        box = body_box(points)
+        if box is None:
+            return NO_POSE
+        left, top, right, bottom = box
+        rows, columns = _covered(top, bottom), _covered(left, right)
+        mask[rows, columns] = False
+    return TOO_SMALL if mask.mean() < MIN_SHARE else mask
+
+
+def _covered(low: float, high: float) -> slice:
+    """Whole pixels that [low, high] touches; pixel centres are whole numbers."""
+    return slice(max(0, math.floor(low)), max(0, math.ceil(high) + 1))
+
+
+def _change(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8], mask: Mask) -> float:
+    """Mean |now - before| over the pixels of `mask`, in float: uint8 would wrap round."""
+    return float(np.abs(now[mask].astype(np.float64) - before[mask]).mean())
+
+
+def _shift(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8], mask: Mask) -> float:
+    """Pixels by which a background moved as a whole, at least: few noisy pixels do not tell.
+
+    The least-squares step of Lucas and Kanade (1981), less three of its standard errors.
+    """
+    earlier, later = (frame.mean(axis=-1, dtype=np.float64) for frame in (before, now))  # (H, W)
+    slopes = np.stack([slope[mask] for slope in np.gradient((earlier + later) / 2)])  # (2, pixels)
+    change = (earlier - later)[mask]
+    inverse = np.linalg.pinv(slopes @ slopes.T)
+    step = inverse @ slopes @ change  # (y, x)
+    unexplained = float(np.square(change - step @ slopes).mean())
+    return float(np.linalg.norm(step) - 3.0 * np.sqrt(unexplained * np.trace(inverse)))

@@ -1,0 +1,80 @@
+"""Pose metrics: is the person in the fake where the driving pose put them?
+
+The first version of Everybody Dance Now: poses are detected once more, on the fake, and compared with the
+pose that went in. What goes in: two clip files of the same frames, the input poses, and for drawn dancers
+the true ones. Distances are the paper's Eq. 6, the mean over the body joints that both poses have, in % of
+the frame's height, so that sizes compare:
+
+    pose_distance       poses detected on the fake, to the input poses
+    pose_missed         body joints (of 25) of the input pose that the detection on the fake lacks
+    pose_distance_true  poses detected on the fake, to the drawn dancer's true keypoints
+    *_real              the same of the real clip at the fake's size: what the detector itself errs
+
+Where nothing is detected the distance is null and all joints are missed; without an input pose (or without
+true keypoints) there is nothing to compare and both are null.
+
+The input poses and the detected ones come from the same MediaPipe: the judge shares the blind spots of what
+conditioned the synthesis. `pose_distance_true` does not depend on the input poses, `*_real` says how far the
+detector is to be trusted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dancebench.benchmark.metrics.detections import detected_poses
+from dancebench.benchmark.metrics.pieces import Starts
+from dancebench.core.progress import Report, silent
+from dancebench.datasets.pose_distance import pose_distances, shared_joints
+from dancebench.datasets.skeleton import BODY, Keypoints, found
+from dancebench.datasets.video import VideoReader
+
+Values = npt.NDArray[np.float64]
+
+
+def measure_poses(
+    fake: Path, real: Path, keypoints: Keypoints, *, truth: Keypoints | None, starts: Starts, report: Report = silent
+) -> pd.DataFrame:
+    """Detect poses on both clips, or take those kept beside them, and compare.
+
+    Args:
+        fake: Clip file.
+        real: Clip file of the same frames, at the same size.
+        keypoints: Input poses float32 [T, 75, 3], in pixels of the clips.
+        truth: True keypoints, the same shape and pixels; None where they are not known.
+        starts: Which frames do not follow the one before, bool [T].
+        report: Progress.
+
+    Returns:
+        One row per frame, with the columns above.
+
+    Raises:
+        BenchError: MediaPipe cannot be imported.
+    """
+    with VideoReader(real) as reader:
+        height = reader.height
+    columns: dict[str, Values] = {}
+    for clip, suffix in ((fake, ""), (real, "_real")):
+        detected = detected_poses(clip, starts, report=report)
+        unknown = np.full(len(detected), np.nan)
+        columns[f"pose_distance{suffix}"] = distance(detected, keypoints, height)
+        columns[f"pose_missed{suffix}"] = missed(detected, keypoints)
+        columns[f"pose_distance_true{suffix}"] = unknown if truth is None else distance(detected, truth, height)
+    return pd.DataFrame(columns)
+
+
+def distance(detected: Keypoints, wanted: Keypoints, height: int) -> Values:
+    """Eq. 6 per frame, in % of `height`: [T] from two [T, 75, 3]; NaN where no joint is shared."""
+    pixels = pose_distances(detected, wanted)
+    return np.where(np.isfinite(pixels), 100.0 * pixels / height, np.nan)
+
+
+def missed(detected: Keypoints, wanted: Keypoints) -> Values:
+    """Body joints of `wanted` that `detected` lacks, [T]; NaN where `wanted` has none."""
+    there = found(wanted)[:, BODY].sum(axis=-1)
+    lacking = there - shared_joints(detected, wanted).sum(axis=-1)
+    return np.where(there > 0, lacking, np.nan).astype(np.float64)

@@ -1,0 +1,81 @@
+"""Warp error: whether what moves takes its colours along, where the true motion is known.
+
+What goes in: two clips of the same frames and the drawn dancer's true keypoints. Along every limb whose two
+joints are known in two consecutive frames lie material points: the same shares of its length in both. What
+comes out, in 8-bit levels, as the mean over points and colours:
+
+    warp_error       |fake(t) at the point's place in t - fake(t-1) at its place in t-1|, bilinear
+    warp_error_real  the same of the real clip: occlusion, turning limbs, shading and noise, which no fake
+                     can avoid
+
+Every limb counts the same, however long. Per subject, `warp_error_ratio` is the quotient of the two means
+over all frames: 1 is right, above 1 textures swim, below 1 they are blurred away, so lower is not better.
+
+Null: no true keypoints, no frame before, or no point inside both frames.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.ndimage import map_coordinates
+
+from dancebench.benchmark.metrics.pieces import Frames, Starts
+from dancebench.datasets.skeleton import LIMBS, Keypoints, found
+
+POINTS_PER_LIMB: Final = 8
+_SHARES: Final = (np.arange(POINTS_PER_LIMB) + 0.5) / POINTS_PER_LIMB  # joints themselves belong to two limbs
+_FROM, _TO = (list(ends) for ends in zip(*LIMBS, strict=True))
+
+Places = npt.NDArray[np.float64]
+"""[N, 2]: x and y in pixels; pixel centres are whole numbers."""
+
+
+def measure_warp(fake: Frames, real: Frames, truth: Keypoints | None, *, starts: Starts) -> pd.DataFrame:
+    """Warp error of both clips.
+
+    Args:
+        fake: uint8 RGB [T, H, W, 3].
+        real: The same frames as the camera saw them.
+        truth: True keypoints of the real frames, float32 [T, 75, 3] in pixels of these frames; None where
+            they are not known.
+        starts: Which frames do not follow the one before, bool [T].
+
+    Returns:
+        One row per frame: `warp_error`, `warp_error_real`.
+    """
+    errors = np.full((len(real), 2), np.nan)
+    if truth is not None:
+        for t in range(1, len(real)):
+            if not starts[t]:
+                places = _material_points(truth[t - 1 : t + 1], real.shape[1], real.shape[2])
+                errors[t] = [_change(clip[t - 1 : t + 1], places) for clip in (fake, real)]
+    return pd.DataFrame({"warp_error": errors[:, 0], "warp_error_real": errors[:, 1]})
+
+
+def _material_points(truth: Keypoints, height: int, width: int) -> tuple[Places, Places]:
+    """Where the limbs' points lie in two frames: those known, and inside, in both. `truth` is [2, 75, 3]."""
+    known = found(truth)[:, _FROM] & found(truth)[:, _TO]  # (2, limbs)
+    points = truth[..., :2].astype(np.float64)
+    first, last = points[:, _FROM, None], points[:, _TO, None]  # (2, limbs, 1, 2)
+    places = first + _SHARES[:, None] * (last - first)  # (2, limbs, points, 2)
+    inside = ((places >= 0) & (places <= (width - 1, height - 1))).all(axis=-1)  # (2, limbs, points)
+    both = (inside & known[..., None]).all(axis=0)  # (limbs, points)
+    return places[0][both], places[1][both]
+
+
+def _change(frames: Frames, places: tuple[Places, Places]) -> float:
+    """Mean absolute difference of the points' colours in two frames [2, H, W, 3]; NaN without points."""
+    if len(places[0]) == 0:
+        return float("nan")
+    before, now = (_colours(frame, at) for frame, at in zip(frames, places, strict=True))
+    return float(np.abs(now - before).mean())
+
+
+def _colours(frame: npt.NDArray[np.uint8], places: Places) -> npt.NDArray[np.float64]:
+    """Bilinear colours float64 [3, N] of a frame uint8 [H, W, 3]."""
+    rows_columns = places[:, ::-1].T
+    return np.stack([map_coordinates(frame[..., c], rows_columns, output=np.float64, order=1) for c in range(3)])
