@@ -40,6 +40,8 @@ from dancebench.datasets.store import Dataset, prepare_subject
 from dancebench.datasets.video import write_clip
 
 FPS: Final = 25.0
+TRUTH: Final = "truth.npz"
+"""The file beside a drawn dancer's clip that keeps the true keypoints."""
 _LICENCE: Final = "MIT (drawn by dancebench)"
 _BASIS: Final = "A procedurally drawn figure: no person is shown."
 
@@ -114,7 +116,7 @@ def open_demo(workspace: Workspace, name: str) -> Dataset:
 def draw_subject(dataset: Dataset, subject_id: str, *, report: Report = silent) -> None:
     """Draw a dancer to an mp4 and prepare it like any recording; does nothing if that was done.
 
-    `truth.npz` beside the clip keeps the true keypoints, which MediaPipe's are judged by.
+    `TRUTH` beside the clip keeps the true keypoints, which MediaPipe's are judged by.
     """
     if dataset.is_prepared(subject_id):
         return
@@ -128,7 +130,7 @@ def draw_subject(dataset: Dataset, subject_id: str, *, report: Report = silent) 
         sha256=hashlib.sha256(_BASIS.encode()).hexdigest(),
     )
     with tempfile.TemporaryDirectory(prefix="dancebench-") as scratch:
-        drawing, truth = Path(scratch) / "drawn.mp4", Path(scratch) / "truth.npz"
+        drawing, truth = Path(scratch) / "drawn.mp4", Path(scratch) / TRUTH
         performance = dancers.dance(dancers.make_dancer(source.seed), source.n_frames, FPS)
         true_points: list[Keypoints] = []
 
@@ -145,6 +147,6 @@ def draw_subject(dataset: Dataset, subject_id: str, *, report: Report = silent) 
             open_source(drawing),
             licence=_LICENCE,
             permission=permission,
-            extra_files={"truth.npz": truth},
+            extra_files={TRUTH: truth},
             report=lambda what, done, total: report(f"drawing {subject_id}", done, total),
         )

@@ -34,26 +34,31 @@ class RealRecord(Document):
     encoder: str
 
 
+def shown_frames(subject: Subject) -> list[int]:
+    """The held-out frames that a fake, and so its real, shows: all but the first of every run."""
+    return [t for run in subject.runs(subject.test) for t in run[1:]]
+
+
 def write_real(subject: Subject, size: tuple[int, int], path: Path) -> RealRecord:
     """Cut the held-out span, resize it to `size` (height, width) and encode it; keeps one already made."""
     beside = path.with_suffix(".json")
-    span = range(subject.test.start + 1, subject.test.stop)
+    shown = shown_frames(subject)
     standing = RealRecord.load_if_usable(beside)
     if standing is not None and path.exists():
-        same = (standing.content_sha256, standing.first_frame) == (subject.record.content_sha256, span.start)
+        same = (standing.content_sha256, standing.first_frame) == (subject.record.content_sha256, shown[0])
         if same and standing.encoder == encoder_version() and sha256_file(path) == standing.sha256:
             return standing
 
     def frames() -> Iterator[npt.NDArray[np.uint8]]:
         with subject.reader() as reader:
-            for t in span:
+            for t in shown:
                 yield resize(reader[t], size)
 
     clip = write_clip(path, frames(), subject.record.fps)
     record = RealRecord(
         subject=subject.id,
         content_sha256=subject.record.content_sha256,
-        first_frame=span.start,
+        first_frame=shown[0],
         n_frames=clip.n_frames,
         fps=float(clip.fps),
         height=clip.height,

@@ -2,8 +2,7 @@
 
 What is random in a step follows from (seed, step) alone, and the state on disk holds everything else. So a
 killed and resumed training ends in the same bits as one that ran through (on a CPU with one thread, which
-is what is used there). The state is one safetensors file: weights, Adam's moments and losses as tensors,
-step and seed as JSON in its header; written whole, it cannot disagree with itself.
+is what is used there).
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import atomic_path, write_text
+from dancebench.core.files import write_text
 from dancebench.core.progress import Report
+from dancebench.core.state import read_state, save_state
 
 CHECKPOINT_SECONDS = 10.0
 """At most this much work is lost to a kill."""
 STATE = "state.safetensors"
 LOG = "losses.jsonl"
+_NAME = "detector"
 
 StepLoss = Callable[[np.random.Generator], Tensor]
 """Draws a batch with the generator and returns its mean loss, a scalar with gradients."""
@@ -93,43 +92,21 @@ def train(
 
 
 def _save(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, seed: int, losses: list[float]) -> None:
-    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    for index, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
-    tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
-    header = json.dumps({"step": len(losses), "seed": seed})
-    with atomic_path(folder / STATE) as path:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, path, {"training": header})
+    save_state(folder / STATE, {_NAME: network}, {_NAME: optimizer}, {"seed": seed, "losses": losses})
     lines = (json.dumps({"step": step, "loss": loss}) + "\n" for step, loss in enumerate(losses))
     write_text(folder / LOG, "".join(lines))
 
 
 def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> list[float]:
     """Continue from the state at `path`; returns the losses of the steps that are done."""
-    if not path.exists():
+    state = read_state(path)
+    if state is None:
         return []
-    try:
-        with safe_open(path, framework="pt", device="cpu") as stored:
-            header = json.loads(stored.metadata()["training"])
-            names = stored.keys()
-            tensors: dict[str, Tensor] = {name: stored.get_tensor(name) for name in names}
-        losses: list[float] = tensors.pop("losses").tolist()
-        if (header["seed"], header["step"]) != (seed, len(losses)):
-            raise ValueError("it belongs to another training")
-        moments: dict[int, dict[str, Tensor]] = {}
-        weights = {}
-        for name, value in tensors.items():
-            part, rest = name.split(".", 1)
-            if part == "network":
-                weights[rest] = value
-            else:
-                index, moment = rest.split(".", 1)
-                moments.setdefault(int(index), {})[moment] = value
-        network.load_state_dict(weights)
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    if state.facts.get("seed") != seed:
         raise BenchError(
-            f"The training state {path} cannot be used ({error}).", hint="Remove it to train from the start."
-        ) from error
+            f"The training state {path} cannot be used (it belongs to another training).",
+            hint="Remove it to train from the start.",
+        )
+    state.restore({_NAME: network}, {_NAME: optimizer})
+    losses: list[float] = state.facts["losses"]
     return losses

@@ -1,31 +1,111 @@
-"""A subject's training frames and stick figures, in memory as uint8, and the examples drawn from them."""
+"""A subject's training frames and conditioning pictures as uint8, and the examples drawn from them."""
 
 from __future__ import annotations
 
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import torch
 
 from dancebench.core.errors import BenchError
 from dancebench.datasets.frames import resize
-from dancebench.datasets.skeleton import Keypoints, has_person, scaled
-from dancebench.datasets.sticks import draw_sticks
+from dancebench.datasets.skeleton import NOSE, Keypoints, has_person, scaled
 from dancebench.datasets.store import Subject
+from dancebench.datasets.video import VideoReader
+
+Pixels = npt.NDArray[np.uint8]
+
+_BYTES_PER_FRAME: Final = 2_000_000
+"""Most that is cached of one frame and its picture together; larger pictures are drawn when needed."""
+_SHARE_OF_MEMORY: Final = 0.5
+"""Share of the free memory that one clip may take before it is streamed from the disk."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Training examples of `window` consecutive frames each.
+    """Training examples of n frames each, on the training device.
 
     Attributes:
-        poses: Stick figures, float32 (B, window, 3, H, W) in [-1, 1].
+        poses: Conditioning pictures (stick figures), float32 (B, n, 3, H, W) in [-1, 1].
         frames: What the camera saw, the same shape and range.
+        keypoints: float32 (B, n, 75, 3) in pixels of these frames.
+        index: Which frames of the training span these are, [B, n].
     """
 
     poses: torch.Tensor
     frames: torch.Tensor
+    keypoints: torch.Tensor
+    index: npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class HostBatch:
+    """A batch before it is moved and converted: uint8 (B, n, H, W, 3), float32 (B, n, 75, 3)."""
+
+    poses: torch.Tensor
+    frames: torch.Tensor
+    keypoints: torch.Tensor
+    index: npt.NDArray[np.intp]
+
+    def pinned(self) -> HostBatch:
+        """In page-locked memory, from which a GPU copies while it computes."""
+        return HostBatch(self.poses.pin_memory(), self.frames.pin_memory(), self.keypoints.pin_memory(), self.index)
+
+    def to(self, device: torch.device) -> Batch:
+        """Move as bytes, then convert on the device."""
+        poses, frames = (_floats(pixels.to(device, non_blocking=True)) for pixels in (self.poses, self.frames))
+        return Batch(poses, frames, self.keypoints.to(device, non_blocking=True), self.index)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Poses that drive a synthesis.
+
+    Attributes:
+        keypoints: float32 [T, 75, 3], in pixels of a picture of `size`.
+        size: (height, width).
+        pictures: The conditioning pictures at the size asked for, uint8 RGB [h, w, 3] one after the other.
+        face_centres: float32 [T, 2], (x, y) in pixels of `size`; NaN where no face is seen.
+    """
+
+    keypoints: Keypoints
+    size: tuple[int, int]
+    pictures: Callable[[tuple[int, int]], Iterator[Pixels]]
+    face_centres: npt.NDArray[np.float32]
+
+
+class Frames:
+    """The pictures of a span, cached whole or read when needed; indexed like an array.
+
+    Args:
+        read: From positions in the span to uint8 [N, H, W, 3].
+        count: How many there are.
+        cached: Whether all are read at the first use and kept.
+    """
+
+    def __init__(self, read: Callable[[Sequence[int]], Pixels], count: int, *, cached: bool) -> None:
+        self._read = read
+        self._count = count
+        self._cached = cached
+        self._kept: Pixels | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: npt.NDArray[np.intp]) -> Pixels:
+        """uint8 [*index.shape, H, W, 3]."""
+        if self._cached and self._kept is None:
+            self._kept = self._read(range(self._count))
+        if self._kept is not None:
+            return self._kept[index]
+        read = self._read(index.reshape(-1).tolist())
+        return read.reshape(*index.shape, *read.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -33,16 +113,25 @@ class TrainingClip:
     """The training span of a subject's clip at the training size.
 
     Attributes:
-        frames: uint8 RGB [T, H, W, 3].
-        sticks: uint8 RGB [T, H, W, 3].
+        frames: uint8 RGB [T, H, W, 3] by index.
+        pictures: The conditioning pictures (stick figures), the same shape.
         keypoints: float32 [T, 75, 3] in pixels of `size`.
+        face_centres: float32 [T, 2], (x, y) in pixels of `size`; NaN where no face is seen.
+        starts_run: bool [T], True where a frame does not follow the one before.
         size: (H, W).
+        at: Gives the same span at another size, by its longer side.
     """
 
-    frames: npt.NDArray[np.uint8]
-    sticks: npt.NDArray[np.uint8]
+    frames: Frames
+    pictures: Frames
     keypoints: Keypoints
+    face_centres: npt.NDArray[np.float32]
+    starts_run: npt.NDArray[np.bool_]
     size: tuple[int, int]
+    at: Callable[[int], TrainingClip]
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
 
     def starts(self, window: int) -> npt.NDArray[np.intp]:
         """First frames of the examples: `window` consecutive frames, each with a person.
@@ -51,20 +140,46 @@ class TrainingClip:
             BenchError: There is none.
         """
         person = has_person(self.keypoints)
-        runs = np.lib.stride_tricks.sliding_window_view(person, window) if len(person) >= window else person[:0]
-        starts = np.flatnonzero(runs.all(axis=-1)) if len(runs) else np.empty(0, np.intp)
-        if len(starts) == 0:
+        starts = [
+            t
+            for t in range(len(person) - window + 1)
+            if person[t : t + window].all() and not self.starts_run[t + 1 : t + window].any()
+        ]
+        if not starts:
             raise BenchError(
                 f"The training span has no {window} consecutive frames with a person in each "
                 f"({int(person.sum())} of {len(person)} frames show one).",
                 hint="Use a longer clip, or one in which the person stays in view.",
             )
-        return starts
+        return np.array(starts, dtype=np.intp)
 
-    def batch(self, starts: npt.NDArray[np.intp], window: int, device: torch.device) -> Batch:
-        """The examples that begin at `starts` [B]."""
-        index = starts[:, None] + np.arange(window)  # (B, window)
-        return Batch(to_tensor(self.sticks[index], device), to_tensor(self.frames[index], device))
+    def host_batch(self, index: npt.NDArray[np.intp]) -> HostBatch:
+        """The frames `index` [B, n], in host memory."""
+        return HostBatch(
+            torch.from_numpy(self.pictures[index]),
+            torch.from_numpy(self.frames[index]),
+            torch.from_numpy(self.keypoints[index]),
+            index,
+        )
+
+    def batch(self, index: npt.NDArray[np.intp], device: torch.device) -> Batch:
+        """The frames `index` [B, n], on the device."""
+        return self.host_batch(index).to(device)
+
+    def runs(self) -> list[range]:
+        """The stretches of consecutive frames, in order."""
+        edges = [*np.flatnonzero(self.starts_run).tolist(), len(self)]
+        return [range(a, b) for a, b in itertools.pairwise(edges)]
+
+    def motion(self, span: range) -> Motion:
+        """The motion of a part of the training span."""
+
+        def pictures(size: tuple[int, int]) -> Iterator[Pixels]:
+            for t in span:
+                yield resize(self.pictures[np.array([t], np.intp)][0], size)
+
+        part = slice(span.start, span.stop)
+        return Motion(self.keypoints[part], self.size, pictures, self.face_centres[part])
 
 
 def training_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
@@ -78,25 +193,85 @@ def training_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
 
 
 def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
-    """Read, resize and draw the training span of a subject."""
+    """The training span of a subject at `long_side`; pixels are read when they are first needed.
+
+    Raises:
+        BenchError: The clip is smaller than that: its frames would have to be made up.
+    """
+    if long_side > max(subject.size):
+        raise BenchError(
+            f"The clip of '{subject.id}' is {subject.size[0]}x{subject.size[1]} (height x width); the longer side of "
+            f"the synthesized frames would be {long_side}.",
+            hint="Choose a smaller --preset, or prepare the recording at a larger --size in another dataset.",
+        )
     size = training_size(subject.size, long_side)
     span = subject.train
     keypoints = subject.keypoints()[span.start : span.stop]
-    with subject.reader() as reader:
-        frames = np.stack([resize(reader[t], size) for t in span])
-    sticks = np.stack([draw_sticks(points, subject.size, size) for points in keypoints])
-    in_training_pixels = scaled(keypoints, size[1] / subject.size[1], size[0] / subject.size[0])
-    return TrainingClip(frames, sticks, in_training_pixels, size)
+    starts_run = subject.starts_run[span.start : span.stop].copy()
+    starts_run[:1] = True
+    frame_bytes = size[0] * size[1] * 3
+    room = _SHARE_OF_MEMORY * psutil.virtual_memory().available
+
+    @functools.cache
+    def reader() -> VideoReader:
+        return subject.reader()  # stays open: a streamed clip reads at every step
+
+    def frames(index: Sequence[int]) -> Pixels:
+        return np.stack([resize(reader()[span.start + t], size) for t in index])
+
+    def pictures(index: Sequence[int]) -> Pixels:
+        return np.stack(list(subject.pictures([span.start + t for t in index], size)))
+
+    both = 2 * frame_bytes <= _BYTES_PER_FRAME and 2 * frame_bytes * len(span) <= room
+    across, down = size[1] / subject.size[1], size[0] / subject.size[0]
+    return TrainingClip(
+        frames=Frames(frames, len(span), cached=frame_bytes * len(span) <= room),
+        pictures=Frames(pictures, len(span), cached=both),
+        keypoints=scaled(keypoints, across, down),
+        face_centres=scaled_points(face_centres(subject)[span.start : span.stop], across, down),
+        starts_run=starts_run,
+        size=size,
+        at=lambda other: load_training_clip(subject, other),
+    )
 
 
-def to_tensor(pixels: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+def face_centres(subject: Subject) -> npt.NDArray[np.float32]:
+    """Where the face is in each frame of a clip: the middle of a given face box, else the nose.
+
+    Returns:
+        float32 [T, 2], (x, y) in clip pixels; NaN where no face is seen.
+    """
+    boxes = subject.face_boxes()
+    if boxes is not None:
+        top, bottom, left, right = boxes.T
+        return np.asarray(np.stack([(left + right - 1) / 2, (top + bottom - 1) / 2], axis=1), np.float32)
+    return nose_positions(subject.keypoints())
+
+
+def nose_positions(keypoints: Keypoints) -> npt.NDArray[np.float32]:
+    """(x, y) of the nose, float32 [T, 2] from [T, 75, 3]; NaN where it was not found."""
+    nose = keypoints[:, NOSE]
+    return np.asarray(np.where(nose[:, 2:] > 0, nose[:, :2], np.nan), np.float32)
+
+
+def scaled_points(points: npt.NDArray[np.float32], across: float, down: float) -> npt.NDArray[np.float32]:
+    """Points float32 [..., 2] on a picture resized by the two factors (pixel centres at +0.5)."""
+    factors = np.array([across, down], np.float32)
+    return np.asarray((points + np.float32(0.5)) * factors - np.float32(0.5), np.float32)
+
+
+def to_tensor(pixels: Pixels, device: torch.device) -> torch.Tensor:
     """uint8 [..., H, W, 3] → float32 (..., 3, H, W) in [-1, 1]."""
-    moved = torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, -1, -3)))
-    return moved.to(device).float().div_(127.5).sub_(1.0)
+    return _floats(torch.from_numpy(np.ascontiguousarray(pixels)).to(device))
 
 
-def to_pixels(image: torch.Tensor) -> npt.NDArray[np.uint8]:
+def _floats(pixels: torch.Tensor) -> torch.Tensor:
+    """uint8 (..., H, W, 3) → float32 (..., 3, H, W) in [-1, 1], on the same device."""
+    return pixels.movedim(-1, -3).contiguous().float().div_(127.5).sub_(1.0)
+
+
+def to_pixels(image: torch.Tensor) -> Pixels:
     """Float (3, H, W) in [-1, 1] → uint8 [H, W, 3], rounded and clipped."""
     levels = image.float().add(1.0).mul(127.5).round().clamp(0, 255).byte()
-    pixels: npt.NDArray[np.uint8] = levels.permute(1, 2, 0).contiguous().cpu().numpy()
+    pixels: Pixels = levels.permute(1, 2, 0).contiguous().cpu().numpy()
     return pixels

@@ -1,134 +1,172 @@
-"""The adversarial methods' common ground: networks, one update, synthesis.
+"""The adversarial methods' common ground: networks, phases, synthesis.
 
 A subclass says how many consecutive frames an example holds and what the generator is conditioned on;
-the losses and the order of the updates are the same for all (EDN Eq. 3; the generator steps first).
+the losses and the updates are the same for all (EDN Eq. 3). Training goes from coarse to fine as in
+pix2pixHD (EDN 8.2): the global generator at half the size, then a local enhancer around it at the full
+size; without a local stage the global generator draws at the full size.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
+from dancebench.core.schema import Strict
 from dancebench.core.trunks import Trunk
-from dancebench.datasets.sticks import draw_sticks
-from dancebench.synth.clip import Batch, TrainingClip, to_pixels, to_tensor
+from dancebench.synth.adversarial import AdversarialPhase, Verdicts
+from dancebench.synth.clip import Batch, Motion, TrainingClip, to_pixels, to_tensor
 from dancebench.synth.losses import FEATURE_MATCHING_WEIGHT, PerceptualLoss, feature_matching_loss, gan_loss
-from dancebench.synth.method import LearnedMethod, Motion, SynthConfig
-from dancebench.synth.networks import GlobalGenerator, MultiscaleDiscriminator
+from dancebench.synth.method import LearnedMethod, Phase, Schedule, SynthConfig
+from dancebench.synth.networks import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
 
-_BETAS = (0.5, 0.999)
+
+class LocalStage(Strict):
+    """The second stage: a local enhancer at the full size, trained together with the global generator."""
+
+    schedule: Schedule
+    n_blocks: int = Field(3, ge=0)
+    n_scales: int = Field(3, ge=1)
+    perceptual_weight: float = 10.0
+
+
+class GanConfig(SynthConfig):
+    """Networks, losses and schedules of the adversarial methods."""
+
+    ngf: int = Field(64, ge=2, multiple_of=2)
+    n_down: int = Field(4, ge=1)
+    n_blocks: int = Field(9, ge=0)
+    ndf: int = Field(64, ge=1)
+    n_scales: int = Field(2, ge=1)
+    schedule: Schedule = Schedule(epochs=5.0)
+    perceptual_weight: float = 5.0
+    pixel_weight: float = Field(0.0, ge=0)
+    """Weight of an L1 loss on pixels, as in pix2pix. The paper has none; it steadies short trainings that
+    have no perceptual trunk."""
+    local: LocalStage | None = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much the losses of a phase count beside the adversarial one."""
+
+    perceptual: float
+    pixels: float
 
 
 class GanMethod(LearnedMethod):
-    """A global generator against a multiscale discriminator.
+    """A generator that draws a frame from its condition, trained against a multiscale discriminator.
 
     Class attributes:
+        window: Consecutive frames of a training example, all judged together.
         generator_channels: 3 for a pose alone, 6 with the previous output beside it.
     """
 
+    Config: ClassVar[type[SynthConfig]] = GanConfig
+    window: ClassVar[int]
     generator_channels: ClassVar[int]
-    discriminator: MultiscaleDiscriminator
-    perceptual: PerceptualLoss | None
 
     def __init__(self, config: SynthConfig, clip: TrainingClip, device: torch.device) -> None:
         super().__init__(config, clip, device)
-        self.generator = GlobalGenerator(
+        assert isinstance(config, GanConfig)  # the registry pairs methods with their configurations
+        self.config = config
+        self.coarse = GlobalGenerator(
             self.generator_channels, ngf=config.ngf, n_down=config.n_down, n_blocks=config.n_blocks
         ).to(device)
+        self.generator: nn.Module = self.coarse
+        if config.local is not None:
+            self.generator = LocalEnhancer(
+                self.coarse, self.generator_channels, ngf=config.ngf // 2, n_blocks=config.local.n_blocks
+            ).to(device)
 
-    def begin_training(self, trunk: Trunk | None) -> None:
+    def phase_names(self) -> Sequence[str]:
+        return ("global",) if self.config.local is None else ("global", "local")
+
+    def begin(self, name: str, trunk: Trunk | None) -> Phase:
         config = self.config
-        self.discriminator = MultiscaleDiscriminator(6 * self.window, ndf=config.ndf, n_scales=config.n_scales).to(
-            self.device
-        )
-        self.perceptual = PerceptualLoss(trunk).to(self.device) if trunk else None
-        self._generator_optimizer = self._adam(self.generator)
-        self._discriminator_optimizer = self._adam(self.discriminator)
-        self.generator.train()
+        if name == "local":
+            assert config.local is not None  # only then is the phase listed
+            return GanPhase(
+                self, self.generator, self.clip, config.local.schedule, config.local.n_scales, trunk,
+                Weights(config.local.perceptual_weight, config.pixel_weight),
+            )  # fmt: skip
+        clip = self.clip if config.local is None else self.clip.at(config.long_side // 2)
+        weights = Weights(config.perceptual_weight, config.pixel_weight)
+        return GanPhase(self, self.coarse, clip, config.schedule, config.n_scales, trunk, weights)
 
-    def _adam(self, network: nn.Module) -> torch.optim.Adam:
-        return torch.optim.Adam(network.parameters(), lr=self.config.learning_rate, betas=_BETAS)
-
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"generator": self.generator, "discriminator": self.discriminator}
-
-    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
-        return {"generator": self._generator_optimizer, "discriminator": self._discriminator_optimizer}
+    def drawing(self) -> Mapping[str, nn.Module]:
+        return {"generator": self.generator}
 
     @abstractmethod
-    def generate(self, poses: torch.Tensor) -> torch.Tensor:
+    def generate(self, generator: nn.Module, poses: torch.Tensor) -> torch.Tensor:
         """Images for one example's poses, both (B, window, 3, H, W), with the gradient kept throughout."""
-
-    def train_step(self, batch: Batch) -> dict[str, float]:
-        fake = self.generate(batch.poses)
-        judged_real = self._judge(batch.poses, batch.frames)
-        losses = self._step_generator(batch, fake, judged_real)
-        losses |= self._step_discriminator(batch, fake.detach(), judged_real)
-        return {name: float(value.detach()) for name, value in losses.items()}
-
-    def _judge(self, poses: torch.Tensor, images: torch.Tensor) -> list[list[torch.Tensor]]:
-        stacked = torch.cat([poses, images], dim=1).flatten(1, 2)  # (B, 6 * window, H, W): poses, then images
-        features: list[list[torch.Tensor]] = self.discriminator(stacked)
-        return features
-
-    def _step_generator(
-        self, batch: Batch, fake: torch.Tensor, judged_real: list[list[torch.Tensor]]
-    ) -> dict[str, torch.Tensor]:
-        self.discriminator.requires_grad_(False)
-        judged = self._judge(batch.poses, fake)
-        losses = {
-            "g_gan": gan_loss(judged, real=True),
-            "g_features": FEATURE_MATCHING_WEIGHT * feature_matching_loss(judged, judged_real),
-        }
-        if self.perceptual is not None:
-            distance = self.perceptual(fake.flatten(0, 1), batch.frames.flatten(0, 1))
-            # The mean over the frames of an example; Eq. 3 adds the loss of each of them.
-            losses["g_perceptual"] = self.config.perceptual_weight * self.window * distance
-        if self.config.pixel_weight > 0:
-            losses["g_pixels"] = self.config.pixel_weight * F.l1_loss(fake, batch.frames)
-        self._generator_optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
-        self._generator_optimizer.step()
-        self.discriminator.requires_grad_(True)
-        return losses
-
-    def _step_discriminator(
-        self, batch: Batch, fake: torch.Tensor, judged_real: list[list[torch.Tensor]]
-    ) -> dict[str, torch.Tensor]:
-        # `judged_real` was computed before the generator stepped, with this very discriminator.
-        losses = {
-            "d_real": gan_loss(judged_real, real=True),
-            "d_fake": gan_loss(self._judge(batch.poses, fake), real=False),
-        }
-        self._discriminator_optimizer.zero_grad(set_to_none=True)
-        (0.5 * (losses["d_real"] + losses["d_fake"])).backward()  # type: ignore[no-untyped-call]
-        self._discriminator_optimizer.step()
-        return losses
-
-    def weights(self) -> dict[str, torch.Tensor]:
-        return {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
-
-    def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
-        self.generator.load_state_dict({name.removeprefix("generator."): value for name, value in weights.items()})
 
     @abstractmethod
     def condition(self, pose: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
         """What the generator sees, (B, C, H, W), for a pose and the previous output, both (B, 3, H, W)."""
 
     @torch.no_grad()
-    def render(self, motion: Motion) -> Iterator[npt.NDArray[np.uint8]]:
+    def images(self, motion: Motion) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Draw frame by frame: (conditioning picture, image), both (1, 3, H, W) in [-1, 1]."""
         self.generator.eval()
-        height, width = self.clip.size
-        previous = torch.zeros(1, 3, height, width, device=self.device)
-        for points in motion.keypoints:
-            sticks = draw_sticks(points, motion.size, self.clip.size)
-            pose = to_tensor(sticks[None], self.device)  # (1, 3, H, W)
+        previous = torch.zeros(1, 3, *self.clip.size, device=self.device)
+        for picture in motion.pictures(self.clip.size):
+            pose = to_tensor(picture[None], self.device)
             previous = self.generator(self.condition(pose, previous))
-            yield to_pixels(previous[0])
+            yield pose, previous
+
+    def render(self, motion: Motion) -> Iterator[npt.NDArray[np.uint8]]:
+        return (to_pixels(image[0]) for _, image in self.images(motion))
+
+
+class GanPhase(AdversarialPhase):
+    """A generator of one size against a multiscale discriminator."""
+
+    def __init__(
+        self,
+        method: GanMethod,
+        generator: nn.Module,
+        clip: TrainingClip,
+        schedule: Schedule,
+        n_scales: int,
+        trunk: Trunk | None,
+        weights: Weights,
+    ) -> None:
+        self.method = method
+        self.window = method.window
+        self.weights = weights
+        self.perceptual = PerceptualLoss(trunk).to(method.device) if trunk else None
+        judge = MultiscaleDiscriminator(6 * method.window, ndf=method.config.ndf, n_scales=n_scales)
+        super().__init__(clip, schedule, generator, judge, method.device, method.config.precision)
+
+    def make(self, batch: Batch) -> torch.Tensor:
+        return self.method.generate(self.generator, batch.poses)
+
+    def judged(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
+        return torch.cat([batch.poses, images], dim=1).flatten(1, 2)  # (B, 6 * window, H, W): poses, then images
+
+    def generator_losses(self, batch: Batch, fake: torch.Tensor, verdicts: Verdicts) -> dict[str, torch.Tensor]:
+        losses = {
+            "g_gan": gan_loss(verdicts.fake, real=True),
+            "g_features": FEATURE_MATCHING_WEIGHT * feature_matching_loss(verdicts.fake, verdicts.real),
+        }
+        if self.perceptual is not None:
+            distance = self.perceptual(fake.flatten(0, 1), batch.frames.flatten(0, 1))
+            # The mean over the frames of an example; Eq. 3 adds the loss of each of them.
+            losses["g_perceptual"] = self.weights.perceptual * self.window * distance
+        if self.weights.pixels > 0:
+            losses["g_pixels"] = self.weights.pixels * F.l1_loss(fake, batch.frames)
+        return losses
+
+    @torch.no_grad()
+    def preview(self, batch: Batch) -> torch.Tensor:
+        made = self.make(batch)
+        return torch.stack([batch.poses, batch.frames, made], dim=2).flatten(0, 2).clamp(-1, 1)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from dancebench.core.trunks import Trunk
 
 Features = Sequence[Sequence[torch.Tensor]]
+"""`features[scale][layer]`, the last layer being the map of scores."""
 
 FEATURE_MATCHING_WEIGHT: Final = 10.0
 
@@ -33,7 +34,7 @@ _IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 def gan_loss(features: Features, *, real: bool) -> torch.Tensor:
     """Least-squares GAN: squared distance of every score to 1 (real) or 0 (fake), summed over scales."""
     target = 1.0 if real else 0.0
-    return torch.stack([(scale[-1] - target).square().mean() for scale in features]).sum()
+    return torch.stack([(scale[-1].float() - target).square().mean() for scale in features]).sum()
 
 
 def feature_matching_loss(fake: Features, real: Features) -> torch.Tensor:
@@ -42,7 +43,7 @@ def feature_matching_loss(fake: Features, real: Features) -> torch.Tensor:
     Weighted by 4 / (n_layers + 1) and 1 / n_scales as in pix2pixHD; the score maps take no part.
     """
     distances = [
-        F.l1_loss(a, b.detach())
+        F.l1_loss(a.float(), b.detach().float())
         for fake_scale, real_scale in zip(fake, real, strict=True)
         for a, b in zip(fake_scale[:-1], real_scale[:-1], strict=True)
     ]
@@ -79,7 +80,7 @@ class PerceptualLoss(nn.Module):
             x = stage(x)
             with torch.no_grad():
                 y = stage(y)
-            total = total + weight * F.l1_loss(x, y)
+            total = total + weight * F.l1_loss(x.float(), y.float())
         return total
 
     def _normalised(self, image: torch.Tensor) -> torch.Tensor:

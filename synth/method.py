@@ -2,13 +2,17 @@
 
 A method learns one person from a clip's training frames and then draws that person in any poses. A new
 method is one module in `synth/methods/` with a class under `@METHODS.register(name)`.
+
+    Method         draws: weights, load_weights, render
+    LearnedMethod  is trained in phases, one after the other
+    Phase          what the training loop runs: networks, optimizers, a schedule, one update
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -20,36 +24,23 @@ from torch import nn
 from dancebench.core.registry import Registry
 from dancebench.core.schema import Strict
 from dancebench.core.trunks import Trunk
-from dancebench.datasets.skeleton import Keypoints
-from dancebench.synth.clip import Batch, TrainingClip
+from dancebench.synth.clip import Batch, Motion, TrainingClip
 
 TrunkChoice = Literal["off", "vgg19", "squeeze"]
+Precision = Literal["fp32", "bf16"]
 
 
-class SynthConfig(Strict):
-    """Everything that decides what a synthesizer becomes, beside its data."""
+class Schedule(Strict):
+    """How long and how fast a phase of a training runs."""
 
-    long_side: int = Field(ge=32)
-    """Larger side of the training frames in pixels; the clip's aspect is kept."""
-    ngf: int = Field(ge=1)
-    n_down: int = Field(ge=1)
-    n_blocks: int = Field(ge=0)
-    ndf: int = Field(ge=1)
-    n_scales: int = Field(ge=1)
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0)
-    """Length of the training, in updates or in passes over the clip's examples: one of the two."""
-    batch: int = Field(ge=1)
+    """Length of the phase, in updates or in passes over the clip's examples: one of the two."""
+    batch: int = Field(1, ge=1)
     learning_rate: float = Field(2e-4, gt=0)
     decay_share: float = Field(default=0.0, ge=0, le=1)
     """Last share of the steps over which the learning rate falls linearly to zero, as pix2pixHD does over
     its second half; 0 keeps it constant."""
-    trunk: TrunkChoice = "off"
-    perceptual_weight: float = 5.0
-    pixel_weight: float = Field(0.0, ge=0)
-    """Weight of an L1 loss on pixels, as in pix2pix. The paper has none; it steadies short trainings that
-    have no perceptual trunk."""
-    seed: int = 0
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -58,7 +49,7 @@ class SynthConfig(Strict):
         return self
 
     def n_steps(self, examples: int) -> int:
-        """Updates of a training that draws from this many examples."""
+        """Updates of a phase that draws from this many examples."""
         if self.steps is not None:
             return self.steps
         assert self.epochs is not None  # the validator saw to it
@@ -70,35 +61,35 @@ class SynthConfig(Strict):
         return self.learning_rate * min(1.0, (steps - step) / falling) if falling > 0 else self.learning_rate
 
 
-@dataclass(frozen=True)
-class Motion:
-    """Poses that drive a synthesis.
+class SynthConfig(Strict):
+    """What decides what a synthesizer becomes, beside its data; a method adds its own fields in a subclass."""
 
-    Attributes:
-        keypoints: float32 [T, 75, 3], in pixels of a picture of `size`.
-        size: (height, width).
-    """
-
-    keypoints: Keypoints
-    size: tuple[int, int]
+    long_side: int = Field(ge=32)
+    """Larger side of the synthesized frames in pixels; the clip's aspect is kept."""
+    trunk: TrunkChoice = "off"
+    """Pretrained trunk of the perceptual loss."""
+    precision: Precision = "fp32"
+    """`bf16` runs the networks of a training under autocast; weights, losses and synthesis stay float32."""
+    seed: int = 0
 
 
 class Method(ABC):
     """A synthesizer of one person.
 
     Args:
-        config: Sizes and schedule.
+        config: Of the method's own `Config`.
         clip: The training span; retrieval methods draw from it, learned ones take their size from it.
         device: Where tensors live.
 
     Class attributes:
+        Config: What configures it.
         section: Where the paper describes it.
     """
 
+    Config: ClassVar[type[SynthConfig]] = SynthConfig
     section: ClassVar[str]
 
     def __init__(self, config: SynthConfig, clip: TrainingClip, device: torch.device) -> None:
-        self.config = config
         self.clip = clip
         self.device = device
 
@@ -116,29 +107,105 @@ class Method(ABC):
 
 
 class LearnedMethod(Method):
-    """A method that the training loop trains by steps.
+    """A method that the training loop trains.
 
     Class attributes:
-        window: Consecutive frames that one training example holds.
+        base: Another method, trained first on the same subject, whose weights this one starts from and
+            leaves as they are; None where it starts from nothing.
     """
 
-    window: ClassVar[int]
+    base: ClassVar[str | None] = None
+
+    @classmethod
+    def base_config(cls, config: SynthConfig) -> SynthConfig:
+        """The configuration of the base method, out of this method's own.
+
+        Raises:
+            TypeError: The method has no base.
+        """
+        raise TypeError(f"{cls.__name__} has no base method")
+
+    def load_base(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Take the weights of the trained base method.
+
+        Raises:
+            TypeError: The method has no base.
+        """
+        raise TypeError(f"{type(self).__name__} has no base method")
 
     @abstractmethod
-    def begin_training(self, trunk: Trunk | None) -> None:
-        """Build what only training needs: losses (perceptual with `trunk`), judges, optimizers."""
+    def phase_names(self) -> Sequence[str]:
+        """The phases of the training, in order."""
+
+    @abstractmethod
+    def begin(self, name: str, trunk: Trunk | None) -> Phase:
+        """Build what only this phase needs: losses (perceptual with `trunk`), judges, optimizers."""
+
+    @abstractmethod
+    def drawing(self) -> Mapping[str, nn.Module]:
+        """The networks that synthesis uses, by name."""
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        return {
+            f"{name}.{key}": value
+            for name, network in self.drawing().items()
+            for key, value in network.state_dict().items()
+        }
+
+    def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
+        for name, network in self.drawing().items():
+            prefix = f"{name}."
+            network.load_state_dict(
+                {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+            )
+
+
+class Phase(ABC):
+    """One stretch of a training: some networks, one frame size, one schedule.
+
+    Args:
+        clip: The training span at the phase's own size.
+        schedule: How long and how fast.
+
+    Class attributes:
+        window: Frames that one training example holds.
+    """
+
+    window: int
+
+    def __init__(self, clip: TrainingClip, schedule: Schedule) -> None:
+        self.clip = clip
+        self.schedule = schedule
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.intp]:
+        """First frames of the examples that there are to draw from.
+
+        Raises:
+            BenchError: There is none.
+        """
+        return self.clip.starts(self.window)
+
+    def draw(self, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+        """Frames of the examples of one update, [B, window]: by default `window` consecutive ones."""
+        starts = rng.choice(self.starts, self.schedule.batch)
+        return np.asarray(starts[:, None] + np.arange(self.window), dtype=np.intp)
 
     @abstractmethod
     def networks(self) -> Mapping[str, nn.Module]:
-        """All networks under training, by name."""
+        """All networks that this phase trains, by name."""
 
     @abstractmethod
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """Their optimizers, by name."""
 
     @abstractmethod
-    def train_step(self, batch: Batch) -> dict[str, float]:
-        """One update of all networks; returns the losses by name."""
+    def train_step(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """One update of all networks; returns the losses by name, detached scalars on the device."""
+
+    @abstractmethod
+    def preview(self, batch: Batch) -> torch.Tensor:
+        """Pictures of how training goes: (N, 3, H, W) in [-1, 1], real and made side by side in N."""
 
 
 METHODS: Registry[type[Method]] = Registry("method", package="dancebench.synth.methods")

@@ -1,6 +1,7 @@
 """The networks of pix2pixHD as Everybody Dance Now uses them (EDN section 8.2; Wang et al. 2018).
 
     GlobalGenerator           condition (B, C, H, W) in [-1, 1] → image (B, 3, H, W) in [-1, 1]
+    LocalEnhancer             the same at twice the size, around a global generator
     MultiscaleDiscriminator   condition and image, stacked (B, C, H, W) → features per scale and layer
 
 Parameter counts at the paper's widths are the check (tests/synth/test_networks.py).
@@ -10,12 +11,20 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from dancebench.core.patchgan import PatchDiscriminator, init_weights
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with reflection padding and instance norm around a skip."""
+    """Two 3x3 convolutions with reflection padding and instance norm around a skip.
+
+    Attributes:
+        checkpointed: Whether activations are computed again in the backward pass instead of kept: less
+            memory, more time, the same numbers.
+    """
+
+    checkpointed = False
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -31,8 +40,44 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) → the same shape."""
-        change: torch.Tensor = self.body(x)
+        change: torch.Tensor = (
+            checkpoint(self.body, x, use_reentrant=False, preserve_rng_state=False)
+            if self.checkpointed and torch.is_grad_enabled()
+            else self.body(x)
+        )
         return x + change
+
+
+def _outer(in_channels: int, width: int) -> list[nn.Module]:
+    """The first convolution: `in_channels` → `width` at the full size."""
+    return [
+        nn.ReflectionPad2d(3),
+        nn.Conv2d(in_channels, width, 7),
+        nn.InstanceNorm2d(width),
+        nn.ReLU(inplace=True),
+    ]
+
+
+def _down(width: int) -> list[nn.Module]:
+    """Half the size, twice the width."""
+    return [
+        nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+        nn.InstanceNorm2d(2 * width),
+        nn.ReLU(inplace=True),
+    ]
+
+
+def _up(width: int) -> list[nn.Module]:
+    """Twice the size, from 2 `width` to `width`."""
+    return [
+        nn.ConvTranspose2d(2 * width, width, 3, stride=2, padding=1, output_padding=1),
+        nn.InstanceNorm2d(width),
+        nn.ReLU(inplace=True),
+    ]
+
+
+def _to_image(width: int, out_channels: int) -> list[nn.Module]:
+    return [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7), nn.Tanh()]
 
 
 class GlobalGenerator(nn.Sequential):
@@ -49,30 +94,52 @@ class GlobalGenerator(nn.Sequential):
     def __init__(
         self, in_channels: int, *, ngf: int = 64, n_down: int = 4, n_blocks: int = 9, out_channels: int = 3
     ) -> None:
-        layers: list[nn.Module] = [
-            nn.ReflectionPad2d(3),
-            nn.Conv2d(in_channels, ngf, 7),
-            nn.InstanceNorm2d(ngf),
-            nn.ReLU(inplace=True),
-        ]
+        layers = _outer(in_channels, ngf)
         for k in range(n_down):
-            width = ngf * 2**k
-            layers += [
-                nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
-                nn.InstanceNorm2d(2 * width),
-                nn.ReLU(inplace=True),
-            ]
+            layers += _down(ngf * 2**k)
         layers += [ResidualBlock(ngf * 2**n_down) for _ in range(n_blocks)]
         for k in reversed(range(n_down)):
-            width = ngf * 2**k
-            layers += [
-                nn.ConvTranspose2d(2 * width, width, 3, stride=2, padding=1, output_padding=1),
-                nn.InstanceNorm2d(width),
-                nn.ReLU(inplace=True),
-            ]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(ngf, out_channels, 7), nn.Tanh()]
+            layers += _up(ngf * 2**k)
+        layers += _to_image(ngf, out_channels)
         super().__init__(*layers)
         self.apply(init_weights)
+
+
+class LocalEnhancer(nn.Module):
+    """pix2pixHD's local enhancer: a global generator at half the size, less its way to the image, inside.
+
+    The halved condition goes through the global generator up to its last features; they are added to the
+    features of the full condition, and residual blocks turn the sum into the image.
+
+    Args:
+        coarse: The trained global generator; its modules are shared, not copied.
+        in_channels: As for `coarse`.
+        ngf: Half of the width of `coarse`.
+        n_blocks: Residual blocks at half the size.
+        out_channels: 3, an RGB image.
+    """
+
+    def __init__(
+        self, coarse: GlobalGenerator, in_channels: int, *, ngf: int = 32, n_blocks: int = 3, out_channels: int = 3
+    ) -> None:
+        super().__init__()
+        self.down = nn.Sequential(*_outer(in_channels, ngf), *_down(ngf))
+        blocks = [ResidualBlock(2 * ngf) for _ in range(n_blocks)]
+        self.up = nn.Sequential(*blocks, *_up(ngf), *_to_image(ngf, out_channels))
+        self.down.apply(init_weights)
+        self.up.apply(init_weights)
+        self.coarse = nn.Sequential(*list(coarse)[: -len(_to_image(ngf, out_channels))])
+        self.halve = _halving()
+
+    def forward(self, condition: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) → (B, 3, H, W)."""
+        features = self.down(condition) + self.coarse(self.halve(condition))  # (B, 2 ngf, H/2, W/2)
+        image: torch.Tensor = self.up(features)
+        return image
+
+
+def _halving() -> nn.AvgPool2d:
+    return nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
 
 
 class MultiscaleDiscriminator(nn.Module):
@@ -87,7 +154,7 @@ class MultiscaleDiscriminator(nn.Module):
     def __init__(self, in_channels: int, *, ndf: int = 64, n_scales: int = 2) -> None:
         super().__init__()
         self.scales = nn.ModuleList(PatchDiscriminator(in_channels, ndf=ndf) for _ in range(n_scales))
-        self.halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
+        self.halve = _halving()
 
     def forward(self, x: torch.Tensor) -> list[list[torch.Tensor]]:
         """Features of every scale, finest first; each scale's last entry is its map of scores.
@@ -101,3 +168,10 @@ class MultiscaleDiscriminator(nn.Module):
                 x = self.halve(x)  # (B, C, H / 2**k, W / 2**k)
             features.append(scale(x))
         return features
+
+
+def checkpoint_activations(network: nn.Module) -> None:
+    """Let all residual blocks of `network` compute their activations again in the backward pass."""
+    for module in network.modules():
+        if isinstance(module, ResidualBlock):
+            module.checkpointed = True

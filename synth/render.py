@@ -1,30 +1,35 @@
 """From a trained synthesizer and a motion to a fake clip, with its provenance beside it.
 
 The first synthesized frame has no previous frame behind it and is dropped from every fake, whatever the
-method, as is the same frame from the real that it is compared with.
+method, as is the same frame from the real that it is compared with; so is the first after every break.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.environment import code_version, versions
-from dancebench.core.files import sha256_file
+from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.progress import Report, silent
 from dancebench.core.schema import Document
 from dancebench.datasets.skeleton import has_person
 from dancebench.datasets.store import Subject
 from dancebench.datasets.video import encoder_version, write_clip
-from dancebench.synth.method import Motion
+from dancebench.synth.clip import Motion, Pixels, face_centres
 from dancebench.synth.training import TrainJob, TrainRecord, load_method
 
 
 class FakeRecord(Document):
     """The JSON beside a fake: what it is, for whoever finds it."""
+
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
 
     synthetic: bool = True
     method: str
@@ -36,7 +41,11 @@ class FakeRecord(Document):
     source: str
     """Whose motion drives it."""
     source_sha256: str
-    """Of the source's prepared clip and poses."""
+    """Of what the motion was taken from: a prepared clip with its poses, or a file."""
+    motion_sha256: str
+    """Of the driving poses themselves, after any normalisation."""
+    normalisation: dict[str, Any] | None
+    """How the source's poses were fitted to the subject; None where they were used as they are."""
     first_frame: int
     """The source's frame that the fake's first frame stands for."""
     n_frames: int
@@ -53,37 +62,86 @@ class FakeRecord(Document):
     versions: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Drive:
+    """A motion on its way to a fake, and where it comes from.
+
+    Attributes:
+        source: Whose motion it is, for people and for the record.
+        source_sha256: Of what it was taken from.
+        runs: Stretches of consecutive frames; a method starts anew in each.
+        fps: Frames per second.
+        first_frame: The source's frame that the first one of the first run is.
+        normalisation: How the poses were fitted to the subject, as facts for the record.
+    """
+
+    source: str
+    source_sha256: str
+    runs: Sequence[Motion]
+    fps: float
+    first_frame: int = 0
+    normalisation: dict[str, Any] | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of the poses; given pictures are covered by `source_sha256`."""
+        return sha256_json([[run.keypoints.astype(float).round(3).tolist(), list(run.size)] for run in self.runs])
+
+
+def held_out(subject: Subject) -> Drive:
+    """The held-out motion of a subject's own clip."""
+    keypoints, centres = subject.keypoints(), face_centres(subject)
+
+    def motion(run: range) -> Motion:
+        part = slice(run.start, run.stop)
+        return Motion(keypoints[part], subject.size, lambda size: subject.pictures(run, size), centres[part])
+
+    return Drive(
+        source=subject.id,
+        source_sha256=subject.record.content_sha256,
+        runs=[motion(run) for run in subject.runs(subject.test)],
+        fps=subject.record.fps,
+        first_frame=subject.test.start,
+    )
+
+
 def render_fake(
-    job: TrainJob, trained: TrainRecord, source: Subject, path: Path, *, report: Report = silent
+    job: TrainJob, trained: TrainRecord, drive: Drive, path: Path, *, report: Report = silent
 ) -> FakeRecord:
-    """Draw the job's subject in the held-out motion of `source`; keeps a fake of the same making.
+    """Draw the job's subject in the motion of `drive`; keeps a fake of the same making.
 
     Args:
         job: The trained job.
         trained: Its record.
-        source: The subject whose held-out poses drive; for self-driven fakes the job's own.
+        drive: The motion.
         path: Where the clip goes; the record lies beside it as `.json` and is written last.
         report: Progress.
+
+    Raises:
+        BenchError: The weights are not those of the record.
     """
     beside = path.with_suffix(".json")
-    span = source.test
     standing = FakeRecord.load_if_usable(beside)
     if standing is not None and path.exists():
-        same = (standing.weights_sha256, standing.source_sha256, standing.first_frame) == (
-            trained.weights_sha256, source.record.content_sha256, span.start + 1,
+        same = (standing.weights_sha256, standing.source_sha256, standing.motion_sha256, standing.first_frame) == (
+            trained.weights_sha256, drive.source_sha256, drive.sha256, drive.first_frame + 1,
         )  # fmt: skip
         if same and standing.encoder == encoder_version() and sha256_file(path) == standing.sha256:
             return standing
-    keypoints = source.keypoints()[span.start : span.stop]
     method = load_method(job, trained)
+    total = sum(len(run.keypoints) for run in drive.runs)
 
-    def frames() -> Iterator[npt.NDArray[np.uint8]]:
-        for t, frame in enumerate(method.render(Motion(keypoints, source.size))):
-            report(f"{job.method} draws {job.subject.id}", t + 1, len(keypoints))
-            if t > 0:
-                yield frame
+    def frames() -> Iterator[Pixels]:
+        done = 0
+        for run in drive.runs:
+            for t, frame in enumerate(method.render(run)):
+                done += 1
+                report(f"{job.method} draws {job.subject.id}", done, total)
+                if t > 0:
+                    yield frame
 
-    clip = write_clip(path, frames(), source.record.fps)
+    clip = write_clip(path, frames(), drive.fps)
+    shown: npt.NDArray[np.bool_] = np.concatenate([has_person(run.keypoints[1:]) for run in drive.runs])
     git_sha, dirty = code_version()
     record = FakeRecord(
         method=job.method,
@@ -91,11 +149,13 @@ def render_fake(
         seed=job.config.seed,
         dataset_id=job.dataset_id,
         subject=job.subject.id,
-        source=source.id,
-        source_sha256=source.record.content_sha256,
-        first_frame=span.start + 1,
+        source=drive.source,
+        source_sha256=drive.source_sha256,
+        motion_sha256=drive.sha256,
+        normalisation=drive.normalisation,
+        first_frame=drive.first_frame + 1,
         n_frames=clip.n_frames,
-        frames_without_pose=int((~has_person(keypoints[1:])).sum()),
+        frames_without_pose=int((~shown).sum()),
         fps=float(clip.fps),
         height=clip.height,
         width=clip.width,

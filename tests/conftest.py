@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from dancebench.core.files import sha256_file
 from dancebench.core.opencv import cv2
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.models import (
@@ -124,7 +125,7 @@ def make_dataset(root: Path, *, n_frames: int = 30, missing: tuple[int, ...] = (
         permission=Permission(kind="consent", text="drawn", sha256="0" * 64),
         source_fps=25, source_height=128, source_width=64, source_frames=n_frames, fps=25, height=128, width=64,
         n_frames=n_frames, person_frames=n_frames - len(missing), decoder="none", encoder=clip.encoder,
-        pose_extractor="none", clip_sha256=clip.sha256, poses_sha256="0" * 64,
+        pose_extractor="none", clip_sha256=clip.sha256, poses_sha256=sha256_file(folder / "poses.npz"),
     ).save(folder / "subject.json")  # fmt: skip
     return dataset
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from torch import nn
 
 from dancebench.synth.gan import GanMethod
 from dancebench.synth.method import METHODS
@@ -18,8 +19,8 @@ class FrameByFrame(GanMethod):
     window: ClassVar[int] = 1
     generator_channels: ClassVar[int] = 3
 
-    def generate(self, poses: torch.Tensor) -> torch.Tensor:
-        image: torch.Tensor = self.generator(poses[:, 0])
+    def generate(self, generator: nn.Module, poses: torch.Tensor) -> torch.Tensor:
+        image: torch.Tensor = generator(poses[:, 0])
         return image[:, None]  # (B, 1, 3, H, W)
 
     def condition(self, pose: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from torch import nn
 
 from dancebench.synth.gan import GanMethod
 from dancebench.synth.method import METHODS
@@ -22,10 +23,10 @@ class TemporalSmoothing(GanMethod):
     window: ClassVar[int] = 2
     generator_channels: ClassVar[int] = 6
 
-    def generate(self, poses: torch.Tensor) -> torch.Tensor:
+    def generate(self, generator: nn.Module, poses: torch.Tensor) -> torch.Tensor:
         nothing = torch.zeros_like(poses[:, 0])
-        first: torch.Tensor = self.generator(self.condition(poses[:, 0], nothing))
-        second: torch.Tensor = self.generator(self.condition(poses[:, 1], first))
+        first: torch.Tensor = generator(self.condition(poses[:, 0], nothing))
+        second: torch.Tensor = generator(self.condition(poses[:, 1], first))
         return torch.stack([first, second], dim=1)  # (B, 2, 3, H, W)
 
     def condition(self, pose: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from dancebench.synth.clip import TrainingClip
-from dancebench.synth.method import METHODS, Method, Motion, SynthConfig
+from dancebench.synth.clip import Motion, TrainingClip
+from dancebench.synth.method import METHODS, Method, SynthConfig
+
+_PIECE: Final = 64
+"""Frames that are added up at once."""
 
 
 @METHODS.register("mean-frame")
@@ -21,14 +24,21 @@ class MeanFrame(Method):
 
     def __init__(self, config: SynthConfig, clip: TrainingClip, device: torch.device) -> None:
         super().__init__(config, clip, device)
-        self._mean = np.round(clip.frames.mean(axis=0)).astype(np.uint8)  # [H, W, 3]
+        self._mean: npt.NDArray[np.uint8] | None = None  # [H, W, 3], once it is known
 
     def weights(self) -> dict[str, torch.Tensor]:
-        return {"mean": torch.from_numpy(self._mean)}
+        return {"mean": torch.from_numpy(self._drawn())}
 
     def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
-        self._mean = weights["mean"].numpy()
+        self._mean = weights["mean"].cpu().numpy()
 
     def render(self, motion: Motion) -> Iterator[npt.NDArray[np.uint8]]:
         for _ in motion.keypoints:
-            yield self._mean
+            yield self._drawn()
+
+    def _drawn(self) -> npt.NDArray[np.uint8]:
+        if self._mean is None:
+            pieces = np.array_split(np.arange(len(self.clip)), -(-len(self.clip) // _PIECE))
+            total = sum(self.clip.frames[piece].sum(axis=0, dtype=np.int64) for piece in pieces)
+            self._mean = np.round(total / len(self.clip)).astype(np.uint8)
+        return self._mean

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import Report, silent
+from dancebench.core.state import read_state
 from dancebench.detect.training import LOG, STATE, train
 
 
@@ -83,7 +83,9 @@ def test_the_log_holds_every_step_once(tmp_path: Path) -> None:
     run(tmp_path)
     lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(12))
-    assert load_file(tmp_path / STATE)["losses"].tolist() == [line["loss"] for line in lines]
+    state = read_state(tmp_path / STATE)
+    assert state is not None
+    assert state.facts["losses"] == [line["loss"] for line in lines]
 
 
 def test_training_leaves_the_number_of_threads_as_it_was(tmp_path: Path) -> None:

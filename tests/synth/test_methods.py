@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,23 +12,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dancebench.core.errors import UnknownNameError
+from dancebench.datasets.pose_distance import nearest_pose, pose_distances
 from dancebench.datasets.skeleton import BODY, NOSE
+from dancebench.datasets.sticks import draw_sticks
 from dancebench.datasets.store import Subject
-from dancebench.synth.clip import TrainingClip, load_training_clip, to_pixels, to_tensor, training_size
-from dancebench.synth.gan import GanMethod
-from dancebench.synth.method import METHODS, Motion, SynthConfig
-from dancebench.synth.methods.nearest import pose_distances
+from dancebench.synth.clip import (
+    Motion,
+    TrainingClip,
+    load_training_clip,
+    nose_positions,
+    to_pixels,
+    to_tensor,
+    training_size,
+)
+from dancebench.synth.gan import GanConfig, GanMethod, GanPhase
+from dancebench.synth.method import METHODS, Schedule
 
 CPU = torch.device("cpu")
-TINY = SynthConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, steps=4, batch=2)
+TINY = GanConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, schedule=Schedule(steps=4, batch=2))
 
 
-def gan(name: str, clip: TrainingClip, config: SynthConfig = TINY) -> GanMethod:
+def gan(name: str, clip: TrainingClip, config: GanConfig = TINY) -> tuple[GanMethod, GanPhase]:
     torch.manual_seed(0)
     method = METHODS[name](config, clip, CPU)
     assert isinstance(method, GanMethod)
-    method.begin_training(None)
-    return method
+    phase = method.begin("global", None)
+    assert isinstance(phase, GanPhase)
+    return method, phase
+
+
+def examples(starts: np.ndarray, window: int) -> np.ndarray:
+    return starts[:, None] + np.arange(window)
+
+
+def motion_of(keypoints: np.ndarray, size: tuple[int, int]) -> Motion:
+    def pictures(wanted: tuple[int, int]) -> Iterator[np.ndarray]:
+        return (draw_sticks(points, size, wanted) for points in keypoints)
+
+    return Motion(keypoints, size, pictures, nose_positions(keypoints))
 
 
 def test_the_registry_lists_the_methods_and_proposes_the_nearest_name() -> None:
@@ -56,40 +80,59 @@ def test_closed_form_pose_distance_runs_over_shared_joints_only() -> None:
 def test_nearest_gives_back_a_training_frame_for_its_own_pose(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
     method = METHODS["nearest"](TINY, clip, CPU)
-    drawn = list(method.render(Motion(clip.keypoints[[5, 11]], clip.size)))
-    assert np.array_equal(drawn[0], clip.frames[5])
-    assert np.array_equal(drawn[1], clip.frames[11])
+    drawn = list(method.render(motion_of(clip.keypoints[[5, 11]], clip.size)))
+    assert np.array_equal(drawn, clip.frames[np.array([5, 11])])
 
 
 def test_nearest_does_not_depend_on_the_size_that_the_motion_comes_in(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
     method = METHODS["nearest"](TINY, clip, CPU)
-    full = Motion(walker.keypoints()[:8], walker.size)
-    assert all(np.array_equal(a, b) for a, b in zip(method.render(full), clip.frames[:8], strict=True))
+    full = motion_of(walker.keypoints()[:8], walker.size)
+    assert np.array_equal(list(method.render(full)), clip.frames[np.arange(8)])
+
+
+def test_nearest_keeps_the_picture_where_no_pose_is_found(walker: Subject) -> None:
+    clip = load_training_clip(walker, 64)
+    method = METHODS["nearest"](TINY, clip, CPU)
+    keypoints = clip.keypoints[[9, 9]].copy()
+    keypoints[1] = 0
+    drawn = list(method.render(motion_of(keypoints, clip.size)))
+    assert np.array_equal(drawn[0], drawn[1])
+    assert np.array_equal(drawn[0], clip.frames[np.array([9])][0])
+
+
+def test_closed_form_a_candidate_with_one_near_joint_is_not_the_nearest() -> None:
+    pose, others = np.zeros((75, 3), np.float32), np.zeros((2, 75, 3), np.float32)
+    pose[:6, 2] = others[0, :1, 2] = others[1, :5, 2] = 1
+    others[1, :5, 0] = 3  # five joints, 3 pixels off; the other has one joint in place
+    assert pose_distances(pose, others) == pytest.approx([0.0, 3.0])
+    assert nearest_pose(pose, others) == 1
+    assert nearest_pose(pose, others[:1]) == 0  # better than none
+    assert nearest_pose(np.zeros_like(pose), others) is None
 
 
 def test_mean_frame_is_the_mean_whatever_the_pose(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
-    drawn = list(METHODS["mean-frame"](TINY, clip, CPU).render(Motion(clip.keypoints[:3], clip.size)))
-    assert np.abs(drawn[0] - clip.frames.astype(float).mean(axis=0)).max() <= 0.5
+    drawn = list(METHODS["mean-frame"](TINY, clip, CPU).render(motion_of(clip.keypoints[:3], clip.size)))
+    assert np.abs(drawn[0] - clip.frames[np.arange(24)].astype(float).mean(axis=0)).max() <= 0.5
     assert np.array_equal(drawn[0], drawn[2])
 
 
 def test_a_step_of_temporal_smoothing_sends_the_gradient_through_the_first_frame(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
-    method = gan("fbf-ts", clip)
-    poses = clip.batch(np.array([3]), 2, CPU).poses.requires_grad_()
-    method.generate(poses)[:, 1].sum().backward()
+    method, _ = gan("fbf-ts", clip)
+    poses = clip.batch(np.array([[3, 4]]), CPU).poses.requires_grad_()
+    method.generate(method.generator, poses)[:, 1].sum().backward()
     assert poses.grad is not None
     assert poses.grad[:, 0].abs().sum() > 0
 
 
 def test_the_second_frame_is_conditioned_on_the_first_output(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
-    method = gan("fbf-ts", clip)
-    batch = clip.batch(np.array([0]), 2, CPU)
+    method, _ = gan("fbf-ts", clip)
+    batch = clip.batch(np.array([[0, 1]]), CPU)
     with torch.no_grad():
-        made = method.generate(batch.poses)
+        made = method.generate(method.generator, batch.poses)
         alone = method.generator(method.condition(batch.poses[:, 1], torch.zeros_like(batch.poses[:, 1])))
         again = method.generator(method.condition(batch.poses[:, 1], made[:, 0]))
     assert torch.equal(made[:, 1], again)
@@ -98,68 +141,75 @@ def test_the_second_frame_is_conditioned_on_the_first_output(walker: Subject) ->
 
 def test_synthesis_is_autoregressive(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
-    method = gan("fbf-ts", clip)
-    motion = Motion(clip.keypoints[:3], clip.size)
+    method, _ = gan("fbf-ts", clip)
+    motion = motion_of(clip.keypoints[:3], clip.size)
     drawn = list(method.render(motion))
     previous = torch.zeros(1, 3, *clip.size)
     with torch.no_grad():
         for t in range(3):
-            previous = method.generator(method.condition(to_tensor(clip.sticks[t][None], CPU), previous))
+            previous = method.generator(method.condition(to_tensor(clip.pictures[np.array([t])], CPU), previous))
             assert np.array_equal(drawn[t], to_pixels(previous[0]))
 
 
 @pytest.mark.parametrize(("name", "channels"), [("fbf", 6), ("fbf-ts", 12)])
 def test_the_discriminator_sees_poses_and_images(walker: Subject, name: str, channels: int) -> None:
-    method = gan(name, load_training_clip(walker, 64))
-    first = next(method.discriminator.parameters())
+    _, phase = gan(name, load_training_clip(walker, 64))
+    first = next(phase.discriminator.parameters())
     assert first.shape[1] == channels
 
 
 @pytest.mark.parametrize("name", ["fbf", "fbf-ts"])
 def test_training_learns_the_toy(walker: Subject, name: str) -> None:
     clip = load_training_clip(walker, 64)
-    config = TINY.model_copy(update={"ngf": 8, "learning_rate": 1e-3})
-    method = gan(name, clip, config)
-    starts = clip.starts(method.window)
+    config = TINY.model_copy(update={"ngf": 8, "schedule": Schedule(steps=4, batch=2, learning_rate=1e-3)})
+    method, phase = gan(name, clip, config)
     rng = np.random.default_rng(0)
 
     def error() -> float:
-        batch = clip.batch(starts, method.window, CPU)
+        batch = clip.batch(examples(phase.starts, method.window), CPU)
         with torch.no_grad():
-            return float((method.generate(batch.poses) - batch.frames).abs().mean())
+            return float((method.generate(method.generator, batch.poses) - batch.frames).abs().mean())
 
     before = error()
     for _ in range(150):
-        losses = method.train_step(clip.batch(rng.choice(starts, 2), method.window, CPU))
+        losses = phase.train_step(clip.batch(phase.draw(rng), CPU))
     assert set(losses) == {"g_gan", "g_features", "d_real", "d_fake"}
     assert error() < 0.5 * before
 
 
 def test_a_step_updates_both_networks_and_leaves_the_judge_trainable(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
-    method = gan("fbf", clip)
-    before = [value.clone() for network in method.networks().values() for value in network.parameters()]
-    method.train_step(clip.batch(np.array([0, 1]), 1, CPU))
-    after = [value for network in method.networks().values() for value in network.parameters()]
+    _, phase = gan("fbf", clip)
+    before = [value.clone() for network in phase.networks().values() for value in network.parameters()]
+    phase.train_step(clip.batch(np.array([[0], [1]]), CPU))
+    after = [value for network in phase.networks().values() for value in network.parameters()]
     changed = [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
     assert sum(changed) > 0.9 * len(changed)
-    assert all(weight.requires_grad for weight in method.discriminator.parameters())
+    assert all(weight.requires_grad for weight in phase.discriminator.parameters())
 
 
 def test_examples_never_straddle_a_frame_without_a_pose(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
     keypoints = clip.keypoints.copy()
     keypoints[[7, 15]] = 0
-    broken = TrainingClip(clip.frames, clip.sticks, keypoints, clip.size)
-    starts = set(broken.starts(2).tolist())
-    assert starts == set(range(23)) - {6, 7, 14, 15}
+    broken = replace(clip, keypoints=keypoints)
+    assert set(broken.starts(2).tolist()) == set(range(23)) - {6, 7, 14, 15}
+
+
+def test_examples_never_straddle_a_break(walker: Subject) -> None:
+    clip = load_training_clip(walker, 64)
+    starts_run = clip.starts_run.copy()
+    starts_run[10] = True
+    broken = replace(clip, starts_run=starts_run)
+    assert set(broken.starts(2).tolist()) == set(range(23)) - {9}
+    assert broken.runs() == [range(10), range(10, 24)]
 
 
 def test_a_missing_nose_does_not_drop_a_frame(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
     keypoints = clip.keypoints.copy()
     keypoints[7, NOSE] = 0
-    assert 7 in TrainingClip(clip.frames, clip.sticks, keypoints, clip.size).starts(1)
+    assert 7 in replace(clip, keypoints=keypoints).starts(1)
 
 
 @given(st.integers(0, 255))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from dancebench.synth.networks import GlobalGenerator, MultiscaleDiscriminator
+from dancebench.synth.networks import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
 
 
 def parameters(network: nn.Module) -> int:
@@ -65,3 +65,18 @@ def test_closed_form_a_score_sees_70_pixels() -> None:
     assert image.grad is not None
     rows = image.grad.abs().sum(dim=(0, 1, 3)).nonzero()
     assert int(rows.max() - rows.min()) + 1 == 70
+
+
+@pytest.mark.parametrize(("channels", "count"), [(3, 182_701_827), (6, 182_715_939)])
+def test_closed_form_local_enhancer_has_the_papers_parameters(channels: int, count: int) -> None:
+    with torch.device("meta"):
+        assert parameters(LocalEnhancer(GlobalGenerator(channels), channels)) == count
+
+
+def test_the_local_enhancer_draws_at_twice_the_size_of_what_is_inside() -> None:
+    coarse = GlobalGenerator(6, ngf=4, n_down=2, n_blocks=1)
+    seen: list[torch.Size] = []
+    coarse[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+    image = LocalEnhancer(coarse, 6, ngf=2, n_blocks=1)(torch.randn(1, 6, 64, 32))
+    assert image.shape == (1, 3, 64, 32)
+    assert seen == [(1, 6, 32, 16)]

@@ -15,13 +15,15 @@ from dancebench.core.files import sha256_file
 from dancebench.core.progress import Report
 from dancebench.datasets.prepare import write_poses
 from dancebench.datasets.store import Subject
-from dancebench.synth import training
-from dancebench.synth.gan import GanMethod
-from dancebench.synth.method import SynthConfig
-from dancebench.synth.render import FakeRecord, render_fake
+from dancebench.synth import loop, training
+from dancebench.synth.clip import Batch
+from dancebench.synth.gan import GanConfig, GanPhase, LocalStage
+from dancebench.synth.method import Schedule
+from dancebench.synth.render import FakeRecord, held_out, render_fake
 from dancebench.synth.training import TrainJob, TrainRecord, finished, load_method, train
 
-TINY = SynthConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, steps=12, batch=2)
+TINY = GanConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, schedule=Schedule(steps=12, batch=2))
+TWO_STAGES = TINY.model_copy(update={"local": LocalStage(schedule=Schedule(steps=5, batch=2), n_blocks=1, n_scales=2)})
 
 
 @pytest.fixture
@@ -48,9 +50,10 @@ def test_a_training_leaves_weights_log_and_record_and_no_state(job: TrainJob) ->
     assert sorted(path.name for path in job.folder.iterdir()) == ["losses.jsonl", "train.json", "weights.safetensors"]
     assert record == TrainRecord.load(job.folder / "train.json")
     assert record.steps == 12
-    assert record.examples == 23
+    assert record.phases[0].examples == 23
     assert record.weights_sha256 == sha256_file(job.folder / "weights.safetensors")
-    assert set(record.parameters) == {"generator", "discriminator"}
+    assert set(record.parameters) == {"generator"}
+    assert [(phase.name, phase.height, phase.width) for phase in record.phases] == [("global", 64, 32)]
     assert [json.loads(line)["step"] for line in (job.folder / "losses.jsonl").read_text().splitlines()] == [10]
 
 
@@ -81,7 +84,7 @@ def test_the_same_seed_gives_the_same_weights(job: TrainJob, tmp_path: Path) -> 
 def test_killed_and_resumed_ends_with_the_same_weights(
     job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, method: str
 ) -> None:
-    monkeypatch.setattr(training, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
     alone = train(replace(job, method=method, folder=tmp_path / "alone"))
     broken = replace(job, method=method, folder=tmp_path / "broken")
     with pytest.raises(KilledError):
@@ -90,26 +93,28 @@ def test_killed_and_resumed_ends_with_the_same_weights(
     torch.manual_seed(99)  # nothing may depend on the generator's state at the time of the resume
     resumed = train(broken)
     assert resumed.weights_sha256 == alone.weights_sha256
-    assert resumed.losses == alone.losses
+    assert [phase.losses for phase in resumed.phases] == [phase.losses for phase in alone.phases]
     assert (broken.folder / "losses.jsonl").read_text() == (tmp_path / "alone" / "losses.jsonl").read_text()
 
 
 def test_a_state_of_another_config_is_not_taken_up(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
     with pytest.raises(KilledError):
         train(job, report=killed_at(8))
     seen: list[int] = []
     train(
-        replace(job, config=TINY.model_copy(update={"learning_rate": 1e-4})),
+        replace(job, config=TINY.model_copy(update={"schedule": Schedule(steps=12, batch=2, learning_rate=1e-4)})),
         report=lambda what, done, total: seen.append(done),
     )
     assert seen[0] == 1
 
 
-def test_a_damaged_state_is_not_taken_up(job: TrainJob) -> None:
+def test_a_damaged_state_is_named(job: TrainJob) -> None:
     job.folder.mkdir(parents=True)
     (job.folder / "state.safetensors").write_bytes(b"damaged")
-    assert train(job).steps == 12
+    with pytest.raises(BenchError, match=r"state\.safetensors cannot be used") as error:
+        train(job)
+    assert error.value.hint == "Remove it to train from the start."
 
 
 def test_a_trunk_that_turns_up_later_makes_another_training(
@@ -133,15 +138,15 @@ def refuse(*_: object, **__: object) -> None:
 def test_a_loss_that_is_no_number_stops_the_training_and_says_where(
     job: TrainJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
     steps = iter(range(1, 100))
-    honest = GanMethod.train_step
+    honest = GanPhase.train_step
 
-    def poisoned(self: GanMethod, batch: object) -> dict[str, float]:
-        losses = honest(self, batch)  # type: ignore[arg-type]
-        return losses | {"g_gan": float("nan")} if next(steps) == 6 else losses
+    def poisoned(self: GanPhase, batch: Batch) -> dict[str, torch.Tensor]:
+        losses = honest(self, batch)
+        return losses | {"g_gan": torch.tensor(float("nan"))} if next(steps) == 6 else losses
 
-    monkeypatch.setattr(GanMethod, "train_step", poisoned)
+    monkeypatch.setattr(GanPhase, "train_step", poisoned)
     with pytest.raises(BenchError, match="g_gan is no longer a number at step 6"):
         train(job)
     assert not (job.folder / "train.json").exists()
@@ -151,7 +156,7 @@ def test_a_loss_that_is_no_number_stops_the_training_and_says_where(
 
 def test_methods_without_steps_go_the_same_way(job: TrainJob) -> None:
     record = train(replace(job, method="nearest"))
-    assert (record.steps, record.examples, record.parameters) == (0, 0, {})
+    assert (record.steps, record.phases, record.parameters) == (0, (), {})
     assert (job.folder / "weights.safetensors").exists()
 
 
@@ -190,10 +195,10 @@ def test_a_trunk_that_is_not_at_hand_is_recorded_as_off(job: TrainJob, monkeypat
 
 
 def test_a_trunk_at_hand_is_used_and_recorded(job: TrainJob, trunk_weights: Path) -> None:
-    record = train(replace(job, config=TINY.model_copy(update={"trunk": "squeeze", "steps": 2})))
+    record = train(replace(job, config=TINY.model_copy(update={"trunk": "squeeze", "schedule": Schedule(steps=2)})))
     assert record.trunk == "squeeze"
     assert record.trunk_sha256 is not None
-    assert record.losses["g_perceptual"] > 0
+    assert record.phases[0].losses["g_perceptual"] > 0
 
 
 def test_changed_weights_are_not_rendered_from(job: TrainJob) -> None:
@@ -207,26 +212,25 @@ def test_changed_weights_are_not_rendered_from(job: TrainJob) -> None:
 def test_a_fake_lacks_the_first_frame_and_says_what_it_is(job: TrainJob, tmp_path: Path) -> None:
     record = train(job)
     path = tmp_path / "fakes" / "walker.mp4"
-    fake = render_fake(job, record, job.subject, path)
+    fake = render_fake(job, record, held_out(job.subject), path)
     assert fake == FakeRecord.load(path.with_suffix(".json"))
     assert (fake.first_frame, fake.n_frames) == (25, 5)  # the held-out span is 24 to 29
     assert fake.weights_sha256 == record.weights_sha256
     assert fake.sha256 == sha256_file(path)
     stamp = path.stat().st_mtime_ns
-    assert render_fake(job, record, job.subject, path) == fake
+    assert render_fake(job, record, held_out(job.subject), path) == fake
     assert path.stat().st_mtime_ns == stamp
 
 
 def test_an_interrupted_rendering_leaves_no_clip(job: TrainJob, tmp_path: Path) -> None:
     record = train(job)
     with pytest.raises(KilledError):
-        render_fake(job, record, job.subject, tmp_path / "fakes" / "walker.mp4", report=killed_at(3))
+        render_fake(job, record, held_out(job.subject), tmp_path / "fakes" / "walker.mp4", report=killed_at(3))
     assert list((tmp_path / "fakes").iterdir()) == []
 
 
 def test_lengths_are_given_in_steps_or_epochs() -> None:
-    assert TINY.n_steps(1000) == 12
-    epochs = SynthConfig.model_validate(TINY.model_dump() | {"steps": None, "epochs": 5.0})
-    assert epochs.n_steps(100) == 250
+    assert Schedule(steps=12).n_steps(1000) == 12
+    assert Schedule(epochs=5.0, batch=2).n_steps(100) == 250
     with pytest.raises(ValueError, match="steps or in epochs"):
-        SynthConfig.model_validate(TINY.model_dump() | {"epochs": 5.0})
+        Schedule(steps=12, epochs=5.0)

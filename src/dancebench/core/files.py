@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 from dancebench.core.errors import BenchError
 
 _TEMPORARY = ".partial-"
@@ -73,6 +75,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from working on `folder` meanwhile; whoever comes later waits.
+
+    The lock is the operating system's: it falls with the process that holds it.
+    """
+    with writable():
+        _make_folder(folder.parent)
+        with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):
+            yield
 
 
 def write_bytes(path: Path, data: bytes) -> None:

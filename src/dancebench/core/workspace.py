@@ -53,6 +53,15 @@ class Workspace:
         """The real clip that fakes of this size are compared with."""
         return self.root / "reals" / dataset / subject / f"{long_side}.mp4"
 
+    def motion(self, sha256: str, fps: float) -> Path:
+        """Folder of the poses of a file that drove a transfer, at a rate."""
+        return self.root / "motions" / f"{sha256[:16]}-{fps:g}"
+
+    @property
+    def transfers(self) -> Path:
+        """Side-by-side videos of targets that dance one motion."""
+        return self.root / "transfers"
+
     def detector(self, detector: str, run: str) -> Path:
         return self.root / "detectors" / detector.replace(":", "_") / run
 

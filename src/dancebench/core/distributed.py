@@ -1,0 +1,90 @@
+"""Several processes at one training, started by torchrun; one process where it was not.
+
+Every process holds the same networks and works on its share of each batch; gradients are averaged before
+a step, so that all stay the same. Adversarial steps run several backward passes over parts of the graph,
+which the hooks of DistributedDataParallel do not expect; averaging by hand after each is as exact.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.distributed as dist
+from torch import nn
+
+T = TypeVar("T")
+
+
+def join() -> None:
+    """Join the other processes, if torchrun started several. Does nothing a second time."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        cuda = torch.cuda.is_available()
+        if cuda:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group("nccl" if cuda else "gloo")
+
+
+def leave() -> None:
+    """Part from the other processes."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def processes() -> int:
+    """How many there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes files and talks to people."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def shared(value: T) -> T:
+    """The first process's value, in all of them: what one of them decides, all do."""
+    if processes() == 1:
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def share_of(batch: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """The part of a batch that falls to this process: [B / processes, n] of [B, n].
+
+    Raises:
+        ValueError: It cannot be divided evenly.
+    """
+    count = processes()
+    if len(batch) % count:
+        raise ValueError(f"a batch of {len(batch)} cannot be divided among {count} processes")
+    return np.split(batch, count)[dist.get_rank() if count > 1 else 0]
+
+
+def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    """Set every gradient to its mean over the processes."""
+    count = processes()
+    if count == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])  # one message instead of many
+    dist.all_reduce(flat)
+    flat /= count
+    end = 0
+    for gradient in gradients:
+        begin, end = end, end + gradient.numel()
+        gradient.copy_(flat[begin:end].view_as(gradient))
+
+
+def average(values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Scalars by name, each its mean over the processes."""
+    if processes() == 1:
+        return values
+    stacked = torch.stack(list(values.values()))
+    dist.all_reduce(stacked)
+    return dict(zip(values, stacked / processes(), strict=True))

@@ -1,0 +1,96 @@
+"""The resumable state of a training: one safetensors file, written whole, that cannot disagree with itself.
+
+network/NAME/KEY             weights of a network
+optimizer/NAME/INDEX/KEY     moments of its optimizer
+header                       whatever else there is to know, as JSON under `facts`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import atomic_path
+
+Networks = Mapping[str, nn.Module]
+Optimizers = Mapping[str, torch.optim.Optimizer]
+
+
+@dataclass(frozen=True)
+class State:
+    """A state that was read: its facts, and the tensors that `restore` puts back."""
+
+    path: Path
+    facts: dict[str, Any]
+    tensors: dict[str, torch.Tensor]
+
+    def restore(self, networks: Networks, optimizers: Optimizers) -> None:
+        """Put weights and moments back.
+
+        Raises:
+            BenchError: They do not fit these networks.
+        """
+        try:
+            for name, network in networks.items():
+                network.load_state_dict(self._under(f"network/{name}/"))
+            for name, optimizer in optimizers.items():
+                moments: dict[int, dict[str, torch.Tensor]] = {}
+                for key, value in self._under(f"optimizer/{name}/").items():
+                    index, moment = key.split("/")
+                    moments.setdefault(int(index), {})[moment] = value
+                groups = optimizer.state_dict()["param_groups"]
+                optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        except (RuntimeError, ValueError) as error:
+            raise _unusable(self.path, error) from error
+
+    def _under(self, prefix: str) -> dict[str, torch.Tensor]:
+        return {key.removeprefix(prefix): value for key, value in self.tensors.items() if key.startswith(prefix)}
+
+
+def save_state(path: Path, networks: Networks, optimizers: Optimizers, facts: Mapping[str, Any]) -> None:
+    """Write the state, whole or not at all; `facts` are JSON."""
+    tensors = {
+        f"network/{name}/{key}": value
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+    }
+    for name, optimizer in optimizers.items():
+        for index, moments in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{name}/{index}/{key}": value for key, value in moments.items()}
+    with atomic_path(path) as temporary:
+        save_file(
+            {name: value.contiguous() for name, value in tensors.items()}, temporary, {"facts": json.dumps(facts)}
+        )
+
+
+def read_state(path: Path) -> State | None:
+    """The state at `path`; None where there is none.
+
+    Raises:
+        BenchError: The file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt", device="cpu") as stored:
+            facts = json.loads(stored.metadata()["facts"])
+            names = stored.keys()
+            return State(path, facts, {name: stored.get_tensor(name) for name in names})
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: Exception) -> BenchError:
+    reason = str(error).splitlines()[0]
+    return BenchError(
+        f"The training state {path} cannot be used ({reason}).", hint="Remove it to train from the start."
+    )

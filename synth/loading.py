@@ -1,0 +1,77 @@
+"""The batches of a phase, in order: what step `s` sees depends on (seed, phase, s) alone.
+
+On a GPU a thread prepares the next batches in pinned memory while the device computes, and the copies run
+beside the computation. On a CPU there is nothing to overlap with.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import torch
+
+from dancebench.core.distributed import share_of
+from dancebench.synth.clip import Batch, HostBatch
+from dancebench.synth.method import Phase
+
+_AHEAD: Final = 3
+"""Batches that wait in pinned memory."""
+
+
+def batches(phase: Phase, seeds: tuple[int, int], steps: range, device: torch.device) -> Iterator[Batch]:
+    """The batch of each step; with several processes, this one's share of it.
+
+    Args:
+        phase: Draws the examples.
+        seeds: The training's seed and the phase's number.
+        steps: Which steps are still to be made.
+        device: Where the batches go.
+    """
+    host = (_host_batch(phase, seeds, step) for step in steps)
+    if device.type != "cuda":
+        return (batch.to(device) for batch in host)
+    return (batch.to(device) for batch in _ahead(batch.pinned() for batch in host))
+
+
+def _host_batch(phase: Phase, seeds: tuple[int, int], step: int) -> HostBatch:
+    index = phase.draw(np.random.default_rng([*seeds, step]))
+    return phase.clip.host_batch(share_of(index))
+
+
+def _ahead(source: Iterator[HostBatch]) -> Iterator[HostBatch]:
+    """The same items, prepared by a thread; what it raises is raised here."""
+    ready: queue.Queue[HostBatch | BaseException | None] = queue.Queue(_AHEAD)
+    stopped = threading.Event()
+
+    def put(item: HostBatch | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def work() -> None:
+        try:
+            for item in source:
+                put(item)
+                if stopped.is_set():
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        worker.join()

@@ -1,0 +1,310 @@
+"""The one training loop: the phases of a method, one after the other, killed and resumed at will.
+
+Resume is exact: a phase starts from the seed, a step's examples depend on (seed, phase, step) alone, and
+the state on disk holds everything else. So a training that was killed ends with the same weights as one
+that was left alone (one thread, one machine).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from dancebench.core.distributed import average, is_first, processes, shared
+from dancebench.core.environment import seed_everything
+from dancebench.core.errors import BenchError
+from dancebench.core.files import write_text
+from dancebench.core.progress import Report
+from dancebench.core.schema import Strict
+from dancebench.core.state import State, read_state, save_state
+from dancebench.core.trunks import Trunk
+from dancebench.synth.clip import Batch
+from dancebench.synth.loading import batches
+from dancebench.synth.method import LearnedMethod, Phase
+from dancebench.synth.networks import checkpoint_activations
+
+SAVE_EVERY_SECONDS: Final = 20.0
+LOG_EVERY_STEPS: Final = 10
+SAMPLE_EVERY_STEPS: Final = 250
+_LAST_SHARE: Final = 0.1
+"""Share of a phase's steps, the last ones, whose mean losses are recorded."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a training is computed; the weights are the same within rounding.
+
+    Attributes:
+        tensorboard: Loss curves and sample grids for TensorBoard.
+        checkpointing: Compute activations of residual blocks again instead of keeping them: less memory.
+        compiled: Let torch compile the networks.
+    """
+
+    tensorboard: bool = False
+    checkpointing: bool = False
+    compiled: bool = False
+
+
+PLAIN: Final = Options()
+
+
+class PhaseRecord(Strict):
+    """One phase of a training, as it went."""
+
+    name: str
+    height: int
+    width: int
+    examples: int
+    """Examples that there were to draw from."""
+    steps: int
+    seconds: float
+    losses: dict[str, float]
+    """Means over the last tenth of the steps."""
+    parameters: dict[str, int]
+
+
+@dataclass
+class _Progress:
+    """Where a phase stands: steps done, seconds spent in them, the last losses."""
+
+    step: int = 0
+    seconds: float = 0.0
+    recent: list[dict[str, float]] = field(default_factory=list)
+
+    def losses(self) -> dict[str, float]:
+        names = self.recent[0] if self.recent else {}
+        return {name: float(np.mean([losses[name] for losses in self.recent])) for name in names}
+
+
+def run_phases(
+    method: LearnedMethod,
+    folder: Path,
+    label: str,
+    key: str,
+    seed: int,
+    trunk: Trunk | None,
+    options: Options,
+    report: Report,
+) -> list[PhaseRecord]:
+    """Train `method` through all its phases.
+
+    Args:
+        method: Holds the networks; afterwards they are trained.
+        folder: Of the state and the loss log.
+        label: What is trained on whom, for people.
+        key: Identifies the training: a state under another key is not taken up.
+        seed: Of everything random.
+        trunk: For the perceptual losses.
+        options: How it is computed.
+        report: Progress.
+
+    Raises:
+        BenchError: Too few usable frames; a batch that cannot be divided among the processes; a loss that
+            is no longer a number; a damaged state.
+    """
+    stored = read_state(folder / "state.safetensors")
+    if stored is not None and stored.facts["key"] != key:
+        stored = None
+    done = [PhaseRecord.model_validate(each) for each in stored.facts["phases"]] if stored else []
+    log = _Log(folder, len(done), stored.facts["step"] if stored else 0, options)
+    for number, name in enumerate(method.phase_names()):
+        if number < len(done):
+            continue
+        seed_everything(seed)  # a phase begins the same way whether or not the training was resumed before
+        phase = method.begin(name, trunk)
+        run = _Run(phase, name, number, folder / "state.safetensors", label, key, seed, method.device, options, log)
+        done.append(run.to_the_end(stored, done, report))
+        stored = None
+    log.close()
+    return done
+
+
+@dataclass
+class _Run:
+    """One phase under way."""
+
+    phase: Phase
+    name: str
+    number: int
+    state: Path
+    label: str
+    key: str
+    seed: int
+    device: torch.device
+    options: Options
+    log: _Log
+
+    def to_the_end(self, stored: State | None, before: Sequence[PhaseRecord], report: Report) -> PhaseRecord:
+        """Make the remaining steps."""
+        phase, schedule = self.phase, self.phase.schedule
+        steps = schedule.n_steps(len(phase.starts))
+        if schedule.batch % processes():
+            raise BenchError(
+                f"A batch of {schedule.batch} cannot be divided among {processes()} processes.",
+                hint="Start as many processes as divide the batch, or choose another preset.",
+            )
+        progress = self._restored(stored)
+        self._prepare()
+        every = 1 if self.device.type == "cpu" else LOG_EVERY_STEPS  # a look at a loss makes a GPU wait
+        pending: list[dict[str, torch.Tensor]] = []
+        clock = saved = time.perf_counter()
+        first = progress.step
+        for step, batch in zip(range(first, steps), self._batches(first, steps), strict=True):
+            self._set_rate(schedule.rate(step, steps))
+            pending.append(average(phase.train_step(batch)))
+            if (step + 1) % every and step + 1 < steps:
+                continue
+            for offset, losses in enumerate(_numbers(pending)):
+                self._check(losses, step + 2 - len(pending) + offset)
+                self._note(progress, losses, steps)
+            pending.clear()
+            now = time.perf_counter()
+            progress.seconds, clock = progress.seconds + now - clock, now
+            report(f"{self.label}, {self.name}", progress.step, steps)
+            if (step + 1) % SAMPLE_EVERY_STEPS < every:
+                self.log.samples(self.name, step + 1, phase, batch)
+            if now - saved > SAVE_EVERY_SECONDS:
+                self._save(progress, before)
+                saved = now
+        return self._recorded(progress, steps)
+
+    def _batches(self, first: int, steps: int) -> Any:
+        return batches(self.phase, (self.seed, self.number), range(first, steps), self.device)
+
+    def _restored(self, stored: State | None) -> _Progress:
+        if stored is None:
+            return _Progress()
+        stored.restore(self.phase.networks(), self.phase.optimizers())
+        facts = stored.facts
+        return _Progress(facts["step"], facts["seconds"], facts["recent"])
+
+    def _prepare(self) -> None:
+        for network in self.phase.networks().values():
+            if self.options.checkpointing:
+                checkpoint_activations(network)
+            if self.options.compiled:
+                network.compile()
+
+    def _set_rate(self, rate: float) -> None:
+        for optimizer in self.phase.optimizers().values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
+    def _check(self, losses: dict[str, float], step: int) -> None:
+        bad = [name for name, value in losses.items() if not math.isfinite(value)]
+        if bad:
+            raise BenchError(
+                f"Training {self.label} stopped: {', '.join(bad)} is no longer a number at step {step} "
+                f"of the {self.name} phase.",
+                hint="The last good state is kept; lower the learning rate, or start again with another --seed.",
+            )
+
+    def _note(self, progress: _Progress, losses: dict[str, float], steps: int) -> None:
+        progress.step += 1
+        if progress.step > (1 - _LAST_SHARE) * steps:
+            progress.recent.append(losses)
+        self.log.add(self.name, progress.step, losses)
+
+    def _save(self, progress: _Progress, before: Sequence[PhaseRecord]) -> None:
+        if not is_first():
+            return
+        facts = {
+            "key": self.key,
+            "phases": [record.model_dump() for record in before],
+            "step": progress.step,
+            "seconds": progress.seconds,
+            "recent": progress.recent,
+        }
+        save_state(self.state, self.phase.networks(), self.phase.optimizers(), facts)
+
+    def _recorded(self, progress: _Progress, steps: int) -> PhaseRecord:
+        height, width = self.phase.clip.size
+        return PhaseRecord(
+            name=self.name,
+            height=height,
+            width=width,
+            examples=len(self.phase.starts),
+            steps=steps,
+            seconds=shared(progress.seconds),
+            losses=progress.losses(),
+            parameters={
+                name: sum(value.numel() for value in network.parameters())
+                for name, network in self.phase.networks().items()
+            },
+        )
+
+
+def _numbers(pending: Sequence[dict[str, torch.Tensor]]) -> list[dict[str, float]]:
+    """Losses of several steps, fetched from the device at once."""
+    names = list(pending[0])
+    values = torch.stack([torch.stack([losses[name].float() for name in names]) for losses in pending])
+    return [dict(zip(names, row, strict=True)) for row in values.tolist()]
+
+
+class _Log:
+    """`losses.jsonl`, and TensorBoard beside it where asked for; written by the first process alone."""
+
+    def __init__(self, folder: Path, phases: int, step: int, options: Options) -> None:
+        self._handle = self._board = None
+        if not is_first():
+            return
+        path = folder / "losses.jsonl"
+        write_text(path, "".join(_lines_up_to(path, phases, step)))
+        self._handle = path.open("a", encoding="utf-8", buffering=1)  # a line at a time
+        self._board = _tensorboard(folder) if options.tensorboard else None
+
+    def add(self, phase: str, step: int, losses: dict[str, float]) -> None:
+        if self._handle is None or step % LOG_EVERY_STEPS:
+            return
+        line = {"phase": phase, "step": step} | {name: round(value, 6) for name, value in losses.items()}
+        self._handle.write(json.dumps(line) + "\n")
+        if self._board is not None:
+            for name, value in losses.items():
+                self._board.add_scalar(f"{phase}/{name}", value, step)
+
+    def samples(self, phase: str, step: int, trained: Phase, batch: Batch) -> None:
+        """A grid of conditioning pictures, real frames and what is made of them."""
+        if self._board is not None:
+            pictures = trained.preview(batch).add(1).div(2).float().cpu()  # (N, 3, H, W) in [0, 1]
+            self._board.add_images(f"{phase}/samples", pictures, step)
+
+    def close(self) -> None:
+        if self._handle is not None:
+            self._handle.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _lines_up_to(path: Path, phases: int, step: int) -> list[str]:
+    """The log up to `step` of the phase after `phases` finished ones.
+
+    What follows belongs to steps that will be made again, or was cut off.
+    """
+    if (phases, step) == (0, 0) or not path.exists():
+        return []
+    kept, seen = [], []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if not line.endswith("}\n"):
+            break
+        entry = json.loads(line)
+        if entry["phase"] not in seen:
+            seen.append(entry["phase"])
+        if len(seen) <= phases or (len(seen) == phases + 1 and entry["step"] <= step):
+            kept.append(line)
+    return kept
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise BenchError("TensorBoard is not installed.", hint="pip install 'dancebench[tensorboard]'") from error
+    return SummaryWriter(str(folder / "tensorboard"))

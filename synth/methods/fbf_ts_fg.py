@@ -1,0 +1,205 @@
+"""The full method (EDN section 3.3): temporal smoothing, and a second GAN that corrects the face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn import functional as F
+
+from dancebench.core.errors import BenchError
+from dancebench.core.patchgan import PatchDiscriminator
+from dancebench.core.trunks import Trunk
+from dancebench.datasets.face import FaceBox, face_box
+from dancebench.synth.adversarial import AdversarialPhase, Verdicts
+from dancebench.synth.clip import Batch, Motion, TrainingClip, scaled_points, to_pixels, to_tensor
+from dancebench.synth.gan import GanConfig
+from dancebench.synth.losses import Features, PerceptualLoss, gan_loss
+from dancebench.synth.method import METHODS, LearnedMethod, Phase, Schedule, SynthConfig
+from dancebench.synth.methods.fbf_ts import TemporalSmoothing
+from dancebench.synth.networks import GlobalGenerator
+
+
+class FaceGanConfig(SynthConfig):
+    """The main generator's configuration and the face GAN's own."""
+
+    main: GanConfig
+    face_ngf: int = Field(64, ge=1)
+    face_n_down: int = Field(3, ge=1)
+    face_n_blocks: int = Field(5, ge=0)
+    face_ndf: int = Field(64, ge=1)
+    face_schedule: Schedule = Schedule(epochs=5.0)
+    face_perceptual_weight: float = 5.0
+    face_pixel_weight: float = Field(0.0, ge=0)
+    """Weight of an L1 loss on the pixels of the final face; as for `GanConfig.pixel_weight`."""
+
+
+@METHODS.register("fbf-ts-fg")
+class FaceGan(LearnedMethod):
+    """r = G_f(x_F, G(x)_F) is added to the face G(x)_F that the frozen main generator drew.
+
+    The crop is centred on each frame's own nose; frames without a visible face pass untouched, and so does
+    everything outside the crop. The next frame is conditioned on what the main generator drew, as in its
+    training: the corrected face is not fed back.
+    """
+
+    Config: ClassVar[type[SynthConfig]] = FaceGanConfig
+    section: ClassVar[str] = "EDN 3.3, FBF+TS+FG"
+    base: ClassVar[str | None] = "fbf-ts"
+
+    def __init__(self, config: SynthConfig, clip: TrainingClip, device: torch.device) -> None:
+        super().__init__(config, clip, device)
+        assert isinstance(config, FaceGanConfig)  # the registry pairs methods with their configurations
+        self.config = config
+        self.main = TemporalSmoothing(config.main, clip, device)
+        self.face = GlobalGenerator(
+            6, ngf=config.face_ngf, n_down=config.face_n_down, n_blocks=config.face_n_blocks
+        ).to(device)
+        _silence(self.face)
+
+    @classmethod
+    def base_config(cls, config: SynthConfig) -> SynthConfig:
+        assert isinstance(config, FaceGanConfig)
+        return config.main
+
+    def load_base(self, weights: Mapping[str, torch.Tensor]) -> None:
+        self.main.load_weights(weights)
+
+    def phase_names(self) -> Sequence[str]:
+        return ("face",)
+
+    def begin(self, name: str, trunk: Trunk | None) -> Phase:
+        return FacePhase(self, trunk)
+
+    def drawing(self) -> Mapping[str, nn.Module]:
+        return {**self.main.drawing(), "face": self.face}
+
+    def box(self, centre: npt.NDArray[np.float32]) -> FaceBox | None:
+        """The crop about a face's centre in pixels of the clip; None where no face is seen."""
+        return face_box(centre, self.clip.size, multiple=2**self.config.face_n_down)
+
+    def corrected(self, pose: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
+        """The final face (B, 3, h, w) of a crop and the pose picture's crop; not clipped."""
+        residual: torch.Tensor = self.face(torch.cat([pose, face], dim=1))
+        return face + residual
+
+    @torch.no_grad()
+    def render(self, motion: Motion) -> Iterator[npt.NDArray[np.uint8]]:
+        self.face.eval()
+        height, width = self.clip.size
+        centres = scaled_points(motion.face_centres, width / motion.size[1], height / motion.size[0])
+        for (pose, image), centre in zip(self.main.images(motion), centres, strict=True):
+            pixels = to_pixels(image[0])
+            box = self.box(centre)
+            if box is not None:
+                face = self.corrected(pose[..., box.rows, box.columns], image[..., box.rows, box.columns])
+                pixels[box.rows, box.columns] = to_pixels(face[0])
+            yield pixels
+
+
+def _silence(generator: GlobalGenerator) -> None:
+    """Start with no residual: an untrained face generator leaves the face as it is."""
+    last = generator[-2]
+    assert isinstance(last, nn.Conv2d)  # before the tanh
+    nn.init.zeros_(last.weight)
+    assert last.bias is not None
+    nn.init.zeros_(last.bias)
+
+
+@dataclass(frozen=True)
+class FaceBatch(Batch):
+    """A batch cut down to the faces: all of (B, 1, 3, h, w).
+
+    Attributes:
+        drawn: The faces as the main generator drew them.
+    """
+
+    drawn: torch.Tensor
+
+
+class FacePhase(AdversarialPhase):
+    """G_f against D_f, with everything else frozen.
+
+    What the main generator draws of the training poses never changes, so it is drawn once, as synthesis
+    draws it, and only the faces are kept.
+    """
+
+    window = 1
+
+    def __init__(self, method: FaceGan, trunk: Trunk | None) -> None:
+        config = method.config
+        self.method = method
+        self.perceptual = PerceptualLoss(trunk).to(method.device) if trunk else None
+        judge = PatchDiscriminator(6, ndf=config.face_ndf)
+        super().__init__(method.clip, config.face_schedule, method.face, judge, method.device, config.precision)
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.intp]:
+        """Frames with a person whose face is seen.
+
+        Raises:
+            BenchError: There is none.
+        """
+        people = self.clip.starts(1)
+        faces = people[np.isfinite(self.clip.face_centres[people]).all(axis=-1)]
+        if len(faces) == 0:
+            raise BenchError("No face is seen in any training frame.", hint="Use --method fbf-ts, which needs none.")
+        return np.asarray(faces, np.intp)
+
+    @cached_property
+    def drawn(self) -> dict[int, npt.NDArray[np.uint8]]:
+        """The main generator's faces, uint8 [h, w, 3], by training frame."""
+        faces = {}
+        for run in self.clip.runs():
+            for t, (_, image) in zip(run, self.method.main.images(self.clip.motion(run)), strict=True):
+                box = self.method.box(self.clip.face_centres[t])
+                if box is not None:
+                    faces[t] = to_pixels(image[0])[box.rows, box.columns]
+        return faces
+
+    def train_step(self, batch: Batch) -> dict[str, torch.Tensor]:
+        return super().train_step(self.faces(batch))
+
+    def faces(self, batch: Batch) -> FaceBatch:
+        """Cut every frame at its own face."""
+        index = batch.index[:, 0].tolist()
+        boxes = [box for t in index if (box := self.method.box(self.clip.face_centres[t])) is not None]
+
+        def cut(pictures: torch.Tensor) -> torch.Tensor:
+            crops = [picture[..., box.rows, box.columns] for picture, box in zip(pictures, boxes, strict=True)]
+            return torch.stack(crops)  # (B, 1, 3, h, w)
+
+        drawn = to_tensor(np.stack([self.drawn[t] for t in index])[:, None], self.device)
+        return FaceBatch(cut(batch.poses), cut(batch.frames), batch.keypoints, batch.index, drawn)
+
+    def make(self, batch: Batch) -> torch.Tensor:
+        assert isinstance(batch, FaceBatch)
+        return self.method.corrected(batch.poses[:, 0], batch.drawn[:, 0])[:, None]
+
+    def judged(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
+        return torch.cat([batch.poses, images], dim=2).flatten(1, 2)  # (B, 6, h, w)
+
+    def score(self, judged: torch.Tensor) -> Features:
+        return [self.discriminator(judged)]  # one scale
+
+    def generator_losses(self, batch: Batch, fake: torch.Tensor, verdicts: Verdicts) -> dict[str, torch.Tensor]:
+        config = self.method.config
+        losses = {"g_gan": gan_loss(verdicts.fake, real=True)}
+        if self.perceptual is not None:
+            losses["g_perceptual"] = config.face_perceptual_weight * self.perceptual(fake[:, 0], batch.frames[:, 0])
+        if config.face_pixel_weight > 0:
+            losses["g_pixels"] = config.face_pixel_weight * F.l1_loss(fake, batch.frames)
+        return losses
+
+    @torch.no_grad()
+    def preview(self, batch: Batch) -> torch.Tensor:
+        faces = self.faces(batch)
+        made = self.make(faces)
+        return torch.stack([faces.poses, faces.frames, faces.drawn, made], dim=2).flatten(0, 2).clamp(-1, 1)

@@ -1,0 +1,254 @@
+"""PoseWarp, a baseline of the paper (EDN section 4.1): Balakrishnan et al., "Synthesizing Images of Humans
+in Unseen Poses", CVPR 2018.
+
+A frame is not drawn from nothing: a training frame in a similar pose is cut into limbs, each limb moves to
+its new place, and networks mend the seams and fill in the background (synth/posewarp_networks.py). Here it
+is trained on one person's clip, like every other method.
+
+It departs from the publication where a short training on one person gains by it, as measured on the end of
+a demo dancer's training span, held out from the rest of it (SSIM at 128x64 after 400 steps): half of the
+pairs are near in pose, as those of synthesis are (0.872 → 0.880), and what the foreground and background
+networks draw is added to what they are given (→ 0.887). The optional adversarial phase is least-squares, as
+everywhere in this project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn import functional as F
+
+from dancebench.core.distributed import average_gradients
+from dancebench.core.patchgan import PatchDiscriminator
+from dancebench.core.trunks import Trunk
+from dancebench.datasets.pose_distance import nearest_pose, pose_distances
+from dancebench.datasets.skeleton import scaled
+from dancebench.synth.acceleration import adam, autocast, laid_out
+from dancebench.synth.adversarial import AdversarialPhase, Verdicts
+from dancebench.synth.clip import Batch, Motion, TrainingClip, to_pixels, to_tensor
+from dancebench.synth.limbs import JOINTS, heatmaps
+from dancebench.synth.losses import Features, PerceptualLoss, gan_loss
+from dancebench.synth.method import METHODS, LearnedMethod, Phase, Schedule, SynthConfig
+from dancebench.synth.posewarp_networks import PoseWarpNetworks, Redrawn
+
+_NEAR_GAP: Final = 10  # frames; a pair any closer in time shows one picture twice
+_NEAREST: Final = 10  # how many training frames count as near a pose
+
+
+class PoseWarpConfig(SynthConfig):
+    """Networks and schedules of PoseWarp."""
+
+    width: int = Field(64, ge=1)
+    """Channels of the foreground's network at full size; the masks' and the background's have half as many."""
+    n_down: int = Field(4, ge=1)
+    schedule: Schedule = Schedule(epochs=20.0, batch=4, learning_rate=1e-4)
+    near_share: float = Field(0.5, ge=0, le=1)
+    """Share of the training pairs whose source is among the nearest poses; the others are random."""
+    gan: Schedule | None = None
+    """The adversarial phase, which begins where the first one ends."""
+    gan_weight: float = 0.1
+    ndf: int = Field(64, ge=1)
+
+
+@METHODS.register("posewarp")
+class PoseWarp(LearnedMethod):
+    """The training frame of the nearest pose, redrawn in the pose asked for."""
+
+    Config: ClassVar[type[SynthConfig]] = PoseWarpConfig
+    section: ClassVar[str] = "EDN 4.1, PoseWarp (Balakrishnan et al. 2018)"
+
+    def __init__(self, config: SynthConfig, clip: TrainingClip, device: torch.device) -> None:
+        super().__init__(config, clip, device)
+        assert isinstance(config, PoseWarpConfig)  # the registry pairs methods with their configurations
+        self.config = config
+        self.generator = PoseWarpNetworks(width=config.width, n_down=config.n_down).to(device)
+
+    def phase_names(self) -> Sequence[str]:
+        return ("warp",) if self.config.gan is None else ("warp", "gan")
+
+    def begin(self, name: str, trunk: Trunk | None) -> Phase:
+        return WarpPhase(self, trunk) if name == "warp" else WarpGanPhase(self, trunk)
+
+    def drawing(self) -> Mapping[str, nn.Module]:
+        return dict(self.generator.named_children())
+
+    def redraw(self, batch: Batch) -> Redrawn:
+        """Each pair's source in the pose of its target."""
+        redrawn: Redrawn = self.generator(batch.frames[:, 0], batch.keypoints[:, 0], batch.keypoints[:, 1])
+        return redrawn
+
+    @torch.no_grad()
+    def render(self, motion: Motion) -> Iterator[npt.NDArray[np.uint8]]:
+        self.generator.eval()
+        height, width = self.clip.size
+        people = self.clip.starts(1)
+        poses = self.clip.keypoints[people]
+        best, pose = 0, poses[0]
+        for asked in scaled(motion.keypoints, width / motion.size[1], height / motion.size[0]):
+            near = nearest_pose(asked, poses)
+            if near is not None:  # a frame without a pose keeps the picture before it
+                best, pose = near, asked
+            source = to_tensor(self.clip.frames[people[[best]]], self.device)  # (1, 3, H, W)
+            here, there = (torch.from_numpy(points)[None].to(self.device) for points in (poses[best], pose))
+            yield to_pixels(self.generator(source, here, there).image[0])
+
+
+class Pairs:
+    """Training pairs (source, target) of one clip, both with a person.
+
+    A pair is either random, or its source is one of the frames nearest in pose to the target, those beside
+    it in time left out: at synthesis the source is the nearest of all training frames.
+    """
+
+    def __init__(self, clip: TrainingClip, near_share: float) -> None:
+        self.people = clip.starts(1)
+        self.poses = clip.keypoints[self.people]
+        self.near_share = near_share
+
+    def draw(self, rng: np.random.Generator, count: int) -> npt.NDArray[np.intp]:
+        """[count, 2]."""
+        return np.array([self._pair(rng) for _ in range(count)], dtype=np.intp)
+
+    def _pair(self, rng: np.random.Generator) -> tuple[int, int]:
+        target = int(rng.integers(len(self.people)))
+        near = rng.random() < self.near_share
+        source = rng.choice(self.near(target)) if near else rng.integers(len(self.people))
+        return int(self.people[source]), int(self.people[target])
+
+    def near(self, target: int) -> npt.NDArray[np.intp]:
+        """Positions of the frames nearest in pose; where all are beside it in time, those count too."""
+        beside = np.abs(self.people - self.people[target]) <= _NEAR_GAP
+        order: npt.NDArray[np.intp] = np.lexsort((pose_distances(self.poses[target], self.poses), beside))
+        return order[: min(_NEAREST, max(1, int((~beside).sum())))]
+
+
+class ImageLoss:
+    """How far images are from the target: by a trunk's features, or by pixels where there is no trunk."""
+
+    def __init__(self, clip: TrainingClip, trunk: Trunk | None, device: torch.device) -> None:
+        self.trunk = None if trunk is None else ScaledPerceptualLoss(trunk, _sample(clip, device))
+
+    def __call__(self, images: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Losses by name of images (B, 3, H, W) in [-1, 1]."""
+        if self.trunk is None:
+            return {"g_pixels": F.l1_loss(images, targets)}
+        return {"g_perceptual": self.trunk(images, targets)}
+
+
+class ScaledPerceptualLoss(PerceptualLoss):
+    """L1 between a trunk's features, those of each layer divided by their standard deviation over `images`.
+
+    So every layer counts the same; the mean over the layers is taken.
+
+    Args:
+        trunk: One of `PERCEPTUAL_TRUNKS`.
+        images: Real frames (N, 3, H, W) in [-1, 1], on the device of the training.
+    """
+
+    @torch.no_grad()
+    def __init__(self, trunk: Trunk, images: torch.Tensor) -> None:
+        super().__init__(trunk)
+        self.to(images.device)
+        features, weights = self._normalised(images), []
+        for stage in self.stages:
+            features = stage(features)
+            weights.append(1 / (len(self.stages) * float(features.std())))
+        self.weights = weights
+
+
+def _sample(clip: TrainingClip, device: torch.device, count: int = 16) -> torch.Tensor:
+    """Evenly spaced frames of a clip, (N, 3, H, W)."""
+    index = np.linspace(0, len(clip) - 1, min(count, len(clip))).round().astype(np.intp)
+    return to_tensor(clip.frames[index], device)
+
+
+class PairPhase(Phase):
+    """A phase whose examples are pairs (source, target), not consecutive frames."""
+
+    window = 2
+    pairs: Pairs
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.intp]:
+        return self.pairs.people
+
+    def draw(self, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+        return self.pairs.draw(rng, self.schedule.batch)
+
+
+class WarpPhase(PairPhase):
+    """All three networks against the image loss alone."""
+
+    def __init__(self, method: PoseWarp, trunk: Trunk | None) -> None:
+        config = method.config
+        super().__init__(method.clip, config.schedule)
+        self.method = method
+        self.pairs = Pairs(method.clip, config.near_share)
+        self.loss = ImageLoss(method.clip, trunk, method.device)
+        self.network = laid_out(method.generator.train(), method.device)
+        self._optimizer = adam(self.network, config.schedule.learning_rate)
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return self.method.drawing()
+
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        return {"generator": self._optimizer}
+
+    def train_step(self, batch: Batch) -> dict[str, torch.Tensor]:
+        with autocast(self.method.device, self.method.config.precision):
+            image = self.method.redraw(batch).image
+            losses = self.loss(image.float(), batch.frames[:, 1])
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(list(losses.values()))
+        average_gradients(list(self.network.parameters()))
+        self._optimizer.step()
+        return {name: value.detach() for name, value in losses.items()}
+
+    def preview(self, batch: Batch) -> torch.Tensor:
+        return _preview(self.method, batch)
+
+
+class WarpGanPhase(PairPhase, AdversarialPhase):
+    """The same, with a discriminator that sees the target's pose beside the image."""
+
+    def __init__(self, method: PoseWarp, trunk: Trunk | None) -> None:
+        config = method.config
+        assert config.gan is not None  # only then is the phase listed
+        self.method = method
+        self.pairs = Pairs(method.clip, config.near_share)
+        self.loss = ImageLoss(method.clip, trunk, method.device)
+        judge = PatchDiscriminator(3 + len(JOINTS), ndf=config.ndf)
+        super().__init__(method.clip, config.gan, method.generator, judge, method.device, config.precision)
+
+    def make(self, batch: Batch) -> torch.Tensor:
+        return self.method.redraw(batch).image[:, None]
+
+    def judged(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
+        pose = heatmaps(batch.keypoints[:, 1], self.clip.size)
+        return torch.cat([images[:, -1], pose], dim=1)  # (B, 17, H, W); of real pairs the target alone
+
+    def score(self, judged: torch.Tensor) -> Features:
+        return [self.discriminator(judged)]  # one scale
+
+    def generator_losses(self, batch: Batch, fake: torch.Tensor, verdicts: Verdicts) -> dict[str, torch.Tensor]:
+        adversarial = self.method.config.gan_weight * gan_loss(verdicts.fake, real=True)
+        return {"g_gan": adversarial} | self.loss(fake[:, 0], batch.frames[:, 1])
+
+    def preview(self, batch: Batch) -> torch.Tensor:
+        return _preview(self.method, batch)
+
+
+@torch.no_grad()
+def _preview(method: PoseWarp, batch: Batch) -> torch.Tensor:
+    """Source, target, the moved limbs and what is drawn, one after the other."""
+    redrawn = method.redraw(batch)
+    limbs = redrawn.limbs.sum(1)
+    pictures = torch.stack([batch.frames[:, 0], batch.frames[:, 1], limbs, redrawn.image], dim=1)
+    return pictures.flatten(0, 1).float().clamp(-1, 1)

@@ -1,0 +1,119 @@
+"""The networks of PoseWarp (Balakrishnan et al. 2018, section 3): a source picture, redrawn in another pose.
+
+masks        source picture and pose → 11 masks, 10 limbs and the background
+foreground   limbs, each moved to its place, and the target pose → the person and where to blend it in
+background   source picture without the person, and its pose → what is behind
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from dancebench.synth.limbs import JOINTS, LIMBS, heatmaps, limb_maps, log_prior, warp
+
+_SLOPE = 0.2
+
+
+class UNet(nn.Module):
+    """Convolutions down and up again, each level seeing its counterpart; no normalisation.
+
+    Args:
+        in_channels: Of the input.
+        out_channels: Of the output, which is linear and starts at zero.
+        width: Channels at full size; they double with every level up to four times.
+        n_down: Levels below full size. Any height and width will do.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, width: int, n_down: int) -> None:
+        super().__init__()
+        widths = [min(width * 2**k, 4 * width) for k in range(n_down + 1)]
+        self.first = nn.Conv2d(in_channels, width, 3, padding=1)
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths))
+        self.deep = nn.Conv2d(widths[-1], widths[-1], 3, padding=1)
+        self.up = nn.ModuleList(nn.Conv2d(a + b, a, 3, padding=1) for a, b in reversed(list(pairwise(widths))))
+        self.last = nn.Conv2d(width, out_channels, 3, padding=1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, a=_SLOPE)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(self.last.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, in_channels, H, W) → (B, out_channels, H, W)."""
+        x = F.leaky_relu(self.first(x), _SLOPE)
+        passed = [x]
+        for down in self.down:
+            x = F.leaky_relu(down(x), _SLOPE)  # (B, 2 C, H / 2, W / 2)
+            passed.append(x)
+        x = F.leaky_relu(self.deep(passed.pop()), _SLOPE)
+        for up in self.up:
+            beside = passed.pop()
+            x = F.interpolate(x, size=beside.shape[-2:], mode="bilinear", align_corners=False)
+            x = F.leaky_relu(up(torch.cat([x, beside], dim=1)), _SLOPE)
+        result: torch.Tensor = self.last(x)
+        return result
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """What comes out, and the stages on the way.
+
+    Attributes:
+        image: (B, 3, H, W) in [-1, 1].
+        masks: Of the source, (B, 11, H, W); they sum to one.
+        limbs: The source's limbs in their new places, (B, 10, 3, H, W).
+        blend: Where the foreground shows, (B, 1, H, W) in [0, 1].
+        foreground, background: (B, 3, H, W) in [-1, 1].
+    """
+
+    image: torch.Tensor
+    masks: torch.Tensor
+    limbs: torch.Tensor
+    blend: torch.Tensor
+    foreground: torch.Tensor
+    background: torch.Tensor
+
+
+class PoseWarpNetworks(nn.Module):
+    """The three U-Nets and the way through them.
+
+    Args:
+        width: Channels of the foreground's network at full size; the other two have half as many, since
+            masks are near their prior and a background hardly changes.
+        n_down: Levels of each below full size.
+    """
+
+    def __init__(self, *, width: int, n_down: int) -> None:
+        super().__init__()
+        joints, half = len(JOINTS), max(1, width // 2)
+        self.masks = UNet(3 + joints, len(LIMBS) + 1, width=half, n_down=n_down)
+        self.foreground = UNet(3 * len(LIMBS) + joints, 4, width=width, n_down=n_down)
+        self.background = UNet(4 + joints, 3, width=half, n_down=n_down)
+
+    def forward(self, source: torch.Tensor, source_pose: torch.Tensor, target_pose: torch.Tensor) -> Redrawn:
+        """Redraw the person of `source` in another pose.
+
+        Args:
+            source: (B, 3, H, W) in [-1, 1].
+            source_pose: (B, 75, 3) in its pixels.
+            target_pose: The same shape.
+        """
+        size = (source.shape[-2], source.shape[-1])
+        here, there = heatmaps(source_pose, size), heatmaps(target_pose, size)  # (B, 14, H, W)
+        correction = self.masks(torch.cat([source, here], dim=1))
+        masks = torch.softmax(log_prior(source_pose, size) + correction, dim=1)  # (B, 11, H, W)
+        cut = masks[:, :-1, None] * source[:, None]  # (B, 10, 3, H, W)
+        limbs = warp(cut, limb_maps(source_pose, target_pose))
+        drawn = self.foreground(torch.cat([limbs.flatten(1, 2), there], dim=1)).float()  # (B, 4, H, W)
+        foreground, blend = torch.tanh(limbs.sum(1) + drawn[:, :3]), torch.sigmoid(drawn[:, 3:])
+        left = masks[:, -1:]  # (B, 1, H, W): what is no limb
+        seen = left * source
+        behind = self.background(torch.cat([seen, left, here], dim=1)).float()  # (B, 3, H, W)
+        background = torch.tanh(seen + behind)
+        image = blend * foreground + (1 - blend) * background
+        return Redrawn(image, masks, limbs, blend, foreground, background)

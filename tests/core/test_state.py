@@ -1,0 +1,59 @@
+"""Training states: everything comes back, damage is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from dancebench.core.errors import BenchError
+from dancebench.core.state import read_state, save_state
+
+
+def trained(steps: int, seed: int = 0) -> tuple[nn.Linear, torch.optim.Adam]:
+    torch.manual_seed(seed)
+    network = nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.1, fused=True)
+    for _ in range(steps):
+        step(network, optimizer)
+    return network, optimizer
+
+
+def step(network: nn.Linear, optimizer: torch.optim.Adam) -> None:
+    optimizer.zero_grad()
+    network(torch.ones(1, 3)).square().sum().backward()
+    optimizer.step()
+
+
+def test_weights_moments_and_facts_come_back(tmp_path: Path) -> None:
+    network, optimizer = trained(3)
+    save_state(tmp_path / "state.safetensors", {"n": network}, {"n": optimizer}, {"step": 3, "what": ["a"]})
+    state = read_state(tmp_path / "state.safetensors")
+    assert state is not None
+    assert state.facts == {"step": 3, "what": ["a"]}
+    other, its = trained(1, seed=5)
+    state.restore({"n": other}, {"n": its})
+    step(network, optimizer)
+    step(other, its)
+    assert torch.equal(network.weight, other.weight)
+
+
+def test_no_file_is_no_state(tmp_path: Path) -> None:
+    assert read_state(tmp_path / "state.safetensors") is None
+
+
+def test_a_damaged_or_foreign_state_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    path.write_bytes(b"damaged")
+    with pytest.raises(BenchError, match="cannot be used"):
+        read_state(path)
+    network, optimizer = trained(1)
+    save_state(path, {"n": network}, {"n": optimizer}, {})
+    state = read_state(path)
+    assert state is not None
+    wider = nn.Linear(4, 2)
+    with pytest.raises(BenchError, match="cannot be used") as error:
+        state.restore({"n": wider}, {})
+    assert error.value.hint == "Remove it to train from the start."

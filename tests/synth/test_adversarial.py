@@ -1,0 +1,85 @@
+"""The shared adversarial update: the gradients of the plain loop, in any precision within its rounding."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from speed.plain import plain_step
+
+from dancebench.datasets.store import Subject
+from dancebench.synth.acceleration import has_bf16
+from dancebench.synth.clip import TrainingClip, load_training_clip
+from dancebench.synth.gan import GanConfig, GanPhase
+from dancebench.synth.method import METHODS, Schedule, SynthConfig
+from dancebench.synth.networks import GlobalGenerator, MultiscaleDiscriminator, checkpoint_activations
+
+CPU = torch.device("cpu")
+CONFIG = GanConfig(long_side=64, ngf=8, n_down=2, n_blocks=2, ndf=8, n_scales=2, schedule=Schedule(steps=1, batch=2))
+BF16_TOLERANCE = 0.03
+"""Of every loss, relative, over a few steps: bfloat16 keeps 8 bits, 0.4% of a value, and layers add up."""
+
+
+def phase_of(clip: TrainingClip, config: SynthConfig = CONFIG) -> GanPhase:
+    torch.manual_seed(0)
+    phase = METHODS["fbf-ts"](config, clip, CPU).begin("global", None)  # type: ignore[attr-defined]
+    assert isinstance(phase, GanPhase)
+    return phase
+
+
+def losses_of(phase: GanPhase, steps: int) -> list[dict[str, float]]:
+    batch = phase.clip.batch(np.array([[0, 1], [5, 6]]), CPU)
+    return [{name: float(value) for name, value in phase.train_step(batch).items()} for _ in range(steps)]
+
+
+def test_foreign_reference_the_update_is_that_of_the_plain_loop(walker: Subject) -> None:
+    phase = phase_of(load_training_clip(walker, 64))
+    generator, discriminator = copy.deepcopy(phase.generator), copy.deepcopy(phase.discriminator)
+    assert isinstance(generator, GlobalGenerator)
+    assert isinstance(discriminator, MultiscaleDiscriminator)
+    plain = plain_step(generator, discriminator, CONFIG.schedule.learning_rate)
+    batch = phase.clip.batch(np.array([[0, 1], [5, 6]]), CPU)
+    for _ in range(3):
+        ours, theirs = phase.train_step(batch), plain(batch.poses, batch.frames)
+        assert {name: float(value) for name, value in ours.items()} == pytest.approx(theirs, rel=1e-4)
+    for mine, its in ((phase.generator, generator), (phase.discriminator, discriminator)):
+        for a, b in zip(mine.parameters(), its.parameters(), strict=True):
+            # Adam's first steps are as long as the learning rate whatever the gradient's size, so where a
+            # gradient is nothing but rounding (biases before an instance norm) the sign may differ.
+            assert (a - b).abs().max().item() <= 6.1 * CONFIG.schedule.learning_rate
+            if a.ndim > 1:
+                assert torch.quantile((a - b).abs().flatten()[:1_000_000], 0.95) < 2e-5
+
+
+def test_bf16_gives_the_same_losses_within_its_tolerance(walker: Subject) -> None:
+    clip = load_training_clip(walker, 64)
+    exact = losses_of(phase_of(clip), 3)
+    rounded = losses_of(phase_of(clip, CONFIG.model_copy(update={"precision": "bf16"})), 3)
+    for a, b in zip(exact, rounded, strict=True):
+        assert b == pytest.approx(a, rel=BF16_TOLERANCE)
+    assert exact != rounded  # it was on
+
+
+def test_bf16_leaves_weights_and_moments_in_float32(walker: Subject) -> None:
+    phase = phase_of(load_training_clip(walker, 64), CONFIG.model_copy(update={"precision": "bf16"}))
+    losses_of(phase, 1)
+    kept = [*phase.generator.parameters(), *phase.discriminator.parameters()]
+    for optimizer in phase.optimizers().values():
+        kept += [value for moments in optimizer.state.values() for value in moments.values()]
+    assert {value.dtype for value in kept} == {torch.float32}
+
+
+def test_checkpointing_gives_the_same_numbers(walker: Subject) -> None:
+    clip = load_training_clip(walker, 64)
+    kept, computed_again = phase_of(clip), phase_of(clip)
+    checkpoint_activations(computed_again.generator)
+    assert losses_of(kept, 2) == losses_of(computed_again, 2)
+    for a, b in zip(kept.generator.parameters(), computed_again.generator.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_processor_says_whether_it_computes_in_bf16() -> None:
+    known = getattr(torch.cpu, "get_capabilities", dict)()
+    assert has_bf16(CPU) == bool(known.get("avx512_bf16") or known.get("amx_bf16"))

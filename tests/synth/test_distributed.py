@@ -1,0 +1,73 @@
+"""Several processes at one training give what one gives, within rounding."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dancebench.core import distributed
+from dancebench.core.errors import BenchError
+from dancebench.datasets.store import Subject
+from dancebench.synth import loop
+from dancebench.synth.gan import GanConfig
+from dancebench.synth.method import Schedule
+from dancebench.synth.training import TrainJob, TrainRecord, train
+
+CONFIG = GanConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, schedule=Schedule(steps=4, batch=2))
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from dancebench.core import distributed
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.store import Dataset
+from dancebench.synth.gan import GanConfig
+from dancebench.synth.training import TrainJob, train
+
+torch.set_num_threads(1)
+distributed.join()
+root, config = Path(sys.argv[1]), GanConfig.model_validate_json(sys.argv[2])
+subject = Dataset.open(Workspace(root), "toy").subject("walker")
+train(TrainJob("fbf-ts", "tiny", config, "d" * 64, subject, root / "two"))
+distributed.leave()
+"""
+
+
+def test_two_processes_train_what_one_trains(walker: Subject, tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launcher, str(script), str(tmp_path), CONFIG.model_dump_json()]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert ran.returncode == 0, ran.stderr
+    one = train(TrainJob("fbf-ts", "tiny", CONFIG, "d" * 64, walker, tmp_path / "one"))
+    two = TrainRecord.load(tmp_path / "two" / "train.json")
+    assert (one.processes, two.processes) == (1, 2)
+    assert two.phases[0].losses == pytest.approx(one.phases[0].losses, rel=2e-3)
+    its, their = (load_file(tmp_path / name / "weights.safetensors") for name in ("one", "two"))
+    for name, value in its.items():
+        if value.ndim > 1:  # biases before an instance norm have no gradient but rounding
+            assert torch.quantile((value - their[name]).abs().flatten(), 0.9) < 2e-4, name
+
+
+def test_alone_nothing_is_shared_or_averaged() -> None:
+    assert distributed.processes() == 1
+    assert distributed.is_first()
+    assert distributed.shared(3) == 3
+    value = {"a": torch.tensor(2.0)}
+    assert distributed.average(value) is value
+
+
+def test_a_batch_that_cannot_be_divided_is_refused(
+    monkeypatch: pytest.MonkeyPatch, walker: Subject, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(loop, "processes", lambda: 2)
+    config = CONFIG.model_copy(update={"schedule": Schedule(steps=1, batch=3)})
+    with pytest.raises(BenchError, match="batch of 3 cannot be divided among 2 processes"):
+        train(TrainJob("fbf", "tiny", config, "d" * 64, walker, tmp_path / "x"))

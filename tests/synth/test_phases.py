@@ -1,0 +1,219 @@
+"""Trainings of several phases, and methods that build on others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dancebench.core.errors import BenchError
+from dancebench.core.progress import Report
+from dancebench.datasets.skeleton import NOSE
+from dancebench.datasets.store import Subject
+from dancebench.synth import loop
+from dancebench.synth.clip import load_training_clip
+from dancebench.synth.gan import GanConfig, GanMethod, LocalStage
+from dancebench.synth.loop import Options
+from dancebench.synth.method import METHODS, Schedule
+from dancebench.synth.methods.fbf_ts_fg import FaceGan, FaceGanConfig
+from dancebench.synth.render import held_out
+from dancebench.synth.training import TrainJob, finished, load_method, train
+
+CPU = torch.device("cpu")
+ONE = GanConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, schedule=Schedule(steps=6, batch=2))
+TWO = ONE.model_copy(update={"local": LocalStage(schedule=Schedule(steps=5, batch=2), n_blocks=1, n_scales=2)})
+FACE = FaceGanConfig(
+    long_side=64, main=ONE, face_ngf=4, face_n_down=2, face_n_blocks=1, face_ndf=4,
+    face_schedule=Schedule(steps=6, batch=2),
+)  # fmt: skip
+
+
+@pytest.fixture
+def job(walker: Subject, tmp_path: Path) -> TrainJob:
+    return TrainJob("fbf-ts", "tiny", TWO, "d" * 64, walker, tmp_path / "fbf-ts")
+
+
+@pytest.fixture
+def face_job(walker: Subject, tmp_path: Path) -> TrainJob:
+    base = TrainJob("fbf-ts", "tiny", ONE, "d" * 64, walker, tmp_path / "base")
+    return TrainJob("fbf-ts-fg", "tiny", FACE, "d" * 64, walker, tmp_path / "fg", base=base)
+
+
+class KilledError(Exception):
+    pass
+
+
+def killed_at(what_ends_with: str, step: int) -> Report:
+    def report(what: str, done: int, total: int) -> None:
+        if what.endswith(what_ends_with) and done == step:
+            raise KilledError
+
+    return report
+
+
+# ---------------------------------------------------------------- coarse to fine
+
+
+def test_the_global_stage_trains_at_half_the_size_and_the_local_one_at_the_full(job: TrainJob) -> None:
+    record = train(job)
+    assert [(phase.name, phase.height, phase.width, phase.steps) for phase in record.phases] == [
+        ("global", 32, 16, 6), ("local", 64, 32, 5),
+    ]  # fmt: skip
+    assert record.steps == 11
+    assert next(load_method(job, record).render(held_out(job.subject).runs[0])).shape == (64, 32, 3)
+
+
+def test_the_local_stage_begins_with_the_trained_global_generator(walker: Subject) -> None:
+    method = METHODS["fbf-ts"](TWO, load_training_clip(walker, 64), CPU)
+    assert isinstance(method, GanMethod)
+    inside = dict(method.generator.named_parameters())
+    shared = [name for name in inside if name.startswith("coarse.")]
+    assert len(shared) == len(list(method.coarse.parameters())) - 2  # all but the way to the image
+    assert all(inside[name] is dict(method.coarse.named_parameters())[name.removeprefix("coarse.")] for name in shared)
+
+
+@pytest.mark.parametrize(("phase", "step"), [("global", 4), ("local", 1), ("local", 3)])
+def test_killed_in_either_phase_and_resumed_ends_with_the_same_weights(
+    job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, step: int
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+    alone = train(replace(job, folder=tmp_path / "alone"))
+    broken = replace(job, folder=tmp_path / "broken")
+    with pytest.raises(KilledError):
+        train(broken, report=killed_at(phase, step))
+    torch.manual_seed(99)
+    resumed = train(broken)
+    assert resumed.weights_sha256 == alone.weights_sha256
+    assert [each.losses for each in resumed.phases] == [each.losses for each in alone.phases]
+
+
+# ---------------------------------------------------------------- the face GAN
+
+
+def test_the_face_gan_trains_its_base_first_and_leaves_it_as_it_is(face_job: TrainJob) -> None:
+    record = train(face_job)
+    assert face_job.base is not None
+    base = finished(face_job.base)
+    assert base is not None
+    assert record.base is not None
+    assert record.base.weights_sha256 == base.weights_sha256
+    assert (record.steps, [phase.name for phase in record.phases]) == (12, ["face"])
+    ours, its = load_file(face_job.weights_path), load_file(face_job.base.weights_path)
+    assert all(torch.equal(ours[name], value) for name, value in its.items())
+
+
+def test_a_base_that_changed_makes_another_training(face_job: TrainJob) -> None:
+    first = train(face_job)
+    assert face_job.base is not None
+    other = replace(face_job.base, config=ONE.model_copy(update={"seed": 4}))
+    again = train(replace(face_job, base=other, config=FACE.model_copy(update={"main": other.config})))
+    assert again.weights_sha256 != first.weights_sha256
+
+
+@pytest.mark.parametrize("step", [2, 5])
+def test_the_face_gan_killed_and_resumed_ends_with_the_same_weights(
+    face_job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+    alone = train(replace(face_job, folder=tmp_path / "alone"))
+    with pytest.raises(KilledError):
+        train(face_job, report=killed_at("face", step))
+    assert train(face_job).weights_sha256 == alone.weights_sha256
+
+
+def drawn_by(job: TrainJob) -> np.ndarray:
+    motion = held_out(job.subject).runs[0]
+    return np.stack(list(load_method(job, train(job)).render(motion)))
+
+
+def test_outside_the_crop_the_pixels_are_those_of_the_base(face_job: TrainJob) -> None:
+    assert face_job.base is not None
+    full, base = drawn_by(face_job), drawn_by(face_job.base)
+    method = load_method(face_job, train(face_job))
+    assert isinstance(method, FaceGan)
+    centres = held_out(face_job.subject).runs[0].face_centres / 2  # the clip is twice as large
+    for t, centre in enumerate(centres):
+        box = method.box(centre)
+        assert box is not None
+        inside = np.zeros(full[t].shape[:2], bool)
+        inside[box.rows, box.columns] = True
+        assert np.array_equal(full[t][~inside], base[t][~inside])
+    assert not np.array_equal(full, base)  # something happened inside
+
+
+def test_a_frame_without_a_face_passes_untouched(face_job: TrainJob) -> None:
+    assert face_job.base is not None
+    motion = held_out(face_job.subject).runs[0]
+    centres = motion.face_centres.copy()
+    centres[2] = np.nan
+    hidden = replace(motion, face_centres=centres)
+    full = list(load_method(face_job, train(face_job)).render(hidden))
+    base = drawn_by(face_job.base)
+    assert np.array_equal(full[2], base[2])
+    assert not np.array_equal(full[1], base[1])
+
+
+def test_each_frame_is_cut_at_its_own_face(walker: Subject) -> None:
+    torch.manual_seed(0)
+    clip = load_training_clip(walker, 128)
+    method = FaceGan(FACE.model_copy(update={"main": ONE.model_copy(update={"long_side": 128})}), clip, CPU)
+    phase = method.begin("face", None)
+    batch = clip.batch(np.array([[0], [7]]), CPU)
+    faces = phase.faces(batch)  # type: ignore[attr-defined]
+    for row, t in enumerate((0, 7)):
+        box = method.box(clip.keypoints[t, NOSE, :2])
+        assert box is not None
+        assert torch.equal(faces.frames[row, 0], batch.frames[row, 0][:, box.rows, box.columns])
+    assert method.box(clip.keypoints[0, NOSE, :2]) != method.box(clip.keypoints[7, NOSE, :2])
+
+
+def test_an_untrained_face_generator_changes_nothing(walker: Subject) -> None:
+    clip = load_training_clip(walker, 64)
+    method = FaceGan(FACE, clip, CPU)
+    motion = clip.motion(range(4))
+    for full, base in zip(method.render(motion), method.main.render(motion), strict=True):
+        assert np.array_equal(full, base)
+
+
+def test_a_clip_without_a_face_is_refused(face_job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert face_job.base is not None
+    train(face_job.base)
+    clip = load_training_clip(face_job.subject, 64)
+    hidden = replace(clip, face_centres=np.full_like(clip.face_centres, np.nan))
+    monkeypatch.setattr("dancebench.synth.training.load_training_clip", lambda *_: hidden)
+    with pytest.raises(BenchError, match="No face is seen in any training frame") as error:
+        train(face_job)
+    assert error.value.hint == "Use --method fbf-ts, which needs none."
+
+
+# ---------------------------------------------------------------- checkpoints, options
+
+
+def test_a_checkpoint_of_another_preset_is_not_rendered_from(job: TrainJob) -> None:
+    record = train(job)
+    other = replace(job, config=ONE, preset="small")
+    with pytest.raises(BenchError, match="holds a fbf-ts of preset tiny") as error:
+        load_method(other, record)
+    assert error.value.hint is not None
+
+
+def test_a_clip_smaller_than_the_preset_is_refused(job: TrainJob) -> None:
+    with pytest.raises(BenchError, match="128x64") as error:
+        train(replace(job, config=ONE.model_copy(update={"long_side": 256})))
+    assert "--size" in str(error.value.hint)
+
+
+def test_tensorboard_gets_curves_and_sample_grids(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 2)
+    monkeypatch.setattr(loop, "SAMPLE_EVERY_STEPS", 3)
+    train(replace(job, options=Options(tensorboard=True)))
+    board = event.EventAccumulator(str(job.folder / "tensorboard"))
+    board.Reload()
+    tags = board.Tags()
+    assert {"global/g_gan", "local/d_real"} <= set(tags["scalars"])
+    assert {tag.split("/")[0] for tag in tags["images"]} == {"global", "local"}
