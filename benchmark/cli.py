@@ -14,7 +14,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 import dancebench
-from dancebench.benchmark.commands import data, demo, detect, leaderboard, listing, score, synth
+from dancebench.benchmark.commands import data, demo, detect, leaderboard, listing, score, synth, transfer
 from dancebench.benchmark.commands.options import err
 from dancebench.core.errors import BenchError
 from dancebench.core.files import writable
@@ -69,6 +69,7 @@ def _main(
 app.command("demo")(demo.demo)
 app.add_typer(data.app, name="data")
 app.command("synth")(synth.synth)
+app.command("transfer")(transfer.transfer)
 app.command("detect")(detect.detect)
 app.command("score")(score.score)
 app.command("leaderboard")(leaderboard.leaderboard)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from dancebench.benchmark.detection import SPLITS, DetectionJob, forensic_jobs, record_detection
-from dancebench.benchmark.presets import configured
+from dancebench.benchmark.presets import Settings, configured
 from dancebench.benchmark.provenance import Clock
 from dancebench.benchmark.runner import succeeded
 from dancebench.benchmark.showcase import save_sheet, save_side_by_side
@@ -70,11 +70,18 @@ def run_demo(
     draw_missing(workspace, dataset, [*targets, *dataset.ids(*SPLITS)], workers, report)
     detection = DetectionJob(
         workspace.root, plan.dataset, _DETECTOR, _FORENSIC_METHOD, plan.forensic_preset,
-        configured(plan.forensic_preset, seed=seed, trunk="off"), seed=seed, device=device,
+        Settings(seed=seed, trunk="off"), device=device,
     )  # fmt: skip
-    config = configured(plan.target_preset, seed=seed, trunk="off")
     on_targets = [
-        SynthesisJob(workspace.root, plan.dataset, target, method, plan.target_preset, config, device=device)
+        SynthesisJob(
+            workspace.root,
+            plan.dataset,
+            target,
+            method,
+            plan.target_preset,
+            configured(plan.target_preset, method, detection.settings),
+            device=device,
+        )
         for method in reversed(TARGET_METHODS)  # the longest first, so that no worker idles at the end
         for target in targets
     ]
@@ -84,7 +91,9 @@ def run_demo(
     records = []
     for method in TARGET_METHODS:
         jobs = [job for job in on_targets if job.method == method]
-        records.append(record_synthesis(jobs, [made[job] for job in jobs], clock=clock)[0])
+        records.append(
+            record_synthesis(jobs, [made[job] for job in jobs], clock=clock, workers=workers, report=report)[0]
+        )
     forensic = [made[job] for job in forensic_jobs(detection)]
     records.append(record_detection(detection, forensic, clock=clock, report=report)[0])
     sheet, video = workspace.root / "demo" / "sheet.png", workspace.root / "demo" / "side-by-side.mp4"

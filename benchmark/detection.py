@@ -13,7 +13,7 @@ from typing import Any, Final
 import pandas as pd
 
 from dancebench.benchmark.metrics.image import measure_clips
-from dancebench.benchmark.presets import preset
+from dancebench.benchmark.presets import Settings, configured, preset
 from dancebench.benchmark.provenance import Clock
 from dancebench.benchmark.runner import succeeded
 from dancebench.benchmark.synthesis import SynthesisJob, Synthesized, body_points, draw_missing, synthesize_all
@@ -30,7 +30,7 @@ from dancebench.detect.controls import NULL_SHIFT_LIMIT
 from dancebench.detect.protocol import HoldoutResult, train_and_evaluate
 from dancebench.detect.registry import DETECTORS, DetectorConfig
 from dancebench.leaderboards import records
-from dancebench.synth.method import METHODS, SynthConfig
+from dancebench.synth.method import METHODS
 
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "holdout")
 BASELINES: Final = ("nearest", "mean-frame")
@@ -46,8 +46,7 @@ class DetectionJob:
     detector: str
     method: str
     preset: str
-    synth: SynthConfig
-    seed: int = 0
+    settings: Settings
     device: str = "cpu"
     aggregator: str = DEFAULT_RULE
 
@@ -68,7 +67,15 @@ def forensic_jobs(job: DetectionJob) -> list[SynthesisJob]:
     wanted = [(job.method, subject) for subject in dataset.ids(*SPLITS)]
     wanted += [(method, subject) for method in BASELINES for subject in dataset.ids("holdout")]
     return [
-        SynthesisJob(job.workspace, job.dataset, subject, method, job.preset, job.synth, device=job.device)
+        SynthesisJob(
+            job.workspace,
+            job.dataset,
+            subject,
+            method,
+            job.preset,
+            configured(job.preset, method, job.settings),
+            device=job.device,
+        )
         for method, subject in dict.fromkeys(wanted)
     ]
 
@@ -107,7 +114,7 @@ def record_detection(
         "config": config.model_dump(mode="json"),
         "method": job.method,
         "preset": job.preset,
-        "synth": job.synth.model_dump(),
+        "synth": configured(job.preset, job.method, job.settings).model_dump(mode="json"),
         "dataset_id": dataset.record.dataset_id,
     }
     digest = sha256_json(identity)
@@ -118,7 +125,7 @@ def record_detection(
     result = train_and_evaluate(
         manifest, job.detector, config, folder, report, aggregator=job.aggregator, device=job.device
     )
-    seeds = {"detector": job.seed, "synth": job.synth.seed}
+    seeds = {"detector": job.settings.seed, "synth": job.settings.seed}
     run = clock.run("detection", job.detector, digest, seeds=seeds, device=job.device)
     record = _record(job, dataset, made, rows, result, run)
     records.save_run(workspace.results, record, _rows_table(result))
@@ -128,7 +135,7 @@ def record_detection(
 def _detector_config(job: DetectionJob, fake: Synthesized) -> DetectorConfig:
     kind = DETECTORS[job.detector].Config
     standard = preset(job.preset).detectors.get(job.detector, kind())
-    size = {"height": fake.fake.height, "width": fake.fake.width, "seed": job.seed}
+    size = {"height": fake.fake.height, "width": fake.fake.width, "seed": job.settings.seed}
     return kind.model_validate(standard.model_dump() | size)
 
 

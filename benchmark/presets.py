@@ -4,54 +4,100 @@ tiny      seconds on one core, for tests; draws nothing that deserves a look
 demo      about 20 s per subject and core, for the dancers that `bench demo` detects
 protocol  at most 60 s per subject and core, for the 62 of the detection protocol
 small     minutes per subject and core
-paper     EDN's global stage: 256x512 or 512x256, the paper's networks and schedule, for a GPU
+paper-global  EDN's global stage alone, at 512 pixels, for a GPU
+paper     EDN's two stages, 256x512 then 512x1024 (height x width), its networks and schedule, for a GPU
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from dancebench.core.errors import UnknownNameError
 from dancebench.detect.detectors.pair_patch import PairPatchConfig
 from dancebench.detect.registry import DetectorConfig
+from dancebench.synth.gan import GanConfig, LocalStage
 from dancebench.synth.losses import PERCEPTUAL_TRUNKS
-from dancebench.synth.method import SynthConfig, TrunkChoice
+from dancebench.synth.method import METHODS, Precision, Schedule, SynthConfig, TrunkChoice
+from dancebench.synth.methods.fbf_ts_fg import FaceGanConfig
+from dancebench.synth.methods.posewarp import PoseWarpConfig
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A named set of configurations."""
+    """A named set of configurations.
+
+    Attributes:
+        synth: One configuration of each kind that a method asks for; `long_side` is the same in all.
+        detectors: Settings of a detector, by its name; size and seed come from the run. Others take their
+            defaults.
+    """
 
     name: str
     purpose: str
-    synth: SynthConfig
+    synth: tuple[SynthConfig, ...]
     detectors: Mapping[str, DetectorConfig] = field(default_factory=dict)
-    """Settings of a detector, by its name; size and seed come from the run. Others take their defaults."""
+
+    def config(self, method: str) -> SynthConfig:
+        """The configuration of a method; one of its own kind, or of that kind's defaults.
+
+        Raises:
+            UnknownNameError: There is no such method.
+        """
+        kind = METHODS[method].Config
+        for config in self.synth:
+            if type(config) is kind:
+                return config
+        first = self.synth[0]
+        return kind(long_side=first.long_side, trunk=first.trunk)
 
 
-def _short(long_side: int, *, ngf: int, steps: int, learning_rate: float, trunk: TrunkChoice = "off") -> SynthConfig:
+def _short(
+    long_side: int, *, ngf: int, steps: int, learning_rate: float, face_steps: int, trunk: TrunkChoice = "off"
+) -> tuple[SynthConfig, ...]:
     """A training too short for the paper's schedule.
 
     What carries it: an L1 loss on pixels at pix2pix's weight, single examples (more updates in the same
     time), and a learning rate that starts high and falls to zero.
     """
-    return SynthConfig(
+    gan = GanConfig(
         long_side=long_side,
         ngf=ngf,
         n_down=3,
         n_blocks=4,
         ndf=16,
         n_scales=2,
-        steps=steps,
-        batch=1,
-        learning_rate=learning_rate,
-        decay_share=0.8,
+        schedule=Schedule(steps=steps, learning_rate=learning_rate, decay_share=0.8),
         trunk=trunk,
         pixel_weight=100.0,
     )
+    face = FaceGanConfig(
+        long_side=long_side,
+        main=gan,
+        face_ngf=16,
+        face_n_down=2,
+        face_n_blocks=3,
+        face_ndf=16,
+        face_schedule=Schedule(steps=face_steps, batch=4, learning_rate=1e-3, decay_share=0.8),
+        face_pixel_weight=100.0,
+        trunk=trunk,
+    )
+    return gan, face
 
+
+def _paper(long_side: int, local: LocalStage | None) -> tuple[SynthConfig, ...]:
+    gan = GanConfig(long_side=long_side, trunk="vgg19", local=local)
+    return (
+        gan,
+        FaceGanConfig(long_side=long_side, trunk="vgg19", main=gan),
+        PoseWarpConfig(long_side=long_side, trunk="vgg19"),
+    )
+
+
+_TINY: Final = GanConfig(
+    long_side=64, ngf=8, n_down=2, n_blocks=1, ndf=8, n_scales=1, schedule=Schedule(steps=12, batch=2)
+)
 
 PRESETS: Final = {
     preset.name: preset
@@ -59,30 +105,41 @@ PRESETS: Final = {
         Preset(
             "tiny",
             "seconds on one core, for tests",
-            SynthConfig(long_side=64, ngf=8, n_down=2, n_blocks=1, ndf=8, n_scales=1, steps=12, batch=2),
+            (
+                _TINY,
+                FaceGanConfig(
+                    long_side=64,
+                    main=_TINY,
+                    face_ngf=8,
+                    face_n_down=2,
+                    face_n_blocks=1,
+                    face_ndf=8,
+                    face_schedule=Schedule(steps=6, batch=2),
+                ),
+                PoseWarpConfig(long_side=64, width=8, schedule=Schedule(steps=6, batch=2)),
+            ),
             {"pair-patch": PairPatchConfig(ndf=8, steps=60, batch=8, pairs=6)},
         ),
         Preset(
             "demo",
             "about 20 s per subject and core",
-            _short(128, ngf=16, steps=250, learning_rate=1.5e-3),
+            _short(128, ngf=16, steps=250, learning_rate=1.5e-3, face_steps=150),
         ),
         Preset(
             "protocol",
             "at most 60 s per subject and core",
-            _short(128, ngf=20, steps=600, learning_rate=1e-3),
+            _short(128, ngf=20, steps=600, learning_rate=1e-3, face_steps=300),
         ),
         Preset(
             "small",
             "minutes per subject and core",
-            _short(192, ngf=24, steps=1200, learning_rate=8e-4, trunk="vgg19"),
+            _short(192, ngf=16, steps=1000, learning_rate=1e-3, face_steps=500, trunk="vgg19"),
         ),
+        Preset("paper-global", "EDN's global stage alone, for a GPU", _paper(512, None)),
         Preset(
             "paper",
-            "EDN's global stage, for a GPU",
-            SynthConfig(
-                long_side=512, ngf=64, n_down=4, n_blocks=9, ndf=64, n_scales=2, epochs=5, batch=1, trunk="vgg19"
-            ),
+            "EDN's global and local stages, for a GPU",
+            _paper(1024, LocalStage(schedule=Schedule(epochs=30.0))),
         ),
     )
 }
@@ -99,13 +156,36 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def configured(name: str, *, seed: int, trunk: str | None = None) -> SynthConfig:
-    """A preset's synthesizer with this seed and, where given, another perceptual trunk.
+@dataclass(frozen=True)
+class Settings:
+    """What a run sets over a preset.
+
+    Attributes:
+        seed: Of everything random.
+        trunk: Another perceptual trunk than the preset's.
+        precision: Of the networks in training.
+    """
+
+    seed: int = 0
+    trunk: str | None = None
+    precision: Precision = "fp32"
+
+
+def configured(name: str, method: str, settings: Settings) -> SynthConfig:
+    """A preset's configuration of a method, with the run's own settings.
 
     Raises:
-        UnknownNameError: There is no such preset or trunk.
+        UnknownNameError: There is no such preset, method or trunk.
     """
-    chosen = preset(name).synth
-    if trunk is not None and trunk not in ("off", *PERCEPTUAL_TRUNKS):
-        raise UnknownNameError("perceptual trunk", trunk, ("off", *PERCEPTUAL_TRUNKS))
-    return SynthConfig.model_validate(chosen.model_dump() | {"seed": seed, "trunk": trunk or chosen.trunk})
+    chosen = preset(name).config(method)
+    if settings.trunk is not None and settings.trunk not in ("off", *PERCEPTUAL_TRUNKS):
+        raise UnknownNameError("perceptual trunk", settings.trunk, ("off", *PERCEPTUAL_TRUNKS))
+    return _with(
+        chosen, {"seed": settings.seed, "precision": settings.precision, "trunk": settings.trunk or chosen.trunk}
+    )
+
+
+def _with(config: SynthConfig, settings: Mapping[str, Any]) -> SynthConfig:
+    """The configuration with these settings, and those of a base method within it."""
+    nested = {name: _with(value, settings) for name, value in config if isinstance(value, SynthConfig)}
+    return config.model_copy(update={**settings, **nested})

@@ -18,6 +18,8 @@ from dancebench.core.opencv import cv2
 from dancebench.datasets.sticks import draw_sticks
 from dancebench.datasets.video import VideoReader, write_clip
 
+SYNTHETIC: Final = {"comment": "Synthetic: made by dancebench."}
+"""Metadata of every video that is handed to people."""
 _HEIGHT: Final = 256
 """Pixels that each panel is shown at, whatever the synthesis size."""
 _BAND: Final = 24
@@ -33,7 +35,7 @@ def save_sheet(path: Path, fake: Synthesized, *, moments: int = 4) -> None:
     with VideoReader(fake.real_path) as real, VideoReader(fake.fake_path) as drawn:
         chosen = np.linspace(0, len(real) - 1, moments + 2)[1:-1].round().astype(int)
         groups = [
-            _row(
+            labelled_row(
                 [draw_sticks(points[t], size, size), real[t], drawn[t]],
                 ["sticks", "real", fake.job.method],
             )
@@ -57,14 +59,15 @@ def save_side_by_side(path: Path, fakes: Sequence[Synthesized]) -> None:
     def frames() -> Iterator[Picture]:
         for t in range(first.real.n_frames):
             panels = [draw_sticks(points[t], size, size), *(reader[t] for reader in readers)]
-            yield _row(panels, labels)
+            yield labelled_row(panels, labels)
 
-    write_clip(path, frames(), first.real.fps, metadata={"comment": "Synthetic: made by dancebench."})
+    write_clip(path, frames(), first.real.fps, metadata=SYNTHETIC)
     for reader in readers:
         reader.close()
 
 
-def _row(panels: Sequence[Picture], labels: Sequence[str]) -> Picture:
+def labelled_row(panels: Sequence[Picture], labels: Sequence[str]) -> Picture:
+    """Pictures uint8 [H, W, 3] side by side, each under its name."""
     return np.hstack([_panel(picture, label) for picture, label in zip(panels, labels, strict=True)])
 
 

@@ -6,32 +6,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
-from dancebench.benchmark.metrics.image import measure_clips, metric_info
+from dancebench.benchmark.metrics.clips import measure_fake
+from dancebench.benchmark.metrics.per_subject import frames_behind, null_reason, subject_values
 from dancebench.benchmark.metrics.perceptual import Lpips
+from dancebench.benchmark.metrics.registry import METRICS
 from dancebench.benchmark.provenance import Clock
-from dancebench.benchmark.runner import Failure, Job, run_jobs
+from dancebench.benchmark.runner import Failure, Job, run_jobs, succeeded
+from dancebench.core import distributed
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
-from dancebench.core.progress import Report
+from dancebench.core.progress import Report, silent
 from dancebench.core.stats import mean_interval
 from dancebench.core.trunks import TrunkUnavailableError
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.demo import SELECTIONS, draw_subject, open_demo
+from dancebench.datasets.demo import SELECTIONS, TRUTH, draw_subject, open_demo
 from dancebench.datasets.models import DrawnSource
-from dancebench.datasets.reals import RealRecord, write_real
+from dancebench.datasets.prepare import read_poses
+from dancebench.datasets.reals import RealRecord, shown_frames, write_real
 from dancebench.datasets.skeleton import Keypoints, scaled
-from dancebench.datasets.store import Dataset
+from dancebench.datasets.store import Dataset, Subject
 from dancebench.leaderboards import records
 from dancebench.synth.clip import training_size
+from dancebench.synth.loop import PLAIN, Options
 from dancebench.synth.method import METHODS, LearnedMethod, SynthConfig
-from dancebench.synth.render import FakeRecord, render_fake
+from dancebench.synth.render import FakeRecord, held_out, render_fake
 from dancebench.synth.training import TrainJob, TrainRecord, train
 
 MIN_TEST_FRAMES: Final = 3
@@ -49,7 +55,7 @@ class SynthesisJob:
     preset: str
     config: SynthConfig
     device: str = "cpu"
-    tensorboard: bool = False
+    options: Options = PLAIN
 
     @property
     def variant(self) -> str:
@@ -114,7 +120,24 @@ def synthesize(job: SynthesisJob, report: Report) -> Synthesized:
             f"{MIN_TEST_FRAMES} are needed.",
             hint="Use a longer clip, or a dataset with a smaller --train-fraction.",
         )
-    training = TrainJob(
+    training = training_job(job, workspace, dataset, subject)
+    distributed.shared(None)  # whoever assists may read the clip now
+    trained = train(training, report=report)
+    fake_path = workspace.fake(job.method, job.dataset, job.subject, job.variant, source=job.subject)
+    fake = render_fake(training, trained, held_out(subject), fake_path, report=report)
+    size = training_size(subject.size, job.config.long_side)
+    real_path = workspace.real(job.dataset, job.subject, job.config.long_side)
+    return Synthesized(job, trained, fake_path, fake, real_path, write_real(subject, size, real_path))
+
+
+def training_job(job: SynthesisJob, workspace: Workspace, dataset: Dataset, subject: Subject) -> TrainJob:
+    """The training behind a synthesis, with that of the method that it builds on."""
+    make = METHODS[job.method]
+    base = None
+    if issubclass(make, LearnedMethod) and make.base is not None:
+        base_config = make.base_config(job.config)
+        base = training_job(replace(job, method=make.base, config=base_config), workspace, dataset, subject)
+    return TrainJob(
         method=job.method,
         preset=job.preset,
         config=job.config,
@@ -122,14 +145,21 @@ def synthesize(job: SynthesisJob, report: Report) -> Synthesized:
         subject=subject,
         folder=workspace.synth(job.method, job.dataset, job.subject, job.variant),
         device=job.device,
-        tensorboard=job.tensorboard,
+        base=base,
+        options=job.options,
     )
-    trained = train(training, report=report)
-    fake_path = workspace.fake(job.method, job.dataset, job.subject, job.variant, source=job.subject)
-    fake = render_fake(training, trained, subject, fake_path, report=report)
-    size = training_size(subject.size, job.config.long_side)
-    real_path = workspace.real(job.dataset, job.subject, job.config.long_side)
-    return Synthesized(job, trained, fake_path, fake, real_path, write_real(subject, size, real_path))
+
+
+def assist(jobs: Sequence[SynthesisJob]) -> None:
+    """What the processes beside the first do under torchrun: their share of each training, and no more.
+
+    They wait until the first has prepared the clips, which it does before it begins to train.
+    """
+    for job in jobs:
+        distributed.shared(None)
+        workspace = Workspace(job.workspace)
+        dataset = Dataset.open(workspace, job.dataset)
+        train(training_job(job, workspace, dataset, dataset.subject(job.subject)))
 
 
 def synthesize_all(jobs: Sequence[SynthesisJob], *, workers: int, report: Report) -> list[Synthesized | Failure]:
@@ -139,18 +169,51 @@ def synthesize_all(jobs: Sequence[SynthesisJob], *, workers: int, report: Report
 
 
 def body_points(made: Synthesized) -> Keypoints:
-    """Poses of the real frames, float32 [T, 75, 3] in pixels of the fake: they define the regions."""
-    subject = Dataset.open(Workspace(made.job.workspace), made.job.dataset).subject(made.job.subject)
-    first = made.real.first_frame
-    keypoints = subject.keypoints()[first : first + made.real.n_frames]
-    return scaled(keypoints, made.real.width / subject.size[1], made.real.height / subject.size[0])
+    """Poses of the real frames, float32 [T, 75, 3] in pixels of the fake: they drove it and define the regions."""
+    return _in_fake(made, _subject(made).keypoints())
 
 
-def measure_synthesized(made: Synthesized, lpips: Lpips | None) -> pd.DataFrame:
+def true_points(made: Synthesized) -> Keypoints | None:
+    """The true keypoints of a drawn dancer, as `body_points`; None of a recording."""
+    path = _subject(made).folder / TRUTH
+    return _in_fake(made, read_poses(path)) if path.exists() else None
+
+
+def _subject(made: Synthesized) -> Subject:
+    return Dataset.open(Workspace(made.job.workspace), made.job.dataset).subject(made.job.subject)
+
+
+def _in_fake(made: Synthesized, keypoints: Keypoints) -> Keypoints:
+    subject = _subject(made)
+    factors = made.real.width / subject.size[1], made.real.height / subject.size[0]
+    return scaled(keypoints[shown_frames(subject)], *factors)
+
+
+def measure_synthesized(made: Synthesized, report: Report = silent) -> pd.DataFrame:
     """Per-frame rows of one subject: the fake against the real."""
-    rows = measure_clips(made.fake_path, made.real_path, body_points(made), lpips=lpips)
+    shown = shown_frames(_subject(made))
+    rows = measure_fake(
+        made.fake_path,
+        made.real_path,
+        body_points(made),
+        truth=true_points(made),
+        starts=np.diff(shown, prepend=shown[0] - 2) != 1,
+        lpips=perceptual_judge()[0],
+        report=report,
+    )
     item = f"{made.job.subject}/{made.job.subject}/{made.job.method}"
     return rows.assign(item=item, subject=made.job.subject)
+
+
+def measure_all(made: Sequence[Synthesized], *, workers: int, report: Report) -> pd.DataFrame:
+    """The rows of all of them, one after the other.
+
+    Raises:
+        BenchError: One cannot be measured.
+    """
+    jobs = [Job(f"measuring {each.job.method} on {each.job.subject}", measure_synthesized, each) for each in made]
+    outcomes = run_jobs(jobs, workers=workers, report=report)
+    return pd.concat(succeeded(outcomes), ignore_index=True)
 
 
 def run_synthesis(
@@ -161,11 +224,17 @@ def run_synthesis(
     Raises:
         BenchError: Not one subject could be synthesized; says why the first could not.
     """
-    return record_synthesis(jobs, synthesize_all(jobs, workers=workers, report=report), clock=clock)
+    outcomes = synthesize_all(jobs, workers=workers, report=report)
+    return record_synthesis(jobs, outcomes, clock=clock, workers=workers, report=report)
 
 
 def record_synthesis(
-    jobs: Sequence[SynthesisJob], outcomes: Sequence[Synthesized | Failure], *, clock: Clock
+    jobs: Sequence[SynthesisJob],
+    outcomes: Sequence[Synthesized | Failure],
+    *,
+    clock: Clock,
+    workers: int,
+    report: Report,
 ) -> tuple[records.RunRecord, list[Synthesized]]:
     """Measure what the jobs of one method left, and save the record of the run.
 
@@ -176,15 +245,18 @@ def record_synthesis(
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     if not made:
         raise failed[0].error()
-    lpips, reason = perceptual_judge()
-    rows = pd.concat([measure_synthesized(each, lpips) for each in made], ignore_index=True)
-    per_subject = subject_means(rows)
+    rows = measure_all(made, workers=workers, report=report)
+    values = subject_values(rows)
+    lpips_reason = perceptual_judge()[1]
     record = records.RunRecord(
         run=_run(jobs, clock),
         data=_data(jobs, made),
         entry=_entry(made),
-        metrics={name: _metric(name, rows, lpips_reason=reason) for name in metric_columns(rows)},
-        per_subject=per_subject,
+        metrics={str(name): _metric(str(name), rows, values, lpips_reason) for name in values},
+        per_subject={
+            str(subject): {str(name): None if pd.isna(value) else float(value) for name, value in row.items()}
+            for subject, row in values.iterrows()
+        },
         failures=[records.Failure(item=each.label, reason=each.message) for each in failed],
     )
     records.save_run(Workspace(jobs[0].workspace).results, record, rows)
@@ -199,33 +271,17 @@ def perceptual_judge() -> tuple[Lpips | None, str | None]:
         return None, error.message
 
 
-def subject_means(rows: pd.DataFrame) -> dict[str, dict[str, float | None]]:
-    """Each subject's mean over its frames, per metric; None where it has no value in any frame."""
-    means = rows.groupby("subject")[metric_columns(rows)].mean()
-    return {
-        str(subject): {str(name): None if pd.isna(value) else float(value) for name, value in row.items()}
-        for subject, row in means.iterrows()
-    }
-
-
-def metric_columns(rows: pd.DataFrame) -> list[str]:
-    """The columns of per-frame rows that are metrics."""
-    return [str(name) for name in rows if metric_info(str(name)) is not None]
-
-
-def _metric(name: str, rows: pd.DataFrame, *, lpips_reason: str | None) -> Metric:
-    """The mean over subjects of each subject's mean over frames, with its interval by subject."""
-    info = metric_info(name)
-    assert info is not None  # the caller chose by it
-    there = rows.dropna(subset=[name])
+def _metric(name: str, rows: pd.DataFrame, values: pd.DataFrame, lpips_reason: str | None) -> Metric:
+    """The mean over subjects of each one's value, with its interval by subject."""
+    info = METRICS[name]
+    there = values[name].dropna()
     if there.empty:
-        reason = lpips_reason if "lpips" in name and lpips_reason else "no frame has a value"
+        reason = lpips_reason if "lpips" in name and lpips_reason else null_reason(rows, name)
         return Metric(value=None, reason=reason, n=0, unit=info.unit, higher_is_better=info.higher_is_better)
-    means = there.groupby("subject")[name].mean()
     return Metric(
-        value=float(means.mean()),
-        ci95=mean_interval(there[name].tolist(), there["subject"].tolist()),
-        n=len(there),
+        value=float(there.mean()),
+        ci95=mean_interval(there.tolist(), [str(subject) for subject in there.index]),
+        n=frames_behind(rows, name),
         unit=f"{info.unit}, frames",
         higher_is_better=info.higher_is_better,
     )
@@ -233,16 +289,21 @@ def _metric(name: str, rows: pd.DataFrame, *, lpips_reason: str | None) -> Metri
 
 def _run(jobs: Sequence[SynthesisJob], clock: Clock) -> records.Run:
     job = jobs[0]
-    learned = issubclass(METHODS[job.method], LearnedMethod)
     identity = {
         "method": job.method,
         "preset": job.preset,
-        "config": job.config.model_dump() if learned else {"long_side": job.config.long_side},
+        "config": _deciding(job),
         "dataset_id": Dataset.open(Workspace(job.workspace), job.dataset).record.dataset_id,
         "subjects": sorted(each.subject for each in jobs),
     }
     seeds = {"training": job.config.seed}
     return clock.run("synthesis", job.method, sha256_json(identity), seeds=seeds, device=job.device)
+
+
+def _deciding(job: SynthesisJob) -> dict[str, Any]:
+    """What of the configuration a method's outcome depends on: retrieval knows no seed and no trunk."""
+    learned = issubclass(METHODS[job.method], LearnedMethod)
+    return job.config.model_dump(mode="json") if learned else {"long_side": job.config.long_side}
 
 
 def _data(jobs: Sequence[SynthesisJob], made: Sequence[Synthesized]) -> records.Data:
@@ -270,5 +331,6 @@ def _entry(made: Sequence[Synthesized]) -> records.Entry:
             "frame_size": f"{first.real.height}x{first.real.width}",
             "perceptual_trunk": first.trained.trunk,
             "perceptual_trunk_reason": first.trained.trunk_reason,
+            "precision": first.job.config.precision if learned else None,
         },
     )

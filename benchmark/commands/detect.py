@@ -51,18 +51,19 @@ def detect(
     if not holdout:
         raise typer.BadParameter("say what to do: --holdout", param_hint="bench detect")
     from dancebench.benchmark.detection import DetectionJob, run_detection
-    from dancebench.benchmark.presets import configured
+    from dancebench.benchmark.presets import Settings, configured
     from dancebench.benchmark.provenance import Clock
     from dancebench.benchmark.synthesis import open_dataset
     from dancebench.leaderboards.board import rebuild, rich_tables
 
     clock = Clock(argv())
-    config = configured(preset, seed=seed)
+    settings = Settings(seed=seed)
+    configured(preset, method, settings)  # unknown names fail here
     opened = open_workspace(workspace)
     open_dataset(opened, dataset)
     job = DetectionJob(
-        opened.root, dataset, detector, method, preset, config,
-        seed=seed, device=device(device_name), aggregator=aggregator,
+        opened.root, dataset, detector, method, preset, settings,
+        device=device(device_name), aggregator=aggregator,
     )  # fmt: skip
     with Display(err) as display:
         record, result = run_detection(job, clock=clock, workers=jobs, report=display.report)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -14,12 +14,18 @@ from rich.console import Console
 from dancebench.core.errors import BenchError
 from dancebench.core.workspace import Workspace
 
+if TYPE_CHECKING:
+    from dancebench.synth.method import Precision
+
 WorkspaceOption = Annotated[
     Path,
     typer.Option("--workspace", envvar="BENCH_WORKSPACE", help="Folder of all data and results.", show_default=True),
 ]
 DEFAULT_WORKSPACE: Final = Path("workspace")
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="Of training: fp32, bf16, or auto: bf16 where the hardware computes in it.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 JobsOption = Annotated[
     int, typer.Option("--jobs", "-j", min=1, help="Worker processes; each computes with one thread on a CPU.")
@@ -57,6 +63,24 @@ def device(name: str) -> str:
     if name == "cuda":
         raise BenchError("This machine has no CUDA device that torch can use.", hint="Use --device cpu.")
     return "cpu"
+
+
+def precision(name: str, device_name: str) -> Precision:
+    """`fp32` or `bf16`, resolved from `auto` by what the device can do.
+
+    Raises:
+        BenchError: Another word.
+    """
+    named: dict[str, Precision] = {"fp32": "fp32", "bf16": "bf16"}
+    if name in named:
+        return named[name]
+    if name != "auto":
+        raise BenchError(f"Unknown precision '{name}'.", hint="Choose auto, fp32 or bf16.")
+    import torch  # slow to import; only commands that compute ask
+
+    from dancebench.synth.acceleration import has_bf16
+
+    return "bf16" if has_bf16(torch.device(device_name)) else "fp32"
 
 
 def print_json(value: Any) -> None:

@@ -13,6 +13,7 @@ from dancebench.benchmark.commands.options import (
     DeviceOption,
     JobsOption,
     JsonOption,
+    PrecisionOption,
     SeedOption,
     WorkspaceOption,
     argv,
@@ -20,6 +21,7 @@ from dancebench.benchmark.commands.options import (
     err,
     open_workspace,
     out,
+    precision,
     print_json,
 )  # fmt: skip
 from dancebench.benchmark.display import Display
@@ -35,7 +37,14 @@ def synth(
         str | None,
         typer.Option(help="Trunk of the perceptual loss in place of the preset's: off, vgg19 or squeeze."),
     ] = None,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write the losses for TensorBoard.")] = False,
+    precision_name: PrecisionOption = "auto",
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write losses and sample grids for TensorBoard.")
+    ] = False,
+    checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="Compute activations again: less memory, more time.")
+    ] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="Let torch compile the networks in training.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
     seed: SeedOption = 0,
@@ -44,39 +53,46 @@ def synth(
 ) -> None:
     """Train on a person's clip, draw the held-out part of it, measure and record.
 
-    [dim]Examples: bench synth --subject 3 · bench synth --subject all --method nearest ·
-    bench synth --dataset mine --subject me --preset small[/]
+    Several GPUs train one synthesizer under torchrun, which divides each batch among them.
+
+    [dim]Examples: bench synth --subject 3 · bench synth --subject all --method fbf-ts-fg ·
+    bench synth --dataset mine --subject me --preset small ·
+    torchrun --nproc-per-node 4 -m dancebench.benchmark.cli synth --subject me --dataset mine --preset paper[/]
     """
-    from dancebench.benchmark.presets import configured
+    from dancebench.benchmark.presets import Settings, configured
     from dancebench.benchmark.provenance import Clock
-    from dancebench.benchmark.synthesis import SynthesisJob, draw_missing, open_dataset, run_synthesis
+    from dancebench.benchmark.synthesis import (
+        SynthesisJob,
+        assist,
+        draw_missing,
+        open_dataset,
+        run_synthesis,
+    )  # fmt: skip
+    from dancebench.core import distributed
     from dancebench.leaderboards.board import rebuild, rich_tables
-    from dancebench.synth.method import METHODS
+    from dancebench.synth.loop import Options
 
     clock = Clock(argv())
-    METHODS[method]
-    config = configured(preset, seed=seed, trunk=trunk)
+    where = device(device_name)
+    config = configured(preset, method, Settings(seed, trunk, precision(precision_name, where)))
     opened = open_workspace(workspace)
     held = open_dataset(opened, dataset)
     ids = held.ids("target") if subject == ["all"] else [held.entry(each).id for each in dict.fromkeys(subject)]
     if not ids:
         raise BenchError(f"Dataset '{dataset}' has no target.", hint="bench data add --role target adds one.")
+    options = Options(tensorboard=tensorboard, checkpointing=checkpointing, compiled=compiled)
     runs = [
-        SynthesisJob(
-            opened.root,
-            dataset,
-            each,
-            method,
-            preset,
-            config,
-            device=device(device_name),
-            tensorboard=tensorboard,
-        )
-        for each in ids
+        SynthesisJob(opened.root, dataset, each, method, preset, config, device=where, options=options) for each in ids
     ]
+    distributed.join()
+    if not distributed.is_first():
+        assist(runs)
+        return
+    workers = jobs if distributed.processes() == 1 else 1
     with Display(err) as display:
-        draw_missing(opened, held, ids, jobs, display.report)
-        record, made = run_synthesis(runs, clock=clock, workers=jobs, report=display.report)
+        draw_missing(opened, held, ids, workers, display.report)
+        record, made = run_synthesis(runs, clock=clock, workers=workers, report=display.report)
+    distributed.leave()
     rebuild(opened.results, opened.leaderboards)
     if json:
         print_json(record.model_dump(mode="json"))

@@ -63,11 +63,18 @@ def test_every_command_has_help(command: str) -> None:
 
 def test_lists_are_json_for_machines(tmp_path: Path) -> None:
     methods = {row["method"]: row for row in json.loads(bench("list", "methods", "--json").stdout)}
-    assert methods["fbf"]["parameters"]["paper"] == {"generator": 182_443_267, "discriminator": 5_535_618}
-    assert methods["fbf-ts"]["parameters"]["paper"]["generator"] == 182_452_675
+    assert methods["fbf"]["parameters"]["paper"] == {
+        "global generator": 182_443_267, "global discriminator": 5_535_618,
+        "local generator": 182_701_827, "local discriminator": 8_303_427,
+    }  # fmt: skip
+    smoothed = methods["fbf-ts"]["parameters"]["paper"]
+    assert (smoothed["global generator"], smoothed["local generator"]) == (182_452_675, 182_715_939)
+    full = methods["fbf-ts-fg"]["parameters"]["paper"]
+    assert full["face generator"] == pytest.approx(26.7e6, rel=0.01)
+    assert {name: full[name] for name in smoothed} == smoothed
     assert methods["nearest"]["parameters"]["paper"] == {}
     assert {row["preset"] for row in json.loads(bench("list", "presets", "--json").stdout)} >= {
-        "tiny", "protocol", "small", "paper",
+        "tiny", "protocol", "small", "paper", "paper-global",
     }  # fmt: skip
     assert "pair-patch" in bench("list", "detectors").stdout
     assert "body_ssim" in bench("list", "metrics").stdout

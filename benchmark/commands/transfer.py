@@ -1,0 +1,78 @@
+"""`bench transfer`: do as I do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dancebench.benchmark.commands.options import (
+    DEFAULT_JOBS,
+    DEFAULT_WORKSPACE,
+    DatasetOption,
+    DeviceOption,
+    JobsOption,
+    JsonOption,
+    SeedOption,
+    WorkspaceOption,
+    device,
+    err,
+    open_workspace,
+    out,
+    print_json,
+)  # fmt: skip
+from dancebench.benchmark.display import Display
+
+
+def transfer(
+    subject: Annotated[
+        list[str], typer.Option("--subject", help="A trained target, or all targets; repeat it for several.")
+    ],
+    source: Annotated[
+        str, typer.Option(help="Whose motion: a subject, DATASET/SUBJECT, a video or a folder of images.")
+    ],
+    dataset: DatasetOption = "demo",
+    method: Annotated[str, typer.Option(help="A method: bench list methods.")] = "fbf-ts",
+    preset: Annotated[str, typer.Option(help="The preset that the targets were trained with.")] = "protocol",
+    normalisation: Annotated[
+        str, typer.Option(help="Fits the motion to the target: robust, paper (Eq. 7-9 as printed), or none.")
+    ] = "robust",
+    copies: Annotated[
+        Path | None,
+        typer.Option("--out", help="A folder for copies that say in their metadata that they are synthetic."),
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    device_name: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    jobs: JobsOption = DEFAULT_JOBS,
+    json: JsonOption = False,
+) -> None:
+    """Let trained targets dance somebody else's motion; several dance it side by side.
+
+    [dim]Examples: bench transfer --subject 3 --source 4 · bench transfer --subject 1 --subject 3 --source dance.mp4
+    --out copies · bench transfer --subject all --source driver01 --method fbf-ts-fg[/]
+    """
+    from dancebench.benchmark.synthesis import draw_missing, open_dataset
+    from dancebench.benchmark.transfer import TransferPlan, export, run_transfer
+    from dancebench.synth.method import METHODS
+
+    METHODS[method]
+    opened = open_workspace(workspace)
+    held = open_dataset(opened, dataset)
+    ids = held.ids("target") if subject == ["all"] else list(dict.fromkeys(subject))
+    plan = TransferPlan(
+        opened.root, dataset, tuple(ids), source, method, preset, seed, normalisation, device=device(device_name)
+    )
+    with Display(err) as display:
+        if source in held.ids():
+            draw_missing(opened, held, [source], jobs, display.report)
+        result = run_transfer(plan, workers=jobs, report=display.report)
+    if json:
+        print_json([{"path": str(each.path)} | each.record.model_dump(mode="json") for each in result.fakes])
+    for each in result.fakes if not json else ():
+        out.print(f"fake  {each.path}", soft_wrap=True, highlight=False)
+    if not json:
+        out.print(f"side by side  {result.side_by_side}", soft_wrap=True, highlight=False)
+    for path in export(result, copies) if copies else ():
+        err.print(f"copy  {path}", soft_wrap=True, highlight=False)

@@ -1,0 +1,197 @@
+"""Motion that drives a transfer: a subject's clip or any video, as poses with times.
+
+    subject of a dataset   its prepared poses; its own target drives itself with the held-out part alone
+    video file or folder   poses are found once and kept under `motions/`, without the frames
+
+A source faster than the target's clips loses frames by time stamp; a slower one keeps its own rate, and no
+pose is made up. A source of another size is letterboxed into the target's frame.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.files import sha256_file
+from dancebench.core.progress import Report
+from dancebench.core.schema import Document
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.frames import FrameSource, Letterbox, normalised_rate, open_source, resample
+from dancebench.datasets.poses import extract_poses, extractor_version
+from dancebench.datasets.prepare import check_person, read_poses, write_poses
+from dancebench.datasets.skeleton import Keypoints, found
+from dancebench.datasets.store import Dataset, names
+from dancebench.datasets.subject import Subject
+
+Frame = npt.NDArray[np.uint8]
+
+
+class MotionRecord(Document):
+    """`motion.json`: which file the poses beside it come from."""
+
+    source: str
+    """The file's own name, for people."""
+    sha256: str
+    fps: float
+    height: int
+    width: int
+    pose_extractor: str
+    poses_sha256: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A motion, and the frames that it was seen in.
+
+    Attributes:
+        label: For people and for the record.
+        name: Fit for a file name.
+        sha256: Of what the motion was taken from.
+        size: (height, width) that the keypoints refer to.
+        fps: Frames per second.
+        keypoints: float32 [T, 75, 3].
+        starts_run: bool [T], True where a frame does not follow the one before.
+        first_frame: The source's frame that the first pose belongs to.
+        frames: The frames themselves, in order, as often as called.
+        subject: The subject, where it is one.
+    """
+
+    label: str
+    name: str
+    sha256: str
+    size: tuple[int, int]
+    fps: float
+    keypoints: Keypoints
+    starts_run: npt.NDArray[np.bool_]
+    first_frame: int
+    frames: Callable[[], Iterator[Frame]]
+    subject: Subject | None = None
+
+    def runs(self) -> list[range]:
+        """The stretches of consecutive frames, in order."""
+        edges = [*np.flatnonzero(self.starts_run).tolist(), len(self.keypoints)]
+        return [range(a, b) for a, b in itertools.pairwise(edges)]
+
+    def fitted(self, size: tuple[int, int]) -> Keypoints:
+        """The poses in pixels of a frame of `size`, letterboxed: float32 [T, 75, 3]; missing points stay zero."""
+        keypoints = self.keypoints.copy()
+        keypoints[..., :2] = Letterbox(self.size, size).points(keypoints[..., :2])
+        keypoints[~found(keypoints)] = 0
+        return keypoints
+
+
+def find_source(workspace: Workspace, dataset: Dataset, text: str, *, fps: float, report: Report) -> Source:
+    """What `--source` names: a subject's id, DATASET/ID, or a video.
+
+    Args:
+        workspace: Where motions of files are kept.
+        dataset: The targets' dataset; a bare id is looked up in it.
+        text: As given.
+        fps: The most frames per second to keep: the rate of the targets' clips.
+        report: Progress.
+
+    Raises:
+        UnknownNameError: There is no such subject and no such file.
+        BenchError: The video cannot be read or shows no person.
+    """
+    if text in dataset.ids():
+        return _of_subject(dataset.subject(text), text, text, fps)
+    path = Path(text)
+    if path.exists():
+        return _of_file(workspace, path, fps, report)
+    name, slash, subject_id = text.partition("/")
+    if slash and name in names(workspace):
+        other = Dataset.open(workspace, name)
+        return _of_subject(other.subject(subject_id), text, f"{name}.{subject_id}", fps)
+    raise UnknownNameError("source (neither a subject nor a file)", text, dataset.ids())
+
+
+def held_out_part(source: Source) -> Source:
+    """The part of a subject's motion that its own synthesizer was not trained on."""
+    assert source.subject is not None
+    record, span = source.subject.record, source.subject.test
+    return _of_subject(source.subject, source.label, source.name, record.fps, span)
+
+
+def _of_subject(subject: Subject, label: str, name: str, fps: float, span: range | None = None) -> Source:
+    rate = subject.record.fps
+    span = range(subject.record.n_frames) if span is None else span
+    kept = [t for _, t in resample(((t / rate, t) for t in span), rate, fps)]
+
+    def frames() -> Iterator[Frame]:
+        with subject.reader() as reader:
+            yield from (reader[t] for t in kept)
+
+    breaks = subject.starts_run
+    starts_run = np.array([True, *(breaks[a + 1 : b + 1].any() for a, b in itertools.pairwise(kept))])
+    return Source(
+        label=label,
+        name=name,
+        sha256=subject.record.content_sha256,
+        size=subject.size,
+        fps=float(normalised_rate(rate, fps)),
+        keypoints=subject.keypoints()[kept],
+        starts_run=starts_run,
+        first_frame=kept[0],
+        frames=frames,
+        subject=subject,
+    )
+
+
+def _of_file(workspace: Workspace, path: Path, fps: float, report: Report) -> Source:
+    video = open_source(path)
+    folder = workspace.motion(video.sha256, fps)
+    poses = folder / "poses.npz"
+    record = MotionRecord.load_if_usable(folder / "motion.json")
+    usable = record is not None and record.pose_extractor == extractor_version() and poses.exists()
+    if record is None or not usable or sha256_file(poses) != record.poses_sha256:
+        record = _extract(video, path.name, fps, folder, report)
+    keypoints = read_poses(poses)
+    starts_run = np.zeros(len(keypoints), np.bool_)
+    starts_run[:1] = True
+    return Source(
+        label=path.name,
+        name=f"file-{video.sha256[:12]}",
+        sha256=video.sha256,
+        size=(record.height, record.width),
+        fps=record.fps,
+        keypoints=keypoints,
+        starts_run=starts_run,
+        first_frame=0,
+        frames=lambda: _kept(video, fps),
+    )
+
+
+def _extract(video: FrameSource, name: str, fps: float, folder: Path, report: Report) -> MotionRecord:
+    expected = max(1, round(video.n_frames * min(1.0, fps / video.fps)))
+    found_poses = []
+    for points in extract_poses(_kept(video, fps)):
+        found_poses.append(points)
+        report(f"finding poses in {name}", min(len(found_poses), expected), expected)
+    keypoints = np.stack(found_poses)
+    rate = float(normalised_rate(video.fps, fps))
+    check_person(keypoints, rate)
+    if len(keypoints) < 2:
+        raise BenchError(f"{name} has {len(keypoints)} frame; a motion needs two.", hint="Use a longer clip.")
+    write_poses(folder / "poses.npz", keypoints)
+    record = MotionRecord(
+        source=name,
+        sha256=video.sha256,
+        fps=rate,
+        height=video.height,
+        width=video.width,
+        pose_extractor=extractor_version(),
+        poses_sha256=sha256_file(folder / "poses.npz"),
+    )
+    record.save(folder / "motion.json")
+    return record
+
+
+def _kept(video: FrameSource, fps: float) -> Iterator[Frame]:
+    return (frame for _, frame in resample(video.frames(), video.fps, fps))

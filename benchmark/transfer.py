@@ -1,0 +1,232 @@
+"""Do as I do (EDN sections 3 and 6): a source's motion, danced by one or more trained targets.
+
+source ──▶ poses ──normalised to each target──▶ fakes/ ──▶ one side-by-side video, copies for people
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dancebench.benchmark.motion import Frame, Source, find_source, held_out_part
+from dancebench.benchmark.runner import Job, run_jobs, succeeded
+from dancebench.benchmark.showcase import SYNTHETIC, labelled_row
+from dancebench.benchmark.synthesis import SynthesisJob, training_job
+from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.progress import Report
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.frames import resize
+from dancebench.datasets.normalise import NORMALISATIONS, fit_normalisation
+from dancebench.datasets.skeleton import Keypoints
+from dancebench.datasets.sticks import draw_sticks
+from dancebench.datasets.store import Dataset
+from dancebench.datasets.subject import Subject
+from dancebench.datasets.video import VideoReader, write_clip
+from dancebench.synth.clip import Motion, nose_positions
+from dancebench.synth.method import METHODS
+from dancebench.synth.render import Drive, FakeRecord, render_fake
+from dancebench.synth.training import TrainJob, TrainRecord, finished
+
+AS_IS: Final = "none"
+"""Uses the source's poses as they are; a target that drives itself is always driven so."""
+CHOICES: Final = (*NORMALISATIONS, AS_IS)
+
+
+@dataclass(frozen=True)
+class TransferPlan:
+    """What is asked for."""
+
+    workspace: Path
+    dataset: str
+    targets: tuple[str, ...]
+    source: str
+    method: str
+    preset: str
+    seed: int
+    normalisation: str
+    device: str = "cpu"
+
+    @property
+    def variant(self) -> str:
+        return f"{self.preset}-s{self.seed}"
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """A target's fake and its record."""
+
+    target: str
+    path: Path
+    record: FakeRecord
+
+
+@dataclass(frozen=True)
+class TransferResult:
+    """All fakes, and the video of them side by side."""
+
+    fakes: list[Transferred]
+    side_by_side: Path
+
+
+@dataclass(frozen=True)
+class _TransferJob:
+    plan: TransferPlan
+    target: str
+
+
+def run_transfer(plan: TransferPlan, *, workers: int, report: Report) -> TransferResult:
+    """Let every target dance the source's motion.
+
+    Raises:
+        BenchError: A target was never trained (says which are), the source shows no person, or its
+            conditioning pictures are not of the kind that a target was trained on.
+    """
+    if plan.normalisation not in CHOICES:
+        raise UnknownNameError("normalisation", plan.normalisation, CHOICES)
+    workspace = Workspace(plan.workspace)
+    dataset = Dataset.open(workspace, plan.dataset)
+    trained = [_trained(plan, workspace, dataset, target) for target in plan.targets]
+    source = _source(plan, workspace, dataset, report)  # found here once, read again by every job
+    for job, _ in trained:
+        _check_pictures(job.subject, source)
+    jobs = [Job(f"{plan.method} on {target}", _transfer, _TransferJob(plan, target)) for target in plan.targets]
+    outcomes = run_jobs(jobs, workers=workers, report=report)
+    fakes = succeeded(outcomes)
+    together = workspace.transfers / f"{source.name}-{plan.method}-{plan.variant}-{plan.normalisation}.mp4"
+    _save_side_by_side(together, source, fakes)
+    return TransferResult(fakes, together)
+
+
+def export(result: TransferResult, folder: Path) -> list[Path]:
+    """Copies for people: every fake and the side-by-side video, marked as synthetic in their metadata.
+
+    Each copy has its provenance beside it, with the copy's own hash.
+    """
+    copies = []
+    for fake in result.fakes:
+        copy = folder / f"{fake.target}-{fake.path.stem}.mp4"
+        with VideoReader(fake.path) as reader:
+            clip = write_clip(copy, iter(reader), fake.record.fps, metadata=SYNTHETIC)
+        fake.record.model_copy(update={"sha256": clip.sha256}).save(copy.with_suffix(".json"))
+        copies.append(copy)
+    together = folder / result.side_by_side.name
+    with VideoReader(result.side_by_side) as reader:
+        write_clip(together, iter(reader), reader.fps, metadata=SYNTHETIC)
+    return [*copies, together]
+
+
+def _trained(plan: TransferPlan, workspace: Workspace, dataset: Dataset, target: str) -> tuple[TrainJob, TrainRecord]:
+    """The finished training of a target, in whatever configuration it was made."""
+    dataset.entry(target)
+    folder = workspace.synth(plan.method, plan.dataset, target, plan.variant)
+    record = TrainRecord.load_if_usable(folder / "train.json")
+    if record is not None and dataset.is_prepared(target):
+        config = METHODS[plan.method].Config.model_validate(record.config)
+        job = SynthesisJob(plan.workspace, plan.dataset, target, plan.method, plan.preset, config, device=plan.device)
+        training = training_job(job, workspace, dataset, dataset.subject(target))
+        if finished(training) is not None:
+            return training, record
+    trained = [
+        each
+        for each in dataset.ids()
+        if (workspace.synth(plan.method, plan.dataset, each, plan.variant) / "train.json").exists() and each != target
+    ]
+    raise BenchError(
+        f"'{target}' has no trained {plan.method} of preset {plan.preset}, seed {plan.seed}; trained are: "
+        f"{', '.join(trained) or 'none'}.",
+        hint=f"bench synth --dataset {plan.dataset} --subject {target} --method {plan.method} --preset {plan.preset}",
+    )
+
+
+def _source(plan: TransferPlan, workspace: Workspace, dataset: Dataset, report: Report) -> Source:
+    return find_source(workspace, dataset, plan.source, fps=dataset.record.prepare.fps, report=report)
+
+
+def _check_pictures(target: Subject, source: Source) -> None:
+    if target.picture_style == "given" and (source.subject is None or source.subject.picture_style != "given"):
+        raise BenchError(
+            f"'{target.id}' was trained on the pictures that came with its frames; '{source.label}' has none.",
+            hint="Drive it with a subject of the same import, or add its recording with bench data add.",
+        )
+
+
+def _transfer(job: _TransferJob, report: Report) -> Transferred:
+    """One target's fake; keeps one of the same making."""
+    plan, workspace = job.plan, Workspace(job.plan.workspace)
+    dataset = Dataset.open(workspace, plan.dataset)
+    training, record = _trained(plan, workspace, dataset, job.target)
+    source = _source(plan, workspace, dataset, report)
+    own = source.subject is not None and source.subject.folder == training.subject.folder
+    drive = (
+        drive_of(held_out_part(source), training.subject, AS_IS)
+        if own
+        else drive_of(source, training.subject, plan.normalisation)
+    )
+    name = f"{source.name}-{plan.normalisation}"
+    path = workspace.fake(plan.method, plan.dataset, job.target, plan.variant, source=name)
+    return Transferred(job.target, path, render_fake(training, record, drive, path, report=report))
+
+
+def drive_of(source: Source, target: Subject, normalisation: str) -> Drive:
+    """The source's motion as the target shall dance it.
+
+    Args:
+        source: The motion.
+        target: Whose training span says where the target stands and how tall it is.
+        normalisation: One of `CHOICES`.
+
+    Raises:
+        BenchError: Neither nose nor ankles of one of them are ever seen together.
+    """
+    keypoints, facts = source.fitted(target.size), None
+    given = target.picture_style == "given"
+    if normalisation != AS_IS and not given:  # given pictures cannot be moved: they come as they are
+        own = target.keypoints()[target.train.start : target.train.stop]
+        fitted = fit_normalisation(keypoints, own, frame_height=target.size[0], kind=normalisation)
+        keypoints, facts = fitted.apply(keypoints), fitted.facts()
+    return Drive(
+        source=source.label,
+        source_sha256=source.sha256,
+        runs=[_motion(source, keypoints, run, target) for run in source.runs()],
+        fps=source.fps,
+        first_frame=source.first_frame,
+        normalisation=facts,
+    )
+
+
+def _motion(source: Source, keypoints: Keypoints, run: range, target: Subject) -> Motion:
+    points = keypoints[run.start : run.stop]
+
+    def drawn(size: tuple[int, int]) -> Iterator[Frame]:
+        return (draw_sticks(pose, target.size, size) for pose in points)
+
+    def given(size: tuple[int, int]) -> Iterator[Frame]:
+        assert source.subject is not None
+        return source.subject.pictures([source.first_frame + t for t in run], size)
+
+    pictures = given if target.picture_style == "given" else drawn
+    return Motion(points, target.size, pictures, nose_positions(points))
+
+
+def _save_side_by_side(path: Path, source: Source, fakes: Sequence[Transferred]) -> None:
+    """The source and all targets in step; the source shows the frames that the fakes show."""
+    first = min(fakes, key=lambda fake: fake.record.n_frames).record
+    shown = [t for run in source.runs() for t in run[1:]][-first.n_frames :]
+    with ExitStack() as files:
+        readers = [files.enter_context(VideoReader(fake.path)) for fake in fakes]
+
+        def rows() -> Iterator[Frame]:
+            wanted = iter(shown)
+            at, count = next(wanted), 0
+            for t, frame in enumerate(source.frames()):
+                if t != at:
+                    continue
+                panels = [resize(frame, (first.height, first.width))]
+                panels += [reader[len(reader) - len(shown) + count] for reader in readers]
+                yield labelled_row(panels, ["source", *(fake.target for fake in fakes)])
+                at, count = next(wanted, -1), count + 1
+
+        write_clip(path, rows(), first.fps, metadata=SYNTHETIC)

@@ -1,0 +1,178 @@
+"""Motion transfer: several targets, any source, provenance, refusals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from dancebench.benchmark.cli import app
+from dancebench.benchmark.motion import find_source, held_out_part
+from dancebench.benchmark.transfer import AS_IS, drive_of
+from dancebench.core.errors import UnknownNameError
+from dancebench.core.files import sha256_file
+from dancebench.core.progress import silent
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.dancers import dance, make_dancer
+from dancebench.datasets.frames import resize
+from dancebench.datasets.normalise import ankle_positions, fit_normalisation
+from dancebench.datasets.store import Dataset
+from dancebench.datasets.video import VideoReader, write_clip
+from dancebench.synth.render import FakeRecord
+
+VARIANT = "fakes/fbf-ts/demo-tiny/{}/tiny-s0"
+
+
+def transfer(workspace: Path, *arguments: str | Path) -> Result:
+    fixed = ["transfer", "--dataset", "demo-tiny", "--preset", "tiny", "--jobs", "1", "--workspace", str(workspace)]
+    return CliRunner().invoke(app, [*fixed, *map(str, arguments)])
+
+
+def refusal(result: Result) -> str:
+    assert result.exit_code == 1, result.output
+    lines = [line for line in result.output.splitlines() if line.startswith(("error:", "hint:"))]
+    assert [line.split(":")[0] for line in lines] == ["error", "hint"], result.output
+    return " ".join(lines)
+
+
+@pytest.fixture
+def workspace(tiny_demo: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_demo, tmp_path / "workspace"))
+
+
+def metadata(path: Path) -> dict[str, str]:
+    with av.open(str(path)) as container:
+        return dict(container.metadata)
+
+
+def test_several_targets_dance_one_motion_side_by_side(workspace: Path, tmp_path: Path) -> None:
+    result = transfer(
+        workspace, "--subject", "1", "--subject", "holdout01", "--source", "train01", "--out", tmp_path / "copies"
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    fakes = [workspace / VARIANT.format(target) / "train01-robust.mp4" for target in ("1", "holdout01")]
+    for target, path in zip(("1", "holdout01"), fakes, strict=True):
+        record = FakeRecord.load(path.with_suffix(".json"))
+        assert record.synthetic
+        assert (record.subject, record.source, record.n_frames) == (target, "train01", 39)
+        assert record.normalisation is not None
+        assert record.normalisation["kind"] == "robust"
+        assert record.sha256 == sha256_file(path)
+    (together,) = (workspace / "transfers").glob("*.mp4")
+    with VideoReader(together) as video, VideoReader(fakes[0]) as fake:
+        assert len(video) == len(fake)
+        assert video.width == 3 * 128  # source and two targets, each 256 high
+    # Copies for people say what they are; what a detector sees is like a real.
+    copies = sorted((tmp_path / "copies").glob("*.mp4"))
+    assert len(copies) == 3
+    assert all("Synthetic" in metadata(copy)["comment"] for copy in (*copies, together))
+    assert all("comment" not in metadata(fake) for fake in fakes)
+    beside = FakeRecord.load(tmp_path / "copies/1-train01-robust.json")
+    assert beside.sha256 == sha256_file(tmp_path / "copies/1-train01-robust.mp4")
+
+
+def test_the_same_transfer_again_draws_nothing(workspace: Path) -> None:
+    path = workspace / VARIANT.format("1") / "train01-paper.mp4"
+    arguments = ("--subject", "1", "--source", "train01", "--normalisation", "paper", "--json")
+    first = transfer(workspace, *arguments)
+    stamp = path.stat().st_mtime_ns
+    again = transfer(workspace, *arguments)
+    assert json.loads(again.stdout) == json.loads(first.stdout)
+    assert path.stat().st_mtime_ns == stamp
+
+
+def test_a_file_of_another_rate_and_size_drives(workspace: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "fast.mp4"
+    frames = (resize(frame, (512, 512)) for frame, _ in dance(make_dancer(77), 24, 50.0))
+    write_clip(clip, frames, 50)
+    result = transfer(workspace, "--subject", "1", "--source", clip)
+    assert result.exit_code == 0, result.output
+    (path,) = (workspace / VARIANT.format("1")).glob("file-*-robust.json")
+    record = FakeRecord.load(path)
+    assert (record.source, record.source_sha256) == ("fast.mp4", sha256_file(clip))
+    assert (record.fps, record.n_frames) == (25.0, 11)  # every second of 24 frames, less the first
+    assert list(workspace.glob("motions/*/poses.npz"))
+
+
+def test_a_target_drives_itself_with_what_it_was_not_trained_on(workspace: Path) -> None:
+    assert transfer(workspace, "--subject", "1", "--source", "1").exit_code == 0
+    record = FakeRecord.load(workspace / VARIANT.format("1") / "1-robust.json")
+    assert (record.first_frame, record.n_frames, record.normalisation) == (49, 11, None)
+    own = workspace / VARIANT.format("1") / "1.mp4"
+    assert sha256_file(own) == record.sha256  # the fake that was measured
+
+
+def test_feet_stand_where_the_target_stands(tiny_demo: Path) -> None:
+    workspace = Workspace(tiny_demo)
+    dataset = Dataset.open(workspace, "demo-tiny")
+    target = dataset.subject("1")
+    source = find_source(workspace, dataset, "train01", fps=25.0, report=silent)
+    drive = drive_of(source, target, "paper")
+    moved = np.concatenate([run.keypoints for run in drive.runs])
+    own = target.keypoints()[target.train.start : target.train.stop]
+    fitted = fit_normalisation(source.fitted(target.size), own, frame_height=512, kind="paper")
+    expected = fitted.mapped_y(ankle_positions(source.fitted(target.size))[:, 1])
+    assert ankle_positions(moved)[:, 1] == pytest.approx(expected, abs=1e-3)
+    as_is = drive_of(source, target, AS_IS)
+    assert np.array_equal(as_is.runs[0].keypoints, source.keypoints)
+    assert as_is.sha256 != drive.sha256
+
+
+def test_the_held_out_part_of_a_source_is_the_subjects_own(tiny_demo: Path) -> None:
+    workspace = Workspace(tiny_demo)
+    dataset = Dataset.open(workspace, "demo-tiny")
+    whole = find_source(workspace, dataset, "1", fps=25.0, report=silent)
+    part = held_out_part(whole)
+    assert (len(whole.keypoints), len(part.keypoints), part.first_frame) == (60, 12, 48)
+    assert np.array_equal(part.keypoints, whole.keypoints[48:])
+    assert sum(1 for _ in part.frames()) == 12
+    slower = find_source(workspace, dataset, "1", fps=12.5, report=silent)
+    assert (len(slower.keypoints), slower.fps) == (30, 12.5)
+    elsewhere = find_source(workspace, dataset, "demo-tiny/train01", fps=25.0, report=silent)
+    assert (elsewhere.label, elsewhere.name) == ("demo-tiny/train01", "demo-tiny.train01")
+    with pytest.raises(UnknownNameError):
+        find_source(workspace, dataset, "nobody", fps=25.0, report=silent)
+
+
+# ---------------------------------------------------------------- refusals
+
+
+def test_a_target_that_was_never_trained_is_named_with_those_that_were(workspace: Path) -> None:
+    said = refusal(transfer(workspace, "--subject", "1", "--source", "train01", "--method", "posewarp", "--seed", "3"))
+    assert "'1' has no trained posewarp of preset tiny, seed 3; trained are: none" in said
+    assert "bench synth --dataset demo-tiny --subject 1 --method posewarp" in said
+    shutil.rmtree(workspace / "synths/fbf-ts/demo-tiny/1")
+    said = refusal(transfer(workspace, "--subject", "1", "--source", "train01"))
+    assert "trained are: train01, train02, validation01, holdout01, holdout02" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--subject", "9", "--source", "train01"), "Unknown subject '9'"),
+        (("--subject", "1", "--source", "tran01"), "Did you mean 'train01'"),
+        (("--subject", "1", "--source", "train01", "--normalisation", "robst"), "Unknown normalisation 'robst'"),
+        (("--subject", "1", "--source", "train01", "--method", "fbff"), "Unknown method 'fbff'"),
+    ],
+)
+def test_unknown_names_are_refused(workspace: Path, arguments: tuple[str, ...], message: str) -> None:
+    assert message in refusal(transfer(workspace, *arguments))
+
+
+def test_a_source_without_a_person_is_refused_and_leaves_nothing(workspace: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "noise.mp4"
+    write_clip(clip, np.random.default_rng(0).integers(0, 255, (10, 64, 64, 3), np.uint8), 25)
+    assert "No person was found" in refusal(transfer(workspace, "--subject", "1", "--source", clip))
+    assert not list(workspace.glob("motions/*/*"))
+    assert not (workspace / "transfers").exists()
+
+
+def test_changed_weights_are_not_drawn_from(workspace: Path) -> None:
+    weights = workspace / "synths/fbf-ts/demo-tiny/1/tiny-s0/weights.safetensors"
+    weights.write_bytes(weights.read_bytes() + b"x")
+    assert "has no trained fbf-ts" in refusal(transfer(workspace, "--subject", "1", "--source", "train01"))
