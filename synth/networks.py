@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from dancebench.core.convolution import Conv2d
 from dancebench.core.patchgan import PatchDiscriminator, init_weights
 
 
@@ -30,11 +31,11 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
+            Conv2d(channels, channels, 3),
             nn.InstanceNorm2d(channels),
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
+            Conv2d(channels, channels, 3),
             nn.InstanceNorm2d(channels),
         )
 
@@ -52,7 +53,7 @@ def _outer(in_channels: int, width: int) -> list[nn.Module]:
     """The first convolution: `in_channels` → `width` at the full size."""
     return [
         nn.ReflectionPad2d(3),
-        nn.Conv2d(in_channels, width, 7),
+        Conv2d(in_channels, width, 7),
         nn.InstanceNorm2d(width),
         nn.ReLU(inplace=True),
     ]
@@ -61,7 +62,7 @@ def _outer(in_channels: int, width: int) -> list[nn.Module]:
 def _down(width: int) -> list[nn.Module]:
     """Half the size, twice the width."""
     return [
-        nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+        Conv2d(width, 2 * width, 3, stride=2, padding=1),
         nn.InstanceNorm2d(2 * width),
         nn.ReLU(inplace=True),
     ]
@@ -77,7 +78,7 @@ def _up(width: int) -> list[nn.Module]:
 
 
 def _to_image(width: int, out_channels: int) -> list[nn.Module]:
-    return [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7), nn.Tanh()]
+    return [nn.ReflectionPad2d(3), Conv2d(width, out_channels, 7), nn.Tanh()]
 
 
 class GlobalGenerator(nn.Sequential):

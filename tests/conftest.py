@@ -98,7 +98,14 @@ def picture_of(points: Keypoints, size: tuple[int, int]) -> npt.NDArray[np.uint8
     return np.clip(picture.astype(int) + 2 * blurred, 0, 255).astype(np.uint8)
 
 
-def make_dataset(root: Path, *, n_frames: int = 30, missing: tuple[int, ...] = (), name: str = "toy") -> Dataset:
+def make_dataset(
+    root: Path,
+    *,
+    n_frames: int = 30,
+    missing: tuple[int, ...] = (),
+    name: str = "toy",
+    size: tuple[int, int] = (128, 64),
+) -> Dataset:
     """A dataset of one prepared subject, `walker`, without any pose detection.
 
     Args:
@@ -106,12 +113,17 @@ def make_dataset(root: Path, *, n_frames: int = 30, missing: tuple[int, ...] = (
         n_frames: Length of the clip.
         missing: Frames whose pose was not found.
         name: Of the dataset.
+        size: (height, width) of the clip.
     """
-    size = (128, 64)
+    height, width = size
     source = FileSource(name="toy.mp4", sha256="0" * 64)
     entry = SubjectEntry(id="walker", role="target", source=source)
     record = DatasetRecord(
-        name=name, licence="MIT", prepare=PrepareConfig(height=128, width=64), split=SplitConfig(), subjects=(entry,)
+        name=name,
+        licence="MIT",
+        prepare=PrepareConfig(height=height, width=width),
+        split=SplitConfig(),
+        subjects=(entry,),
     )
     dataset = Dataset.create(Workspace(root).open(), record)
     folder = dataset.subject_folder("walker")
@@ -123,11 +135,18 @@ def make_dataset(root: Path, *, n_frames: int = 30, missing: tuple[int, ...] = (
     SubjectRecord(
         id="walker", role="target", source=source, licence="MIT",
         permission=Permission(kind="consent", text="drawn", sha256="0" * 64),
-        source_fps=25, source_height=128, source_width=64, source_frames=n_frames, fps=25, height=128, width=64,
+        source_fps=25, source_height=height, source_width=width, source_frames=n_frames,
+        fps=25, height=height, width=width,
         n_frames=n_frames, person_frames=n_frames - len(missing), decoder="none", encoder=clip.encoder,
         pose_extractor="none", clip_sha256=clip.sha256, poses_sha256=sha256_file(folder / "poses.npz"),
     ).save(folder / "subject.json")  # fmt: skip
     return dataset
+
+
+@pytest.fixture
+def paper_sized(tmp_path: Path) -> Subject:
+    """A prepared subject of 100 frames at 512x1024, 80 of them for training."""
+    return make_dataset(tmp_path, n_frames=100, size=(512, 1024)).subject("walker")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from dancebench.core.convolution import Conv2d
 from dancebench.synth.losses import FEATURE_MATCHING_WEIGHT, feature_matching_loss
 from dancebench.synth.networks import GlobalGenerator, MultiscaleDiscriminator
 
@@ -59,7 +60,13 @@ def _squares(features: list[list[torch.Tensor]], target: float) -> torch.Tensor:
     return torch.stack([F.mse_loss(score, torch.full_like(score, target)) for score in scores]).sum()
 
 
-def networks(device: torch.device, *, ngf: int, ndf: int, n_down: int, n_blocks: int) -> tuple[nn.Module, nn.Module]:
-    """A generator and a discriminator for two-frame training, new."""
+def networks(
+    device: torch.device, *, ngf: int, ndf: int, n_down: int, n_blocks: int
+) -> tuple[GlobalGenerator, MultiscaleDiscriminator]:
+    """A generator and a discriminator for two-frame training, new, with torch's own convolutions."""
     generator = GlobalGenerator(6, ngf=ngf, n_down=n_down, n_blocks=n_blocks).to(device)
-    return generator, MultiscaleDiscriminator(12, ndf=ndf).to(device)
+    discriminator = MultiscaleDiscriminator(12, ndf=ndf).to(device)
+    for module in [*generator.modules(), *discriminator.modules()]:
+        if isinstance(module, Conv2d):
+            module.__class__ = nn.Conv2d
+    return generator, discriminator

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from speed.timing import medians, show
 
 from dancebench.datasets.video import VideoReader, write_clip
 
 pytestmark = pytest.mark.speed
-
-
-def median_seconds(work: Callable[[], object], *, repeats: int = 5) -> float:
-    """Median of several runs, after one that does not count."""
-    work()
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
-
-
-def show(what: str, ratio: float) -> None:
-    print(f"\n{what}: {ratio:.2f}x")
 
 
 def test_decord_serves_scattered_pairs_no_slower_than_pyav(tmp_path: Path) -> None:
@@ -41,6 +24,7 @@ def test_decord_serves_scattered_pairs_no_slower_than_pyav(tmp_path: Path) -> No
         with VideoReader(path, decoder=decoder) as reader:  # type: ignore[arg-type]
             reader.read(wanted)
 
-    ratio = median_seconds(lambda: read("pyav")) / median_seconds(lambda: read("decord"))
-    show("scattered pairs, decord over PyAV", ratio)
+    slower, faster = medians(lambda: read("pyav"), lambda: read("decord"), repeats=5)
+    ratio = slower / faster
+    show("scattered pairs, decord over PyAV", f"{ratio:.2f}x")
     assert ratio > 0.8

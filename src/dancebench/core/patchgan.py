@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from dancebench.core.convolution import Conv2d
+
 _MAX_CHANNELS = 512
 
 
@@ -27,11 +29,11 @@ class PatchTrunk(nn.Module):
     def __init__(self, in_channels: int, ndf: int = 64, n_layers: int = 3) -> None:
         super().__init__()
         widths = [min(ndf * 2**depth, _MAX_CHANNELS) for depth in range(n_layers + 1)]
-        first = nn.Conv2d(in_channels, ndf, kernel_size=4, stride=2, padding=2)
+        first = Conv2d(in_channels, ndf, kernel_size=4, stride=2, padding=2)
         layers = [nn.Sequential(first, nn.LeakyReLU(0.2))]
         for depth in range(1, n_layers + 1):
             stride = 2 if depth < n_layers else 1
-            convolution = nn.Conv2d(widths[depth - 1], widths[depth], kernel_size=4, stride=stride, padding=2)
+            convolution = Conv2d(widths[depth - 1], widths[depth], kernel_size=4, stride=stride, padding=2)
             layers.append(nn.Sequential(convolution, nn.InstanceNorm2d(widths[depth]), nn.LeakyReLU(0.2)))
         self.layers = nn.ModuleList(layers)
         self.out_channels = widths[-1]
@@ -61,7 +63,7 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, in_channels: int, ndf: int = 64, n_layers: int = 3) -> None:
         super().__init__()
         self.trunk = PatchTrunk(in_channels, ndf, n_layers)
-        self.verdict = nn.Conv2d(self.trunk.out_channels, 1, kernel_size=4, stride=1, padding=2)
+        self.verdict = Conv2d(self.trunk.out_channels, 1, kernel_size=4, stride=1, padding=2)
         self.apply(init_weights)
 
     def forward(self, images: Tensor) -> list[Tensor]:
