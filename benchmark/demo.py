@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from dancebench.benchmark.detection import SPLITS, DetectionJob, forensic_jobs, record_detection
+from dancebench.benchmark.evaluation import record_synthesis
 from dancebench.benchmark.presets import Settings, configured
 from dancebench.benchmark.provenance import Clock
 from dancebench.benchmark.runner import succeeded
 from dancebench.benchmark.showcase import save_sheet, save_side_by_side
-from dancebench.benchmark.synthesis import SynthesisJob, draw_missing, record_synthesis, synthesize_all
+from dancebench.benchmark.synthesis import SynthesisJob, draw_missing, synthesize_all
 from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.demo import open_demo

@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import pandas as pd
 
+from dancebench.benchmark.evaluation import body_points
 from dancebench.benchmark.metrics.image import measure_clips
 from dancebench.benchmark.presets import Settings, configured, preset
 from dancebench.benchmark.provenance import Clock
 from dancebench.benchmark.runner import succeeded
-from dancebench.benchmark.synthesis import SynthesisJob, Synthesized, body_points, draw_missing, synthesize_all
+from dancebench.benchmark.synthesis import SynthesisJob, Synthesized, draw_missing, synthesize_all
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric

@@ -54,7 +54,15 @@ class Preset:
 
 
 def _short(
-    long_side: int, *, ngf: int, steps: int, learning_rate: float, face_steps: int, trunk: TrunkChoice = "off"
+    long_side: int,
+    *,
+    ngf: int,
+    steps: int,
+    learning_rate: float,
+    face_steps: int,
+    warp_width: int,
+    warp_steps: int,
+    trunk: TrunkChoice = "off",
 ) -> tuple[SynthConfig, ...]:
     """A training too short for the paper's schedule.
 
@@ -83,7 +91,13 @@ def _short(
         face_pixel_weight=100.0,
         trunk=trunk,
     )
-    return gan, face
+    warp = PoseWarpConfig(
+        long_side=long_side,
+        width=warp_width,
+        schedule=Schedule(steps=warp_steps, learning_rate=1.5e-3, decay_share=0.8),
+        trunk=trunk,
+    )
+    return gan, face, warp
 
 
 def _paper(long_side: int, local: LocalStage | None) -> tuple[SynthConfig, ...]:
@@ -91,7 +105,7 @@ def _paper(long_side: int, local: LocalStage | None) -> tuple[SynthConfig, ...]:
     return (
         gan,
         FaceGanConfig(long_side=long_side, trunk="vgg19", main=gan),
-        PoseWarpConfig(long_side=long_side, trunk="vgg19"),
+        PoseWarpConfig(long_side=long_side, trunk="vgg19", n_down=5),
     )
 
 
@@ -123,17 +137,26 @@ PRESETS: Final = {
         Preset(
             "demo",
             "about 20 s per subject and core",
-            _short(128, ngf=16, steps=250, learning_rate=1.5e-3, face_steps=150),
+            _short(128, ngf=16, steps=250, learning_rate=1.5e-3, face_steps=150, warp_width=12, warp_steps=280),
         ),
         Preset(
             "protocol",
             "at most 60 s per subject and core",
-            _short(128, ngf=20, steps=600, learning_rate=1e-3, face_steps=300),
+            _short(128, ngf=20, steps=600, learning_rate=1e-3, face_steps=300, warp_width=16, warp_steps=600),
         ),
         Preset(
             "small",
             "minutes per subject and core",
-            _short(192, ngf=16, steps=1000, learning_rate=1e-3, face_steps=500, trunk="vgg19"),
+            _short(
+                192,
+                ngf=16,
+                steps=1000,
+                learning_rate=1e-3,
+                face_steps=500,
+                warp_width=16,
+                warp_steps=1000,
+                trunk="vgg19",
+            ),
         ),
         Preset("paper-global", "EDN's global stage alone, for a GPU", _paper(512, None)),
         Preset(

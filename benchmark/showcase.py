@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dancebench.benchmark.synthesis import Synthesized, body_points
+from dancebench.benchmark.evaluation import body_points
+from dancebench.benchmark.synthesis import Synthesized
 from dancebench.core.files import write_bytes
 from dancebench.core.opencv import cv2
 from dancebench.datasets.sticks import draw_sticks

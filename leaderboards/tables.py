@@ -152,14 +152,21 @@ _FAKES = {
     "fakes_body_ssim_nearest": "… of nearest frames",
     "fakes_body_ssim_mean_frame": "… of the mean frame",
 }
-_TRAINING: dict[str, Fact] = {"steps": _steps, "training, s": _seconds, "parameters": _parameters}
+_TRAINING: dict[str, Fact] = {
+    "seeds": _note("training_seeds"),
+    "steps": _steps,
+    "training, s": _seconds,
+    "parameters": _parameters,
+}
 FACTS: dict[Kind, dict[str, Fact]] = {
     "synthesis": _TRAINING,
     "detection": {title: _note(key) for key, title in _FAKES.items()} | {"null control": _null_control} | _TRAINING,
 }
 """Further columns by title, shown where a section knows one."""
 FACTS_ON_SCREEN = ("null control",)
-_OWN_COLUMN = {*_FAKES, "null_control", "perceptual_trunk", "frame_size"}
+_OWN_COLUMN = {*_FAKES, "null_control", "perceptual_trunk", "frame_size", "training_seeds"}
+RANKING_SEEDS = 3
+"""Training seeds below which the order of trained methods may be luck."""
 
 
 @dataclass(frozen=True)
@@ -244,6 +251,12 @@ class Section:
         warnings = [f"⚠ {row.label}: {text}" for row in self.rows for text in _warnings(row.record)]
         if len({row.record.data.content_sha256 for row in self.rows}) > 1:
             warnings.append("⚠ Rows were measured on prepared files that differ (content_sha256).")
+        seeds = [count for row in self.rows if isinstance(count := row.record.entry.notes.get("training_seeds"), int)]
+        if len(seeds) > 1 and min(seeds) < RANKING_SEEDS:
+            warnings.append(
+                f"⚠ The order of the trained methods rests on {min(seeds)} training seed(s); {RANKING_SEEDS} or more "
+                "make a ranking (bench synth --seeds 3)."
+            )
         return warnings
 
 

@@ -53,8 +53,8 @@ class Limb:
         near: Joints at its upper end; two for the torso, whose end is their middle.
         far: Joints at its lower end, or the head's upper one.
         width: Standard deviation of its prior across, as a share of the torso's length.
-        reach: How far it goes on beyond its far end, as a share of its length: the head ends above the
-            nose, a hand follows the wrist and a foot the ankle.
+        reach: How far it goes on beyond its far end, as a share of the torso's length: the head ends above
+            the nose, a hand follows the wrist and a foot the ankle.
     """
 
     near: tuple[int, ...]
@@ -64,16 +64,16 @@ class Limb:
 
 
 LIMBS: Final = (
-    Limb((NECK,), (NOSE,), width=0.2, reach=0.8),
+    Limb((NECK,), (NOSE,), width=0.2, reach=0.35),
     Limb((R_SHOULDER, L_SHOULDER), (R_HIP, L_HIP), width=0.25),
     Limb((R_SHOULDER,), (R_ELBOW,), width=0.12),
     Limb((R_ELBOW,), (R_WRIST,), width=0.12, reach=0.4),
     Limb((L_SHOULDER,), (L_ELBOW,), width=0.12),
     Limb((L_ELBOW,), (L_WRIST,), width=0.12, reach=0.4),
     Limb((R_HIP,), (R_KNEE,), width=0.15),
-    Limb((R_KNEE,), (R_ANKLE,), width=0.12, reach=0.25),
+    Limb((R_KNEE,), (R_ANKLE,), width=0.12, reach=0.2),
     Limb((L_HIP,), (L_KNEE,), width=0.15),
-    Limb((L_KNEE,), (L_ANKLE,), width=0.12, reach=0.25),
+    Limb((L_KNEE,), (L_ANKLE,), width=0.12, reach=0.2),
 )
 
 _HEATMAP_SIGMA: Final = 0.02  # of the picture's longer side
@@ -98,14 +98,15 @@ def log_prior(keypoints: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     A limb's prior is a Gaussian of the distance from its segment; the background's is what the strongest
     limb leaves. They need not sum to one: the masks' softmax sees to it.
     """
-    starts, ends = _segments(keypoints)  # (B, 10, 2) each
+    torso = _torso(keypoints, size)  # (B,)
+    starts, ends = _segments(keypoints, torso)  # (B, 10, 2) each
     rows, columns = _axes(size, keypoints)
     along = (ends - starts)[..., None, None]  # (B, 10, 2, 1, 1)
     x, y = columns - starts[..., :1, None], rows[:, None] - starts[..., 1:, None]  # (B, 10, 1, W), (B, 10, H, 1)
     length = along.square().sum(2).clamp_min(1e-6)  # (B, 10, 1, 1), squared
     share = ((x * along[:, :, 0] + y * along[:, :, 1]) / length).clamp(0, 1)  # (B, 10, H, W): the nearest point
     distance = (x - share * along[:, :, 0]).square() + (y - share * along[:, :, 1]).square()
-    widths = keypoints.new_tensor([limb.width for limb in LIMBS]) * _torso(keypoints, size)[:, None]  # (B, 10)
+    widths = keypoints.new_tensor([limb.width for limb in LIMBS]) * torso[:, None]  # (B, 10)
     prior = torch.exp(-distance / (2 * widths.square())[..., None, None]) * _there(keypoints)[..., None, None]
     background = 1 - prior.amax(dim=1, keepdim=True)  # (B, 1, H, W)
     return torch.cat([prior, background], dim=1).clamp_min(_FLOOR).log()
@@ -192,14 +193,16 @@ def _there(keypoints: torch.Tensor) -> torch.Tensor:
     return torch.stack([found[:, limb.near + limb.far].sum(1) >= 2 for limb in LIMBS], dim=1)
 
 
-def _segments(keypoints: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _segments(keypoints: torch.Tensor, torso: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Both ends of every limb with its reach, (B, 10, 2) each; of no meaning where the limb is not there."""
     starts, ends = [], []
     for limb in LIMBS:
         near, far = _middle(keypoints[:, limb.near]), _middle(keypoints[:, limb.far])
         near, far = torch.where(near.isnan(), far, near), torch.where(far.isnan(), near, far)
+        along = far - near
+        direction = along / along.square().sum(-1, keepdim=True).sqrt().clamp_min(_DEGENERATE)
         starts.append(near)
-        ends.append(far + limb.reach * (far - near))
+        ends.append(far + limb.reach * torso[:, None] * direction)
     return torch.stack(starts, dim=1).nan_to_num(), torch.stack(ends, dim=1).nan_to_num()
 
 

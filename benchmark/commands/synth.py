@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,11 +28,17 @@ from dancebench.benchmark.commands.options import (
 from dancebench.benchmark.display import Display
 from dancebench.core.errors import BenchError
 
+if TYPE_CHECKING:
+    from dancebench.benchmark.synthesis import Synthesized
+    from dancebench.leaderboards.records import RunRecord
+
 
 def synth(
     subject: Annotated[list[str], typer.Option("--subject", help="Id of a subject, or all targets; repeatable.")],
     dataset: DatasetOption = "demo",
-    method: Annotated[str, typer.Option(help="A method: bench list methods.")] = "fbf-ts",
+    method: Annotated[
+        list[str], typer.Option("--method", help="A method: bench list methods; repeat it for several.")
+    ] = ["fbf-ts"],  # noqa: B006
     preset: Annotated[str, typer.Option(help="A preset: bench list presets.")] = "protocol",
     trunk: Annotated[
         str | None,
@@ -48,6 +55,9 @@ def synth(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
     seed: SeedOption = 0,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Training seeds, from --seed on; the record holds their mean. 3 make a ranking.")
+    ] = 1,
     jobs: JobsOption = DEFAULT_JOBS,
     json: JsonOption = False,
 ) -> None:
@@ -56,49 +66,54 @@ def synth(
     Several GPUs train one synthesizer under torchrun, which divides each batch among them.
 
     [dim]Examples: bench synth --subject 3 · bench synth --subject all --method fbf-ts-fg ·
+    bench synth --subject all --method fbf --method fbf-ts --method fbf-ts-fg --seeds 3 ·
     bench synth --dataset mine --subject me --preset small ·
     torchrun --nproc-per-node 4 -m dancebench.benchmark.cli synth --subject me --dataset mine --preset paper[/]
     """
-    from dancebench.benchmark.presets import Settings, configured
+    from dancebench.benchmark.evaluation import run_synthesis
+    from dancebench.benchmark.presets import Settings
     from dancebench.benchmark.provenance import Clock
-    from dancebench.benchmark.synthesis import (
-        SynthesisJob,
-        assist,
-        draw_missing,
-        open_dataset,
-        run_synthesis,
-    )  # fmt: skip
+    from dancebench.benchmark.synthesis import assist, draw_missing, open_dataset, plan
     from dancebench.core import distributed
     from dancebench.leaderboards.board import rebuild, rich_tables
     from dancebench.synth.loop import Options
 
     clock = Clock(argv())
     where = device(device_name)
-    config = configured(preset, method, Settings(seed, trunk, precision(precision_name, where)))
+    settings = Settings(seed, trunk, precision(precision_name, where))
+    options = Options(tensorboard=tensorboard, checkpointing=checkpointing, compiled=compiled)
     opened = open_workspace(workspace)
     held = open_dataset(opened, dataset)
     ids = held.ids("target") if subject == ["all"] else [held.entry(each).id for each in dict.fromkeys(subject)]
     if not ids:
         raise BenchError(f"Dataset '{dataset}' has no target.", hint="bench data add --role target adds one.")
-    options = Options(tensorboard=tensorboard, checkpointing=checkpointing, compiled=compiled)
     runs = [
-        SynthesisJob(opened.root, dataset, each, method, preset, config, device=where, options=options) for each in ids
+        plan(opened.root, dataset, ids, each, preset, settings, seeds=seeds, device=where, options=options)
+        for each in dict.fromkeys(method)
     ]
     distributed.join()
     if not distributed.is_first():
-        assist(runs)
+        assist([job for run in runs for job in run])
         return
     workers = jobs if distributed.processes() == 1 else 1
     with Display(err) as display:
         draw_missing(opened, held, ids, workers, display.report)
-        record, made = run_synthesis(runs, clock=clock, workers=workers, report=display.report)
+        results = [run_synthesis(run, clock=clock, workers=workers, report=display.report) for run in runs]
     distributed.leave()
     rebuild(opened.results, opened.leaderboards)
+    records = [record for record, _ in results]
     if json:
-        print_json(record.model_dump(mode="json"))
+        dumped = [record.model_dump(mode="json") for record in records]
+        print_json(dumped[0] if len(dumped) == 1 else dumped)
         return
-    for table in rich_tables([record]):
+    for table in rich_tables(records):
         out.print(table)
+    for record, made in results:
+        _tell(record, made)
+
+
+def _tell(record: RunRecord, made: Sequence[Synthesized]) -> None:
+    """Where the clips are, what was off, what failed."""
     for each in made:
         if each.trained.trunk_reason:
             err.print(f"perceptual loss off: {each.trained.trunk_reason}", soft_wrap=True)

@@ -6,10 +6,10 @@ its new place, and networks mend the seams and fill in the background (synth/pos
 is trained on one person's clip, like every other method.
 
 It departs from the publication where a short training on one person gains by it, as measured on the end of
-a demo dancer's training span, held out from the rest of it (SSIM at 128x64 after 400 steps): half of the
-pairs are near in pose, as those of synthesis are (0.872 → 0.880), and what the foreground and background
-networks draw is added to what they are given (→ 0.887). The optional adversarial phase is least-squares, as
-everywhere in this project.
+a demo dancer's training span, held out from the rest of it (SSIM at 128x64 after 400 steps; seeds differ by
+up to 0.004): half of the pairs are near in pose, as those of synthesis are (0.872 → 0.880), and what the
+foreground and background networks draw is added to what they are given (→ 0.887). The optional adversarial
+phase is least-squares, as everywhere in this project.
 """
 
 from __future__ import annotations
@@ -130,16 +130,23 @@ class Pairs:
 
 
 class ImageLoss:
-    """How far images are from the target: by a trunk's features, or by pixels where there is no trunk."""
+    """How far images are from the target, by their pixels and, where there is a trunk, by its features.
+
+    Pixels count as one more layer, divided by their standard deviation over the clip like the features: by
+    features alone a short training reaches an SSIM of 0.870 where both together reach 0.884.
+    """
 
     def __init__(self, clip: TrainingClip, trunk: Trunk | None, device: torch.device) -> None:
-        self.trunk = None if trunk is None else ScaledPerceptualLoss(trunk, _sample(clip, device))
+        sample = _sample(clip, device)
+        self.deviation = float(sample.std())
+        self.features = None if trunk is None else ScaledPerceptualLoss(trunk, sample)
 
     def __call__(self, images: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
         """Losses by name of images (B, 3, H, W) in [-1, 1]."""
-        if self.trunk is None:
-            return {"g_pixels": F.l1_loss(images, targets)}
-        return {"g_perceptual": self.trunk(images, targets)}
+        losses = {"g_pixels": F.l1_loss(images, targets) / self.deviation}
+        if self.features is not None:
+            losses["g_perceptual"] = self.features(images, targets)
+        return losses
 
 
 class ScaledPerceptualLoss(PerceptualLoss):
@@ -173,7 +180,18 @@ class PairPhase(Phase):
     """A phase whose examples are pairs (source, target), not consecutive frames."""
 
     window = 2
-    pairs: Pairs
+    method: PoseWarp
+    trunk: Trunk | None
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """Read from the clip when training begins, not when networks are laid out."""
+        return Pairs(self.clip, self.method.config.near_share)
+
+    @cached_property
+    def loss(self) -> ImageLoss:
+        """Likewise."""
+        return ImageLoss(self.clip, self.trunk, self.method.device)
 
     @cached_property
     def starts(self) -> npt.NDArray[np.intp]:
@@ -189,9 +207,7 @@ class WarpPhase(PairPhase):
     def __init__(self, method: PoseWarp, trunk: Trunk | None) -> None:
         config = method.config
         super().__init__(method.clip, config.schedule)
-        self.method = method
-        self.pairs = Pairs(method.clip, config.near_share)
-        self.loss = ImageLoss(method.clip, trunk, method.device)
+        self.method, self.trunk = method, trunk
         self.network = laid_out(method.generator.train(), method.device)
         self._optimizer = adam(self.network, config.schedule.learning_rate)
 
@@ -221,9 +237,7 @@ class WarpGanPhase(PairPhase, AdversarialPhase):
     def __init__(self, method: PoseWarp, trunk: Trunk | None) -> None:
         config = method.config
         assert config.gan is not None  # only then is the phase listed
-        self.method = method
-        self.pairs = Pairs(method.clip, config.near_share)
-        self.loss = ImageLoss(method.clip, trunk, method.device)
+        self.method, self.trunk = method, trunk
         judge = PatchDiscriminator(3 + len(JOINTS), ndf=config.ndf)
         super().__init__(method.clip, config.gan, method.generator, judge, method.device, config.precision)
 

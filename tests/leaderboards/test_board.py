@@ -332,3 +332,18 @@ def test_frozen_the_published_tables_are_what_the_published_records_say() -> Non
     published = Path(__file__).resolve().parents[2] / "leaderboards" / "published"
     assert load_runs(published / "records")[0]
     assert check(published / "records", published) == []
+
+
+def test_an_order_that_rests_on_few_training_seeds_is_marked(make_record: MakeRecord) -> None:
+    def warned(seeds: list[int | None]) -> list[str]:
+        runs = [
+            make_record(f"method{k}", {"body_ssim": 0.1 * k}, entry={"notes": {"training_seeds": count}})
+            for k, count in enumerate(seeds)
+        ]
+        (section,) = sections(runs, "synthesis")
+        assert section.facts["seeds"](runs[0]) == (None if seeds[0] is None else str(seeds[0]))
+        return [text for text in section.warnings() if "training seed" in text]
+
+    assert "rests on 1 training seed(s)" in warned([3, 1])[0]
+    assert not warned([3, 3])
+    assert not warned([1, None])  # one trained method and one that is not: nothing to order by luck
