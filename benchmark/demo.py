@@ -22,9 +22,11 @@ from dancebench.core.workspace import Workspace
 from dancebench.datasets.demo import open_demo
 from dancebench.leaderboards.board import rebuild
 from dancebench.leaderboards.records import RunRecord
+from dancebench.synth.method import base_of
 
-TARGET_METHODS: Final = ("mean-frame", "nearest", "fbf", "fbf-ts")
+TARGET_METHODS: Final = ("mean-frame", "nearest", "posewarp", "fbf", "fbf-ts", "fbf-ts-fg")
 _FORENSIC_METHOD: Final = "fbf-ts"
+_SHOWN: Final = "fbf-ts-fg"
 _DETECTOR: Final = "pair-patch"
 
 
@@ -83,7 +85,8 @@ def run_demo(
             configured(plan.target_preset, method, detection.settings),
             device=device,
         )
-        for method in reversed(TARGET_METHODS)  # the longest first, so that no worker idles at the end
+        # The longest first, so that no worker idles at the end; what builds on another waits for it.
+        for method in sorted(reversed(TARGET_METHODS), key=lambda method: base_of(method) is not None)
         for target in targets
     ]
     wanted = [*on_targets, *forensic_jobs(detection)]
@@ -99,6 +102,6 @@ def run_demo(
     records.append(record_detection(detection, forensic, clock=clock, report=report)[0])
     sheet, video = workspace.root / "demo" / "sheet.png", workspace.root / "demo" / "side-by-side.mp4"
     shown = {job.method: made[job] for job in on_targets if job.subject == targets[0]}
-    save_sheet(sheet, shown[_FORENSIC_METHOD])
+    save_sheet(sheet, shown[_SHOWN])
     save_side_by_side(video, [shown[method] for method in TARGET_METHODS])
     return DemoResult(records, rebuild(workspace.results, workspace.leaderboards), sheet, video)

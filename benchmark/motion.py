@@ -10,7 +10,7 @@ pose is made up. A source of another size is letterboxed into the target's frame
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,7 @@ class Source:
         fps: Frames per second.
         keypoints: float32 [T, 75, 3].
         starts_run: bool [T], True where a frame does not follow the one before.
-        first_frame: The source's frame that the first pose belongs to.
+        indices: The source's frames that the poses belong to, [T].
         frames: The frames themselves, in order, as often as called.
         subject: The subject, where it is one.
     """
@@ -69,7 +69,7 @@ class Source:
     fps: float
     keypoints: Keypoints
     starts_run: npt.NDArray[np.bool_]
-    first_frame: int
+    indices: Sequence[int]
     frames: Callable[[], Iterator[Frame]]
     subject: Subject | None = None
 
@@ -120,6 +120,7 @@ def held_out_part(source: Source) -> Source:
 
 
 def _of_subject(subject: Subject, label: str, name: str, fps: float, span: range | None = None) -> Source:
+    subject.require_unchanged()
     rate = subject.record.fps
     span = range(subject.record.n_frames) if span is None else span
     kept = [t for _, t in resample(((t / rate, t) for t in span), rate, fps)]
@@ -138,7 +139,7 @@ def _of_subject(subject: Subject, label: str, name: str, fps: float, span: range
         fps=float(normalised_rate(rate, fps)),
         keypoints=subject.keypoints()[kept],
         starts_run=starts_run,
-        first_frame=kept[0],
+        indices=kept,
         frames=frames,
         subject=subject,
     )
@@ -163,7 +164,7 @@ def _of_file(workspace: Workspace, path: Path, fps: float, report: Report) -> So
         fps=record.fps,
         keypoints=keypoints,
         starts_run=starts_run,
-        first_frame=0,
+        indices=range(len(keypoints)),
         frames=lambda: _kept(video, fps),
     )
 

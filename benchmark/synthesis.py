@@ -125,9 +125,7 @@ def synthesize(job: SynthesisJob, report: Report) -> Synthesized:
             f"'{subject.id}' is a driver: the motion may be used, the likeness may not.",
             hint="A person is synthesized as a target, with consent, or as a forensic subject.",
         )
-    changed = subject.changed_files()
-    if changed:
-        raise BenchError(f"{changed[0]}.", hint="Restore it, or remove the subject's folder and prepare it again.")
+    subject.require_unchanged()
     if len(subject.test) < MIN_TEST_FRAMES:
         raise BenchError(
             f"Only {len(subject.test)} of the {subject.record.n_frames} frames of '{subject.id}' are held out; "

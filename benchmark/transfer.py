@@ -192,7 +192,7 @@ def drive_of(source: Source, target: Subject, normalisation: str) -> Drive:
         source_sha256=source.sha256,
         runs=[_motion(source, keypoints, run, target) for run in source.runs()],
         fps=source.fps,
-        first_frame=source.first_frame,
+        first_frame=source.indices[0],
         normalisation=facts,
     )
 
@@ -205,7 +205,7 @@ def _motion(source: Source, keypoints: Keypoints, run: range, target: Subject) -
 
     def given(size: tuple[int, int]) -> Iterator[Frame]:
         assert source.subject is not None
-        return source.subject.pictures([source.first_frame + t for t in run], size)
+        return source.subject.pictures([source.indices[t] for t in run], size)
 
     pictures = given if target.picture_style == "given" else drawn
     return Motion(points, target.size, pictures, nose_positions(points))

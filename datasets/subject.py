@@ -6,7 +6,7 @@ one before: windows, pairs and motion stay within runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.datasets.frames import resize
 from dancebench.datasets.given import FACE_BOXES, LABELS, FaceBoxes, labels_sha256, read_face_boxes, read_label
@@ -87,16 +88,18 @@ class Subject:
             span: Frames, in any order.
             size: (height, width) to return, of the clip's aspect.
 
-        Yields:
-            uint8 RGB [height, width, 3].
+        Returns:
+            uint8 RGB [height, width, 3], one after the other.
         """
-        if self.record.labels_sha256 is not None:
-            for t in span:
-                yield resize(read_label(self.folder, t), size)
-            return
+        paint = self.painter()
+        return (paint(t, size) for t in span)
+
+    def painter(self) -> Callable[[int, tuple[int, int]], npt.NDArray[np.uint8]]:
+        """Gives the conditioning picture of a frame at a size; poses are read once, here."""
+        if self.picture_style == "given":
+            return lambda t, size: resize(read_label(self.folder, t), size)
         keypoints = self.keypoints()
-        for t in span:
-            yield draw_sticks(keypoints[t], self.size, size)
+        return lambda t, size: draw_sticks(keypoints[t], self.size, size)
 
     def face_boxes(self) -> FaceBoxes | None:
         """The given boxes of the face: float32 [T, 4] in clip pixels (top, bottom, left, right edge; NaN = none)."""
@@ -116,6 +119,16 @@ class Subject:
             elif (labels_sha256(self.folder) if name == LABELS else sha256_file(path)) != sha256:
                 problems.append(f"{self.id}: {name} was changed after it was prepared")
         return problems
+
+    def require_unchanged(self) -> None:
+        """Refuse files that are not as they were prepared.
+
+        Raises:
+            BenchError: Names the first of them.
+        """
+        changed = self.changed_files()
+        if changed:
+            raise BenchError(f"{changed[0]}.", hint="Restore it, or remove the subject's folder and prepare it again.")
 
     def reader(self) -> VideoReader:
         """Random access to the clip's frames."""

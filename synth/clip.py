@@ -212,6 +212,8 @@ def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
     frame_bytes = size[0] * size[1] * 3
     room = _SHARE_OF_MEMORY * psutil.virtual_memory().available
 
+    paint = subject.painter()
+
     @functools.cache
     def reader() -> VideoReader:
         return subject.reader()  # stays open: a streamed clip reads at every step
@@ -220,7 +222,7 @@ def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
         return np.stack([resize(reader()[span.start + t], size) for t in index])
 
     def pictures(index: Sequence[int]) -> Pixels:
-        return np.stack(list(subject.pictures([span.start + t for t in index], size)))
+        return np.stack([paint(span.start + t, size) for t in index])
 
     both = 2 * frame_bytes <= _BYTES_PER_FRAME and 2 * frame_bytes * len(span) <= room
     across, down = size[1] / subject.size[1], size[0] / subject.size[0]

@@ -209,3 +209,9 @@ class Phase(ABC):
 
 
 METHODS: Registry[type[Method]] = Registry("method", package="dancebench.synth.methods")
+
+
+def base_of(method: str) -> str | None:
+    """The method that another one builds on; None where it starts from nothing."""
+    make = METHODS[method]
+    return make.base if issubclass(make, LearnedMethod) else None

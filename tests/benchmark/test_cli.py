@@ -95,7 +95,9 @@ def test_usage_errors_end_with_2() -> None:
 
 def test_the_demo_leaves_records_tables_a_picture_and_a_video(tiny_demo: Path) -> None:
     records = [RunRecord.load(path) for path in sorted((tiny_demo / "results").glob("*.json"))]
-    assert sorted(record.entry.name for record in records) == ["fbf", "fbf-ts", "mean-frame", "nearest", "pair-patch"]
+    assert sorted(record.entry.name for record in records) == [
+        "fbf", "fbf-ts", "fbf-ts-fg", "mean-frame", "nearest", "pair-patch", "posewarp",
+    ]  # fmt: skip
     for record in records:
         assert (tiny_demo / "results" / f"{record.run.id}.parquet").exists()
         assert record.run.versions["torch"]
@@ -107,7 +109,7 @@ def test_the_demo_leaves_records_tables_a_picture_and_a_video(tiny_demo: Path) -
 
 
 def test_lpips_is_a_number_or_null_with_the_reason(tiny_demo: Path) -> None:
-    (path,) = (tiny_demo / "results").glob("synthesis-fbf-ts-*.json")
+    (path,) = (tiny_demo / "results").glob("synthesis-posewarp-*.json")
     metric = RunRecord.load(path).metrics["body_lpips_squeeze"]
     assert (metric.value is None) == (metric.reason is not None)
     if os.environ.get("BENCH_WEIGHTS"):
@@ -130,7 +132,7 @@ def test_a_demo_that_is_done_is_only_measured_again(workspace: Path) -> None:
     before = {path.name: RunRecord.load(path).metrics for path in (workspace / "results").glob("*.json")}
     result = bench("demo", "--size", "tiny", "--workspace", workspace, "--jobs", "1", "--json")
     assert result.exit_code == 0
-    assert len(json.loads(result.stdout)) == 5
+    assert len(json.loads(result.stdout)) == 7
     assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*.safetensors")} == trained
     assert {path.name: RunRecord.load(path).metrics for path in (workspace / "results").glob("*.json")} == before
 
@@ -345,7 +347,13 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> No
         sys.executable, "-m", "dancebench.benchmark.cli", "synth", "--dataset", "demo-tiny", "--subject", "1",
         "--method", "fbf", "--preset", "tiny", "--jobs", "1", "--workspace", str(tmp_path),
     ]  # fmt: skip
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+
+    def listening() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a suite that runs in the background has it ignored
+
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=listening
+    ) as running:
         while not list(tmp_path.glob("datasets/demo-tiny/subjects/.partial-*")):
             assert running.poll() is None
             time.sleep(0.05)

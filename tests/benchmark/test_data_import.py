@@ -17,6 +17,8 @@ from dancebench.datasets.dancers import HEIGHT, WIDTH, dance, make_dancer
 from dancebench.datasets.sticks import draw_sticks
 from dancebench.datasets.store import Dataset
 from dancebench.datasets.video import write_clip
+from dancebench.synth.clip import load_training_clip
+from dancebench.synth.render import held_out
 
 TRAIN, TEST = (*range(5), *range(6, 11)), range(11, 16)
 SIZE = (256, 128)
@@ -166,3 +168,26 @@ def test_the_command_has_help() -> None:
     assert result.exit_code == 0
     assert "Usage" in result.output
     assert "xample" in result.output
+
+
+def test_an_import_is_synthesized_from_its_own_labels(imported: tuple[Path, Result], tmp_path: Path) -> None:
+    workspace = Path(shutil.copytree(imported[0], tmp_path / "workspace"))
+    (name,) = (path.parent.name for path in workspace.glob("datasets/*/dataset.json"))
+    subject = Dataset.open(Workspace(workspace), name).subject("a")
+    clip = load_training_clip(subject, 64)
+    assert set(clip.starts(2).tolist()) <= {0, 1, 2, 3, 5, 6, 7, 8}  # none straddles the gap
+    label = next(subject.pictures([2], clip.size))
+    assert np.array_equal(clip.pictures[np.array([2])][0], label)
+    fixed = ("--dataset", name, "--preset", "tiny", "--jobs", "1", "--workspace", workspace)
+    result = bench("synth", "--subject", "a", "--json", *fixed)
+    assert result.exit_code == 0, result.output
+    record = json.loads(result.stdout)
+    assert record["metrics"]["frame_ssim"]["n"] == 4  # five held-out frames, the first of them dropped
+    drive = held_out(subject)
+    assert np.array_equal(next(drive.runs[0].pictures(subject.size)), next(subject.pictures([10], subject.size)))
+    # A clip that brings no pictures of that kind cannot drive it.
+    plain = tmp_path / "plain.mp4"
+    write_clip(plain, (frame for frame, _ in dance(make_dancer(5), 10, 25)), 25)
+    said = refusal(bench("transfer", "--subject", "a", "--source", plain, *fixed))
+    assert "'a' was trained on the pictures that came with its frames; 'plain.mp4' has none" in said
+    assert bench("transfer", "--subject", "a", "--source", "a", *fixed).exit_code == 0

@@ -128,7 +128,7 @@ def test_the_held_out_part_of_a_source_is_the_subjects_own(tiny_demo: Path) -> N
     dataset = Dataset.open(workspace, "demo-tiny")
     whole = find_source(workspace, dataset, "1", fps=25.0, report=silent)
     part = held_out_part(whole)
-    assert (len(whole.keypoints), len(part.keypoints), part.first_frame) == (60, 12, 48)
+    assert (len(whole.keypoints), len(part.keypoints), part.indices[0]) == (60, 12, 48)
     assert np.array_equal(part.keypoints, whole.keypoints[48:])
     assert sum(1 for _ in part.frames()) == 12
     slower = find_source(workspace, dataset, "1", fps=12.5, report=silent)
@@ -176,3 +176,9 @@ def test_changed_weights_are_not_drawn_from(workspace: Path) -> None:
     weights = workspace / "synths/fbf-ts/demo-tiny/1/tiny-s0/weights.safetensors"
     weights.write_bytes(weights.read_bytes() + b"x")
     assert "has no trained fbf-ts" in refusal(transfer(workspace, "--subject", "1", "--source", "train01"))
+
+
+def test_a_source_whose_poses_were_changed_is_refused(workspace: Path) -> None:
+    poses = workspace / "datasets/demo-tiny/subjects/train01/poses.npz"
+    poses.write_bytes(poses.read_bytes() + b"x")
+    assert "poses.npz was changed" in refusal(transfer(workspace, "--subject", "1", "--source", "train01"))
