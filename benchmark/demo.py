@@ -75,6 +75,8 @@ def run_demo(
         workspace.root, plan.dataset, _DETECTOR, _FORENSIC_METHOD, plan.forensic_preset,
         Settings(seed=seed, trunk="off"), device=device,
     )  # fmt: skip
+    # The longest first, so that no worker idles at the end; what builds on another would wait for it.
+    longest = [method for method in reversed(TARGET_METHODS) if base_of(method) is None]
     on_targets = [
         SynthesisJob(
             workspace.root,
@@ -85,8 +87,7 @@ def run_demo(
             configured(plan.target_preset, method, detection.settings),
             device=device,
         )
-        # The longest first, so that no worker idles at the end; what builds on another waits for it.
-        for method in sorted(reversed(TARGET_METHODS), key=lambda method: base_of(method) is not None)
+        for method in [*longest, *(method for method in TARGET_METHODS if base_of(method))]
         for target in targets
     ]
     wanted = [*on_targets, *forensic_jobs(detection)]
