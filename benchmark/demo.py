@@ -22,7 +22,7 @@ from dancebench.core.workspace import Workspace
 from dancebench.datasets.demo import open_demo
 from dancebench.leaderboards.board import rebuild
 from dancebench.leaderboards.records import RunRecord
-from dancebench.synth.method import base_of
+from dancebench.synth.method import Precision, base_of
 
 TARGET_METHODS: Final = ("mean-frame", "nearest", "posewarp", "fbf", "fbf-ts", "fbf-ts-fg")
 _FORENSIC_METHOD: Final = "fbf-ts"
@@ -61,6 +61,7 @@ def run_demo(
     plan: DemoPlan,
     *,
     seed: int,
+    precision: Precision,
     device: str,
     argv: list[str],
     workers: int,
@@ -73,7 +74,7 @@ def run_demo(
     draw_missing(workspace, dataset, [*targets, *dataset.ids(*SPLITS)], workers, report)
     detection = DetectionJob(
         workspace.root, plan.dataset, _DETECTOR, _FORENSIC_METHOD, plan.forensic_preset,
-        Settings(seed=seed, trunk="off"), device=device,
+        Settings(seed=seed, trunk="off", precision=precision), device=device,
     )  # fmt: skip
     # The longest first, so that no worker idles at the end; what builds on another would wait for it.
     longest = [method for method in reversed(TARGET_METHODS) if base_of(method) is None]

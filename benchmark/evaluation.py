@@ -8,6 +8,7 @@ record says how far the seeds lie apart.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -213,13 +214,19 @@ def _entry(made: Sequence[Synthesized], rows: pd.DataFrame) -> records.Entry:
         seconds_training=round(sum(each.trained.seconds for each in made), 1) if learned else None,
         notes={
             "frame_size": f"{first.real.height}x{first.real.width}",
-            "perceptual_trunk": first.trained.trunk,
+            # One that was used by any: it must not judge the others either.
+            "perceptual_trunk": max((each.trained.trunk for each in made), key=lambda trunk: trunk != "off"),
             "perceptual_trunk_reason": first.trained.trunk_reason,
             "precision": first.job.config.precision if learned else None,
-            "training_seeds": len(seeds) if learned else None,
+            "training_seeds": min(_seeds_of(made).values()) if learned else None,
             "seed_spread": _seed_spread(rows) if len(seeds) > 1 else None,
         },
     )
+
+
+def _seeds_of(made: Sequence[Synthesized]) -> Counter[str]:
+    """Under how many seeds each subject was trained and measured."""
+    return Counter(each.job.subject for each in made)
 
 
 def _seed_spread(rows: pd.DataFrame) -> str:

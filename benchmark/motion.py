@@ -23,11 +23,13 @@ from dancebench.core.progress import Report
 from dancebench.core.schema import Document
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.frames import FrameSource, Letterbox, normalised_rate, open_source, resample
+from dancebench.datasets.models import recordings
 from dancebench.datasets.poses import extract_poses, extractor_version
 from dancebench.datasets.prepare import check_person, read_poses, write_poses
 from dancebench.datasets.skeleton import Keypoints, found
 from dancebench.datasets.store import Dataset, names
 from dancebench.datasets.subject import Subject
+from dancebench.synth.clip import face_centres, nose_positions
 
 Frame = npt.NDArray[np.uint8]
 
@@ -42,6 +44,8 @@ class MotionRecord(Document):
     height: int
     width: int
     pose_extractor: str
+    indices: tuple[int, ...]
+    """The file's frames that the poses belong to: those that its rate was reduced to."""
     poses_sha256: str
 
 
@@ -56,9 +60,11 @@ class Source:
         size: (height, width) that the keypoints refer to.
         fps: Frames per second.
         keypoints: float32 [T, 75, 3].
+        face_centres: float32 [T, 2], (x, y) in the same pixels; NaN where no face is seen.
         starts_run: bool [T], True where a frame does not follow the one before.
         indices: The source's frames that the poses belong to, [T].
         frames: The frames themselves, in order, as often as called.
+        recordings: Hashes of the recordings behind it.
         subject: The subject, where it is one.
     """
 
@@ -68,15 +74,22 @@ class Source:
     size: tuple[int, int]
     fps: float
     keypoints: Keypoints
+    face_centres: npt.NDArray[np.float32]
     starts_run: npt.NDArray[np.bool_]
     indices: Sequence[int]
     frames: Callable[[], Iterator[Frame]]
+    recordings: frozenset[str]
     subject: Subject | None = None
 
     def runs(self) -> list[range]:
         """The stretches of consecutive frames, in order."""
         edges = [*np.flatnonzero(self.starts_run).tolist(), len(self.keypoints)]
         return [range(a, b) for a, b in itertools.pairwise(edges)]
+
+    @property
+    def first_shown(self) -> int:
+        """The source's frame that a fake begins with: the first of a run is never shown."""
+        return self.indices[next(run[1] for run in self.runs() if len(run) > 1)]
 
     def fitted(self, size: tuple[int, int]) -> Keypoints:
         """The poses in pixels of a frame of `size`, letterboxed: float32 [T, 75, 3]; missing points stay zero."""
@@ -138,9 +151,11 @@ def _of_subject(subject: Subject, label: str, name: str, fps: float, span: range
         size=subject.size,
         fps=float(normalised_rate(rate, fps)),
         keypoints=subject.keypoints()[kept],
+        face_centres=face_centres(subject)[kept],
         starts_run=starts_run,
         indices=kept,
         frames=frames,
+        recordings=recordings(subject.record.source),
         subject=subject,
     )
 
@@ -163,16 +178,25 @@ def _of_file(workspace: Workspace, path: Path, fps: float, report: Report) -> So
         size=(record.height, record.width),
         fps=record.fps,
         keypoints=keypoints,
+        face_centres=nose_positions(keypoints),
         starts_run=starts_run,
-        indices=range(len(keypoints)),
-        frames=lambda: _kept(video, fps),
+        indices=record.indices,
+        frames=lambda: (frame for _, frame in _kept(video, fps)),
+        recordings=frozenset([video.sha256]),
     )
 
 
 def _extract(video: FrameSource, name: str, fps: float, folder: Path, report: Report) -> MotionRecord:
     expected = max(1, round(video.n_frames * min(1.0, fps / video.fps)))
-    found_poses = []
-    for points in extract_poses(_kept(video, fps)):
+    found_poses: list[Keypoints] = []
+    indices: list[int] = []
+
+    def frames() -> Iterator[Frame]:
+        for index, frame in _kept(video, fps):
+            indices.append(index)
+            yield frame
+
+    for points in extract_poses(frames()):
         found_poses.append(points)
         report(f"finding poses in {name}", min(len(found_poses), expected), expected)
     keypoints = np.stack(found_poses)
@@ -188,11 +212,14 @@ def _extract(video: FrameSource, name: str, fps: float, folder: Path, report: Re
         height=video.height,
         width=video.width,
         pose_extractor=extractor_version(),
+        indices=tuple(indices),
         poses_sha256=sha256_file(folder / "poses.npz"),
     )
     record.save(folder / "motion.json")
     return record
 
 
-def _kept(video: FrameSource, fps: float) -> Iterator[Frame]:
-    return (frame for _, frame in resample(video.frames(), video.fps, fps))
+def _kept(video: FrameSource, fps: float) -> Iterator[tuple[int, Frame]]:
+    """The file's frames at the reduced rate, with their numbers."""
+    numbered = ((seconds, (index, frame)) for index, (seconds, frame) in enumerate(video.frames()))
+    return (item for _, item in resample(numbered, video.fps, fps))

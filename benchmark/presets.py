@@ -2,7 +2,7 @@
 
 tiny      seconds on one core, for tests; draws nothing that deserves a look
 demo      about 20 s per subject and core, for the dancers that `bench demo` detects
-protocol  at most 60 s per subject and core, for the 62 of the detection protocol
+protocol  about a minute per subject and core, for the 62 of the detection protocol
 small     minutes per subject and core
 paper-global  EDN's global stage alone, at 512 pixels, for a GPU
 paper     EDN's two stages, 256x512 then 512x1024 (height x width), its networks and schedule, for a GPU
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from dancebench.core.errors import UnknownNameError
+from dancebench.core.schema import Strict
 from dancebench.detect.detectors.pair_patch import PairPatchConfig
 from dancebench.detect.registry import DetectorConfig
 from dancebench.synth.gan import GanConfig, LocalStage
@@ -22,6 +23,8 @@ from dancebench.synth.losses import PERCEPTUAL_TRUNKS
 from dancebench.synth.method import METHODS, Precision, Schedule, SynthConfig, TrunkChoice
 from dancebench.synth.methods.fbf_ts_fg import FaceGanConfig
 from dancebench.synth.methods.posewarp import PoseWarpConfig
+
+Part = TypeVar("Part", bound=Strict)
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ PRESETS: Final = {
         ),
         Preset(
             "protocol",
-            "at most 60 s per subject and core",
+            "about a minute per subject and core",
             _short(128, ngf=20, steps=600, learning_rate=1e-3, face_steps=300, warp_width=16, warp_steps=600),
         ),
         Preset(
@@ -187,11 +190,13 @@ class Settings:
         seed: Of everything random.
         trunk: Another perceptual trunk than the preset's.
         precision: Of the networks in training.
+        batch: Examples of an update in every phase; None leaves the preset's.
     """
 
     seed: int = 0
     trunk: str | None = None
     precision: Precision = "fp32"
+    batch: int | None = None
 
 
 def configured(name: str, method: str, settings: Settings) -> SynthConfig:
@@ -203,12 +208,20 @@ def configured(name: str, method: str, settings: Settings) -> SynthConfig:
     chosen = preset(name).config(method)
     if settings.trunk is not None and settings.trunk not in ("off", *PERCEPTUAL_TRUNKS):
         raise UnknownNameError("perceptual trunk", settings.trunk, ("off", *PERCEPTUAL_TRUNKS))
-    return _with(
-        chosen, {"seed": settings.seed, "precision": settings.precision, "trunk": settings.trunk or chosen.trunk}
-    )
+    trunk = settings.trunk or chosen.trunk
+    own = _with(chosen, {"seed": settings.seed, "precision": settings.precision, "trunk": trunk})
+    return own if settings.batch is None else _with_batch(own, settings.batch)
 
 
 def _with(config: SynthConfig, settings: Mapping[str, Any]) -> SynthConfig:
     """The configuration with these settings, and those of a base method within it."""
     nested = {name: _with(value, settings) for name, value in config if isinstance(value, SynthConfig)}
     return config.model_copy(update={**settings, **nested})
+
+
+def _with_batch(part: Part, batch: int) -> Part:
+    """The configuration with this batch in all its schedules, however deep they lie."""
+    if isinstance(part, Schedule):
+        return part.model_copy(update={"batch": batch})
+    nested = {name: _with_batch(value, batch) for name, value in part if isinstance(value, Strict)}
+    return part.model_copy(update=nested)

@@ -18,6 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from dancebench.core.environment import set_workers
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import Report
 
@@ -60,9 +61,8 @@ def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: Report) -> li
         return outcomes
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=context, initializer=_begin_worker, initargs=(messages,)
-    ) as pool:
+    count = min(workers, len(jobs))
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin_worker, initargs=(messages, count)) as pool:
         futures = [pool.submit(_attempt_in_worker, job) for job in jobs]
         try:
             _relay(futures, messages, report)
@@ -114,9 +114,10 @@ _messages: Any = None
 _stopping = False
 
 
-def _begin_worker(messages: Any) -> None:
+def _begin_worker(messages: Any, count: int) -> None:
     global _messages
     _messages = messages
+    set_workers(count)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -18,7 +18,7 @@ from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.demo import SELECTIONS, draw_subject, open_demo
 from dancebench.datasets.models import DrawnSource
-from dancebench.datasets.reals import RealRecord, write_real
+from dancebench.datasets.reals import RealRecord, shown_frames, write_real
 from dancebench.datasets.store import Dataset, Subject
 from dancebench.synth.clip import training_size
 from dancebench.synth.loop import PLAIN, Options
@@ -26,8 +26,9 @@ from dancebench.synth.method import METHODS, LearnedMethod, SynthConfig
 from dancebench.synth.render import FakeRecord, held_out, render_fake
 from dancebench.synth.training import TrainJob, TrainRecord, train
 
-MIN_TEST_FRAMES: Final = 3
-"""The first is dropped, and a pair needs two."""
+MIN_SHOWN_FRAMES: Final = 2
+"""A pair needs two."""
+_NO_JOB: SynthesisJob | None = None
 
 
 @dataclass(frozen=True)
@@ -126,15 +127,15 @@ def synthesize(job: SynthesisJob, report: Report) -> Synthesized:
             hint="A person is synthesized as a target, with consent, or as a forensic subject.",
         )
     subject.require_unchanged()
-    if len(subject.test) < MIN_TEST_FRAMES:
+    if len(shown_frames(subject)) < MIN_SHOWN_FRAMES:
         raise BenchError(
-            f"Only {len(subject.test)} of the {subject.record.n_frames} frames of '{subject.id}' are held out; "
-            f"{MIN_TEST_FRAMES} are needed.",
+            f"Only {len(subject.test)} of the {subject.record.n_frames} frames of '{subject.id}' are held out, in "
+            f"{len(subject.runs(subject.test))} stretch(es): without the first of each, {MIN_SHOWN_FRAMES} are needed.",
             hint="Use a longer clip, or a dataset with a smaller --train-fraction.",
         )
     training = training_job(job, workspace, dataset, subject)
-    distributed.shared(None)  # whoever assists may read the clip now
-    trained = train(training, report=report)
+    distributed.shared(job)  # whoever assists takes it up now
+    trained = _train_with_others(training, report)
     fake_path = workspace.fake(job.method, job.dataset, job.subject, job.variant, source=job.subject)
     fake = render_fake(training, trained, held_out(subject), fake_path, report=report)
     size = training_size(subject.size, job.config.long_side)
@@ -162,16 +163,32 @@ def training_job(job: SynthesisJob, workspace: Workspace, dataset: Dataset, subj
     )
 
 
-def assist(jobs: Sequence[SynthesisJob]) -> None:
+def _train_with_others(training: TrainJob, report: Report) -> TrainRecord:
+    """Train; where other processes assist, a failure ends them all, for they cannot be told of it."""
+    try:
+        return train(training, report=report)
+    except BenchError as error:
+        if distributed.processes() > 1:
+            raise SystemExit(f"error: {error.message}\nhint: {error.hint}") from error
+        raise
+
+
+def assist() -> None:
     """What the processes beside the first do under torchrun: their share of each training, and no more.
 
-    They wait until the first has prepared the clips, which it does before it begins to train.
+    The first announces every job when it begins to train it, and None at the end.
     """
-    for job in jobs:
-        distributed.shared(None)
+    while (job := distributed.shared(_NO_JOB)) is not None:
         workspace = Workspace(job.workspace)
         dataset = Dataset.open(workspace, job.dataset)
         train(training_job(job, workspace, dataset, dataset.subject(job.subject)))
+    distributed.leave()
+
+
+def dismiss() -> None:
+    """Tell those who assist that there is nothing more to do."""
+    distributed.shared(None)
+    distributed.leave()
 
 
 def synthesize_all(jobs: Sequence[SynthesisJob], *, workers: int, report: Report) -> list[Synthesized | Failure]:

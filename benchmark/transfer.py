@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from dancebench.benchmark.motion import Frame, Source, find_source, held_out_part
 from dancebench.benchmark.runner import Job, run_jobs, succeeded
 from dancebench.benchmark.showcase import SYNTHETIC, labelled_row
@@ -18,7 +21,8 @@ from dancebench.benchmark.synthesis import SynthesisJob, training_job
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.frames import resize
+from dancebench.datasets.frames import Letterbox, resize
+from dancebench.datasets.models import recordings
 from dancebench.datasets.normalise import NORMALISATIONS, fit_normalisation
 from dancebench.datasets.skeleton import Keypoints
 from dancebench.datasets.sticks import draw_sticks
@@ -28,10 +32,12 @@ from dancebench.datasets.video import VideoReader, write_clip
 from dancebench.synth.clip import Motion, nose_positions
 from dancebench.synth.method import METHODS
 from dancebench.synth.render import Drive, FakeRecord, render_fake
-from dancebench.synth.training import TrainJob, TrainRecord, finished
+from dancebench.synth.training import TrainJob, TrainRecord, intact
 
 AS_IS: Final = "none"
 """Uses the source's poses as they are; a target that drives itself is always driven so."""
+_NAMED_TARGETS: Final = 5
+"""More than these make a file name too long."""
 CHOICES: Final = (*NORMALISATIONS, AS_IS)
 
 
@@ -95,7 +101,9 @@ def run_transfer(plan: TransferPlan, *, workers: int, report: Report) -> Transfe
     jobs = [Job(f"{plan.method} on {target}", _transfer, _TransferJob(plan, target)) for target in plan.targets]
     outcomes = run_jobs(jobs, workers=workers, report=report)
     fakes = succeeded(outcomes)
-    together = workspace.transfers / f"{source.name}-{plan.method}-{plan.variant}-{plan.normalisation}.mp4"
+    targets = "+".join(plan.targets) if len(plan.targets) <= _NAMED_TARGETS else f"{len(plan.targets)}-targets"
+    folder = workspace.transfers / plan.method / plan.dataset / plan.variant
+    together = folder / f"{source.name}-{plan.normalisation}--{targets}.mp4"
     _save_side_by_side(together, source, fakes)
     return TransferResult(fakes, together)
 
@@ -107,7 +115,8 @@ def export(result: TransferResult, folder: Path) -> list[Path]:
     """
     copies = []
     for fake in result.fakes:
-        copy = folder / f"{fake.target}-{fake.path.stem}.mp4"
+        made = fake.record
+        copy = folder / f"{fake.target}-{made.method}-{made.preset}-s{made.seed}-{fake.path.stem}.mp4"
         with VideoReader(fake.path) as reader:
             clip = write_clip(copy, iter(reader), fake.record.fps, metadata=SYNTHETIC)
         fake.record.model_copy(update={"sha256": clip.sha256}).save(copy.with_suffix(".json"))
@@ -127,7 +136,7 @@ def _trained(plan: TransferPlan, workspace: Workspace, dataset: Dataset, target:
         config = METHODS[plan.method].Config.model_validate(record.config)
         job = SynthesisJob(plan.workspace, plan.dataset, target, plan.method, plan.preset, config, device=plan.device)
         training = training_job(job, workspace, dataset, dataset.subject(target))
-        if finished(training) is not None:
+        if intact(training) is not None:
             return training, record
     trained = [
         each
@@ -137,7 +146,8 @@ def _trained(plan: TransferPlan, workspace: Workspace, dataset: Dataset, target:
     raise BenchError(
         f"'{target}' has no trained {plan.method} of preset {plan.preset}, seed {plan.seed}; trained are: "
         f"{', '.join(trained) or 'none'}.",
-        hint=f"bench synth --dataset {plan.dataset} --subject {target} --method {plan.method} --preset {plan.preset}",
+        hint=f"bench synth --dataset {plan.dataset} --subject {target} --method {plan.method} --preset {plan.preset} "
+        f"--seed {plan.seed}",
     )
 
 
@@ -160,6 +170,11 @@ def _transfer(job: _TransferJob, report: Report) -> Transferred:
     training, record = _trained(plan, workspace, dataset, job.target)
     source = _source(plan, workspace, dataset, report)
     own = source.subject is not None and source.subject.folder == training.subject.folder
+    if not own and source.recordings & recordings(training.subject.record.source):
+        raise BenchError(
+            f"'{source.label}' is the recording that '{job.target}' was trained on.",
+            hint=f"--source {job.target} drives it with the part that training did not see.",
+        )
     drive = (
         drive_of(held_out_part(source), training.subject, AS_IS)
         if own
@@ -182,23 +197,28 @@ def drive_of(source: Source, target: Subject, normalisation: str) -> Drive:
         BenchError: Neither nose nor ankles of one of them are ever seen together.
     """
     keypoints, facts = source.fitted(target.size), None
+    centres = Letterbox(source.size, target.size).points(source.face_centres)
     given = target.picture_style == "given"
     if normalisation != AS_IS and not given:  # given pictures cannot be moved: they come as they are
         own = target.keypoints()[target.train.start : target.train.stop]
         fitted = fit_normalisation(keypoints, own, frame_height=target.size[0], kind=normalisation)
         keypoints, facts = fitted.apply(keypoints), fitted.facts()
+        centres = nose_positions(keypoints)
     return Drive(
         source=source.label,
         source_sha256=source.sha256,
-        runs=[_motion(source, keypoints, run, target) for run in source.runs()],
+        runs=[_motion(source, keypoints, centres, run, target) for run in source.runs()],
         fps=source.fps,
-        first_frame=source.indices[0],
+        first_frame=source.first_shown,
         normalisation=facts,
     )
 
 
-def _motion(source: Source, keypoints: Keypoints, run: range, target: Subject) -> Motion:
-    points = keypoints[run.start : run.stop]
+def _motion(
+    source: Source, keypoints: Keypoints, centres: npt.NDArray[np.float32], run: range, target: Subject
+) -> Motion:
+    part = slice(run.start, run.stop)
+    points = keypoints[part]
 
     def drawn(size: tuple[int, int]) -> Iterator[Frame]:
         return (draw_sticks(pose, target.size, size) for pose in points)
@@ -208,7 +228,7 @@ def _motion(source: Source, keypoints: Keypoints, run: range, target: Subject) -
         return source.subject.pictures([source.indices[t] for t in run], size)
 
     pictures = given if target.picture_style == "given" else drawn
-    return Motion(points, target.size, pictures, nose_positions(points))
+    return Motion(points, target.size, pictures, centres[part])
 
 
 def _save_side_by_side(path: Path, source: Source, fakes: Sequence[Transferred]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,8 @@ import numpy.typing as npt
 import psutil
 import torch
 
+from dancebench.core.distributed import processes
+from dancebench.core.environment import workers
 from dancebench.core.errors import BenchError
 from dancebench.datasets.frames import resize
 from dancebench.datasets.skeleton import NOSE, Keypoints, has_person, scaled
@@ -24,7 +27,7 @@ Pixels = npt.NDArray[np.uint8]
 _BYTES_PER_FRAME: Final = 2_000_000
 """Most that is cached of one frame and its picture together; larger pictures are drawn when needed."""
 _SHARE_OF_MEMORY: Final = 0.5
-"""Share of the free memory that one clip may take before it is streamed from the disk."""
+"""Share of the free memory that the clips of all workers may take before they are streamed from the disk."""
 
 
 @dataclass(frozen=True)
@@ -94,18 +97,30 @@ class Frames:
         self._count = count
         self._cached = cached
         self._kept: Pixels | None = None
+        self._lock = threading.Lock()  # a loading thread may read ahead, and a reader serves one at a time
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, index: npt.NDArray[np.intp]) -> Pixels:
         """uint8 [*index.shape, H, W, 3]."""
-        if self._cached and self._kept is None:
-            self._kept = self._read(range(self._count))
-        if self._kept is not None:
-            return self._kept[index]
-        read = self._read(index.reshape(-1).tolist())
-        return read.reshape(*index.shape, *read.shape[1:])
+        with self._lock:
+            if self._cached and self._kept is None:
+                self._kept = self._filled()
+            if self._kept is not None:
+                return self._kept[index]
+            read = self._read(index.reshape(-1).tolist())
+            return read.reshape(*index.shape, *read.shape[1:])
+
+    def _filled(self) -> Pixels:
+        """All of them, one after the other into their place: a list of them first would take twice the memory."""
+        kept: Pixels | None = None
+        for t in range(self._count):
+            frame = self._read([t])[0]
+            kept = np.empty((self._count, *frame.shape), np.uint8) if kept is None else kept
+            kept[t] = frame
+        assert kept is not None  # nobody indexes an empty clip
+        return kept
 
 
 @dataclass(frozen=True)
@@ -210,7 +225,7 @@ def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
     starts_run = subject.starts_run[span.start : span.stop].copy()
     starts_run[:1] = True
     frame_bytes = size[0] * size[1] * 3
-    room = _SHARE_OF_MEMORY * psutil.virtual_memory().available
+    room = _SHARE_OF_MEMORY * psutil.virtual_memory().available / (workers() * processes())
 
     paint = subject.painter()
 

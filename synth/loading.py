@@ -1,7 +1,7 @@
 """The batches of a phase, in order: what step `s` sees depends on (seed, phase, s) alone.
 
-On a GPU a thread prepares the next batches in pinned memory while the device computes, and the copies run
-beside the computation. On a CPU there is nothing to overlap with.
+On a GPU a thread prepares the next batches in pinned memory while the device computes, and the host does not
+wait for their copies. On a CPU there is nothing to overlap with.
 """
 
 from __future__ import annotations
@@ -31,15 +31,10 @@ def batches(phase: Phase, seeds: tuple[int, int], steps: range, device: torch.de
         steps: Which steps are still to be made.
         device: Where the batches go.
     """
-    host = (_host_batch(phase, seeds, step) for step in steps)
+    drawn = (share_of(phase.draw(np.random.default_rng([*seeds, step]))) for step in steps)
     if device.type != "cuda":
-        return (batch.to(device) for batch in host)
-    return (batch.to(device) for batch in _ahead(batch.pinned() for batch in host))
-
-
-def _host_batch(phase: Phase, seeds: tuple[int, int], step: int) -> HostBatch:
-    index = phase.draw(np.random.default_rng([*seeds, step]))
-    return phase.clip.host_batch(share_of(index))
+        return (phase.clip.batch(index, device) for index in drawn)
+    return (batch.to(device) for batch in _ahead(phase.clip.host_batch(index).pinned() for index in drawn))
 
 
 def _ahead(source: Iterator[HostBatch]) -> Iterator[HostBatch]:

@@ -32,6 +32,8 @@ from dancebench.synth.method import LearnedMethod, Phase
 from dancebench.synth.networks import checkpoint_activations
 
 SAVE_EVERY_SECONDS: Final = 20.0
+SAVING_SHARE: Final = 20.0
+"""A state that takes long to write is written more rarely: this many times its own duration lies between two."""
 LOG_EVERY_STEPS: Final = 10
 SAMPLE_EVERY_STEPS: Final = 250
 _LAST_SHARE: Final = 0.1
@@ -149,17 +151,18 @@ class _Run:
         if schedule.batch % processes():
             raise BenchError(
                 f"A batch of {schedule.batch} cannot be divided among {processes()} processes.",
-                hint="Start as many processes as divide the batch, or choose another preset.",
+                hint=f"Add --batch {processes()}, or a multiple of it.",
             )
         progress = self._restored(stored)
-        self._prepare()
+        self._prepare(report)
         every = 1 if self.device.type == "cpu" else LOG_EVERY_STEPS  # a look at a loss makes a GPU wait
         pending: list[dict[str, torch.Tensor]] = []
         clock = saved = time.perf_counter()
+        saving = 0.0
         first = progress.step
         for step, batch in zip(range(first, steps), self._batches(first, steps), strict=True):
             self._set_rate(schedule.rate(step, steps))
-            pending.append(average(phase.train_step(batch)))
+            pending.append(average(self._step(batch)))
             if (step + 1) % every and step + 1 < steps:
                 continue
             for offset, losses in enumerate(_numbers(pending)):
@@ -171,10 +174,20 @@ class _Run:
             report(f"{self.label}, {self.name}", progress.step, steps)
             if (step + 1) % SAMPLE_EVERY_STEPS < every:
                 self.log.samples(self.name, step + 1, phase, batch)
-            if now - saved > SAVE_EVERY_SECONDS:
+            if now - saved > max(SAVE_EVERY_SECONDS, SAVING_SHARE * saving):
                 self._save(progress, before)
-                saved = now
+                saved = time.perf_counter()
+                saving = saved - now
         return self._recorded(progress, steps)
+
+    def _step(self, batch: Batch) -> dict[str, torch.Tensor]:
+        try:
+            return self.phase.train_step(batch)
+        except torch.OutOfMemoryError as error:
+            raise BenchError(
+                f"{self.label}: the GPU's memory does not suffice for the {self.name} phase.",
+                hint="Try --jobs 1, --gradient-checkpointing, a smaller --batch or a smaller --preset.",
+            ) from error
 
     def _batches(self, first: int, steps: int) -> Any:
         return batches(self.phase, (self.seed, self.number), range(first, steps), self.device)
@@ -186,11 +199,16 @@ class _Run:
         facts = stored.facts
         return _Progress(facts["step"], facts["seconds"], facts["recent"])
 
-    def _prepare(self) -> None:
-        for network in self.phase.networks().values():
-            if self.options.checkpointing:
-                checkpoint_activations(network)
-            if self.options.compiled:
+    def _prepare(self, report: Report) -> None:
+        self.phase.prepare(report)
+        networks = self.phase.networks().values()
+        if self.options.checkpointing and not sum(checkpoint_activations(network) for network in networks):
+            raise BenchError(
+                f"{self.label}: its networks have no residual blocks, whose activations could be computed again.",
+                hint="Leave --gradient-checkpointing out.",
+            )
+        if self.options.compiled:
+            for network in networks:
                 network.compile()
 
     def _set_rate(self, rate: float) -> None:
@@ -214,7 +232,7 @@ class _Run:
         self.log.add(self.name, progress.step, losses)
 
     def _save(self, progress: _Progress, before: Sequence[PhaseRecord]) -> None:
-        if not is_first():
+        if not is_first() or not self._is_sound():
             return
         facts = {
             "key": self.key,
@@ -224,6 +242,14 @@ class _Run:
             "recent": progress.recent,
         }
         save_state(self.state, self.phase.networks(), self.phase.optimizers(), facts)
+
+    def _is_sound(self) -> bool:
+        """Whether all weights are numbers: the losses of a step say so only of the step before."""
+        return all(
+            bool(torch.isfinite(value).all())
+            for network in self.phase.networks().values()
+            for value in network.parameters()
+        )
 
     def _recorded(self, progress: _Progress, steps: int) -> PhaseRecord:
         height, width = self.phase.clip.size

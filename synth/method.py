@@ -21,6 +21,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
+from dancebench.core.progress import Report
 from dancebench.core.registry import Registry
 from dancebench.core.schema import Strict
 from dancebench.core.trunks import Trunk
@@ -190,6 +191,9 @@ class Phase(ABC):
         """Frames of the examples of one update, [B, window]: by default `window` consecutive ones."""
         starts = rng.choice(self.starts, self.schedule.batch)
         return np.asarray(starts[:, None] + np.arange(self.window), dtype=np.intp)
+
+    def prepare(self, report: Report) -> None:  # noqa: B027 most phases need nothing
+        """What the first step would otherwise wait for; by default nothing."""
 
     @abstractmethod
     def networks(self) -> Mapping[str, nn.Module]:

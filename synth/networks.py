@@ -171,8 +171,9 @@ class MultiscaleDiscriminator(nn.Module):
         return features
 
 
-def checkpoint_activations(network: nn.Module) -> None:
-    """Let all residual blocks of `network` compute their activations again in the backward pass."""
-    for module in network.modules():
-        if isinstance(module, ResidualBlock):
-            module.checkpointed = True
+def checkpoint_activations(network: nn.Module) -> int:
+    """Let all residual blocks of `network` compute their activations again; returns how many there are."""
+    blocks = [module for module in network.modules() if isinstance(module, ResidualBlock)]
+    for block in blocks:
+        block.checkpointed = True
+    return len(blocks)

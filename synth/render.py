@@ -18,6 +18,7 @@ from dancebench.core.environment import code_version, versions
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.progress import Report, silent
 from dancebench.core.schema import Document
+from dancebench.datasets.reals import shown_frames
 from dancebench.datasets.skeleton import has_person
 from dancebench.datasets.store import Subject
 from dancebench.datasets.video import encoder_version, write_clip
@@ -71,7 +72,7 @@ class Drive:
         source_sha256: Of what it was taken from.
         runs: Stretches of consecutive frames; a method starts anew in each.
         fps: Frames per second.
-        first_frame: The source's frame that the first one of the first run is.
+        first_frame: The source's frame that the fake begins with: the first of a run is never shown.
         normalisation: How the poses were fitted to the subject, as facts for the record.
     """
 
@@ -79,7 +80,7 @@ class Drive:
     source_sha256: str
     runs: Sequence[Motion]
     fps: float
-    first_frame: int = 0
+    first_frame: int
     normalisation: dict[str, Any] | None = None
 
     @property
@@ -101,7 +102,7 @@ def held_out(subject: Subject) -> Drive:
         source_sha256=subject.record.content_sha256,
         runs=[motion(run) for run in subject.runs(subject.test)],
         fps=subject.record.fps,
-        first_frame=subject.test.start,
+        first_frame=shown_frames(subject)[0],
     )
 
 
@@ -124,7 +125,7 @@ def render_fake(
     standing = FakeRecord.load_if_usable(beside)
     if standing is not None and path.exists():
         same = (standing.weights_sha256, standing.source_sha256, standing.motion_sha256, standing.first_frame) == (
-            trained.weights_sha256, drive.source_sha256, drive.sha256, drive.first_frame + 1,
+            trained.weights_sha256, drive.source_sha256, drive.sha256, drive.first_frame,
         )  # fmt: skip
         if same and standing.encoder == encoder_version() and sha256_file(path) == standing.sha256:
             return standing
@@ -153,7 +154,7 @@ def render_fake(
         source_sha256=drive.source_sha256,
         motion_sha256=drive.sha256,
         normalisation=drive.normalisation,
-        first_frame=drive.first_frame + 1,
+        first_frame=drive.first_frame,
         n_frames=clip.n_frames,
         frames_without_pose=int((~shown).sum()),
         fps=float(clip.fps),

@@ -58,7 +58,7 @@ class TrainRecord(Document):
     train_frames: int
     base: BaseRecord | None
     phases: tuple[PhaseRecord, ...]
-    """None for methods without steps."""
+    """Empty for methods without steps."""
     parameters: dict[str, int]
     """Of the networks that synthesis uses."""
     trunk: str
@@ -119,7 +119,7 @@ def train(job: TrainJob, *, report: Report = silent) -> TrainRecord:
     make = METHODS[job.method]
     base = train(job.base, report=report) if job.base else None
     with locked(job.folder) if is_first() else nullcontext():
-        done = shared(finished(job))
+        done = shared(finished(job) if is_first() else None)
         if done is not None:
             return done
         seed_everything(job.config.seed)
@@ -130,7 +130,7 @@ def train(job: TrainJob, *, report: Report = silent) -> TrainRecord:
         trunk, trunk_reason = None, None
         phases: list[PhaseRecord] = []
         if isinstance(method, LearnedMethod):
-            trunk, trunk_reason = _trunk_for(job.config)
+            trunk, trunk_reason = _shared_trunk(job.config)
             label = f"{job.method} on {job.subject.id}"
             key = sha256_json([_identity(job), trunk.sha256 if trunk else None, base and base.weights_sha256])
             phases = run_phases(method, job.folder, label, key, job.config.seed, trunk, job.options, report)
@@ -144,15 +144,21 @@ def train(job: TrainJob, *, report: Report = silent) -> TrainRecord:
 
 
 def finished(job: TrainJob) -> TrainRecord | None:
-    """The record of a training of this very job, if it was completed."""
+    """The record of a training of this very job, if it was completed and would not come out otherwise now."""
+    record = intact(job)
+    if record is not None and record.trunk_reason is not None and _trunk_for(job.config, download=True)[0] is not None:
+        return None  # the trunk that was missing then is there now: that would be another training
+    return record if job.base is None or finished(job.base) is not None else None
+
+
+def intact(job: TrainJob) -> TrainRecord | None:
+    """The record of a training of this very job, if it was completed and its files are as it left them."""
     record = TrainRecord.load_if_usable(job.folder / "train.json")
     if record is None or not job.weights_path.exists():
         return None
     same = _identity(job) == [record.method, record.config, record.content_sha256]
-    if record.trunk_reason is not None and _trunk_for(job.config)[0] is not None:
-        return None  # the trunk that was missing then is there now: that would be another training
     if job.base is not None:
-        base = finished(job.base)
+        base = intact(job.base)
         same &= base is not None and record.base is not None and base.weights_sha256 == record.base.weights_sha256
     return record if same and sha256_file(job.weights_path) == record.weights_sha256 else None
 
@@ -190,12 +196,29 @@ def _checked_weights(job: TrainJob, record: TrainRecord) -> dict[str, torch.Tens
     return weights
 
 
-def _trunk_for(config: SynthConfig) -> tuple[Trunk | None, str | None]:
+def _shared_trunk(config: SynthConfig) -> tuple[Trunk | None, str | None]:
+    """`_trunk_for`, with one answer for all processes: the first looks, and downloads, for the others.
+
+    Raises:
+        BenchError: Another process does not find what the first found.
+    """
+    trunk, reason = _trunk_for(config, download=True) if is_first() else (None, None)
+    sha256, reason = shared((trunk.sha256 if trunk else None, reason))
+    if sha256 is not None and not is_first():
+        trunk, _ = _trunk_for(config, download=False)
+        if trunk is None or trunk.sha256 != sha256:
+            raise BenchError(
+                "The processes do not find the same trunk.", hint="Put it where BENCH_WEIGHTS points on all machines."
+            )
+    return trunk, reason
+
+
+def _trunk_for(config: SynthConfig, *, download: bool) -> tuple[Trunk | None, str | None]:
     """The configured trunk, or None and why not: the perceptual loss is then off, and recorded as off."""
     if config.trunk == "off":
         return None, None
     try:
-        return load_trunk(config.trunk, download=True), None
+        return load_trunk(config.trunk, download=download), None
     except TrunkUnavailableError as error:
         return None, error.message
 

@@ -11,7 +11,6 @@ import typer
 from rich.table import Table
 
 from dancebench.benchmark.commands.options import (
-    DEFAULT_JOBS,
     DEFAULT_WORKSPACE,
     JobsOption,
     JsonOption,
@@ -20,6 +19,7 @@ from dancebench.benchmark.commands.options import (
     open_workspace,
     out,
     print_json,
+    workers,
 )  # fmt: skip
 from dancebench.benchmark.display import Display
 from dancebench.core.errors import BenchError, UnknownNameError
@@ -58,7 +58,7 @@ SizeOption = Annotated[
 def demo(
     selection: Annotated[str, typer.Option(help="demo, demo-small or demo-tiny.")] = "demo",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    jobs: JobsOption = DEFAULT_JOBS,
+    jobs: JobsOption = None,
 ) -> None:
     """Draw the demo dancers and prepare them like recordings."""
     from dancebench.benchmark.synthesis import draw_missing
@@ -67,7 +67,7 @@ def demo(
     opened = open_workspace(workspace)
     dataset = open_demo(opened, selection)
     with Display(err) as display:
-        draw_missing(opened, dataset, dataset.ids(), jobs, display.report)
+        draw_missing(opened, dataset, dataset.ids(), workers(jobs), display.report)
     out.print(f"{len(dataset.ids())} dancers in {dataset.folder}", soft_wrap=True, highlight=False)
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from dancebench.benchmark.commands.options import (
-    DEFAULT_JOBS,
     DEFAULT_WORKSPACE,
     DeviceOption,
     JobsOption,
@@ -20,7 +19,9 @@ from dancebench.benchmark.commands.options import (
     err,
     open_workspace,
     out,
+    precision,
     print_json,
+    workers,
 )  # fmt: skip
 from dancebench.benchmark.display import Display
 from dancebench.core.errors import BenchError
@@ -32,7 +33,7 @@ def demo(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
     seed: SeedOption = 0,
-    jobs: JobsOption = DEFAULT_JOBS,
+    jobs: JobsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Data, synthesizers, detector and leaderboards on procedurally drawn dancers; no network, minutes.
@@ -47,6 +48,7 @@ def demo(
     plan = "full" if full else size or "small"
     if plan not in PLANS or size == "full":
         raise BenchError(f"Unknown size '{size}'.", hint="Choose small or tiny, or give --full.")
+    where = device(device_name)
     started = time.perf_counter()
     opened = open_workspace(workspace)
     with Display(err) as display:
@@ -54,9 +56,10 @@ def demo(
             opened,
             PLANS[plan],
             seed=seed,
-            device=device(device_name),
+            precision=precision("auto", where),
+            device=where,
             argv=argv(),
-            workers=jobs,
+            workers=workers(jobs, where),
             report=display.report,
         )
     if json:

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from dancebench.benchmark.commands.options import (
-    DEFAULT_JOBS,
     DEFAULT_WORKSPACE,
     DatasetOption,
     DeviceOption,
@@ -20,7 +19,9 @@ from dancebench.benchmark.commands.options import (
     err,
     open_workspace,
     out,
+    precision,
     print_json,
+    workers,
 )  # fmt: skip
 from dancebench.benchmark.display import Display
 
@@ -39,7 +40,7 @@ def detect(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
     seed: SeedOption = 0,
-    jobs: JobsOption = DEFAULT_JOBS,
+    jobs: JobsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Train a detector on people and measure it on people it never saw.
@@ -57,16 +58,17 @@ def detect(
     from dancebench.leaderboards.board import rebuild, rich_tables
 
     clock = Clock(argv())
-    settings = Settings(seed=seed)
+    where = device(device_name)
+    settings = Settings(seed=seed, precision=precision("auto", where))
     configured(preset, method, settings)  # unknown names fail here
     opened = open_workspace(workspace)
     open_dataset(opened, dataset)
     job = DetectionJob(
         opened.root, dataset, detector, method, preset, settings,
-        device=device(device_name), aggregator=aggregator,
+        device=where, aggregator=aggregator,
     )  # fmt: skip
     with Display(err) as display:
-        record, result = run_detection(job, clock=clock, workers=jobs, report=display.report)
+        record, result = run_detection(job, clock=clock, workers=workers(jobs, where), report=display.report)
     rebuild(opened.results, opened.leaderboards)
     if json:
         print_json(record.model_dump(mode="json"))

@@ -28,12 +28,14 @@ PrecisionOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 JobsOption = Annotated[
-    int, typer.Option("--jobs", "-j", min=1, help="Worker processes; each computes with one thread on a CPU.")
+    int | None,
+    typer.Option(
+        "--jobs", "-j", min=1, help="Worker processes, one thread each on a CPU; as many as cores, 1 on a GPU."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a machine instead of a table.")]
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Name of the dataset.")]
 
-DEFAULT_JOBS: Final = os.cpu_count() or 1
 
 out = Console()
 """Results: standard output."""
@@ -81,6 +83,11 @@ def precision(name: str, device_name: str) -> Precision:
     from dancebench.synth.acceleration import has_bf16
 
     return "bf16" if has_bf16(torch.device(device_name)) else "fp32"
+
+
+def workers(jobs: int | None, device_name: str = "cpu") -> int:
+    """How many processes work side by side: as asked, else one for each core, and one alone for a GPU."""
+    return jobs or (1 if device_name == "cuda" else os.cpu_count() or 1)
 
 
 def print_json(value: Any) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dancebench.benchmark.commands.options import (
-    DEFAULT_JOBS,
     DEFAULT_WORKSPACE,
     DatasetOption,
     DeviceOption,
@@ -24,6 +23,7 @@ from dancebench.benchmark.commands.options import (
     out,
     precision,
     print_json,
+    workers,
 )  # fmt: skip
 from dancebench.benchmark.display import Display
 from dancebench.core.errors import BenchError
@@ -45,6 +45,9 @@ def synth(
         typer.Option(help="Trunk of the perceptual loss in place of the preset's: off, vgg19 or squeeze."),
     ] = None,
     precision_name: PrecisionOption = "auto",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Examples of an update in place of the preset's; processes share them.")
+    ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write losses and sample grids for TensorBoard.")
     ] = False,
@@ -58,7 +61,7 @@ def synth(
     seeds: Annotated[
         int, typer.Option(min=1, help="Training seeds, from --seed on; the record holds their mean. 3 make a ranking.")
     ] = 1,
-    jobs: JobsOption = DEFAULT_JOBS,
+    jobs: JobsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Train on a person's clip, draw the held-out part of it, measure and record.
@@ -68,19 +71,20 @@ def synth(
     [dim]Examples: bench synth --subject 3 · bench synth --subject all --method fbf-ts-fg ·
     bench synth --subject all --method fbf --method fbf-ts --method fbf-ts-fg --seeds 3 ·
     bench synth --dataset mine --subject me --preset small ·
-    torchrun --nproc-per-node 4 -m dancebench.benchmark.cli synth --subject me --dataset mine --preset paper[/]
+    torchrun --nproc-per-node 4 -m dancebench.benchmark.cli synth --subject me --dataset mine
+    --preset paper --batch 4[/]
     """
     from dancebench.benchmark.evaluation import run_synthesis
     from dancebench.benchmark.presets import Settings
     from dancebench.benchmark.provenance import Clock
-    from dancebench.benchmark.synthesis import assist, draw_missing, open_dataset, plan
+    from dancebench.benchmark.synthesis import assist, dismiss, draw_missing, open_dataset, plan
     from dancebench.core import distributed
     from dancebench.leaderboards.board import rebuild, rich_tables
     from dancebench.synth.loop import Options
 
     clock = Clock(argv())
     where = device(device_name)
-    settings = Settings(seed, trunk, precision(precision_name, where))
+    settings = Settings(seed, trunk, precision(precision_name, where), batch)
     options = Options(tensorboard=tensorboard, checkpointing=checkpointing, compiled=compiled)
     opened = open_workspace(workspace)
     held = open_dataset(opened, dataset)
@@ -91,15 +95,15 @@ def synth(
         plan(opened.root, dataset, ids, each, preset, settings, seeds=seeds, device=where, options=options)
         for each in dict.fromkeys(method)
     ]
-    distributed.join()
+    distributed.join(where)
     if not distributed.is_first():
-        assist([job for run in runs for job in run])
+        assist()
         return
-    workers = jobs if distributed.processes() == 1 else 1
+    count = workers(jobs, where) if distributed.processes() == 1 else 1
     with Display(err) as display:
-        draw_missing(opened, held, ids, workers, display.report)
-        results = [run_synthesis(run, clock=clock, workers=workers, report=display.report) for run in runs]
-    distributed.leave()
+        draw_missing(opened, held, ids, count, display.report)
+        results = [run_synthesis(run, clock=clock, workers=count, report=display.report) for run in runs]
+    dismiss()
     rebuild(opened.results, opened.leaderboards)
     records = [record for record, _ in results]
     if json:

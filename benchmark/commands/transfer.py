@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from dancebench.benchmark.commands.options import (
-    DEFAULT_JOBS,
     DEFAULT_WORKSPACE,
     DatasetOption,
     DeviceOption,
@@ -21,6 +20,7 @@ from dancebench.benchmark.commands.options import (
     open_workspace,
     out,
     print_json,
+    workers,
 )  # fmt: skip
 from dancebench.benchmark.display import Display
 
@@ -45,7 +45,7 @@ def transfer(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
     seed: SeedOption = 0,
-    jobs: JobsOption = DEFAULT_JOBS,
+    jobs: JobsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Let trained targets dance somebody else's motion; several dance it side by side.
@@ -61,13 +61,12 @@ def transfer(
     opened = open_workspace(workspace)
     held = open_dataset(opened, dataset)
     ids = held.ids("target") if subject == ["all"] else list(dict.fromkeys(subject))
-    plan = TransferPlan(
-        opened.root, dataset, tuple(ids), source, method, preset, seed, normalisation, device=device(device_name)
-    )
+    where = device(device_name)
+    plan = TransferPlan(opened.root, dataset, tuple(ids), source, method, preset, seed, normalisation, device=where)
     with Display(err) as display:
         if source in held.ids():
-            draw_missing(opened, held, [source], jobs, display.report)
-        result = run_transfer(plan, workers=jobs, report=display.report)
+            draw_missing(opened, held, [source], workers(jobs), display.report)
+        result = run_transfer(plan, workers=workers(jobs, where), report=display.report)
     if json:
         print_json([{"path": str(each.path)} | each.record.model_dump(mode="json") for each in result.fakes])
     for each in result.fakes if not json else ():

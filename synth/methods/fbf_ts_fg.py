@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from dancebench.core.errors import BenchError
 from dancebench.core.patchgan import PatchDiscriminator
+from dancebench.core.progress import Report
 from dancebench.core.trunks import Trunk
 from dancebench.datasets.face import FaceBox, face_box
 from dancebench.synth.adversarial import AdversarialPhase, Verdicts
@@ -137,6 +138,7 @@ class FacePhase(AdversarialPhase):
         config = method.config
         self.method = method
         self.perceptual = PerceptualLoss(trunk).to(method.device) if trunk else None
+        self.drawn: dict[int, npt.NDArray[np.uint8]] = {}  # [h, w, 3] by training frame
         judge = PatchDiscriminator(6, ndf=config.face_ndf)
         super().__init__(method.clip, config.face_schedule, method.face, judge, method.device, config.precision)
 
@@ -153,16 +155,15 @@ class FacePhase(AdversarialPhase):
             raise BenchError("No face is seen in any training frame.", hint="Use --method fbf-ts, which needs none.")
         return np.asarray(faces, np.intp)
 
-    @cached_property
-    def drawn(self) -> dict[int, npt.NDArray[np.uint8]]:
-        """The main generator's faces, uint8 [h, w, 3], by training frame."""
-        faces = {}
+    def prepare(self, report: Report) -> None:
+        """Draw the main generator's faces."""
+        self.drawn = {}
         for run in self.clip.runs():
             for t, (_, image) in zip(run, self.method.main.images(self.clip.motion(run)), strict=True):
+                report("drawing what the face GAN corrects", t + 1, len(self.clip))
                 box = self.method.box(self.clip.face_centres[t])
                 if box is not None:
-                    faces[t] = to_pixels(image[0])[box.rows, box.columns]
-        return faces
+                    self.drawn[t] = to_pixels(image[0])[box.rows, box.columns]
 
     def train_step(self, batch: Batch) -> dict[str, torch.Tensor]:
         return super().train_step(self.faces(batch))

@@ -63,7 +63,8 @@ def test_several_targets_dance_one_motion_side_by_side(workspace: Path, tmp_path
         assert record.normalisation is not None
         assert record.normalisation["kind"] == "robust"
         assert record.sha256 == sha256_file(path)
-    (together,) = (workspace / "transfers").glob("*.mp4")
+    (together,) = (workspace / "transfers/fbf-ts/demo-tiny/tiny-s0").glob("*.mp4")
+    assert together.name == "train01-robust--1+holdout01.mp4"
     with VideoReader(together) as video, VideoReader(fakes[0]) as fake:
         assert len(video) == len(fake)
         assert video.width == 3 * 128  # source and two targets, each 256 high
@@ -72,8 +73,8 @@ def test_several_targets_dance_one_motion_side_by_side(workspace: Path, tmp_path
     assert len(copies) == 3
     assert all("Synthetic" in metadata(copy)["comment"] for copy in (*copies, together))
     assert all("comment" not in metadata(fake) for fake in fakes)
-    beside = FakeRecord.load(tmp_path / "copies/1-train01-robust.json")
-    assert beside.sha256 == sha256_file(tmp_path / "copies/1-train01-robust.mp4")
+    beside = FakeRecord.load(tmp_path / "copies/1-fbf-ts-tiny-s0-train01-robust.json")
+    assert beside.sha256 == sha256_file(tmp_path / "copies/1-fbf-ts-tiny-s0-train01-robust.mp4")
 
 
 def test_the_same_transfer_again_draws_nothing(workspace: Path) -> None:
@@ -96,6 +97,7 @@ def test_a_file_of_another_rate_and_size_drives(workspace: Path, tmp_path: Path)
     record = FakeRecord.load(path)
     assert (record.source, record.source_sha256) == ("fast.mp4", sha256_file(clip))
     assert (record.fps, record.n_frames) == (25.0, 11)  # every second of 24 frames, less the first
+    assert record.first_frame == 2  # of the file's own
     assert list(workspace.glob("motions/*/poses.npz"))
 
 
@@ -182,3 +184,15 @@ def test_a_source_whose_poses_were_changed_is_refused(workspace: Path) -> None:
     poses = workspace / "datasets/demo-tiny/subjects/train01/poses.npz"
     poses.write_bytes(poses.read_bytes() + b"x")
     assert "poses.npz was changed" in refusal(transfer(workspace, "--subject", "1", "--source", "train01"))
+
+
+def test_the_recording_of_a_target_is_not_its_own_source(tmp_path: Path, real_clips: Path) -> None:
+    clip = real_clips / "tfjs_pose_squats.mp4"
+    fixed = ("--dataset", "mine", "--workspace", str(tmp_path))
+    add = ["data", "add", str(clip), "--subject", "a", "--licence", "x", "--consent", "y", *fixed]
+    assert CliRunner().invoke(app, add).exit_code == 0
+    synth = ["synth", "--subject", "a", "--preset", "tiny", "--jobs", "1", *fixed]
+    assert CliRunner().invoke(app, synth).exit_code == 0
+    said = refusal(transfer(tmp_path, "--subject", "a", "--source", clip, "--dataset", "mine"))
+    assert "'tfjs_pose_squats.mp4' is the recording that 'a' was trained on" in said
+    assert transfer(tmp_path, "--subject", "a", "--source", "a", "--dataset", "mine").exit_code == 0

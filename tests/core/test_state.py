@@ -40,6 +40,30 @@ def test_weights_moments_and_facts_come_back(tmp_path: Path) -> None:
     assert torch.equal(network.weight, other.weight)
 
 
+def test_moments_take_the_layout_of_their_parameters(tmp_path: Path) -> None:
+    """A network on a GPU is channels last, which a file does not keep."""
+
+    def network() -> nn.Conv2d:
+        torch.manual_seed(0)
+        return nn.Conv2d(4, 4, 3).to(memory_format=torch.channels_last)
+
+    def step(of: nn.Conv2d, optimizer: torch.optim.Adam) -> None:
+        optimizer.zero_grad()
+        of(torch.arange(100.0).view(1, 4, 5, 5) / 100).square().sum().backward()
+        optimizer.step()
+
+    alone, resumed = network(), network()
+    optimizers = [torch.optim.Adam(each.parameters(), lr=0.1, fused=True) for each in (alone, resumed)]
+    step(alone, optimizers[0])
+    save_state(tmp_path / "state.safetensors", {"n": alone}, {"n": optimizers[0]}, {})
+    state = read_state(tmp_path / "state.safetensors")
+    assert state is not None
+    state.restore({"n": resumed}, {"n": optimizers[1]})
+    for each, optimizer in zip((alone, resumed), optimizers, strict=True):
+        step(each, optimizer)
+    assert torch.equal(alone.weight, resumed.weight)
+
+
 def test_no_file_is_no_state(tmp_path: Path) -> None:
     assert read_state(tmp_path / "state.safetensors") is None
 

@@ -31,7 +31,7 @@ from dancebench.synth.gan import GanConfig
 from dancebench.synth.training import TrainJob, train
 
 torch.set_num_threads(1)
-distributed.join()
+distributed.join("cpu")
 root, config = Path(sys.argv[1]), GanConfig.model_validate_json(sys.argv[2])
 subject = Dataset.open(Workspace(root), "toy").subject("walker")
 train(TrainJob("fbf-ts", "tiny", config, "d" * 64, subject, root / "two"))

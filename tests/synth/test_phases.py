@@ -11,15 +11,17 @@ import torch
 from safetensors.torch import load_file
 
 from dancebench.core.errors import BenchError
-from dancebench.core.progress import Report
+from dancebench.core.progress import Report, silent
+from dancebench.core.state import read_state
 from dancebench.datasets.skeleton import NOSE
 from dancebench.datasets.store import Subject
 from dancebench.synth import loop
-from dancebench.synth.clip import load_training_clip
-from dancebench.synth.gan import GanConfig, GanMethod, LocalStage
+from dancebench.synth.clip import Batch, load_training_clip
+from dancebench.synth.gan import GanConfig, GanMethod, GanPhase, LocalStage
 from dancebench.synth.loop import Options
 from dancebench.synth.method import METHODS, Schedule
 from dancebench.synth.methods.fbf_ts_fg import FaceGan, FaceGanConfig
+from dancebench.synth.methods.posewarp import PoseWarpConfig
 from dancebench.synth.render import held_out
 from dancebench.synth.training import TrainJob, finished, load_method, train
 
@@ -81,6 +83,7 @@ def test_killed_in_either_phase_and_resumed_ends_with_the_same_weights(
     job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, step: int
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVING_SHARE", 0.0)
     alone = train(replace(job, folder=tmp_path / "alone"))
     broken = replace(job, folder=tmp_path / "broken")
     with pytest.raises(KilledError):
@@ -119,6 +122,7 @@ def test_the_face_gan_killed_and_resumed_ends_with_the_same_weights(
     face_job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVING_SHARE", 0.0)
     alone = train(replace(face_job, folder=tmp_path / "alone"))
     with pytest.raises(KilledError):
         train(face_job, report=killed_at("face", step))
@@ -162,6 +166,7 @@ def test_each_frame_is_cut_at_its_own_face(walker: Subject) -> None:
     clip = load_training_clip(walker, 128)
     method = FaceGan(FACE.model_copy(update={"main": ONE.model_copy(update={"long_side": 128})}), clip, CPU)
     phase = method.begin("face", None)
+    phase.prepare(silent)
     batch = clip.batch(np.array([[0], [7]]), CPU)
     faces = phase.faces(batch)  # type: ignore[attr-defined]
     for row, t in enumerate((0, 7)):
@@ -217,3 +222,31 @@ def test_tensorboard_gets_curves_and_sample_grids(job: TrainJob, monkeypatch: py
     tags = board.Tags()
     assert {"global/g_gan", "local/d_real"} <= set(tags["scalars"])
     assert {tag.split("/")[0] for tag in tags["images"]} == {"global", "local"}
+
+
+def test_an_option_without_effect_is_refused(job: TrainJob) -> None:
+    config = PoseWarpConfig(long_side=64, width=4, n_down=2, schedule=Schedule(steps=1))
+    with pytest.raises(BenchError, match="no residual blocks") as error:
+        train(replace(job, method="posewarp", config=config, options=Options(checkpointing=True)))
+    assert error.value.hint == "Leave --gradient-checkpointing out."
+
+
+def test_weights_that_are_no_numbers_are_not_kept_as_a_state(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVING_SHARE", 0.0)
+    honest = GanPhase.train_step
+
+    def spoiling(self: GanPhase, batch: Batch) -> dict[str, torch.Tensor]:
+        losses = honest(self, batch)
+        if steps.append(1) or len(steps) == 4:
+            next(self.generator.parameters()).data.fill_(float("nan"))
+        return losses
+
+    steps: list[int] = []
+    monkeypatch.setattr(GanPhase, "train_step", spoiling)
+    with pytest.raises(BenchError, match="no longer a number at step 5"):
+        train(job)
+    state = read_state(job.folder / "state.safetensors")
+    assert state is not None
+    assert state.facts["step"] == 3
+    assert all(torch.isfinite(value).all() for value in state.tensors.values())

@@ -85,6 +85,7 @@ def test_killed_and_resumed_ends_with_the_same_weights(
     job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, method: str
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVING_SHARE", 0.0)
     alone = train(replace(job, method=method, folder=tmp_path / "alone"))
     broken = replace(job, method=method, folder=tmp_path / "broken")
     with pytest.raises(KilledError):
@@ -99,6 +100,7 @@ def test_killed_and_resumed_ends_with_the_same_weights(
 
 def test_a_state_of_another_config_is_not_taken_up(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVING_SHARE", 0.0)
     with pytest.raises(KilledError):
         train(job, report=killed_at(8))
     seen: list[int] = []
@@ -139,6 +141,7 @@ def test_a_loss_that_is_no_number_stops_the_training_and_says_where(
     job: TrainJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVING_SHARE", 0.0)
     steps = iter(range(1, 100))
     honest = GanPhase.train_step
 

@@ -22,11 +22,13 @@ _MAX_POSITIONS: Final = 128
 class Conv2d(nn.Conv2d):
     """`torch.nn.Conv2d` with the same weights and, within rounding, the same output.
 
-    Only zero padding given as whole numbers, dilation 1 and one group take the short way.
+    Only zero padding given as whole numbers, dilation 1 and one group take the short way; a bias is expected.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) → (B, out_channels, H', W')."""
+        if isinstance(self.padding, str):
+            return super().forward(x)
         size = self._output_size(x)
         return self._product(x, size) if self._pays(x, size) else super().forward(x)
 
@@ -44,6 +46,7 @@ class Conv2d(nn.Conv2d):
             and x.dtype == torch.float32
             and not torch.is_autocast_enabled("cpu")
             and self.weight.numel() >= _MIN_WEIGHTS
+            and (self.padding_mode, self.groups, self.dilation) == ("zeros", 1, (1, 1))
             and x.shape[0] * size[0] * size[1] <= _MAX_POSITIONS
         )
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TypeVar
+from datetime import timedelta
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +20,20 @@ from torch import nn
 
 T = TypeVar("T")
 
+_PATIENCE: Final = timedelta(days=2)
+"""How long the others wait while the first draws, encodes and measures between trainings."""
 
-def join() -> None:
-    """Join the other processes, if torchrun started several. Does nothing a second time."""
+
+def join(device: str) -> None:
+    """Join the other processes, if torchrun started several. Does nothing a second time.
+
+    Args:
+        device: `cpu` or `cuda`, where the training runs; on CUDA each process takes a GPU of its own.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        cuda = torch.cuda.is_available()
-        if cuda:
+        if device == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl" if cuda else "gloo")
+        dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_PATIENCE)
 
 
 def leave() -> None:

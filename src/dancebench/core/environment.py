@@ -69,6 +69,20 @@ def _git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+_workers = 1
+
+
+def set_workers(count: int) -> None:
+    """Say how many processes of this run share the machine's memory."""
+    global _workers
+    _workers = count
+
+
+def workers() -> int:
+    """How many processes of this run share the machine's memory; 1 where nobody said."""
+    return _workers
+
+
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy's legacy generator (libraries use it) and torch."""
     import torch  # slow to import; only training and synthesis call this

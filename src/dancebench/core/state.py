@@ -49,11 +49,21 @@ class State:
                     moments.setdefault(int(index), {})[moment] = value
                 groups = optimizer.state_dict()["param_groups"]
                 optimizer.load_state_dict({"state": moments, "param_groups": groups})
+                _lay_out_moments(optimizer)
         except (RuntimeError, ValueError) as error:
             raise _unusable(self.path, error) from error
+        self.tensors.clear()  # as large as the training itself
 
     def _under(self, prefix: str) -> dict[str, torch.Tensor]:
         return {key.removeprefix(prefix): value for key, value in self.tensors.items() if key.startswith(prefix)}
+
+
+def _lay_out_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Give moments the memory layout of their parameters: fused optimizers go through both side by side."""
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            if value.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter).copy_(value)
 
 
 def save_state(path: Path, networks: Networks, optimizers: Optimizers, facts: Mapping[str, Any]) -> None:

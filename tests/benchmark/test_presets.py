@@ -1,0 +1,49 @@
+"""Presets: every method has its configuration, and a run's settings reach every corner of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from dancebench.benchmark.presets import PRESETS, Settings, configured
+from dancebench.core.errors import UnknownNameError
+from dancebench.synth.gan import GanConfig
+from dancebench.synth.method import METHODS
+from dancebench.synth.methods.fbf_ts_fg import FaceGanConfig
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_method_is_configured_for_one_size(name: str) -> None:
+    configs = [PRESETS[name].config(method) for method in METHODS.names()]
+    assert len({config.long_side for config in configs}) == 1
+    assert all(type(config) is METHODS[method].Config for config, method in zip(configs, METHODS.names(), strict=True))
+
+
+def test_the_base_within_a_method_is_the_method_itself() -> None:
+    settings = Settings(seed=7, trunk="off", precision="bf16", batch=4)
+    full, base = configured("paper", "fbf-ts-fg", settings), configured("paper", "fbf-ts", settings)
+    assert isinstance(full, FaceGanConfig)
+    assert full.main == base
+    assert (full.seed, full.trunk, full.precision, full.face_schedule.batch) == (7, "off", "bf16", 4)
+
+
+def test_a_batch_reaches_all_phases() -> None:
+    config = configured("paper", "fbf-ts", Settings(batch=8))
+    assert isinstance(config, GanConfig)
+    assert config.local is not None
+    assert (config.schedule.batch, config.local.schedule.batch) == (8, 8)
+    assert configured("paper", "fbf-ts", Settings()).model_dump() == PRESETS["paper"].config("fbf-ts").model_dump()
+
+
+def test_the_papers_schedule() -> None:
+    config = PRESETS["paper"].config("fbf-ts-fg")
+    assert isinstance(config, FaceGanConfig)
+    assert config.main.local is not None
+    epochs = (config.main.schedule.epochs, config.main.local.schedule.epochs, config.face_schedule.epochs)
+    assert epochs == (5, 30, 5)
+    assert (config.main.perceptual_weight, config.main.local.perceptual_weight) == (5, 10)
+    assert (config.main.n_scales, config.main.local.n_scales) == (2, 3)
+
+
+def test_unknown_trunks_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match="Unknown perceptual trunk 'vgg'"):
+        configured("tiny", "fbf", Settings(trunk="vgg"))
