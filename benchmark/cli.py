@@ -6,7 +6,6 @@ Exit status: 0 done, 1 a failure named in words, 2 usage; 130 after Ctrl-C.
 from __future__ import annotations
 
 import signal
-import warnings
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +15,7 @@ from typer.core import TyperGroup
 import dancebench
 from dancebench.benchmark.commands import data, demo, detect, leaderboard, listing, score, synth, transfer
 from dancebench.benchmark.commands.options import err
+from dancebench.benchmark.runner import quiet_libraries
 from dancebench.core.errors import BenchError
 from dancebench.core.files import writable
 
@@ -62,8 +62,7 @@ def _main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
-    warnings.filterwarnings("ignore", category=UserWarning, module="google.protobuf")
+    quiet_libraries()
 
 
 app.command("demo")(demo.demo)

@@ -12,6 +12,7 @@ import os
 import queue
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -93,6 +94,12 @@ def succeeded(outcomes: Sequence[R | Failure]) -> list[R]:
     return results
 
 
+def quiet_libraries() -> None:
+    """Keep libraries from warning people about how other libraries call them."""
+    for module in ("torchvision", "google.protobuf"):
+        warnings.filterwarnings("ignore", category=UserWarning, module=module)
+
+
 def single_threaded() -> None:
     """Give torch and OpenCV one thread each in this process."""
     import torch  # slow to import; only work pays for it
@@ -118,6 +125,7 @@ def _begin_worker(messages: Any, count: int) -> None:
     global _messages
     _messages = messages
     set_workers(count)
+    quiet_libraries()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_end_with_parent, daemon=True).start()
