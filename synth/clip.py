@@ -90,10 +90,19 @@ class Frames:
         read: From positions in the span to uint8 [N, H, W, 3].
         count: How many there are.
         cached: Whether all are read at the first use and kept.
+        release: Lets go of what reading needs, called once all are kept.
     """
 
-    def __init__(self, read: Callable[[Sequence[int]], Pixels], count: int, *, cached: bool) -> None:
+    def __init__(
+        self,
+        read: Callable[[Sequence[int]], Pixels],
+        count: int,
+        *,
+        cached: bool,
+        release: Callable[[], object] = lambda: None,
+    ) -> None:
         self._read = read
+        self._release = release
         self._count = count
         self._cached = cached
         self._kept: Pixels | None = None
@@ -120,6 +129,7 @@ class Frames:
             kept = np.empty((self._count, *frame.shape), np.uint8) if kept is None else kept
             kept[t] = frame
         assert kept is not None  # nobody indexes an empty clip
+        self._release()
         return kept
 
 
@@ -231,7 +241,7 @@ def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
 
     @functools.cache
     def reader() -> VideoReader:
-        return subject.reader()  # stays open: a streamed clip reads at every step
+        return subject.reader()  # stays open while it is needed: a streamed clip reads at every step
 
     def frames(index: Sequence[int]) -> Pixels:
         return np.stack([resize(reader()[span.start + t], size) for t in index])
@@ -242,7 +252,7 @@ def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
     both = 2 * frame_bytes <= _BYTES_PER_FRAME and 2 * frame_bytes * len(span) <= room
     across, down = size[1] / subject.size[1], size[0] / subject.size[0]
     return TrainingClip(
-        frames=Frames(frames, len(span), cached=frame_bytes * len(span) <= room),
+        frames=Frames(frames, len(span), cached=frame_bytes * len(span) <= room, release=reader.cache_clear),
         pictures=Frames(pictures, len(span), cached=both),
         keypoints=scaled(keypoints, across, down),
         face_centres=scaled_points(face_centres(subject)[span.start : span.stop], across, down),

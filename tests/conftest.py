@@ -145,8 +145,8 @@ def make_dataset(
 
 @pytest.fixture
 def paper_sized(tmp_path: Path) -> Subject:
-    """A prepared subject of 100 frames at 512x1024, 80 of them for training."""
-    return make_dataset(tmp_path, n_frames=100, size=(512, 1024)).subject("walker")
+    """A prepared subject of 250 frames at 512x1024, 200 of them for training."""
+    return make_dataset(tmp_path, n_frames=250, size=(512, 1024)).subject("walker")
 
 
 @pytest.fixture
