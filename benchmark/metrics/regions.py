@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Final, Literal
 
+from dancebench.datasets.face import MIN_SIDE, centred, face_box
 from dancebench.datasets.skeleton import NOSE, Keypoints, body_box
 
 Region = Literal["frame", "body", "face"]
@@ -16,11 +17,7 @@ REGIONS: Final[tuple[Region, ...]] = ("frame", "body", "face")
 Box = tuple[int, int, int, int]
 """(top, bottom, left, right), half open."""
 
-MIN_SIDE: Final = 32
-"""Pixels below which LPIPS has nothing left to compare."""
 _GRID: Final = 16
-_FACE_SHARE: Final = 0.25
-"""The face crop's side as a share of the frame height: 128 of 512 in the paper."""
 
 
 def region_box(region: Region, keypoints: Keypoints, size: tuple[int, int]) -> Box | None:
@@ -38,13 +35,8 @@ def region_box(region: Region, keypoints: Keypoints, size: tuple[int, int]) -> B
     if region == "frame":
         return 0, height, 0, width
     if region == "face":
-        if keypoints[NOSE, 2] <= 0:
-            return None
-        side = max(MIN_SIDE, round(_FACE_SHARE * height))
-        x, y = float(keypoints[NOSE, 0]), float(keypoints[NOSE, 1])
-        top, bottom = _centred(y, side, height)
-        left, right = _centred(x, side, width)
-        return top, bottom, left, right
+        face = face_box(keypoints[NOSE, :2], size) if keypoints[NOSE, 2] > 0 else None
+        return None if face is None else (face.top, face.bottom, face.left, face.right)
     box = body_box(keypoints)
     if box is None:
         return None
@@ -53,13 +45,7 @@ def region_box(region: Region, keypoints: Keypoints, size: tuple[int, int]) -> B
     return top, bottom, left, right
 
 
-def _centred(middle: float, side: int, limit: int) -> tuple[int, int]:
-    side = min(side, limit)
-    low = min(max(0, round(middle - side / 2)), limit - side)
-    return low, low + side
-
-
 def _outwards(low: float, high: float, limit: int) -> tuple[int, int]:
     """Grow [low, high] to multiples of the grid, to at least `MIN_SIDE`, within [0, limit]."""
     length = max(MIN_SIDE, math.ceil((high - low) / _GRID) * _GRID)
-    return _centred((low + high) / 2, length, limit)
+    return centred((low + high) / 2, length, limit)

@@ -15,10 +15,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from dancebench.benchmark.metrics import pieces
 from dancebench.benchmark.metrics.image import measure, measure_clips
 from dancebench.benchmark.metrics.perceptual import Lpips
-from dancebench.benchmark.metrics.regions import MIN_SIDE, region_box
+from dancebench.benchmark.metrics.regions import region_box
 from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
 from dancebench.core.trunks import TrunkUnavailableError
+from dancebench.datasets.face import MIN_SIDE
 from dancebench.datasets.skeleton import NOSE, Keypoints
 from dancebench.datasets.video import write_clip
 
