@@ -122,13 +122,9 @@ def render_fake(
         BenchError: The weights are not those of the record.
     """
     beside = path.with_suffix(".json")
-    standing = FakeRecord.load_if_usable(beside)
-    if standing is not None and path.exists():
-        same = (standing.weights_sha256, standing.source_sha256, standing.motion_sha256, standing.first_frame) == (
-            trained.weights_sha256, drive.source_sha256, drive.sha256, drive.first_frame,
-        )  # fmt: skip
-        if same and standing.encoder == encoder_version() and sha256_file(path) == standing.sha256:
-            return standing
+    standing = _standing(path, beside, trained, drive)
+    if standing is not None:
+        return standing
     method = load_method(job, trained)
     total = sum(len(run.keypoints) for run in drive.runs)
 
@@ -169,3 +165,14 @@ def render_fake(
     )
     record.save(beside)
     return record
+
+
+def _standing(path: Path, beside: Path, trained: TrainRecord, drive: Drive) -> FakeRecord | None:
+    """The record of a fake that stands there already, if it was made from just this."""
+    record = FakeRecord.load_if_usable(beside)
+    if record is None or not path.exists():
+        return None
+    same = (record.weights_sha256, record.source_sha256, record.motion_sha256, record.first_frame, record.encoder) == (
+        trained.weights_sha256, drive.source_sha256, drive.sha256, drive.first_frame, encoder_version(),
+    )  # fmt: skip
+    return record if same and sha256_file(path) == record.sha256 else None
