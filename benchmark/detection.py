@@ -29,7 +29,7 @@ from dancebench.datasets.video import EncoderSettings
 from dancebench.detect.aggregate import DEFAULT_RULE, find_rule
 from dancebench.detect.controls import NULL_SHIFT_LIMIT
 from dancebench.detect.protocol import HoldoutResult, train_and_evaluate
-from dancebench.detect.registry import DETECTORS, DetectorConfig
+from dancebench.detect.registry import DetectorConfig, configured_detector, detector_kind
 from dancebench.leaderboards import records
 from dancebench.synth.method import METHODS
 
@@ -89,7 +89,7 @@ def run_detection(
     Raises:
         BenchError: A fake could not be made, or the protocol refuses the data.
     """
-    DETECTORS[job.detector]  # unknown names fail here, not after an hour of fakes
+    detector_kind(job.detector)  # unknown names fail here, not after an hour of fakes
     find_rule(job.aggregator)
     METHODS[job.method]
     wanted = forensic_jobs(job)
@@ -134,10 +134,10 @@ def record_detection(
 
 
 def _detector_config(job: DetectionJob, fake: Synthesized) -> DetectorConfig:
-    kind = DETECTORS[job.detector].Config
-    standard = preset(job.preset).detectors.get(job.detector, kind())
-    size = {"height": fake.fake.height, "width": fake.fake.width, "seed": job.settings.seed}
-    return kind.model_validate(standard.model_dump() | size)
+    standard = preset(job.preset).detectors.get(job.detector.partition(":")[0])
+    return configured_detector(
+        job.detector, standard, height=fake.fake.height, width=fake.fake.width, seed=job.settings.seed
+    )
 
 
 def _manifest_rows(workspace: Workspace, dataset: Dataset, fakes: Sequence[Synthesized]) -> list[VideoRow]:

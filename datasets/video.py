@@ -289,9 +289,9 @@ class _PyavFrames:
 # ---------------------------------------------------------------- writing
 
 
-def encoder_version() -> str:
+def encoder_version(encoder: EncoderSettings = ENCODER) -> str:
     """What encodes, with its version and all settings, as recorded with every clip."""
-    return f"{pyav_version()} " + " ".join(f"{key}={value}" for key, value in asdict(ENCODER).items())
+    return f"{pyav_version()} " + " ".join(f"{key}={value}" for key, value in asdict(encoder).items())
 
 
 def write_clip(
@@ -300,6 +300,7 @@ def write_clip(
     fps: float | Fraction,
     *,
     metadata: Mapping[str, str] | None = None,
+    encoder: EncoderSettings = ENCODER,
 ) -> ClipInfo:
     """Write an H.264 mp4 of constant frame rate, whole or not at all.
 
@@ -311,6 +312,7 @@ def write_clip(
         frames: uint8 RGB (H, W, 3), all of one even height and width.
         fps: Frames per second.
         metadata: Marks for people, in copies that are handed out; clips for a detector carry none.
+        encoder: Other settings than `ENCODER`'s are for perturbed copies, never for what a detector is shown.
 
     Raises:
         BenchError: No frames, frames of odd or differing size or of another type, a rate that is not
@@ -323,10 +325,10 @@ def write_clip(
         raise BenchError(f"There are no frames to write to {path}.", hint="Check the source of the frames.")
     _check_first(first)
     with atomic_path(path) as temporary:
-        count = _encode(temporary, itertools.chain([first], source), rate, first.shape, metadata or {})
+        count = _encode(temporary, itertools.chain([first], source), rate, first.shape, metadata or {}, encoder)
         digest, size = sha256_file(temporary), temporary.stat().st_size
     height, width = first.shape[:2]
-    return ClipInfo(path, digest, count, float(rate), height, width, size, encoder_version())
+    return ClipInfo(path, digest, count, float(rate), height, width, size, encoder_version(encoder))
 
 
 def clip_rate(fps: float | Fraction) -> Fraction:
@@ -354,13 +356,18 @@ def _check_first(frame: Frame) -> None:
 
 
 def _encode(
-    path: Path, frames: Iterable[Frame], rate: Fraction, shape: tuple[int, ...], metadata: Mapping[str, str]
+    path: Path,
+    frames: Iterable[Frame],
+    rate: Fraction,
+    shape: tuple[int, ...],
+    metadata: Mapping[str, str],
+    encoder: EncoderSettings,
 ) -> int:
     flags = "+faststart+use_metadata_tags" if metadata else "+faststart"
     options = {"fflags": "+bitexact", "movflags": flags}
     with av.open(str(path), "w", format="mp4", container_options=options) as container:
         container.metadata.update(metadata)
-        out = _output_stream(container, rate, shape)
+        out = _output_stream(container, rate, shape, encoder)
         count = 0
         for count, frame in enumerate(frames, start=1):
             if frame.shape != shape or frame.dtype != np.uint8:
@@ -368,7 +375,7 @@ def _encode(
                     f"Frame {count - 1} is {frame.dtype} {frame.shape}; the clip began with uint8 {shape}."
                 )
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
-                format=ENCODER.pix_fmt,
+                format=encoder.pix_fmt,
                 dst_colorspace=_COLORSPACE,
                 dst_color_range=_RANGE,
                 interpolation=_TO_YUV,
@@ -381,18 +388,18 @@ def _encode(
 
 
 def _output_stream(
-    container: av.container.OutputContainer, rate: Fraction, shape: tuple[int, ...]
+    container: av.container.OutputContainer, rate: Fraction, shape: tuple[int, ...], encoder: EncoderSettings
 ) -> av.video.VideoStream:
     x264 = "cpu-independent=1:scenecut=0"  # the same bytes on every processor
     out = container.add_stream(
-        ENCODER.codec,
+        encoder.codec,
         rate=rate,
-        options={"crf": str(ENCODER.crf), "preset": ENCODER.preset, "x264-params": x264},
+        options={"crf": str(encoder.crf), "preset": encoder.preset, "x264-params": x264},
     )
     out.height, out.width = shape[:2]
-    out.pix_fmt = ENCODER.pix_fmt
+    out.pix_fmt = encoder.pix_fmt
     context = out.codec_context
-    context.gop_size, context.max_b_frames = ENCODER.gop, ENCODER.b_frames
-    context.thread_count = ENCODER.threads
+    context.gop_size, context.max_b_frames = encoder.gop, encoder.b_frames
+    context.thread_count = encoder.threads
     context.colorspace, context.color_range = _COLORSPACE, _RANGE
     return out

@@ -16,7 +16,7 @@ from dancebench.core.files import sha256_file
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Document, Strict
 from dancebench.detect.evaluate import ErrorRates, Thresholds
-from dancebench.detect.registry import DETECTORS, Detector, DetectorConfig
+from dancebench.detect.registry import Detector, DetectorConfig, detector_kind
 
 CARD = "card.json"
 
@@ -90,7 +90,7 @@ def load_detector(folder: Path, *, device: str = "cpu") -> LoadedDetector:
         )
     card = DetectorCard.load(folder / CARD)
     try:
-        config = DETECTORS[card.detector].Config.model_validate(card.config)
+        config = detector_kind(card.detector).Config.model_validate(card.config)
     except ValidationError as error:
         raise BenchError(
             f"{folder / CARD} has a config that '{card.detector}' does not know: {error.errors()[0]['msg']}.",
@@ -106,7 +106,7 @@ def load_weights(folder: Path, card: DetectorCard, config: DetectorConfig, *, de
         UnknownNameError: No such detector is registered here.
         BenchError: The weights are missing, were changed, or do not fit `config`.
     """
-    kind = DETECTORS[card.detector]
+    kind = detector_kind(card.detector)
     weights = folder / kind.WEIGHTS
     if not weights.is_file() or sha256_file(weights) != card.weights_sha256:
         state = "were changed or damaged" if weights.is_file() else "are missing"

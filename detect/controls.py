@@ -82,7 +82,8 @@ def null_control(
         for done, row in enumerate(reals):
             report("null control", done, len(reals))
             write_clip(again, (frame for _, frame in stream(checked_path(root, row))), row.fps)
-            logits = detector.logits(read_pairs(again, detector.config.size, detector.config.pairs)[1])
+            _, pairs = read_pairs(again, detector.config.size, detector.config.count, detector.window)
+            logits = detector.logits(pairs)
             shifts.append(abs(aggregate(logits, rule) - before[row.video_id]))
     report("null control", len(reals), len(reals))
     share = float(np.median(shifts)) / gap

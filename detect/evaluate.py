@@ -113,7 +113,7 @@ def score_rows(
             "method": row.method, "label": row.label, "aggregator": rule,
         }  # fmt: skip
         try:
-            times, frames = read_pairs(checked_path(root, row), config.size, config.pairs)
+            times, frames = read_pairs(checked_path(root, row), config.size, config.count, detector.window)
             logits = detector.logits(frames)
             fields |= {
                 "score": aggregate(logits, rule),

@@ -35,7 +35,7 @@ from dancebench.detect.evaluate import (
     thresholds_of,
 )
 from dancebench.detect.pairs import load_pool
-from dancebench.detect.registry import DETECTORS, Detector, DetectorConfig
+from dancebench.detect.registry import Detector, DetectorConfig, detector_kind
 
 _STATE = "training-"
 
@@ -144,8 +144,11 @@ def _trained(
             return load_weights(folder, card, config, device=device)
     (folder / CARD).unlink(missing_ok=True)  # it would speak of weights that are about to change
     state = folder / f"{_STATE}{training_id[:16]}"  # named by the training: no other can resume from it
-    detector = DETECTORS[name](config, device)
-    detector.fit(load_pool(root, rows, config.size, report), state, report)
+    detector = detector_kind(name)(config, device)
+    pool = load_pool(
+        root, rows, config.size, report, window=detector.window, degraded=config.degraded, seed=config.seed
+    )
+    detector.fit(pool, state, report)
     detector.save(folder)
     return detector
 

@@ -4,18 +4,22 @@ A new detector is one new module in `detect/detectors/` with a typed config and 
 
     @DETECTORS.register("pair-patch")
     class PairPatch(Detector): ...
+
+A detector that needs to see more time asks for a longer `window` of consecutive frames; all that is said of
+pairs then holds of its windows. A family of detectors takes its member's name behind a colon (`timm:resnet18`).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from dancebench.core.errors import BenchError
 from dancebench.core.progress import Report
 from dancebench.core.registry import Registry
 from dancebench.core.schema import Strict
@@ -30,14 +34,21 @@ class DetectorConfig(Strict):
     height: int = Field(default=128, ge=16)
     width: int = Field(default=64, ge=16)
     """Size of the frames that the detector sees; videos are letterboxed to it."""
-    pairs: int = Field(default=16, ge=1)
+    pairs: Annotated[int, Field(ge=1)] | Literal["all"] = 16
     """How many evenly placed pairs of each video are scored."""
+    degraded: float = Field(default=0.5, ge=0, le=1)
+    """Share of the training pairs that are drawn from compressed and reduced copies of the clips."""
     seed: int = 0
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width)."""
         return self.height, self.width
+
+    @property
+    def count(self) -> int | None:
+        """How many pairs are scored; None for all."""
+        return None if self.pairs == "all" else self.pairs
 
 
 class Detector(ABC):
@@ -51,17 +62,29 @@ class Detector(ABC):
     Config: ClassVar[type[DetectorConfig]]
     WEIGHTS: ClassVar[str] = "weights.safetensors"
     """Name of the one file that `save` writes."""
+    VARIANT: ClassVar[str | None] = None
+    """Field of the config that the text behind the colon of a name sets; None where there is no such text."""
 
     def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
         self.config = config
         self.device = device
+
+    @property
+    def window(self) -> int:
+        """Consecutive frames that it sees at once: a pair unless it says otherwise."""
+        return 2
+
+    @property
+    def origin(self) -> str | None:
+        """Where its weights started, and why so where that is not as configured; None: at random, as meant."""
+        return None
 
     @abstractmethod
     def fit(self, pool: PairPool, state: Path, report: Report) -> None:
         """Learn from labelled pairs.
 
         Args:
-            pool: Pairs of the training people, at `config.size`.
+            pool: Windows of the training people, at `config.size`.
             state: Folder for resumable state: an interrupted call leaves there what the same call with the
                 same config and pairs continues from. The caller removes it once the weights are saved.
             report: Progress.
@@ -72,7 +95,7 @@ class Detector(ABC):
         """Log-odds of being fake, as the detector sees it (not calibrated).
 
         Args:
-            pairs: uint8 (N, 2, H, W, 3) RGB at `config.size`; N may be 0.
+            pairs: uint8 (N, window, H, W, 3) RGB at `config.size`; N may be 0.
 
         Returns:
             float32 (N,); each depends on its own pair alone.
@@ -98,3 +121,35 @@ class Detector(ABC):
 
 
 DETECTORS: Registry[type[Detector]] = Registry("detector", package="dancebench.detect.detectors")
+
+
+def detector_kind(name: str) -> type[Detector]:
+    """The class of a detector, by its full name.
+
+    Raises:
+        UnknownNameError: There is no such detector.
+        BenchError: A family was named without its member, or a detector that has none with one.
+    """
+    family, colon, variant = name.partition(":")
+    kind = DETECTORS[family]
+    if kind.VARIANT is None and colon:
+        raise BenchError(f"The detector '{family}' has no variants.", hint=f"Name it '{family}'.")
+    if kind.VARIANT is not None and not variant:
+        raise BenchError(
+            f"'{family}' is a family of detectors.", hint=f"Name the {kind.VARIANT} too, like {family}:resnet18."
+        )
+    return kind
+
+
+def configured_detector(name: str, standard: DetectorConfig | None = None, **settings: Any) -> DetectorConfig:
+    """The configuration of a detector: a standard one, or its defaults, with the variant and settings over it.
+
+    Raises:
+        UnknownNameError: There is no such detector.
+        BenchError: As `detector_kind`.
+    """
+    kind = detector_kind(name)
+    if kind.VARIANT is not None:
+        settings = {kind.VARIANT: name.partition(":")[2], **settings}
+    base = standard.model_dump() if standard is not None else {}
+    return kind.Config.model_validate(base | settings)

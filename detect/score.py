@@ -30,7 +30,7 @@ from dancebench.datasets.video import Frame, probe, stream, write_clip
 from dancebench.detect.aggregate import aggregate
 from dancebench.detect.card import LoadedDetector
 from dancebench.detect.evaluate import ErrorRates
-from dancebench.detect.pairs import Pairs, pair_starts, read_pairs
+from dancebench.detect.pairs import Pairs, pair_starts, read_pairs, too_short
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts"})
 
@@ -152,6 +152,7 @@ def prepared_pairs(path: Path, loaded: LoadedDetector, report: Report = silent) 
         BenchError: The video cannot be read, or is shorter than two frames.
     """
     info, domain, config = probe(path), loaded.card.domain, loaded.detector.config
+    window = loaded.detector.window
     letterbox = Letterbox((info.height, info.width), (domain.clip_height, domain.clip_width))
     rate = normalised_rate(info.fps, domain.fps_max)
     expected = max(1, round(info.n_frames * float(rate) / info.fps))
@@ -166,8 +167,8 @@ def prepared_pairs(path: Path, loaded: LoadedDetector, report: Report = silent) 
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
         write_clip(clip, frames(), rate)
-        if len(times) < 2:
-            raise BenchError(f"{path} has fewer than two frames.", hint="A detector judges pairs of frames.")
-        _, pairs = read_pairs(clip, config.size, config.pairs)
-    starts = pair_starts(len(times), config.pairs)
+        if len(times) < window:
+            raise too_short(str(path), window)
+        _, pairs = read_pairs(clip, config.size, config.count, window)
+    starts = pair_starts(len(times), config.count, window)
     return np.asarray(times)[starts].tolist(), pairs
