@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dancebench.benchmark.detection import SPLITS, DetectionJob, forensic_jobs, record_detection
+from dancebench.benchmark.detection import DetectionJob, run_detection
 from dancebench.benchmark.evaluation import record_synthesis
+from dancebench.benchmark.forensic_fakes import SPLITS, ForensicPlan
 from dancebench.benchmark.presets import Settings, configured
 from dancebench.benchmark.provenance import Clock
 from dancebench.benchmark.runner import succeeded
@@ -27,7 +28,7 @@ from dancebench.synth.method import Precision, base_of
 TARGET_METHODS: Final = ("mean-frame", "nearest", "posewarp", "fbf", "fbf-ts", "fbf-ts-fg")
 _FORENSIC_METHOD: Final = "fbf-ts"
 _SHOWN: Final = "fbf-ts-fg"
-_DETECTOR: Final = "pair-patch"
+DETECTORS_SHOWN: Final = ("pair-patch", "spectrum")
 
 
 @dataclass(frozen=True)
@@ -72,38 +73,37 @@ def run_demo(
     dataset = open_demo(workspace, plan.dataset)
     targets = dataset.ids("target")
     draw_missing(workspace, dataset, [*targets, *dataset.ids(*SPLITS)], workers, report)
-    detection = DetectionJob(
-        workspace.root, plan.dataset, _DETECTOR, _FORENSIC_METHOD, plan.forensic_preset,
-        Settings(seed=seed, trunk="off", precision=precision), device=device,
-    )  # fmt: skip
+    settings = Settings(seed=seed, trunk="off", precision=precision)
     # The longest first, so that no worker idles at the end; what builds on another would wait for it.
     longest = [method for method in reversed(TARGET_METHODS) if base_of(method) is None]
-    on_targets = [
+    wanted = [
         SynthesisJob(
             workspace.root,
             plan.dataset,
             target,
             method,
             plan.target_preset,
-            configured(plan.target_preset, method, detection.settings),
+            configured(plan.target_preset, method, settings),
             device=device,
         )
         for method in [*longest, *(method for method in TARGET_METHODS if base_of(method))]
         for target in targets
     ]
-    wanted = [*on_targets, *forensic_jobs(detection)]
-    outcomes = synthesize_all(wanted, workers=workers, report=report)
-    made = dict(zip(wanted, succeeded(outcomes), strict=True))
+    made = dict(zip(wanted, succeeded(synthesize_all(wanted, workers=workers, report=report)), strict=True))
     records = []
     for method in TARGET_METHODS:
-        jobs = [job for job in on_targets if job.method == method]
+        jobs = [job for job in wanted if job.method == method]
         records.append(
             record_synthesis(jobs, [made[job] for job in jobs], clock=clock, workers=workers, report=report)[0]
         )
-    forensic = [made[job] for job in forensic_jobs(detection)]
-    records.append(record_detection(detection, forensic, clock=clock, report=report)[0])
+    fakes = ForensicPlan(
+        workspace.root, plan.dataset, _FORENSIC_METHOD, (), plan.forensic_preset, settings, device=device
+    )  # fmt: skip
+    jobs_of_detection = [DetectionJob(fakes, detector) for detector in DETECTORS_SHOWN]
+    detected = run_detection(jobs_of_detection, argv=argv, workers=workers, report=report)
+    records += [each.record for each in detected]
     sheet, video = workspace.root / "demo" / "sheet.png", workspace.root / "demo" / "side-by-side.mp4"
-    shown = {job.method: made[job] for job in on_targets if job.subject == targets[0]}
+    shown = {job.method: made[job] for job in wanted if job.subject == targets[0]}
     save_sheet(sheet, shown[_SHOWN])
     save_side_by_side(video, [shown[method] for method in TARGET_METHODS])
     return DemoResult(records, rebuild(workspace.results, workspace.leaderboards), sheet, video)

@@ -6,176 +6,176 @@ dataset ──▶ a synthesizer per subject ──▶ fakes/ + reals/ ──▶ 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Literal
 
 import pandas as pd
 
 from dancebench.benchmark.evaluation import body_points
+from dancebench.benchmark.forensic_fakes import SPLITS, ForensicPlan, make_fakes, manifest_rows
 from dancebench.benchmark.metrics.image import measure_clips
-from dancebench.benchmark.presets import Settings, configured, preset
+from dancebench.benchmark.presets import configured, preset
 from dancebench.benchmark.provenance import Clock
-from dancebench.benchmark.runner import succeeded
-from dancebench.benchmark.synthesis import SynthesisJob, Synthesized, draw_missing, synthesize_all
-from dancebench.core.errors import BenchError
+from dancebench.benchmark.robustness import perturb_and_score
+from dancebench.benchmark.runner import Job, run_jobs, succeeded
+from dancebench.benchmark.synthesis import Synthesized
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.manifest import Split, VideoRow, write_manifest
+from dancebench.datasets.manifest import VideoRow, write_manifest
 from dancebench.datasets.store import Dataset
-from dancebench.datasets.video import EncoderSettings
-from dancebench.detect.aggregate import DEFAULT_RULE, find_rule
+from dancebench.detect.aggregate import DEFAULT_RULE, check_rule
 from dancebench.detect.controls import NULL_SHIFT_LIMIT
 from dancebench.detect.protocol import HoldoutResult, train_and_evaluate
-from dancebench.detect.registry import DetectorConfig, configured_detector, detector_kind
+from dancebench.detect.registry import DetectorConfig, configured_detector
 from dancebench.leaderboards import records
 from dancebench.synth.method import METHODS
-
-SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "holdout")
-BASELINES: Final = ("nearest", "mean-frame")
-"""Methods that the quality of the fakes is shown against."""
 
 
 @dataclass(frozen=True)
 class DetectionJob:
-    """Everything that decides a detection run."""
+    """Everything that decides a detection run.
 
-    workspace: Path
-    dataset: str
+    Attributes:
+        fakes: On which fakes.
+        pairs: How many of each video are scored; None leaves the preset's.
+        robustness: Whether the held-out videos are also scored perturbed.
+    """
+
+    fakes: ForensicPlan
     detector: str
-    method: str
-    preset: str
-    settings: Settings
-    device: str = "cpu"
     aggregator: str = DEFAULT_RULE
+    pairs: int | Literal["all"] | None = None
+    robustness: bool = False
 
 
-def forensic_jobs(job: DetectionJob) -> list[SynthesisJob]:
-    """The synthesizers that the run needs: one for each forensic subject; baselines for the held-out ones.
+@dataclass(frozen=True)
+class Detected:
+    """What a run left."""
+
+    record: records.RunRecord
+    folder: Path
+    """Of the detector."""
+    manifest: Path
+
+
+def check_names(jobs: Sequence[DetectionJob]) -> None:
+    """Refuse unknown names now, not after an hour of fakes.
 
     Raises:
-        BenchError: The dataset lacks people for one of the splits.
+        UnknownNameError: There is no such detector, rule, method or preset.
+        BenchError: A detector's name lacks its variant.
     """
-    dataset = Dataset.open(Workspace(job.workspace), job.dataset)
-    missing = [split for split in SPLITS if not dataset.ids(split)]
-    if missing:
-        raise BenchError(
-            f"Dataset '{job.dataset}' has no subject with the role {' or '.join(missing)}.",
-            hint="Detection needs people to train on, others to choose the threshold on, and others held out.",
-        )
-    wanted = [(job.method, subject) for subject in dataset.ids(*SPLITS)]
-    wanted += [(method, subject) for method in BASELINES for subject in dataset.ids("holdout")]
-    return [
-        SynthesisJob(
-            job.workspace,
-            job.dataset,
-            subject,
-            method,
-            job.preset,
-            configured(job.preset, method, job.settings),
-            device=job.device,
-        )
-        for method, subject in dict.fromkeys(wanted)
-    ]
+    for job in jobs:
+        configured_detector(job.detector)
+        check_rule(job.aggregator)
+        for method in (job.fakes.method, *job.fakes.others):
+            METHODS[method]
+            configured(job.fakes.preset, method, job.fakes.settings)
 
 
-def run_detection(
-    job: DetectionJob, *, clock: Clock, workers: int, report: Report
-) -> tuple[records.RunRecord, HoldoutResult]:
-    """Make what is missing, train the detector, evaluate it on held-out people, and record it.
+def run_detection(jobs: Sequence[DetectionJob], *, argv: list[str], workers: int, report: Report) -> list[Detected]:
+    """Make what is missing, train each detector, evaluate it on held-out people, and record it.
+
+    Args:
+        jobs: Detectors on the same fakes.
+        argv: The command, for the records.
+        workers: Processes side by side.
+        report: Progress.
 
     Raises:
         BenchError: A fake could not be made, or the protocol refuses the data.
     """
-    detector_kind(job.detector)  # unknown names fail here, not after an hour of fakes
-    find_rule(job.aggregator)
-    METHODS[job.method]
-    wanted = forensic_jobs(job)
-    workspace = Workspace(job.workspace)
-    dataset = Dataset.open(workspace, job.dataset)
-    draw_missing(workspace, dataset, dataset.ids(*SPLITS), workers, report)
-    outcomes = synthesize_all(wanted, workers=workers, report=report)
-    return record_detection(job, succeeded(outcomes), clock=clock, report=report)
+    check_names(jobs)
+    made = make_fakes(jobs[0].fakes, workers=workers, report=report)
+    return detect_on(jobs, made, argv=argv, workers=workers, report=report)
 
 
-def record_detection(
-    job: DetectionJob, made: Sequence[Synthesized], *, clock: Clock, report: Report
-) -> tuple[records.RunRecord, HoldoutResult]:
-    """Train and evaluate on fakes that stand, and save the record of the run."""
-    workspace = Workspace(job.workspace)
-    dataset = Dataset.open(workspace, job.dataset)
-    fakes = [each for each in made if each.job.method == job.method]
-    rows = _manifest_rows(workspace, dataset, fakes)
-    config = _detector_config(job, fakes[0])
+def detect_on(
+    jobs: Sequence[DetectionJob], made: Sequence[Synthesized], *, argv: list[str], workers: int, report: Report
+) -> list[Detected]:
+    """Train and evaluate every detector on fakes that stand, and save a record of each."""
+    quality = fake_quality(jobs[0].fakes, made)
+    named = [Job(job.detector, _record_detection, _Recording(job, tuple(made), quality, tuple(argv))) for job in jobs]
+    outcomes = run_jobs(named, workers=workers, report=report)
+    detected = succeeded(outcomes)
+    return [
+        replace(each, record=_perturbed(job, each, workers, report)) if job.robustness else each
+        for job, each in zip(jobs, detected, strict=True)
+    ]
+
+
+def _perturbed(job: DetectionJob, detected: Detected, workers: int, report: Report) -> records.RunRecord:
+    results = Workspace(job.fakes.workspace).results
+    return perturb_and_score(
+        detected.record, detected.folder, detected.manifest, results,
+        device=job.fakes.device, workers=workers, report=report,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Recording:
+    job: DetectionJob
+    made: tuple[Synthesized, ...]
+    quality: dict[str, float]
+    argv: tuple[str, ...]
+
+
+def _record_detection(recording: _Recording, report: Report) -> Detected:
+    job, made, clock = recording.job, recording.made, Clock(list(recording.argv))
+    plan = job.fakes
+    workspace = Workspace(plan.workspace)
+    dataset = Dataset.open(workspace, plan.dataset)
+    methods = (plan.method, *plan.others)
+    rows = manifest_rows(workspace, dataset, [each for each in made if each.job.method in methods])
+    config = _detector_config(job, made[0])
     identity = {
         "detector": job.detector,
         "aggregator": job.aggregator,
         "config": config.model_dump(mode="json"),
-        "method": job.method,
-        "preset": job.preset,
-        "synth": configured(job.preset, job.method, job.settings).model_dump(mode="json"),
+        "method": plan.method,
+        "others": sorted(plan.others),
+        "preset": plan.preset,
+        "synth": configured(plan.preset, plan.method, plan.settings).model_dump(mode="json"),
         "dataset_id": dataset.record.dataset_id,
     }
     digest = sha256_json(identity)
-    run_id = records.new_run_id("detection", job.detector, digest)
+    name = job.detector.replace(":", "-")
+    run_id = records.new_run_id("detection", name, digest)
     manifest = workspace.root / f"{run_id}.manifest.jsonl"
     write_manifest(manifest, rows)
     folder = workspace.detector(job.detector, run_id)
     result = train_and_evaluate(
-        manifest, job.detector, config, folder, report, aggregator=job.aggregator, device=job.device
+        manifest, job.detector, config, folder, report, aggregator=job.aggregator, device=plan.device
     )
-    seeds = {"detector": job.settings.seed, "synth": job.settings.seed}
-    run = clock.run("detection", job.detector, digest, seeds=seeds, device=job.device)
-    record = _record(job, dataset, made, rows, result, run)
+    seeds = {"detector": plan.settings.seed, "synth": plan.settings.seed}
+    run = clock.run("detection", name, digest, seeds=seeds, device=plan.device)
+    record = _record(job, dataset, recording.quality, rows, result, run)
     records.save_run(workspace.results, record, _rows_table(result))
-    return record, result
+    return Detected(record, folder, manifest)
 
 
 def _detector_config(job: DetectionJob, fake: Synthesized) -> DetectorConfig:
-    standard = preset(job.preset).detectors.get(job.detector.partition(":")[0])
+    standard = preset(job.fakes.preset).detectors.get(job.detector.partition(":")[0])
+    settings: dict[str, Any] = {} if job.pairs is None else {"pairs": job.pairs}
     return configured_detector(
-        job.detector, standard, height=fake.fake.height, width=fake.fake.width, seed=job.settings.seed
+        job.detector,
+        standard,
+        height=fake.fake.height,
+        width=fake.fake.width,
+        seed=job.fakes.settings.seed,
+        **settings,
     )
 
 
-def _manifest_rows(workspace: Workspace, dataset: Dataset, fakes: Sequence[Synthesized]) -> list[VideoRow]:
-    """A real and a fake of each subject, from the same held-out time span."""
-    rows = []
-    for each in fakes:
-        subject, split = each.job.subject, dataset.entry(each.job.subject).role
-        for label, path, record in ((0, each.real_path, each.real), (1, each.fake_path, each.fake)):
-            kind = each.job.method if label else "real"
-            rows.append(
-                VideoRow.model_validate(
-                    {
-                        "video_id": f"{subject}/{subject}/{kind}",
-                        "path": path.relative_to(workspace.root).as_posix(),
-                        "sha256": record.sha256,
-                        "label": label,
-                        "split": split,
-                        "subject_id": subject,
-                        "source_id": subject,
-                        "method": each.job.method if label else None,
-                        "fps": record.fps,
-                        "n_frames": record.n_frames,
-                        "codec": "h264",
-                        "crf": EncoderSettings().crf,
-                        "width": record.width,
-                        "height": record.height,
-                    }
-                )
-            )
-    return rows
-
-
-def fake_quality(dataset: Dataset, made: Sequence[Synthesized]) -> dict[str, float]:
-    """Mean body SSIM over held-out subjects, per method: how hard the detector's fakes were."""
-    held_out = set(dataset.ids("holdout"))
+def fake_quality(plan: ForensicPlan, made: Sequence[Synthesized]) -> dict[str, float]:
+    """Mean body SSIM over held-out subjects in their own motion, per method: how hard the detector's fakes were."""
+    held_out = set(Dataset.open(Workspace(plan.workspace), plan.dataset).ids("holdout"))
     values: dict[str, list[float]] = {}
     for each in made:
-        if each.job.subject in held_out:
+        if each.job.subject in held_out and each.fake.source == each.job.subject:
             rows = measure_clips(each.fake_path, each.real_path, body_points(each), lpips=None)
             values.setdefault(each.job.method, []).append(float(rows["body_ssim"].mean()))
     return {method: float(pd.Series(means).mean()) for method, means in values.items()}
@@ -184,29 +184,31 @@ def fake_quality(dataset: Dataset, made: Sequence[Synthesized]) -> dict[str, flo
 def _record(
     job: DetectionJob,
     dataset: Dataset,
-    made: Sequence[Synthesized],
+    quality: dict[str, float],
     rows: Sequence[VideoRow],
     result: HoldoutResult,
     run: records.Run,
 ) -> records.RunRecord:
     held_out = [row for row in rows if row.split == "holdout"]
     subjects = sorted({row.subject_id for row in held_out})
-    quality = fake_quality(dataset, made)
+    plan = job.fakes
     failed = [failure for failure in result.failures if failure.item in {row.video_id for row in held_out}]
     notes: dict[str, Any] = {
-        "fakes": f"{job.method}, preset {job.preset}",
-        "fakes_body_ssim": quality[job.method],
+        "fakes": f"{plan.method}, preset {plan.preset}",
+        "fakes_body_ssim": quality[plan.method],
         "fakes_body_ssim_nearest": quality["nearest"],
         "fakes_body_ssim_mean_frame": quality["mean-frame"],
         "frame_size": f"{held_out[0].height}x{held_out[0].width}",
         "aggregator": result.card.aggregator,
         "null_control": _null_control(result.metrics["null_shift"]),
     }
+    notes |= {f"fakes_body_ssim_{method}": quality[method] for method in plan.others}
+    notes |= {"weights_from": result.card.origin} if result.card.origin else {}
     notes |= {f"flag_{k}": flag for k, flag in enumerate(result.card.flags, start=1)}
     return records.RunRecord(
         run=run,
         data=records.Data(
-            dataset=job.dataset,
+            dataset=plan.dataset,
             dataset_id=dataset.record.dataset_id,
             content_sha256=dataset.content_sha256(dataset.ids(*SPLITS)),
             n_original=len(held_out),
@@ -214,7 +216,7 @@ def _record(
         ),
         entry=records.Entry(
             name=job.detector,
-            preset=job.preset,
+            preset=plan.preset,
             weights_sha256={"detector": result.card.weights_sha256},
             parameters={"detector": result.card.parameters},
             notes=notes,

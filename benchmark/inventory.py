@@ -11,7 +11,7 @@ from dancebench.benchmark.metrics.registry import METRICS
 from dancebench.benchmark.presets import PRESETS, Preset
 from dancebench.benchmark.synthesis import open_dataset
 from dancebench.core.workspace import Workspace
-from dancebench.detect.registry import DETECTORS
+from dancebench.detect.registry import DETECTORS, DetectorConfig
 from dancebench.synth.clip import Frames, TrainingClip
 from dancebench.synth.method import METHODS, LearnedMethod
 
@@ -52,15 +52,24 @@ def _no_clip() -> TrainingClip:
 
 
 def detector_facts() -> list[dict[str, Any]]:
-    """Name, what it is, and its settings with their defaults."""
+    """Name (of a family with a place for its member's), what it is, and its settings with their defaults."""
     return [
         {
-            "detector": name,
+            "detector": name if DETECTORS[name].VARIANT is None else f"{name}:NAME",
             "what": (DETECTORS[name].__doc__ or "").strip().splitlines()[0],
-            "defaults": DETECTORS[name].Config().model_dump(),
+            "defaults": _defaults(DETECTORS[name].Config),
         }
         for name in DETECTORS.names()
     ]
+
+
+def _defaults(config: type[DetectorConfig]) -> dict[str, Any]:
+    """Without what has none: the member of a family."""
+    return {
+        name: field.get_default(call_default_factory=True)
+        for name, field in config.model_fields.items()
+        if not field.is_required()
+    }
 
 
 def preset_facts() -> list[dict[str, Any]]:

@@ -86,10 +86,9 @@ class Source:
         edges = [*np.flatnonzero(self.starts_run).tolist(), len(self.keypoints)]
         return [range(a, b) for a, b in itertools.pairwise(edges)]
 
-    @property
-    def first_shown(self) -> int:
-        """The source's frame that a fake begins with: the first of a run is never shown."""
-        return self.indices[next(run[1] for run in self.runs() if len(run) > 1)]
+    def first_shown(self, runs: Sequence[range]) -> int:
+        """The source's frame that a fake of these runs begins with: the first of a run is never shown."""
+        return self.indices[next(run[1] for run in runs if len(run) > 1)]
 
     def fitted(self, size: tuple[int, int]) -> Keypoints:
         """The poses in pixels of a frame of `size`, letterboxed: float32 [T, 75, 3]; missing points stay zero."""

@@ -185,17 +185,19 @@ def _transfer(job: _TransferJob, report: Report) -> Transferred:
     return Transferred(job.target, path, render_fake(training, record, drive, path, report=report))
 
 
-def drive_of(source: Source, target: Subject, normalisation: str) -> Drive:
+def drive_of(source: Source, target: Subject, normalisation: str, *, shown: int | None = None) -> Drive:
     """The source's motion as the target shall dance it.
 
     Args:
         source: The motion.
         target: Whose training span says where the target stands and how tall it is.
-        normalisation: One of `CHOICES`.
+        normalisation: One of `CHOICES`; fitted to all of the source.
+        shown: Use only the end of the motion, so that the fake has so many frames; None uses all.
 
     Raises:
-        BenchError: Neither nose nor ankles of one of them are ever seen together.
+        BenchError: Neither nose nor ankles of one of them are ever seen together; or the source is too short.
     """
+    runs = source.runs() if shown is None else _last(source, shown)
     keypoints, facts = source.fitted(target.size), None
     centres = Letterbox(source.size, target.size).points(source.face_centres)
     given = target.picture_style == "given"
@@ -207,11 +209,26 @@ def drive_of(source: Source, target: Subject, normalisation: str) -> Drive:
     return Drive(
         source=source.label,
         source_sha256=source.sha256,
-        runs=[_motion(source, keypoints, centres, run, target) for run in source.runs()],
+        runs=[_motion(source, keypoints, centres, run, target) for run in runs],
         fps=source.fps,
-        first_frame=source.first_shown,
+        first_frame=source.first_shown(runs),
         normalisation=facts,
     )
+
+
+def _last(source: Source, shown: int) -> list[range]:
+    """The end of each run's motion, from the last backwards, that gives a fake of `shown` frames."""
+    kept: list[range] = []
+    for run in reversed(source.runs()):
+        wanted = min(shown - sum(len(each) - 1 for each in kept), len(run) - 1)
+        if wanted > 0:  # the first frame of a run is never shown
+            kept.insert(0, run[-wanted - 1 :])
+    if sum(len(run) - 1 for run in kept) < shown:
+        raise BenchError(
+            f"The motion of '{source.label}' has {len(source.keypoints)} frames; {shown + 1} in one run are needed.",
+            hint="Use a longer clip of the driver.",
+        )
+    return kept
 
 
 def _motion(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 import av
 import av.container
@@ -257,8 +257,12 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
     return int(matrix[0]), int(matrix[1]), int(matrix[3]), int(matrix[4])
 
 
+def _has_alpha(frame: av.VideoFrame) -> bool:
+    return frame.format.has_palette or any(part.is_alpha for part in frame.format.components)
+
+
 def _rgb(frame: av.VideoFrame) -> Frame:
-    if frame.format.has_palette or any(part.is_alpha for part in frame.format.components):
+    if _has_alpha(frame):
         return over_black(cast(Frame, frame.to_ndarray(format="rgba")))
     return cast(Frame, frame.to_ndarray(format="rgb24"))
 
@@ -269,12 +273,13 @@ def over_black(rgba: Frame) -> Frame:
     return ((rgba[..., :3] * alpha + 127) // 255).astype(np.uint8)
 
 
-def stream(path: Path) -> Iterator[tuple[float, Frame]]:
+def decoded(path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
     """Decode a file from outside in presentation order; memory does not grow with its length.
 
     Yields:
-        Time stamp in seconds by the file's own clock, strictly increasing, and the upright frame. A stamp
-        that is missing or does not advance is replaced by one frame period after the last.
+        Time stamp in seconds by the file's own clock, strictly increasing, and the frame as stored: `upright`
+        makes pixels of those that are wanted. A stamp that is missing or does not advance is replaced by one
+        frame period after the last.
 
     Raises:
         BenchError: The file cannot be opened, it holds no frame, damage left fewer than 90% of its frames,
@@ -282,16 +287,21 @@ def stream(path: Path) -> Iterator[tuple[float, Frame]]:
     """
     with opened(path) as (container, source):
         clock = _Clock(_nominal_rate(source))
-        shape: tuple[int, ...] | None = None
+        shape: tuple[int, int] | None = None
         for frame in decode(container, source, path):
             seconds = clock(frame.time)
-            pixels = upright(frame)
-            if shape is not None and pixels.shape != shape:
+            if shape is not None and (frame.height, frame.width) != shape:
                 raise BenchError(f"{path} changes its picture size at {seconds:.2f} s.", hint="Cut the video there.")
-            shape = pixels.shape
-            yield seconds, pixels
+            shape = frame.height, frame.width
+            yield seconds, frame
         if shape is None:
             raise _frameless(path)
+
+
+def stream(path: Path) -> Iterator[tuple[float, Frame]]:
+    """As `decoded`, every frame upright: uint8 RGB (H, W, 3)."""
+    for seconds, frame in decoded(path):
+        yield seconds, upright(frame)
 
 
 def probe(path: Path) -> VideoInfo:
@@ -305,13 +315,28 @@ def probe(path: Path) -> VideoInfo:
 
 
 @dataclass(frozen=True)
+class StoredPicture:
+    """How the first frame is stored, where that is more than what `upright` keeps."""
+
+    bits: int
+    """Of a component; `upright` keeps 8."""
+    transfer: int
+    """Transfer function, as libavutil numbers them: 16 = PQ, 18 = HLG."""
+    interlaced: bool
+    alpha: Literal["none", "over black", "ignored"]
+
+
+@dataclass(frozen=True)
 class Inspection:
-    """What random access needs beside the facts."""
+    """What random access and records need beside the facts."""
 
     info: VideoInfo
     timeline: Timeline
     colours: tuple[int, int]
     """Matrix and range, as libavutil numbers them."""
+    picture: StoredPicture
+    claimed_frames: int
+    """By the container's header; 0 = it does not say."""
 
 
 def inspect(path: Path) -> Inspection:
@@ -342,7 +367,16 @@ def inspect(path: Path) -> Inspection:
             has_audio=bool(container.streams.audio),
             bytes=path.stat().st_size,
         )
-        return Inspection(info, timeline, (first.colorspace, first.color_range))
+        colours = first.colorspace, first.color_range
+        return Inspection(info, timeline, colours, _stored_picture(first, source), source.frames)
+
+
+def _stored_picture(first: av.VideoFrame, source: av.video.VideoStream) -> StoredPicture:
+    alpha: Literal["none", "over black", "ignored"] = "over black" if _has_alpha(first) else "none"
+    if alpha == "none" and any(key.lower() == "alpha_mode" and value == "1" for key, value in source.metadata.items()):
+        alpha = "ignored"  # WebM keeps it in a stream within the stream
+    bits = max(part.bits for part in first.format.components)
+    return StoredPicture(bits, int(first.color_trc), bool(first.interlaced_frame), alpha)
 
 
 def _frameless(path: Path) -> BenchError:

@@ -33,6 +33,8 @@ class VideoRow(Strict):
     """The subject whose motion drives; the subject itself in a real."""
     method: str | None
     """None for a real."""
+    motion_sha256: str | None = None
+    """Hash of the recording whose motion drives; None where it is not known."""
     derived_from: str | None = None
     """video_id of the video that this one is a perturbed copy of."""
     fps: float

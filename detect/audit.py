@@ -1,30 +1,72 @@
 """Whether a manifest can be trusted: its rows in, nothing or the offending pairs out.
 
-People do not leak: whoever is seen or drives in one split is in no other, and no file stands in two. All
-clips have one size, since every clip that a detector sees is written from frames of one size.
+People do not leak: whoever is seen in one split is in no other, and whoever drives or is seen in the holdout
+does neither elsewhere; training and validation may share who only drives. No file stands in two splits, no
+recording whose motion drives in the holdout does so elsewhere, and no frames of two splits are near-duplicates.
+All clips have one size, since every clip that a detector sees is written from frames of one size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 from dancebench.core.errors import BenchError
+from dancebench.core.progress import Report, silent
 from dancebench.datasets.manifest import VideoRow
+from dancebench.datasets.video import VideoReader
+from dancebench.detect.near_duplicates import FRAMES, Fingerprint, fingerprint, near_duplicates
+from dancebench.detect.pairs import checked_path, pair_starts
 
 _SHOWN = 3
+_HOLDOUT = "holdout"
 
 
 def audit_leaks(rows: Sequence[VideoRow]) -> None:
-    """Refuse a manifest in which the test is known from the training.
+    """Refuse a manifest in which the test is known from the training, by what its rows say.
 
     Raises:
-        BenchError: A person (as subject or as source of the motion) or a file stands in two splits; the
-            message names the pairs of videos.
+        BenchError: A person, a file, or a recording that drives stands in two splits that may not share it;
+            the message names the pairs of videos.
     """
-    people = ((person, row) for row in rows for person in (row.subject_id, row.source_id))
-    _refuse_shared("The person '{}'", people, "Give each person one split.")
-    files = ((row.sha256, row) for row in rows)
-    _refuse_shared("The file with sha256 {:.12}…", files, "Give each video one split.")
+    people = [
+        (person, row, person != row.subject_id)
+        for row in rows
+        for person in dict.fromkeys((row.subject_id, row.source_id))
+    ]
+    _refuse("The person '{}'", people, "Give each person one split.")
+    files = [(row.sha256, row, False) for row in rows]
+    _refuse("The file with sha256 {:.12}…", files, "Give each video one split.")
+    motions = [(row.motion_sha256, row, True) for row in rows if row.motion_sha256 is not None]
+    _refuse("The motion with sha256 {:.12}…", motions, "Let other recordings drive the held-out people.")
+
+
+def audit_frames(root: Path, rows: Sequence[VideoRow], report: Report = silent) -> None:
+    """Refuse a manifest in which clips of two splits show the same recording, whatever their rows say.
+
+    Args:
+        root: The manifest's folder.
+        rows: Its videos. One that cannot be read is passed over: training refuses it, scoring reports it.
+        report: Progress.
+
+    Raises:
+        BenchError: Frames are near-duplicates across splits; the message names the pairs of videos.
+    """
+    known: list[tuple[VideoRow, Fingerprint]] = []
+    for done, row in enumerate(rows):
+        report("comparing frames across splits", done, len(rows))
+        try:
+            known.append((row, _fingerprint(checked_path(root, row))))
+        except BenchError:
+            continue
+    report("comparing frames across splits", len(rows), len(rows))
+    found = near_duplicates([each for _, each in known], [row.split for row, _ in known])
+    leaks = [
+        f"{_pair(known[each.first][0], known[each.second][0])} show the same picture "
+        f"({each.bits} of 64 bits differ, correlation {each.correlation:.3f})"
+        for each in found
+    ]
+    _raise(leaks, "Leave one of the copies out, or give both one split.")
 
 
 def clip_size(rows: Sequence[VideoRow]) -> tuple[int, int]:
@@ -43,15 +85,31 @@ def clip_size(rows: Sequence[VideoRow]) -> tuple[int, int]:
     return sizes[0]
 
 
-def _refuse_shared(what: str, entries: Iterable[tuple[str, VideoRow]], hint: str) -> None:
-    """Raise where one key occurs in two splits."""
-    first: dict[str, VideoRow] = {}
+def _fingerprint(path: Path) -> Fingerprint:
+    with VideoReader(path) as reader:
+        return fingerprint(list(reader.read(pair_starts(len(reader), FRAMES, window=1).tolist())))
+
+
+def _refuse(what: str, entries: Sequence[tuple[str, VideoRow, bool]], hint: str) -> None:
+    """Raise where one key occurs in two splits that may not share it; entries say whether it only drives there."""
+    seen: dict[str, dict[tuple[str, bool], VideoRow]] = {}  # key -> (split, only drives) -> first row
     leaks = []
-    for key, row in entries:
-        seen = first.setdefault(key, row)
-        if seen.split != row.split:
-            pair = f"{seen.video_id} ({seen.split}) and {row.video_id} ({row.split})"
-            leaks.append(f"{what.format(key)} is in {pair}")
+    for key, row, only_drives in entries:
+        before = seen.setdefault(key, {})
+        for (split, drove), first in before.items():
+            shared = drove and only_drives and _HOLDOUT not in (split, row.split)
+            if split != row.split and not shared:
+                leaks.append(f"{what.format(key)} is in {_pair(first, row)}")
+                break
+        before.setdefault((row.split, only_drives), row)
+    _raise(leaks, hint)
+
+
+def _pair(first: VideoRow, second: VideoRow) -> str:
+    return f"{first.video_id} ({first.split}) and {second.video_id} ({second.split})"
+
+
+def _raise(leaks: Sequence[str], hint: str) -> None:
     if leaks:
         more = f" and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
         raise BenchError(f"Leak between splits: {'; '.join(leaks[:_SHOWN])}{more}.", hint=hint)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
@@ -15,6 +15,9 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Document, Strict
+from dancebench.detect.aggregate import LearnedRule, Rule, find_rule
+from dancebench.detect.calibration import Calibration
+from dancebench.detect.domain import DomainModel
 from dancebench.detect.evaluate import ErrorRates, Thresholds
 from dancebench.detect.registry import Detector, DetectorConfig, detector_kind
 
@@ -43,27 +46,62 @@ class TrainingDomain(Strict):
     encoder: str
 
 
+class Calibrations(Strict):
+    """From scores to likelihood ratios, fitted on the validation people."""
+
+    video: Calibration
+    pair: Calibration
+
+
 class DetectorCard(Document):
     """Facts of a trained detector."""
 
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
+
     detector: str
+    """Its full name, that of its variant included."""
     config: dict[str, Any]
     parameters: int
     weights_sha256: str
+    origin: str | None
+    """Where its weights started, if not at random."""
     training_id: str
     """Hash of detector, config and training videos: equal ids are the same training."""
     data: dict[str, SplitData]
     """By split."""
     domain: TrainingDomain
+    familiarity: DomainModel
+    """What the training clips look like: how far a video lies from it decides whether to abstain."""
     aggregator: str
+    learned: LearnedRule | None
+    """The rule `learned`, fitted on the validation people; None where they did not allow it."""
     thresholds: Thresholds
-    """Chosen on the validation people."""
+    """Chosen on the validation people, on raw scores."""
+    calibration: Calibrations
     metrics: dict[str, Metric]
     """On the held-out people."""
     error_rates: ErrorRates
     """Of the video threshold on the held-out people."""
     flags: tuple[str, ...]
     """What the controls found."""
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Refuse cards of the first version: they hold no calibration, and none can be made from them.
+
+        Raises:
+            BenchError: Always.
+        """
+        raise BenchError(
+            "The detector was trained by an earlier release, which did not calibrate its scores.",
+            hint="Train it again: bench detect --holdout.",
+        )
+
+    @property
+    def rule(self) -> Rule:
+        """From the logits of a video's pairs to its score."""
+        return find_rule(self.aggregator, self.learned)
 
 
 @dataclass(frozen=True)

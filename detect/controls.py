@@ -3,10 +3,12 @@
     null_shift           reals encoded once more and paired with themselves: how far their scores move
     shortcut_auc, _p     a baseline that sees only containers, picture size, duration and frame count
     bytes_per_frame_auc  the same baseline on the bytes per frame, by which fakes differ by nature
+    permutation_auc, _p  the detector's own scores under labels swapped within each person
 
 The baselines are scikit-learn logistic regressions, trained on the training people and tested on held-out
 ones. A shortcut is flagged where labels swapped within each person do as well with p < 0.01; with few
-people p cannot get that small.
+people p cannot get that small. The detector itself shall beat such swaps, and their mean shall be chance: where
+it is not, people with more fakes score higher as people.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import rankdata
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -30,14 +34,17 @@ from dancebench.core.stats import jackknife_interval, permutation_p
 from dancebench.datasets.decoding import opened
 from dancebench.datasets.manifest import VideoRow
 from dancebench.datasets.video import probe, stream, write_clip
-from dancebench.detect.aggregate import aggregate
-from dancebench.detect.evaluate import Labels, Scores, ScoreTables, auc
+from dancebench.detect.aggregate import Rule
+from dancebench.detect.evaluate import Labels, Scores, ScoreTables, auc, video_level
 from dancebench.detect.pairs import checked_path, read_pairs
 from dancebench.detect.registry import Detector
 
 NULL_SHIFT_LIMIT = 0.10
 SHORTCUT_P = 0.01
 PERMUTATIONS = 999
+DETECTOR_P = 0.01
+CHANCE_LIMIT = 0.05
+"""How far the mean AUC under swapped labels may lie from 0.5."""
 
 Features = dict[str, str | float]
 
@@ -49,7 +56,7 @@ def null_control(
     root: Path,
     rows: Sequence[VideoRow],
     tables: ScoreTables,
-    rule: str,
+    rule: Rule,
     report: Report = silent,
 ) -> Metric:
     """Encode every held-out real once more and see how far its score moves.
@@ -84,10 +91,76 @@ def null_control(
             write_clip(again, (frame for _, frame in stream(checked_path(root, row))), row.fps)
             _, pairs = read_pairs(again, detector.config.size, detector.config.count, detector.window)
             logits = detector.logits(pairs)
-            shifts.append(abs(aggregate(logits, rule) - before[row.video_id]))
+            shifts.append(abs(rule(logits.astype(np.float64)) - before[row.video_id]))
     report("null control", len(reals), len(reals))
     share = float(np.median(shifts)) / gap
     return Metric(value=share, n=len(reals), unit=unit, higher_is_better=False)
+
+
+# ---------------------------------------------------------------- label permutation
+
+
+def label_permutation(tables: ScoreTables, *, permutations: int = PERMUTATIONS, seed: int) -> dict[str, Metric]:
+    """Score the held-out videos against labels swapped within each person.
+
+    Args:
+        tables: Scores of held-out videos.
+        permutations: How many swaps, at least 50.
+        seed: Of the swaps.
+
+    Returns:
+        `permutation_auc`, the mean video AUC over the swaps, and `permutation_p`, that of the observed one.
+        Null where all videos are of one kind; the p also where so few people allow so few swaps that it could
+        not fall below `DETECTOR_P`.
+
+    Raises:
+        ValueError: There are fewer than 50 permutations.
+    """
+    if permutations < _LEAST_PERMUTATIONS:
+        raise ValueError(f"{permutations} permutations say little, take at least {_LEAST_PERMUTATIONS}")
+    labels, scores, subjects = video_level(tables)
+    unit_auc = f"mean AUC over videos in [0, 1] of {permutations} swaps of labels within people; chance 0.5"
+    unit_p = f"p of {permutations} swaps of labels within people; {DETECTOR_P} and above is flagged"
+    if not 0 < labels.sum() < len(labels):
+        null = partial(Metric, value=None, reason=_ONE_KIND, n=len(labels), higher_is_better=None)
+        return {"permutation_auc": null(unit=unit_auc), "permutation_p": null(unit=unit_p)}
+    mean, p = _swapped_auc(labels, scores, subjects.tolist(), permutations, seed)
+    labellings = _labellings(labels, subjects)
+    coarse = labellings * DETECTOR_P < 1
+    reason = f"{len(set(subjects))} people allow {labellings} labellings, too few for p < {DETECTOR_P}"
+    return {
+        "permutation_auc": Metric(value=mean, n=len(labels), unit=unit_auc, higher_is_better=None),
+        "permutation_p": Metric(
+            value=None if coarse else p,
+            reason=reason if coarse else None,
+            n=len(labels),
+            unit=unit_p,
+            higher_is_better=False,
+        ),
+    }
+
+
+_LEAST_PERMUTATIONS = 50
+
+
+def _labellings(labels: Labels, subjects: npt.NDArray[np.str_]) -> int:
+    """How many ways there are to swap labels within people."""
+    of_each = [labels[subjects == subject] for subject in np.unique(subjects)]
+    return math.prod(math.comb(len(own), int(own.sum())) for own in of_each)
+
+
+def _swapped_auc(
+    labels: Labels, scores: Scores, subjects: list[str], permutations: int, seed: int
+) -> tuple[float, float]:
+    """Mean AUC over swaps of labels within people, and the p of the observed one."""
+    ranks = rankdata(scores)  # AUC from the fakes' sum of ranks (Mann and Whitney), which is quicker
+    fakes = int(labels.sum())
+    pairs = fakes * (len(labels) - fakes)
+
+    def of(swapped: Labels) -> float:
+        return (float(ranks[swapped == 1].sum()) - fakes * (fakes + 1) / 2) / pairs
+
+    return permutation_p(of, labels, subjects, permutations=permutations, seed=seed)
 
 
 # ---------------------------------------------------------------- shortcuts
@@ -137,11 +210,7 @@ def shortcut_controls(root: Path, rows: Sequence[VideoRow], *, seed: int) -> dic
     from_container = _baseline(container_features, root, rows)
     unit_p = f"p of {PERMUTATIONS} swaps of labels within people; below {SHORTCUT_P} is flagged"
     if 0 < labels.sum() < len(labels):
-        ranks = rankdata(from_container)  # AUC rises with the fakes' sum of ranks, which is quicker
-        _, p = permutation_p(
-            lambda swapped: float(ranks[swapped == 1].sum()), labels, subjects,
-            permutations=PERMUTATIONS, seed=seed,
-        )  # fmt: skip
+        _, p = _swapped_auc(labels, from_container, subjects, PERMUTATIONS, seed)
         p_metric = Metric(value=p, n=len(test), unit=unit_p, higher_is_better=None)
     else:
         p_metric = Metric(value=None, reason=_ONE_KIND, n=len(test), unit=unit_p, higher_is_better=None)
@@ -184,11 +253,22 @@ def _auc_metric(labels: Labels, scores: Scores, subjects: list[str], sees: str) 
 
 
 def flags(metrics: dict[str, Metric]) -> list[str]:
-    """What the controls found, in words for the record and the leaderboard; empty where all is well."""
+    """What the controls found, in words for the record and the leaderboard; empty where all is well.
+
+    Args:
+        metrics: Of the controls; one that was not made, or is null, flags nothing.
+    """
+    shift, shortcut, p, chance = (
+        metrics[name].value if name in metrics else None
+        for name in ("null_shift", "shortcut_p", "permutation_p", "permutation_auc")
+    )
     found = []
-    shift, p = metrics["null_shift"].value, metrics["shortcut_p"].value
     if shift is not None and shift > NULL_SHIFT_LIMIT:
         found.append(f"null control: reals encoded once more move by {shift:.0%} of the real-fake gap")
-    if p is not None and p < SHORTCUT_P:
-        found.append(f"shortcut: container, size, duration and frame count tell fakes (p = {p:.3g})")
+    if shortcut is not None and shortcut < SHORTCUT_P:
+        found.append(f"shortcut: container, size, duration and frame count tell fakes (p = {shortcut:.3g})")
+    if p is not None and p >= DETECTOR_P:
+        found.append(f"label permutation: the detector does not beat swapped labels (p = {p:.3g})")
+    if chance is not None and abs(chance - 0.5) > CHANCE_LIMIT:
+        found.append(f"label permutation: swapped labels give an AUC of {chance:.3f}, not 0.5")
     return found

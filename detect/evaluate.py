@@ -25,7 +25,7 @@ from dancebench.core.progress import Report, silent
 from dancebench.core.schema import Strict
 from dancebench.core.stats import Indices, jackknife_interval
 from dancebench.datasets.manifest import VideoRow
-from dancebench.detect.aggregate import aggregate
+from dancebench.detect.aggregate import DEFAULT_RULE, Rule, aggregate
 from dancebench.detect.pairs import checked_path, read_pairs
 from dancebench.detect.registry import Detector
 
@@ -87,20 +87,34 @@ class ScoreTables(NamedTuple):
         """The rows of `videos` that have a score."""
         return self.videos[self.videos["status"] == "ok"]
 
+    def select(self, chosen: pd.Series) -> ScoreTables:
+        """The videos where `chosen`, a boolean column beside `videos`, is true, and their pairs."""
+        videos = self.videos[chosen]
+        return ScoreTables(self.pairs[self.pairs["video_id"].isin(videos["video_id"])], videos)
+
+    def aggregated(self, rule: Rule, name: str) -> ScoreTables:
+        """The same pairs, their videos scored by another rule."""
+        logits = self.logits()
+        scores = [rule(logits[video]) if video in logits else np.nan for video in self.videos["video_id"]]
+        return ScoreTables(self.pairs, self.videos.assign(score=scores, aggregator=name))
+
+    def logits(self) -> dict[str, npt.NDArray[np.float64]]:
+        """video_id -> the logits of its pairs in order of time (N,)."""
+        ordered = self.pairs.sort_values(["video_id", "t"])
+        return {str(video): part["logit"].to_numpy(np.float64) for video, part in ordered.groupby("video_id")}
+
 
 # ---------------------------------------------------------------- scores
 
 
-def score_rows(
-    detector: Detector, root: Path, rows: Sequence[VideoRow], rule: str, report: Report = silent
-) -> ScoreTables:
-    """Score the videos of a manifest; one that cannot be read is a row with its reason.
+def score_rows(detector: Detector, root: Path, rows: Sequence[VideoRow], report: Report = silent) -> ScoreTables:
+    """Score the videos of a manifest by the mean logit of their pairs; one that cannot be read is a row with its
+    reason.
 
     Args:
         detector: Trained.
         root: The manifest's folder.
         rows: Which videos.
-        rule: Of aggregation.
         report: Progress.
     """
     config = detector.config
@@ -110,13 +124,13 @@ def score_rows(
         report("scoring", done, len(rows))
         fields: dict[str, Any] = {
             "video_id": row.video_id, "subject_id": row.subject_id, "source_id": row.source_id,
-            "method": row.method, "label": row.label, "aggregator": rule,
+            "method": row.method, "label": row.label, "aggregator": DEFAULT_RULE,
         }  # fmt: skip
         try:
             times, frames = read_pairs(checked_path(root, row), config.size, config.count, detector.window)
             logits = detector.logits(frames)
             fields |= {
-                "score": aggregate(logits, rule),
+                "score": aggregate(logits),
                 "status": "ok",
                 "n_pairs": len(logits),
                 "reason": None,
@@ -149,6 +163,18 @@ def equal_error_rate(labels: Labels, scores: Scores) -> float:
         return float("nan")
     fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
     return float(np.interp(0.0, fpr - (1 - tpr), fpr))  # FPR - FNR rises strictly from -1 to 1
+
+
+def tpr_at_fpr(labels: Labels, scores: Scores, limit: float) -> float:
+    """Largest share of fakes found by a threshold that at most `limit` of the reals exceed; NaN for one class.
+
+    No interpolation: with n reals the false-positive rate moves in steps of 1/n, and below the first step the
+    threshold is the highest real.
+    """
+    if not _both(labels):
+        return float("nan")
+    fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
+    return float(tpr[fpr <= limit + 1e-12].max())
 
 
 def choose_threshold(labels: Labels, scores: Scores) -> float:
@@ -195,28 +221,34 @@ def thresholds_of(tables: ScoreTables) -> Thresholds:
             f"Too few validation videos could be scored: {first.item}: {first.reason}",
             hint="A threshold needs real and fake videos of validation people.",
         )
-    video, pair = _video_level(tables), _pair_level(tables)
+    video, pair = video_level(tables), pair_level(tables)
     return Thresholds(
         video=choose_threshold(video.labels, video.scores), pair=choose_threshold(pair.labels, pair.scores)
     )
 
 
-def evaluate(tables: ScoreTables, thresholds: Thresholds) -> dict[str, Metric]:
-    """`video_…` and `pair_…` auc, accuracy and eer, and `video_ap`; intervals by subject.
+MEASURES = ("auc", "accuracy", "eer", "ap", "tpr_fpr1", "tpr_fpr5")
+"""What is measured at each level; `tpr_fpr1` is the true-positive rate at 1% false positives."""
+
+
+def evaluate(
+    tables: ScoreTables, thresholds: Thresholds | None, measures: Sequence[str] = MEASURES
+) -> dict[str, Metric]:
+    """`video_…` and `pair_…` measures with intervals by subject.
 
     Args:
         tables: Scores of held-out people.
-        thresholds: From validation people.
+        thresholds: From validation people; without them there is no accuracy.
+        measures: Some of `MEASURES`.
     """
-    metrics: dict[str, Metric] = {}
-    for name, level, threshold in _levels(tables, thresholds):
-        for measure, statistic in _statistics(threshold).items():
-            if (name, measure) != ("pair", "ap"):
-                metrics[f"{name}_{measure}"] = _metric(level, measure, statistic, name)
-    return metrics
+    return {
+        f"{name}_{measure}": _metric(level, measure, _statistics(threshold)[measure], name, threshold is None)
+        for name, level, threshold in _levels(tables, thresholds)
+        for measure in measures
+    }
 
 
-def per_subject(tables: ScoreTables, thresholds: Thresholds) -> dict[str, dict[str, float | None]]:
+def per_subject(tables: ScoreTables, thresholds: Thresholds | None) -> dict[str, dict[str, float | None]]:
     """The same auc and accuracy for each person alone: metric -> subject -> value, None for one class."""
     values: dict[str, dict[str, float | None]] = {}
     for name, level, threshold in _levels(tables, thresholds):
@@ -232,7 +264,7 @@ def per_subject(tables: ScoreTables, thresholds: Thresholds) -> dict[str, dict[s
 
 def error_rates(tables: ScoreTables, threshold: float) -> ErrorRates:
     """Errors of the video scores at `threshold`."""
-    level = _video_level(tables)
+    level = video_level(tables)
     called_fake = level.scores > threshold
     reals, fakes = called_fake[level.labels == 0], called_fake[level.labels == 1]
     return ErrorRates(
@@ -243,8 +275,11 @@ def error_rates(tables: ScoreTables, threshold: float) -> ErrorRates:
     )
 
 
-class _Level(NamedTuple):
-    """Scored items, of videos or of pairs."""
+NO_THRESHOLD = "no scores of validation people, so no threshold"
+
+
+class Level(NamedTuple):
+    """Scored items, of videos or of pairs: labels, scores and the person behind each (N,)."""
 
     labels: Labels
     scores: Scores
@@ -254,50 +289,67 @@ class _Level(NamedTuple):
 _Statistic = Callable[[Labels, Scores], float]
 
 
-def _video_level(tables: ScoreTables) -> _Level:
+def video_level(tables: ScoreTables) -> Level:
+    """The videos that have a score."""
     return _level(tables.scored, "score")
 
 
-def _pair_level(tables: ScoreTables) -> _Level:
+def pair_level(tables: ScoreTables) -> Level:
+    """Their pairs, by logit."""
     return _level(tables.pairs.merge(tables.scored, on="video_id", validate="many_to_one"), "logit")
 
 
-def _level(table: pd.DataFrame, column: str) -> _Level:
-    return _Level(
+def _level(table: pd.DataFrame, column: str) -> Level:
+    return Level(
         table["label"].to_numpy(np.int64),
         table[column].to_numpy(np.float64),
         table["subject_id"].to_numpy(np.str_),
     )
 
 
-def _levels(tables: ScoreTables, thresholds: Thresholds) -> list[tuple[str, _Level, float]]:
+def _levels(tables: ScoreTables, thresholds: Thresholds | None) -> list[tuple[str, Level, float | None]]:
     return [
-        ("video", _video_level(tables), thresholds.video),
-        ("pair", _pair_level(tables), thresholds.pair),
+        ("video", video_level(tables), thresholds.video if thresholds else None),
+        ("pair", pair_level(tables), thresholds.pair if thresholds else None),
     ]
 
 
-def _statistics(threshold: float) -> dict[str, _Statistic]:
+def _statistics(threshold: float | None) -> dict[str, _Statistic]:
     def accuracy(labels: Labels, scores: Scores) -> float:
-        return float(((scores > threshold) == (labels == 1)).mean()) if len(labels) else float("nan")
+        if threshold is None or not len(labels):
+            return float("nan")
+        return float(((scores > threshold) == (labels == 1)).mean())
 
-    return {"auc": auc, "accuracy": accuracy, "eer": equal_error_rate, "ap": average_precision}
+    return {
+        "auc": auc,
+        "accuracy": accuracy,
+        "eer": equal_error_rate,
+        "ap": average_precision,
+        "tpr_fpr1": lambda labels, scores: tpr_at_fpr(labels, scores, 0.01),
+        "tpr_fpr5": lambda labels, scores: tpr_at_fpr(labels, scores, 0.05),
+    }
 
 
-def _metric(level: _Level, measure: str, statistic: _Statistic, item: str) -> Metric:
+def _metric(level: Level, measure: str, statistic: _Statistic, item: str, no_threshold: bool) -> Metric:
     labels, scores, subjects = level
     n = len(labels)
     prevalence = f"{labels.mean():.3f} of the {item}s fake" if n else f"no {item}s"
+    reals = int((labels == 0).sum())
+    steps = f"{reals} reals allow steps of {1 / reals:.3f}" if reals else "no reals"
     unit = {
         "auc": f"AUC over {item}s in [0, 1], chance 0.5",
         "accuracy": f"share of {item}s called right at the validation threshold, {prevalence}",
         "eer": f"equal error rate over {item}s in [0, 1]",
         "ap": f"average precision over {item}s in [0, 1], {prevalence}",
+        "tpr_fpr1": f"share of fake {item}s found at a false-positive rate of at most 0.01; {steps}",
+        "tpr_fpr5": f"share of fake {item}s found at a false-positive rate of at most 0.05; {steps}",
     }[measure]
     better = measure != "eer"
     value = statistic(labels, scores)
     if not np.isfinite(value):
-        reason = f"no {item} was scored" if n == 0 else f"all scored {item}s are of one kind"
+        one_kind = f"all scored {item}s are of one kind"
+        undefined = NO_THRESHOLD if measure == "accuracy" and no_threshold else one_kind
+        reason = undefined if n else f"no {item} was scored"
         return Metric(value=None, reason=reason, n=n, unit=unit, higher_is_better=better)
 
     def over(chosen: Indices) -> float:

@@ -1,6 +1,7 @@
 """The holdout protocol: a manifest in; a trained detector, its card and its result on unseen people out.
 
-    audit → train on the training people → thresholds from validation people → held-out people → controls
+    audit → train on the training people → threshold and calibration from validation people → held-out people
+          → controls
 
 Done again with the same config and videos it trains no more, and only measures; killed, it resumes.
 """
@@ -19,22 +20,29 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.progress import Report, silent
+from dancebench.core.stats import share_interval
 from dancebench.datasets.manifest import Split, VideoRow, read_manifest
-from dancebench.datasets.video import encoder_version
-from dancebench.detect.aggregate import DEFAULT_RULE, find_rule
-from dancebench.detect.audit import audit_leaks, clip_size
-from dancebench.detect.card import CARD, DetectorCard, SplitData, TrainingDomain, load_weights
-from dancebench.detect.controls import flags, null_control, shortcut_controls
+from dancebench.datasets.video import encoder_version, stream
+from dancebench.detect.aggregate import DEFAULT_RULE, LearnedRule, check_rule, find_rule, fit_learned_rule
+from dancebench.detect.audit import audit_frames, audit_leaks, clip_size
+from dancebench.detect.breakdown import by_method, by_rule, by_source, of_methods
+from dancebench.detect.calibration import fit_calibration
+from dancebench.detect.card import CARD, Calibrations, DetectorCard, SplitData, TrainingDomain, load_weights
+from dancebench.detect.controls import flags, label_permutation, null_control, shortcut_controls
+from dancebench.detect.domain import DomainModel, clip_features, fit_domain
 from dancebench.detect.evaluate import (
     Failure,
     ScoreTables,
     error_rates,
     evaluate,
+    pair_level,
     per_subject,
     score_rows,
     thresholds_of,
+    video_level,
 )
-from dancebench.detect.pairs import load_pool
+from dancebench.detect.likelihood import calibration_metrics, overconfidence, save_figures
+from dancebench.detect.pairs import checked_path, load_pool
 from dancebench.detect.registry import Detector, DetectorConfig, detector_kind
 
 _STATE = "training-"
@@ -83,46 +91,64 @@ def train_and_evaluate(
         UnknownNameError: No such detector or aggregator.
         BenchError: The manifest leaks, lacks a split or a kind of video, or a training video cannot be read.
     """
-    find_rule(aggregator)  # before hours of training
+    check_rule(aggregator)  # before hours of training
     rows = read_manifest(manifest_path)
     splits = {split: [row for row in rows if row.split == split] for split in get_args(Split)}
-    _check(rows, splits)
-    training_id = _training_id(detector_name, config, splits["train"])
     root = manifest_path.parent
+    _check(root, rows, splits, report)
+    training_id = _training_id(detector_name, config, splits["train"])
     detector = _trained(detector_name, config, training_id, folder, root, splits["train"], device, report)
-
-    def scored(part: Sequence[VideoRow]) -> ScoreTables:
-        return score_rows(detector, root, part, aggregator, report)
-
-    validation, holdout = scored(splits["validation"]), scored(splits["holdout"])
-    thresholds = thresholds_of(validation)
-    metrics = evaluate(holdout, thresholds)
+    familiarity = _familiarity(root, splits["train"], report)
+    validation = score_rows(detector, root, splits["validation"], report)
+    learned = _learned_rule(validation)
+    rule = find_rule(aggregator, learned)
+    validation, everything = (
+        tables.aggregated(rule, aggregator)
+        for tables in (validation, score_rows(detector, root, splits["holdout"], report))
+    )
+    known = {row.method for row in splits["train"] if row.method is not None}
+    holdout = of_methods(everything, known)
+    thresholds, calibration = thresholds_of(validation), _calibrations(validation)
     held_out = [row for row in splits["holdout"] if row.video_id in set(holdout.scored["video_id"])]
-    metrics["null_shift"] = null_control(detector, root, held_out, holdout, aggregator, report)
-    metrics |= shortcut_controls(root, [*splits["train"], *held_out], seed=config.seed)
+    metrics = {
+        **evaluate(holdout, thresholds),
+        **calibration_metrics(holdout, calibration),
+        "abstained": _abstentions(root, held_out, familiarity, report),
+        "null_shift": null_control(detector, root, held_out, holdout, rule, report),
+        **shortcut_controls(root, [*splits["train"], *held_out], seed=config.seed),
+        **label_permutation(holdout, seed=config.seed),
+        **by_source(holdout, thresholds),
+        **by_method(everything, thresholds),
+        **by_rule(holdout, learned),
+    }
     card = DetectorCard(
         detector=detector_name,
         config=config.model_dump(mode="json"),
         parameters=detector.parameters,
         weights_sha256=sha256_file(folder / detector.WEIGHTS),
+        origin=detector.origin,
         training_id=training_id,
         data={split: _split_data(part) for split, part in splits.items()},
         domain=_domain(splits["train"]),
+        familiarity=familiarity,
         aggregator=aggregator,
+        learned=learned,
         thresholds=thresholds,
+        calibration=calibration,
         metrics=metrics,
         error_rates=error_rates(holdout, thresholds.video),
-        flags=tuple(flags(metrics)),
+        flags=(*flags(metrics), *overconfidence(calibration)),
     )
+    save_figures(folder, holdout, thresholds, calibration)
     card.save(folder / CARD)
     _remove_states(folder)
     return HoldoutResult(
-        folder, card, metrics, per_subject(holdout, thresholds), holdout.pairs, holdout.videos,
-        [*validation.failures, *holdout.failures],
+        folder, card, metrics, per_subject(holdout, thresholds), everything.pairs, everything.videos,
+        [*validation.failures, *everything.failures],
     )  # fmt: skip
 
 
-def _check(rows: Sequence[VideoRow], splits: dict[str, list[VideoRow]]) -> None:
+def _check(root: Path, rows: Sequence[VideoRow], splits: dict[str, list[VideoRow]], report: Report) -> None:
     missing = [split for split, part in splits.items() if not part]
     if missing:
         raise BenchError(
@@ -131,6 +157,7 @@ def _check(rows: Sequence[VideoRow], splits: dict[str, list[VideoRow]]) -> None:
         )
     audit_leaks(rows)
     clip_size(rows)
+    audit_frames(root, rows, report)
 
 
 def _trained(
@@ -151,6 +178,47 @@ def _trained(
     detector.fit(pool, state, report)
     detector.save(folder)
     return detector
+
+
+def _familiarity(root: Path, rows: Sequence[VideoRow], report: Report) -> DomainModel:
+    return fit_domain(_features(root, rows, report), [row.subject_id for row in rows])
+
+
+def _features(root: Path, rows: Sequence[VideoRow], report: Report) -> list[dict[str, float]]:
+    features = []
+    for done, row in enumerate(rows):
+        report("describing clips", done, len(rows))
+        features.append(clip_features((frame for _, frame in stream(checked_path(root, row))), row.fps))
+    report("describing clips", len(rows), len(rows))
+    return features
+
+
+def _abstentions(root: Path, rows: Sequence[VideoRow], familiarity: DomainModel, report: Report) -> Metric:
+    """Share of the held-out clips that lie too far from the training clips to be judged."""
+    outside = [familiarity.compare(features).outside for features in _features(root, rows, report)]
+    unit = "share of the held-out videos that lie outside the training domain"
+    if not outside:
+        return Metric(value=None, reason="no video was scored", n=0, unit=unit, higher_is_better=False)
+    interval = share_interval(outside, [row.subject_id for row in rows])
+    return Metric(value=sum(outside) / len(outside), ci95=interval, n=len(outside), unit=unit, higher_is_better=False)
+
+
+def _learned_rule(validation: ScoreTables) -> LearnedRule | None:
+    """The rule `learned`; None where validation people lack reals or fakes, which the threshold then reports."""
+    logits, scored = validation.logits(), validation.scored
+    if scored["label"].nunique() < 2:
+        return None
+    return fit_learned_rule(
+        [logits[video] for video in scored["video_id"]], scored["label"].to_numpy(), scored["subject_id"].tolist()
+    )
+
+
+def _calibrations(validation: ScoreTables) -> Calibrations:
+    video, pair = (
+        fit_calibration(level.labels, level.scores, level.subjects.tolist())
+        for level in (video_level(validation), pair_level(validation))
+    )
+    return Calibrations(video=video, pair=pair)
 
 
 def _remove_states(folder: Path) -> None:

@@ -101,6 +101,17 @@ class Detector(ABC):
             float32 (N,); each depends on its own pair alone.
         """
 
+    def saliency(self, pairs: Pairs) -> npt.NDArray[np.float32] | None:
+        """Where it sees signs of a fake, for each pair by itself.
+
+        Args:
+            pairs: As `logits`.
+
+        Returns:
+            float32 (N, H, W) in [0, 1] at `config.size`; None where it cannot say where.
+        """
+        return None
+
     @property
     @abstractmethod
     def parameters(self) -> int:

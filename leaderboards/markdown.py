@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dancebench.core.metric import Metric
+from dancebench.leaderboards.breakdowns import BreakdownTable, breakdown_tables
 from dancebench.leaderboards.records import Kind, RunRecord, Skipped
 from dancebench.leaderboards.reference import Reference, ReferenceTable
 from dancebench.leaderboards.tables import (
@@ -78,7 +80,10 @@ def _section(section: Section) -> list[str]:
     remarks = [escape(remark) for remark in section.remarks()]
     if signs or remarks:
         blocks.append(_bullets(signs + remarks))
-    return blocks + _per_subject(section)
+    blocks += _per_subject(section)
+    for table in breakdown_tables(section):
+        blocks += _breakdown(table)
+    return blocks
 
 
 def _cell(section: Section, row: Row, column: Column, footnotes: Footnotes) -> str:
@@ -89,8 +94,28 @@ def _cell(section: Section, row: Row, column: Column, footnotes: Footnotes) -> s
     if row.record.run.id in section.best(column):
         text = f"**{text}**"
     mark = f" {UNRANKED}" if column.judges_its_own_trunk(row.record) else ""
+    return f"{text}{mark} {_support(metric, column)}"
+
+
+def _support(metric: Metric, column: Column) -> str:
+    """The interval of a value and the items behind it."""
     interval = interval_text(metric, column)
-    return f"{text}{mark} {interval}{' ' if interval else ''}n={metric.n}"
+    return f"{interval}{' ' if interval else ''}n={metric.n}"
+
+
+def _breakdown(table: BreakdownTable) -> list[str]:
+    footnotes = Footnotes()
+    lines = []
+    for line in table.lines:
+        cells = [escape(line.row.label), line.column.header]
+        for metric in line.metrics:
+            text = value_text(metric, line.column, footnotes)
+            known = metric is not None and metric.value is not None
+            cells.append(f"{text} {_support(metric, line.column)}" if metric and known else escape(text))
+        lines.append(cells)
+    reasons = [f"({number}) {escape(reason)}" for number, reason in enumerate(footnotes.reasons, start=1)]
+    titles = ["row", "measure", *(escape(value) for value in table.values)]
+    return [f"### {table.breakdown.title}", _table(titles, lines), _bullets([*reasons, table.breakdown.remark])]
 
 
 def _per_subject(section: Section) -> list[str]:

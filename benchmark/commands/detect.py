@@ -1,8 +1,9 @@
-"""`bench detect`: train a detector on some people, measure it on others."""
+"""`bench detect`: train detectors on some people, measure them on others; or rank another system's scores."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,23 +20,53 @@ from dancebench.benchmark.commands.options import (
     err,
     open_workspace,
     out,
+    pair_count,
     precision,
     print_json,
     workers,
 )  # fmt: skip
 from dancebench.benchmark.display import Display
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dancebench.leaderboards.records import RunRecord
+
 
 def detect(
     holdout: Annotated[
         bool, typer.Option("--holdout", help="Train on the training people, evaluate on the held-out ones.")
     ] = False,
-    detector: Annotated[str, typer.Option(help="A detector: bench list detectors.")] = "pair-patch",
+    detector: Annotated[
+        list[str] | None,
+        typer.Option(help="A detector: bench list detectors. Give it again for more; default: pair-patch."),
+    ] = None,
     method: Annotated[str, typer.Option(help="The method whose fakes are to be told.")] = "fbf-ts",
+    test_method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A method whose fakes are only tested on: does the detector generalise? Give it again for more."
+        ),
+    ] = None,
     preset: Annotated[str, typer.Option(help="A preset: bench list presets.")] = "protocol",
     aggregator: Annotated[
-        str, typer.Option(help="From pair logits to a video's score: mean-logit, or product (the paper's).")
+        str,
+        typer.Option(
+            help="From pair logits to a video's score: mean-logit, product (the paper's), mean-prob, median, top-k, "
+            "learned."
+        ),
     ] = "mean-logit",
+    pairs: Annotated[str | None, typer.Option(help="Pairs that are scored of each video, or all.")] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Score the held-out videos also compressed, reduced, blurred, edited …")
+    ] = False,
+    submit: Annotated[
+        Path | None, typer.Option(help="A CSV of another system's scores, to validate and rank beside ours.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The name of that system.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="The videos that were scored, where not those of the latest run.")
+    ] = None,
     dataset: DatasetOption = "demo",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
@@ -43,36 +74,58 @@ def detect(
     jobs: JobsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Train a detector on people and measure it on people it never saw.
+    """Train detectors on people and measure them on people they never saw.
 
     What is missing is made first: dancers, synthesizers, fakes. What stands is used again.
 
-    [dim]Examples: bench detect --holdout · bench detect --holdout --dataset demo-small --preset demo[/]
+    [dim]Examples: bench detect --holdout · bench detect --holdout --dataset demo-small --preset demo ·
+    bench detect --holdout --detector pair-patch --detector spectrum --test-method posewarp --robustness ·
+    bench detect --submit scores.csv --name their-detector[/]
     """
-    if not holdout:
-        raise typer.BadParameter("say what to do: --holdout", param_hint="bench detect")
-    from dancebench.benchmark.detection import DetectionJob, run_detection
-    from dancebench.benchmark.presets import Settings, configured
-    from dancebench.benchmark.provenance import Clock
+    if holdout == (submit is not None):
+        raise typer.BadParameter("say what to do: --holdout or --submit FILE", param_hint="bench detect")
+    if (submit is None) != (name is None) or (manifest is not None and submit is None):
+        raise typer.BadParameter("--submit, --name and --manifest belong together", param_hint="bench detect")
+    opened = open_workspace(workspace)
     from dancebench.benchmark.synthesis import open_dataset
-    from dancebench.leaderboards.board import rebuild, rich_tables
+    from dancebench.leaderboards.board import rebuild
 
-    clock = Clock(argv())
+    open_dataset(opened, dataset)
+    if submit is not None and name is not None:
+        from dancebench.benchmark.submission import run_submission
+
+        made = [run_submission(opened, dataset, submit, name, manifest, aggregator=aggregator, argv=argv())]
+        _show(made, json)
+        rebuild(opened.results, opened.leaderboards)
+        return
+    from dancebench.benchmark.detection import DetectionJob, check_names, run_detection
+    from dancebench.benchmark.forensic_fakes import ForensicPlan
+    from dancebench.benchmark.presets import Settings
+
     where = device(device_name)
     settings = Settings(seed=seed, precision=precision("auto", where))
-    configured(preset, method, settings)  # unknown names fail here
-    opened = open_workspace(workspace)
-    open_dataset(opened, dataset)
-    job = DetectionJob(
-        opened.root, dataset, detector, method, preset, settings,
-        device=where, aggregator=aggregator,
-    )  # fmt: skip
+    others = tuple(each for each in dict.fromkeys(test_method or []) if each != method)
+    fakes = ForensicPlan(opened.root, dataset, method, others, preset, settings, device=where)
+    count = None if pairs is None else pair_count(pairs)
+    chosen = [
+        DetectionJob(fakes, each, aggregator, count, robustness) for each in dict.fromkeys(detector or ["pair-patch"])
+    ]
+    check_names(chosen)
     with Display(err) as display:
-        record, result = run_detection(job, clock=clock, workers=workers(jobs, where), report=display.report)
+        detected = run_detection(chosen, argv=argv(), workers=workers(jobs, where), report=display.report)
     rebuild(opened.results, opened.leaderboards)
+    _show([each.record for each in detected], json)
+    if not json:
+        for each in detected:
+            out.print(f"detector  {each.folder}", soft_wrap=True, highlight=False)
+
+
+def _show(records: Sequence[RunRecord], json: bool) -> None:
+    from dancebench.leaderboards.board import rich_tables
+
     if json:
-        print_json(record.model_dump(mode="json"))
+        documents = [record.model_dump(mode="json") for record in records]
+        print_json(documents[0] if len(documents) == 1 else documents)
         return
-    for table in rich_tables([record]):
+    for table in rich_tables(records):
         out.print(table)
-    out.print(f"detector  {result.folder}", soft_wrap=True, highlight=False)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 from rich.console import Console
@@ -83,6 +83,19 @@ def precision(name: str, device_name: str) -> Precision:
     from dancebench.synth.acceleration import has_bf16
 
     return "bf16" if has_bf16(torch.device(device_name)) else "fp32"
+
+
+def pair_count(text: str) -> int | Literal["all"]:
+    """How many pairs of a video are scored.
+
+    Raises:
+        BenchError: Neither a number from 1 on nor `all`.
+    """
+    if text == "all":
+        return "all"
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise BenchError(f"'{text}' is no number of pairs.", hint="Give a number from 1 on, or all.")
 
 
 def workers(jobs: int | None, device_name: str = "cpu") -> int:

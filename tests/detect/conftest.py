@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
@@ -12,7 +12,9 @@ import pytest
 from dancebench.datasets.manifest import Split, VideoRow, write_manifest
 from dancebench.datasets.video import write_clip
 from dancebench.detect.detectors.pair_patch import PairPatchConfig
-from dancebench.detect.protocol import HoldoutResult, train_and_evaluate
+
+if TYPE_CHECKING:
+    from dancebench.detect.protocol import HoldoutResult
 
 SIZE, FRAMES, FPS = (64, 32), 20, 25.0
 SPLITS: dict[Split, range] = {"train": range(0, 6), "validation": range(6, 9), "holdout": range(9, 13)}
@@ -98,6 +100,8 @@ def config() -> PairPatchConfig:
 
 
 @pytest.fixture(scope="session")
-def result(manifest: Path, config: PairPatchConfig, tmp_path_factory: pytest.TempPathFactory) -> HoldoutResult:
+def result(manifest: Path, config: PairPatchConfig, tmp_path_factory: pytest.TempPathFactory) -> "HoldoutResult":
     """The whole protocol on these clips, once."""
+    from dancebench.detect.protocol import train_and_evaluate
+
     return train_and_evaluate(manifest, "pair-patch", config, tmp_path_factory.mktemp("detector"))

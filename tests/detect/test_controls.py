@@ -1,18 +1,20 @@
-"""Null control and shortcut baselines."""
+"""Null control, label permutation and shortcut baselines."""
 
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Self
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dancebench.core.metric import Metric
 from dancebench.core.progress import Report
 from dancebench.datasets.manifest import VideoRow, read_manifest
 from dancebench.datasets.video import write_clip
-from dancebench.detect.controls import container_features, flags, null_control, shortcut_controls
-from dancebench.detect.evaluate import score_rows
+from dancebench.detect.aggregate import find_rule
+from dancebench.detect.controls import container_features, flags, label_permutation, null_control, shortcut_controls
+from dancebench.detect.evaluate import ScoreTables, auc, score_rows
 from dancebench.detect.pairs import PairPool, Pairs
 from dancebench.detect.registry import Detector, DetectorConfig, Logits
 
@@ -60,8 +62,8 @@ def test_closed_form_null_shift_of_clips_that_encoding_does_not_change(
     tmp_path: Path, clips: SimpleNamespace, brightness: Brightness
 ) -> None:
     rows = [row for row in flat_world(tmp_path, clips) if row.split == "holdout"]
-    tables = score_rows(brightness, tmp_path, rows, "mean-logit")
-    shift = null_control(brightness, tmp_path, rows, tables, "mean-logit")
+    tables = score_rows(brightness, tmp_path, rows)
+    shift = null_control(brightness, tmp_path, rows, tables, find_rule("mean-logit"))
     assert shift.value == pytest.approx(0, abs=0.02)
     assert shift.n == 6
 
@@ -76,8 +78,10 @@ def test_closed_form_null_shift_is_a_share_of_the_gap(
 
     monkeypatch.setattr("dancebench.detect.controls.write_clip", brightened)
     rows = [row for row in flat_world(tmp_path, clips) if row.split == "holdout"]
-    tables = score_rows(brightness, tmp_path, rows, "mean-logit")
-    assert null_control(brightness, tmp_path, rows, tables, "mean-logit").value == pytest.approx(0.5, abs=0.02)
+    tables = score_rows(brightness, tmp_path, rows)
+    assert null_control(brightness, tmp_path, rows, tables, find_rule("mean-logit")).value == pytest.approx(
+        0.5, abs=0.02
+    )
 
 
 def test_a_detector_without_a_gap_has_no_null_shift(
@@ -85,8 +89,8 @@ def test_a_detector_without_a_gap_has_no_null_shift(
 ) -> None:
     brightness.sign = -1.0
     rows = [row for row in flat_world(tmp_path, clips) if row.split == "holdout"]
-    tables = score_rows(brightness, tmp_path, rows, "mean-logit")
-    shift = null_control(brightness, tmp_path, rows, tables, "mean-logit")
+    tables = score_rows(brightness, tmp_path, rows)
+    shift = null_control(brightness, tmp_path, rows, tables, find_rule("mean-logit"))
     assert (shift.value, shift.reason) == (None, "fakes score no higher than reals")
 
 
@@ -121,6 +125,78 @@ def test_held_out_videos_of_one_kind_give_null(tmp_path: Path, clips: SimpleName
     assert {metric.value for metric in metrics.values()} == {None}
 
 
+# --- label permutation
+
+
+def scored(scores: list[list[float]], labels: list[int]) -> ScoreTables:
+    """Score tables of people with one score per label."""
+    videos = pd.DataFrame(
+        [
+            {"video_id": f"{person}/{k}", "subject_id": str(person), "label": label, "score": score, "status": "ok"}
+            for person, own in enumerate(scores)
+            for k, (label, score) in enumerate(zip(labels, own, strict=True))
+        ]
+    )
+    return ScoreTables(pd.DataFrame(), videos)
+
+
+def test_too_few_people_for_a_small_p_give_null_with_the_reason() -> None:
+    p = label_permutation(scored([[0.0, 1.0]] * 6, [0, 1]), seed=0)["permutation_p"]
+    assert (p.value, p.reason) == (None, "6 people allow 64 labellings, too few for p < 0.01")
+
+
+def test_closed_form_p_of_a_perfect_detector() -> None:
+    """Four people of a real and three fakes: 4^4 labellings, of which one is as good."""
+    tables = scored([[0.0, 1.0, 2.0, 3.0]] * 4, [0, 1, 1, 1])
+    found = label_permutation(tables, permutations=2000, seed=0)
+    assert found["permutation_p"].value == pytest.approx(1 / 256, rel=0.5)
+    assert found["permutation_auc"].value == pytest.approx(0.5, abs=0.02)
+    assert found["permutation_auc"].n == found["permutation_p"].n == 12
+
+
+def test_foreign_reference_of_the_mean_under_swaps() -> None:
+    """Scikit-learn's AUC, over swaps of our own."""
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(6, 4)).round(1) + np.arange(6)[:, None]  # with ties, and people who differ
+    labels = np.tile([0, 1, 1, 1], (6, 1))
+    swapped = [auc(rng.permuted(labels, axis=1).ravel(), scores.ravel()) for _ in range(400)]
+    found = label_permutation(scored(scores.tolist(), [0, 1, 1, 1]), permutations=1000, seed=1)
+    assert found["permutation_auc"].value == pytest.approx(np.mean(swapped), abs=0.015)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_blind_detector_does_not_beat_swaps(seed: int) -> None:
+    scores = np.random.default_rng(seed).normal(size=(14, 2)).tolist()
+    p = label_permutation(scored(scores, [0, 1]), seed=seed)["permutation_p"].value
+    assert p is not None
+    assert p > 0.01
+
+
+def test_swaps_are_the_same_for_one_seed() -> None:
+    tables = scored([[0.0, 1.0], [2.0, 1.0], [0.5, 3.0]], [0, 1])
+    assert label_permutation(tables, seed=3) == label_permutation(tables, seed=3)
+
+
+def test_people_with_more_fakes_who_score_higher_move_chance() -> None:
+    tables = scored([[5.0, 5.1, 5.2, 5.3]] * 3, [0, 1, 1, 1])
+    low = scored([[0.0, 0.1, 0.2, 0.3]] * 3, [0, 0, 0, 1]).videos
+    videos = pd.concat([tables.videos, low.assign(subject_id="low" + low["subject_id"])])
+    metrics = label_permutation(ScoreTables(tables.pairs, videos), seed=0)
+    assert any("not 0.5" in flag for flag in flags(metrics))
+
+
+def test_videos_of_one_kind_have_no_permutation() -> None:
+    found = label_permutation(scored([[0.0, 1.0]] * 3, [1, 1]), seed=0)
+    assert {(metric.value, metric.reason) for metric in found.values()} == {
+        (None, "the held-out videos are of one kind")
+    }
+
+
+def test_few_permutations_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 50"):
+        label_permutation(scored([[0.0, 1.0]], [0, 1]), permutations=49, seed=0)
+
+
 # --- flags
 
 
@@ -135,3 +211,17 @@ def metric(value: float | None) -> Metric:
 )
 def test_flags_follow_their_limits(shift: float | None, p: float | None, expected: int) -> None:
     assert len(flags({"null_shift": metric(shift), "shortcut_p": metric(p)})) == expected
+
+
+@pytest.mark.parametrize(
+    ("p", "chance", "expected"),
+    [(0.009, 0.5, 0), (0.01, 0.5, 1), (0.001, 0.56, 1), (0.001, 0.44, 1), (0.4, 0.6, 2), (None, None, 0)],
+)
+def test_flags_of_the_permutation_follow_their_limits(p: float | None, chance: float | None, expected: int) -> None:
+    assert len(flags({"permutation_p": metric(p), "permutation_auc": metric(chance)})) == expected
+
+
+def test_the_flag_of_the_permutation_names_its_p() -> None:
+    assert flags({"permutation_p": metric(0.25)}) == [
+        "label permutation: the detector does not beat swapped labels (p = 0.25)"
+    ]

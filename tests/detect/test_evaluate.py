@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dancebench.core import torchvision_ops
 from dancebench.core.errors import BenchError
+from dancebench.detect.aggregate import find_rule
 from dancebench.detect.evaluate import (
     Labels,
     Scores,
@@ -23,6 +24,7 @@ from dancebench.detect.evaluate import (
     error_rates,
     evaluate,
     per_subject,
+    tpr_at_fpr,
 )
 
 torchvision_ops.ready()
@@ -89,6 +91,26 @@ def test_closed_form_average_precision() -> None:
 )
 def test_closed_form_threshold(labels: list[int], scores: list[float], expected: float) -> None:
     assert choose_threshold(*arrays(labels, scores)) == expected
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(0.0, 0.5), (0.32, 0.5), (0.34, 0.75), (1.0, 1.0)])
+def test_closed_form_true_positive_rate_at_a_false_positive_rate(limit: float, expected: float) -> None:
+    labels, scores = arrays([0, 0, 0, 1, 1, 1, 1], [1, 2, 5, 6, 7, 3, 0])
+    assert tpr_at_fpr(labels, scores, limit) == expected
+
+
+def test_a_true_positive_rate_says_what_its_reals_resolve() -> None:
+    metric = evaluate(tables(SIX), None, ("tpr_fpr1",))["video_tpr_fpr1"]
+    assert metric.value == pytest.approx(2 / 3)  # two fakes above the highest real
+    assert metric.unit.endswith("3 reals allow steps of 0.333")
+
+
+def test_without_a_threshold_there_is_no_accuracy_and_all_else() -> None:
+    metrics = evaluate(tables(SIX), None)
+    assert metrics["video_accuracy"].value is None
+    assert metrics["video_accuracy"].reason == "no scores of validation people, so no threshold"
+    assert metrics["video_auc"].value == pytest.approx(7 / 9)
+    assert per_subject(tables(SIX), None)["video_accuracy"] == {"a": None, "b": None, "c": None}
 
 
 def test_closed_form_metrics_of_six_videos() -> None:
@@ -203,3 +225,20 @@ def test_a_failed_video_is_not_counted_as_a_score() -> None:
 def test_a_threshold_needs_both_kinds() -> None:
     with pytest.raises(BenchError, match="real and fake videos of validation people"):
         choose_threshold(*arrays([1, 1], [0, 1]))
+
+
+# --- parts and rules
+
+
+def test_a_part_keeps_the_pairs_of_its_videos() -> None:
+    whole = tables(SIX)
+    part = whole.select(whole.videos["subject_id"] == "b")
+    assert set(part.pairs["video_id"]) == {"v2", "v3"}
+    assert part.logits()["v3"].tolist() == [2.5, 3.5]
+
+
+def test_another_rule_scores_the_same_pairs() -> None:
+    again = tables([*SIX, ("c", 1, None)]).aggregated(find_rule("product"), "product")
+    assert again.videos["score"].tolist()[:2] == [-4.0, 4.0]
+    assert np.isnan(again.videos["score"].iloc[-1])
+    assert set(again.videos["aggregator"]) == {"product"}

@@ -14,6 +14,7 @@ from dancebench.core.files import sha256_file
 from dancebench.datasets.manifest import read_manifest, write_manifest
 from dancebench.detect.card import CARD, DetectorCard, load_detector
 from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig
+from dancebench.detect.evaluate import MEASURES
 from dancebench.detect.protocol import HoldoutResult, train_and_evaluate
 from dancebench.detect.registry import DETECTORS
 from dancebench.detect.training import train
@@ -41,15 +42,22 @@ def test_pair_patch_does_not_judge_by_the_encoder(result: HoldoutResult) -> None
     shift = result.metrics["null_shift"].value
     assert shift is not None
     assert shift <= 0.10
-    assert result.card.flags == ()
+    (flag,) = result.card.flags
+    assert flag.startswith("calibration: the 3 validation people were told apart without error")
 
 
 def test_every_metric_is_named_and_has_an_interval_by_person(result: HoldoutResult) -> None:
-    measured = {"video_auc", "video_accuracy", "video_eer", "video_ap", "pair_auc", "pair_accuracy", "pair_eer"}
-    controls = {"null_shift", "shortcut_auc", "shortcut_p", "bytes_per_frame_auc"}
-    assert set(result.metrics) == measured | controls
-    for name in measured:
-        interval = result.metrics[name].ci95
+    measured = {f"{level}_{measure}" for level in ("video", "pair") for measure in MEASURES}
+    calibration = {"video_cllr", "video_cllr_min", "video_brier", "pair_brier", "pair_ece"}
+    controls = {
+        "null_shift", "shortcut_auc", "shortcut_p", "bytes_per_frame_auc", "permutation_auc", "permutation_p",
+        "abstained",
+    }  # fmt: skip
+    assert {name for name in result.metrics if "@" not in name} == measured | calibration | controls
+    for name in measured | calibration:
+        metric = result.metrics[name]
+        assert metric.value is not None
+        interval = metric.ci95
         assert interval is not None
         assert (interval.subjects, interval.reliable) == (4, False)
     assert set(result.per_subject["video_accuracy"]) == {"s09", "s10", "s11", "s12"}
@@ -76,8 +84,41 @@ def test_the_card_tells_what_the_detector_is(result: HoldoutResult) -> None:
     assert sorted(path.name for path in result.folder.iterdir()) == [
         "card.json",
         "losses.jsonl",
+        "reliability.svg",
+        "roc.svg",
+        "tippett.svg",
         "weights.safetensors",
     ]
+
+
+def test_ratios_are_calibrated_on_validation_people_and_bounded_by_their_number(result: HoldoutResult) -> None:
+    calibration = result.card.calibration.video
+    assert (calibration.subjects, calibration.items, calibration.separable) == (3, 6, True)
+    llrs = calibration.llr(result.videos["score"])
+    assert np.abs(llrs).max() <= np.log(4)
+    cost = result.metrics["video_cllr"].value
+    assert cost is not None
+    assert np.log2(1 + 1 / 4) <= cost < 1
+
+
+def test_the_motion_the_method_and_the_rule_have_figures_of_their_own(result: HoldoutResult) -> None:
+    for name in ("source=same", "method=blur"):
+        assert result.metrics[f"video_auc@{name}"].value == result.metrics["video_auc"].value
+    rules = {name.partition("=")[2] for name in result.metrics if "@rule=" in name}
+    assert rules == {"mean-logit", "product", "mean-prob", "median", "top-k", "learned"}
+
+
+@pytest.mark.parametrize("aggregator", ["product", "learned"])
+def test_another_rule_decides_scores_and_threshold(
+    result: HoldoutResult, manifest: Path, config: PairPatchConfig, aggregator: str
+) -> None:
+    other = train_and_evaluate(manifest, "pair-patch", config, result.folder, aggregator=aggregator)
+    assert other.card.aggregator == aggregator
+    assert set(other.videos["aggregator"]) == {aggregator}
+    logits = other.pairs[other.pairs["video_id"] == other.videos["video_id"][0]]["logit"].to_numpy(np.float64)
+    assert other.videos["score"][0] == pytest.approx(other.card.rule(logits))
+    assert other.card.thresholds.video != result.card.thresholds.video
+    train_and_evaluate(manifest, "pair-patch", config, result.folder)
 
 
 # --- again, killed, damaged
@@ -100,7 +141,7 @@ def test_killed_it_resumes_to_the_same_weights(manifest: Path, tmp_path: Path, m
             raise Killed
 
     often = functools.partial(train, checkpoint_seconds=0.0)
-    monkeypatch.setattr("dancebench.detect.detectors.pair_patch.train", often)
+    monkeypatch.setattr("dancebench.detect.neural.train", often)
     with pytest.raises(Killed):
         train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path / "killed", kill)
     assert not (tmp_path / "killed" / CARD).exists()
@@ -192,6 +233,6 @@ def test_a_clip_of_one_frame_is_refused_in_training(manifest: Path, tmp_path: Pa
 def test_unknown_names_propose_the_nearest(manifest: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="Unknown detector 'pair-pach'"):
         train_and_evaluate(manifest, "pair-pach", QUICK, tmp_path)
-    with pytest.raises(UnknownNameError, match="Unknown aggregator 'median'"):
-        train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path, aggregator="median")
+    with pytest.raises(UnknownNameError, match="Unknown aggregator 'mediann'"):
+        train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path, aggregator="mediann")
     assert "pair-patch" in DETECTORS.names()

@@ -16,7 +16,7 @@ import dancebench
 
 _PACKAGES = (
     "torch", "torchvision", "torchmetrics", "lpips", "numpy", "opencv-contrib-python", "mediapipe",
-    "decord", "av", "scikit-learn", "scipy", "pandas",
+    "decord", "av", "scikit-learn", "scipy", "pandas", "timm", "skops",
 )  # fmt: skip
 
 

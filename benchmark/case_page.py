@@ -1,0 +1,242 @@
+"""The case page: one video's score in, one self-contained HTML page for an examiner out.
+
+The page needs no script, no network and no other file; it is the same for the same input, byte for byte, and
+readable on paper. Everything that comes from the video, its name and credentials above all, is somebody else's
+text: it is escaped, and characters that do not print are spelled out. The layout is `case_page.html.j2`, the
+words are `case_words`; here are the drawings, as numbers in their own units, and the pictures.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import importlib.resources
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+from matplotlib.ticker import MaxNLocator
+
+from dancebench.benchmark.case_words import (
+    clock,
+    feature_words,
+    file_facts,
+    finding,
+    log10,
+    printed,
+    rate_words,
+    short,
+    signed,
+)
+from dancebench.core.files import write_text
+from dancebench.core.opencv import cv2
+
+if TYPE_CHECKING:
+    from dancebench.detect.domain import Deviation
+    from dancebench.detect.score import MomentPicture, Scored, ScoreReport, VideoScore
+
+Picture = npt.NDArray[np.uint8]
+
+_SHOWN_HEIGHT = 256  # of the pictures, in CSS pixels
+_DARKEST = 0.65  # how much of the frame the warmest colour hides
+_DOTS = 300  # more pairs than this are a line without dots
+
+
+def write_case_page(path: Path, scored: Scored, report: ScoreReport) -> None:
+    """Write the page of one video, whole or not at all.
+
+    Args:
+        path: The HTML file.
+        scored: The video's score and the pictures of its moments; failed and abstained ones have a page too.
+        report: Of the call that scored it.
+
+    Raises:
+        BenchError: The file cannot be written.
+    """
+    write_text(path, render(scored, report))
+
+
+def render(scored: Scored, report: ScoreReport) -> str:
+    """The page as text."""
+    record = scored.record
+    return _template().render(
+        record=record,
+        report=report,
+        name=Path(record.path).name,
+        file=file_facts(record),
+        finding=finding(record),
+        rates=rate_words(record),
+        scale=None if record.llr is None else scale_chart(record),
+        timeline=timeline_chart(record) if len(record.pairs) > 1 else None,
+        domain=domain_chart(record),
+        moments=[shown_moment(picture) for picture in scored.pictures],
+    )
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    source = importlib.resources.files("dancebench.benchmark").joinpath("case_page.html.j2").read_text("utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"log10": log10, "signed": signed, "short": short}
+    environment.finalize = lambda value: printed(value) if type(value) is str else value  # not of markup
+    return environment.from_string(source)
+
+
+# ---------------------------------------------------------------- drawings, in units of a 640 wide canvas
+
+
+class Tick(NamedTuple):
+    """A place on an axis and what stands there."""
+
+    at: float
+    label: str
+
+
+class Scale(NamedTuple):
+    """The likelihood ratio on an axis from real to synthesized."""
+
+    ticks: list[Tick]
+    zero: float
+    value: float
+    low: float | None
+    high: float | None
+    reach: tuple[float, float]
+    """How far the words go."""
+
+
+class Timeline(NamedTuple):
+    """Pairs over the file's own time."""
+
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    zero: float
+    line: str
+    dots: list[tuple[float, float]]
+    marks: list[float]
+    labels: list[Tick]
+    """Of the marks, moved so that none covers another."""
+
+
+class DomainScale(NamedTuple):
+    """Distance and limit on an axis from 0, and what is furthest."""
+
+    value: float
+    limit: float
+    furthest: list[tuple[str, Deviation]]
+
+
+def scale_chart(record: VideoScore) -> Scale:
+    """The likelihood ratio's place; its axis reaches as far as needed and is the same on both sides."""
+    assert record.llr is not None
+    interval = record.llr_interval
+    shown = [log10(each) for each in (record.llr, *((interval.low, interval.high) if interval else ()))]
+    limit = log10(math.log1p(record.calibration.subjects))
+    reach = max(3, math.ceil(max(limit, *(abs(each) for each in shown))))
+
+    def place(value: float) -> float:
+        return round(320 + 290 * value / reach, 1)
+
+    ticks = [Tick(place(at), signed(at, 0)) for at in _ticks(-reach, reach, 8, integer=True)]
+    low, high = (place(shown[1]), place(shown[2])) if interval else (None, None)
+    return Scale(ticks, place(0), place(shown[0]), low, high, (place(-limit), place(limit)))
+
+
+def timeline_chart(record: VideoScore) -> Timeline:
+    """The pairs' likelihood ratios; 0 is always in sight."""
+    at = np.array([pair.t for pair in record.pairs])
+    values = np.array([log10(pair.llr) for pair in record.pairs])
+    low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+    pad = 0.08 * ((high - low) or 1)
+    low, high, start = low - pad, high + pad, float(at.min())
+    span = float(at.max()) - start or 1.0
+
+    def x(seconds: float) -> float:
+        return round(78 + 548 * (seconds - start) / span, 1)
+
+    def y(value: float) -> float:
+        return round(196 - 170 * (value - low) / (high - low), 1)
+
+    dots = [(x(t), y(value)) for t, value in zip(at.tolist(), values.tolist(), strict=True)]
+    y_ticks = _ticks(low, high, 5)
+    digits = 0 if all(each == round(each) for each in y_ticks) else 1 if high - low > 0.5 else 2
+    return Timeline(
+        [Tick(x(each), f"{each:g}") for each in _ticks(start, start + span, 7)],
+        [Tick(y(each), signed(each, digits)) for each in y_ticks],
+        y(0),
+        " ".join(f"{left},{top}" for left, top in dots),
+        dots if len(dots) <= _DOTS else [],
+        [x(moment.t) for moment in record.moments],
+        _apart([Tick(x(moment.t), str(number)) for number, moment in enumerate(record.moments, 1)]),
+    )
+
+
+def _apart(labels: list[Tick], gap: float = 14, right: float = 632) -> list[Tick]:
+    moved: list[Tick] = []
+    for label in sorted(labels):
+        moved.append(label._replace(at=max(label.at, moved[-1].at + gap) if moved else label.at))
+    for index in range(len(moved) - 1, -1, -1):  # back from the edge
+        limit = right if index == len(moved) - 1 else moved[index + 1].at - gap
+        moved[index] = moved[index]._replace(at=round(min(moved[index].at, limit), 1))
+    return moved
+
+
+def domain_chart(record: VideoScore) -> DomainScale | None:
+    """How far the video lies from the training; None where it was not measured."""
+    domain = record.domain
+    if domain is None:
+        return None
+    reach = 1.15 * max(domain.distance, domain.limit, 1e-9)
+    value, limit = (round(20 + 600 * each / reach, 1) for each in (domain.distance, domain.limit))
+    return DomainScale(value, limit, [(feature_words(each.feature), each) for each in domain.furthest])
+
+
+def _ticks(low: float, high: float, count: int, *, integer: bool = False) -> Sequence[float]:
+    places = MaxNLocator(count, integer=integer, steps=[1, 2, 5, 10]).tick_values(low, high)
+    return [float(each) for each in places if low <= each <= high]
+
+
+# ---------------------------------------------------------------- pictures
+
+
+class ShownMoment(NamedTuple):
+    """A moment as the page shows it; pictures as data URLs of PNG."""
+
+    when: str
+    llr: float
+    width: int
+    height: int
+    frame: str
+    overlay: str | None
+
+
+def shown_moment(picture: MomentPicture) -> ShownMoment:
+    """The frame, and the frame under its saliency."""
+    height, width = picture.frame.shape[:2]
+    zoom = max(1, round(_SHOWN_HEIGHT / height))
+    overlay = None if picture.saliency is None else _data_url(overlaid(picture.frame, picture.saliency))
+    return ShownMoment(clock(picture.t), picture.llr, zoom * width, zoom * height, _data_url(picture.frame), overlay)
+
+
+def overlaid(frame: Picture, saliency: npt.NDArray[np.float32]) -> Picture:
+    """The frame under a map from clear (0) to inferno's yellow (1).
+
+    Args:
+        frame: uint8 RGB (H, W, 3).
+        saliency: (H, W) in [0, 1].
+    """
+    levels = (255 * saliency.clip(0, 1)).round().astype(np.uint8)
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    weight = _DARKEST * saliency.clip(0, 1)[..., None]  # (H, W, 1)
+    mixed: Picture = (frame * (1 - weight) + colours * weight).round().astype(np.uint8)
+    return mixed
+
+
+def _data_url(picture: Picture) -> str:
+    _, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    return "data:image/png;base64," + base64.b64encode(png.tobytes()).decode()

@@ -1,0 +1,184 @@
+"""What a case page says of a score, in words: a record in, phrases out.
+
+Likelihood ratios are shown as log10, synthesized : real; in words by the scale of the ENFSI Guideline for
+Evaluative Reporting in Forensic Science (2015), which is customary. Above or below 0 the support is for one
+proposition or the other.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from dancebench.detect.score import VideoScore
+
+ENFSI = (
+    (2, "weak support"),
+    (10, "moderate support"),
+    (100, "moderately strong support"),
+    (1_000, "strong support"),
+    (10_000, "very strong support"),
+    (1_000_000, "extremely strong support"),
+)  # fmt: skip
+"""Likelihood ratios from which on the support has a name; below the first neither proposition has any."""
+
+FEATURES = {
+    "brightness": "brightness, 0 to 1",
+    "contrast": "contrast: spread of brightness",
+    "dark_pixels": "share of dark pixels",
+    "bright_pixels": "share of bright pixels",
+    "saturation": "strength of colours, 0 to 1",
+    "hue_spread": "variety of hues, 0 to 1",
+    "warmth": "red over blue, −1 to 1",
+    "greenness": "green over red and blue, −1 to 1",
+    "coarse_detail": "coarse detail: power of low spatial frequencies",
+    "middle_detail": "middle detail",
+    "fine_detail": "fine detail",
+    "finest_detail": "finest detail: power of the highest spatial frequencies",
+    "noise": "noise, in 1/255 of the range",
+    "black_bars": "share of the picture in black bars",
+    "motion": "motion: mean change of a pixel, in 1/255",
+    "still_pixels": "share of pixels that stand still",
+    "unrest": "unrest of the still parts, in 1/255",
+    "flicker": "flicker of the whole picture, in 1/255",
+    "frame_rate": "frames per second",
+}
+"""The features of `detect.domain` in plain words."""
+
+
+def printed(text: str) -> str:
+    """Text whose unprintable characters, those that turn the direction of writing included, are spelled out."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def log10(llr: float) -> float:
+    """A natural log likelihood ratio as log10."""
+    return llr / math.log(10)
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number that always shows its sign, zero aside."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
+
+
+def short(value: float) -> str:
+    """A number to three digits."""
+    return f"{value:.3g}".replace("-", "−")
+
+
+def support(llr: float) -> tuple[str, str | None]:
+    """ENFSI's words for a natural log likelihood ratio, and which of `synthesized`, `real` has that support."""
+    named = [words for bound, words in ENFSI if abs(llr) >= math.log(bound)]
+    if not named:
+        return "no support", None
+    return named[-1], "synthesized" if llr > 0 else "real"
+
+
+def support_words(llr: float) -> str:
+    """The same as a phrase."""
+    words, favoured = support(llr)
+    return f"{words} for {'either' if favoured is None else favoured}"
+
+
+def times(llr: float) -> str:
+    """How many times more probable, to two digits."""
+    ratio = math.exp(min(abs(llr), math.log(1e6)))
+    if ratio >= 999_500:
+        return "more than a million"
+    return f"about {float(f'{ratio:.2g}'):,.{0 if ratio >= 9.95 else 1}f}"
+
+
+class Finding(NamedTuple):
+    """What the likelihood ratio says, in words that go no further than its calibration can."""
+
+    words: str
+    favoured: str | None
+    other: str
+    times: str
+    low: str | None
+    """Words of the interval's ends."""
+    high: str | None
+    beyond: str | None
+    """Words of the bare number, where it exceeds what so many validation people can show."""
+
+
+def finding(record: VideoScore) -> Finding | None:
+    """The finding of a video; None where it has no score.
+
+    Of n people a calibration cannot learn of ratios beyond n + 1 : 1, as each would be the first of its kind;
+    what a straight line makes of higher scores is extrapolated, so the words stop there.
+    """
+    if record.llr is None:
+        return None
+    reach = math.log1p(record.calibration.subjects)
+
+    def bounded(llr: float) -> float:
+        return max(-reach, min(reach, llr))
+
+    words, favoured = support(bounded(record.llr))
+    interval = record.llr_interval
+    return Finding(
+        words,
+        favoured,
+        other="synthesized" if favoured == "real" else "real",
+        times=times(record.llr),
+        low=None if interval is None else support_words(bounded(interval.low)),
+        high=None if interval is None else support_words(bounded(interval.high)),
+        beyond=support(record.llr)[0] if abs(record.llr) > reach else None,
+    )
+
+
+def rate_words(record: VideoScore) -> list[str]:
+    """How often the threshold misled on held-out people."""
+    rates = record.error_rates
+    sides = (
+        ("real", "above", rates.false_positive_rate, rates.n_real),
+        ("synthesized", "not above", rates.false_negative_rate, rates.n_fake),
+    )
+    return [
+        f"no {kind} video was at hand"
+        if rate is None
+        else f"{round(rate * n)} of {n} {kind} videos ({rate:.0%}) scored {side} it"
+        for kind, side, rate, n in sides
+    ]
+
+
+def clock(seconds: float) -> str:
+    """A time of the video, also in minutes where it is long."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{seconds:.2f} s" + (f" ({hours}:{minutes:02d}:{rest:02d})" if seconds >= 60 else "")
+
+
+def file_facts(record: VideoScore) -> list[tuple[str, str]]:
+    """What is known of the file, in reading order; what is not known is left out."""
+    crop = record.crop
+    facts = (
+        ("path", record.path),
+        ("SHA-256", record.sha256),
+        ("size", None if record.bytes is None else f"{record.bytes:,} bytes"),
+        ("container, codec", None if record.container is None else f"{record.container}, {record.codec}"),
+        ("picture", None if record.width is None else f"{record.width} × {record.height} pixels, upright"),
+        (
+            "length",
+            None
+            if record.duration_s is None
+            else f"{clock(record.duration_s)}, {record.n_frames:,} frames counted, {record.fps:.4g} per second",
+        ),
+        (
+            "part scored",
+            None
+            if crop is None
+            else f"{crop.width} × {crop.height} pixels at ({crop.left}, {crop.top}), around the person, who was found "
+            f"in {crop.found_in} of {crop.looked_at} frames",
+        ),
+        ("frame handling", "; ".join(record.notes) or None),
+    )
+    return [(name, value) for name, value in facts if value is not None]
+
+
+def feature_words(name: str) -> str:
+    """A feature in plain words, its own name for want of any."""
+    return FEATURES.get(name, name.replace("_", " "))

@@ -1,0 +1,93 @@
+"""Held-out videos under every perturbation, side by side over processes: a recorded run in, its record with more out.
+
+Scores are kept beside the detector, one table per perturbation, under a name that changes with whatever decides
+them; so a run that was killed goes on, and one that is recorded again does not lose them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from dancebench.benchmark.runner import Job, run_jobs, succeeded
+from dancebench.core.files import atomic_path, sha256_json
+from dancebench.core.progress import Report
+from dancebench.datasets.manifest import VideoRow, read_manifest
+from dancebench.datasets.video import encoder_version
+from dancebench.detect.card import load_detector
+from dancebench.detect.perturb import NONE, PERTURBATIONS
+from dancebench.detect.plots import robustness_curves
+from dancebench.detect.robustness import robustness_table, score_perturbed, summarise
+from dancebench.leaderboards import records
+
+_FOLDER = "perturbed"
+
+
+@dataclass(frozen=True)
+class _Perturbed:
+    folder: Path
+    manifest: Path
+    name: str
+    out: Path
+    device: str
+
+
+def perturb_and_score(
+    record: records.RunRecord, folder: Path, manifest: Path, results: Path, *, device: str, workers: int, report: Report
+) -> records.RunRecord:
+    """Score the held-out videos of a run under every perturbation, add that to its record, and draw the curves.
+
+    Args:
+        record: Of the run, saved.
+        folder: Of its detector.
+        manifest: Of its videos.
+        results: Where its record and rows lie.
+        device: `cpu` or `cuda`.
+        workers: Processes side by side.
+        report: Progress.
+
+    Raises:
+        BenchError: The detector or the manifest cannot be read.
+    """
+    names = [NONE, *(name for name in PERTURBATIONS if name != NONE)]
+    places = {name: _place(folder, manifest, name) for name in names}
+    jobs = [
+        Job(f"{record.entry.name} under {name}", _score, _Perturbed(folder, manifest, name, out, device))
+        for name, out in places.items()
+        if not out.exists()
+    ]
+    outcomes = run_jobs(jobs, workers=workers, report=report)
+    succeeded(outcomes)
+    tables = [pd.read_parquet(places[name]) for name in names]
+    metrics = summarise(tables, load_detector(folder).card.thresholds)
+    more = record.model_copy(update={"metrics": record.metrics | metrics})
+    rows = pd.read_parquet(results / f"{record.run.id}.parquet")
+    perturbed = pd.concat(tables).drop(columns="logits").assign(level="perturbed")
+    records.save_run(results, more, pd.concat([rows, perturbed], ignore_index=True))
+    robustness_curves(folder / "robustness.svg", robustness_table(metrics, record.entry.name))
+    return more
+
+
+def _held_out(manifest: Path, methods: Sequence[str]) -> list[VideoRow]:
+    """The held-out videos, of the fakes those by methods that the detector was trained on."""
+    rows = [row for row in read_manifest(manifest) if row.split == "holdout"]
+    return [row for row in rows if row.method is None or row.method in methods]
+
+
+def _place(folder: Path, manifest: Path, name: str) -> Path:
+    """Where the scores under a perturbation are kept."""
+    card = load_detector(folder).card
+    rows = sorted((row.video_id, row.sha256) for row in _held_out(manifest, card.domain.methods))
+    decides = [card.weights_sha256, card.config, card.aggregator, rows, encoder_version()]
+    return folder / _FOLDER / f"{name}-{sha256_json(decides)[:12]}.parquet"
+
+
+def _score(job: _Perturbed, report: Report) -> None:
+    loaded = load_detector(job.folder, device=job.device)
+    rows = _held_out(job.manifest, loaded.card.domain.methods)
+    table = score_perturbed(loaded.detector, job.manifest.parent, rows, job.name, loaded.card.rule, report)
+    with atomic_path(job.out) as temporary:
+        table.to_parquet(temporary, index=False)

@@ -1,0 +1,234 @@
+"""Scores of another system ranked beside ours: a CSV in, a run record of kind detection out.
+
+scores.csv ──▶ the manifest of a detection run ──▶ metrics on its held-out people ──▶ results/
+
+The record names the same data as that run's, so both stand in one section of the leaderboard. What the run
+says of the videos themselves (how good the fakes are, whether a shortcut tells them) is taken from its record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+from pydantic import TypeAdapter, ValidationError
+
+from dancebench.benchmark.forensic_fakes import SPLITS
+from dancebench.benchmark.provenance import Clock
+from dancebench.core.errors import BenchError
+from dancebench.core.files import sha256_file, sha256_json
+from dancebench.core.metric import Metric
+from dancebench.core.schema import Name
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.manifest import VideoRow, read_manifest
+from dancebench.datasets.store import Dataset
+from dancebench.detect.aggregate import DEFAULT_RULE
+from dancebench.detect.audit import audit_leaks, clip_size
+from dancebench.detect.controls import flags
+from dancebench.detect.registry import DETECTORS
+from dancebench.detect.submission import (
+    Measured,
+    Submission,
+    SubmittedTables,
+    evaluate_submission,
+    measure_submission,
+    read_submission,
+)
+from dancebench.leaderboards import records
+
+PRESET: Final = "submitted"
+_MANIFEST: Final = ".manifest.jsonl"
+_OF_THE_VIDEOS: Final = ("shortcut_auc", "shortcut_p", "bytes_per_frame_auc")
+"""Metrics of a detection run that no detector had a part in."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The videos that were asked for, and the detection run that made them; None where it is not known here."""
+
+    rows: list[VideoRow]
+    run: records.RunRecord | None
+
+
+def run_submission(
+    workspace: Workspace,
+    dataset_name: str,
+    scores: Path,
+    name: str,
+    manifest: Path | None = None,
+    *,
+    aggregator: str = DEFAULT_RULE,
+    argv: list[str],
+) -> records.RunRecord:
+    """Validate a file of scores, measure it on the held-out people, and save its record.
+
+    A name stands for one system: handed in again for the same videos, its scores replace the older ones.
+
+    Args:
+        workspace: With the dataset.
+        dataset_name: Whose people the videos show.
+        scores: CSV, see `detect.submission`.
+        name: Of the system.
+        manifest: Of the videos; None: that of the dataset's newest detection run.
+        aggregator: Rule from pair logits to a video's score, for pair tables.
+        argv: The command, for the record.
+
+    Raises:
+        UnknownNameError: There is no such dataset or aggregator.
+        BenchError: The name is taken or none, there is no manifest, it is not of this dataset, it leaks, or
+            the scores are refused.
+    """
+    clock = Clock(argv)
+    _check_name(name)
+    dataset = Dataset.open(workspace, dataset_name)
+    asked = _asked(workspace, dataset, manifest)
+    submission = read_submission(scores, asked.rows)
+    submitted = evaluate_submission(submission, asked.rows, aggregator)
+    digest = sha256_json(
+        {
+            "submitted": name,
+            "aggregator": aggregator,
+            "videos": sorted([row.video_id, row.sha256] for row in asked.rows),
+            "dataset_id": dataset.record.dataset_id,
+        }
+    )
+    measured = measure_submission(submitted, asked.rows)
+    run = clock.run("detection", name, digest, seeds={}, device="none")
+    record = _record(name, dataset, asked, sha256_file(scores), submission, submitted, measured, run)
+    records.save_run(workspace.results, record, _rows_table(submitted))
+    return record
+
+
+def _check_name(name: str) -> None:
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError as error:
+        raise BenchError(
+            f"'{name}' cannot be the name of a system.",
+            hint="Use up to 64 letters, digits, dots, dashes and underscores.",
+        ) from error
+    if name.casefold() in DETECTORS.names():
+        raise BenchError(f"'{name}' is a detector of this release.", hint="Give the submitted scores another --name.")
+
+
+# ---------------------------------------------------------------- manifest
+
+
+def _asked(workspace: Workspace, dataset: Dataset, manifest: Path | None) -> Asked:
+    runs = {run.run.id: run for run in records.load_runs(workspace.results)[0]}
+    path = manifest or _newest(workspace, dataset, list(runs.values()))
+    rows = read_manifest(path)
+    held_out = {row.subject_id for row in rows if row.split == "holdout"}
+    strangers = sorted(held_out - set(dataset.ids("holdout")))
+    if strangers or not held_out:
+        what = f"'{strangers[0]}'" if strangers else "nobody"
+        raise BenchError(
+            f"{path.name} holds out {what}, dataset '{dataset.record.name}' other people.",
+            hint="Name the --dataset and the --manifest of one detection run.",
+        )
+    audit_leaks(rows)
+    return Asked(rows, runs.get(path.name.removesuffix(_MANIFEST)))
+
+
+def _newest(workspace: Workspace, dataset: Dataset, runs: Sequence[records.RunRecord]) -> Path:
+    """The manifest of the dataset's newest detection run."""
+    found = [
+        (run.run.started, run.run.id)
+        for run in runs
+        if run.run.kind == "detection"
+        and run.data.dataset_id == dataset.record.dataset_id
+        and (workspace.root / f"{run.run.id}{_MANIFEST}").is_file()
+    ]
+    if not found:
+        raise BenchError(
+            f"No detection run of dataset '{dataset.record.name}' says which videos are to be scored.",
+            hint=f"bench detect --holdout --dataset {dataset.record.name} makes them; or name a --manifest.",
+        )
+    return workspace.root / f"{max(found)[1]}{_MANIFEST}"
+
+
+# ---------------------------------------------------------------- record
+
+
+def _record(
+    name: str,
+    dataset: Dataset,
+    asked: Asked,
+    scores_sha256: str,
+    submission: Submission,
+    submitted: SubmittedTables,
+    measured: Measured,
+    run: records.Run,
+) -> records.RunRecord:
+    held_out = [row for row in asked.rows if row.split == "holdout"]
+    metrics = measured.metrics | _of_the_videos(asked.run)
+    return records.RunRecord(
+        run=run,
+        data=records.Data(
+            dataset=dataset.record.name,
+            dataset_id=dataset.record.dataset_id,
+            content_sha256=dataset.content_sha256(dataset.ids(*SPLITS)),
+            n_original=len(held_out),
+            n_effective=len(held_out) - len(submitted.missing),
+        ),
+        entry=records.Entry(
+            name=name,
+            preset=PRESET,
+            weights_sha256={},
+            parameters={},
+            notes={
+                **_fakes(asked.run),
+                **_facts(submission, submitted, measured, metrics),
+                "frame_size": "{}x{}".format(*clip_size(held_out)),
+                "scores_sha256": scores_sha256,
+            },
+        ),
+        metrics=metrics,
+        per_subject={
+            subject: {metric: values.get(subject) for metric, values in measured.per_subject.items()}
+            for subject in sorted({row.subject_id for row in held_out})
+        },
+        failures=[records.Failure(item=each.item, reason=each.reason) for each in submitted.failures],
+    )
+
+
+Notes = dict[str, str | float | int | bool | None]
+
+
+def _facts(submission: Submission, submitted: SubmittedTables, measured: Measured, metrics: dict[str, Metric]) -> Notes:
+    """What a reader must know of the scores."""
+    missing, asked = len(submitted.missing), len(submitted.holdout.videos)
+    validation = submitted.validation
+    notes: Notes = {
+        "submitted": True,
+        "aggregator": str(submitted.holdout.videos["aggregator"].iloc[0]),
+        "missing_holdout": missing,
+        "missing_validation": len(validation.videos) - len(validation.scored),
+    }
+    if missing:
+        notes["warning_missing"] = f"{missing} of {asked} held-out videos had no score and count as the worst"
+    if measured.thresholds is None:
+        lacking = "of only one kind" if len(validation.scored) else "not in the file"
+        notes["thresholds"] = f"none, since scores of validation people are {lacking}"
+    found = flags(metrics) if "shortcut_p" in metrics else []
+    notes |= {f"remark_{k}": remark for k, remark in enumerate(submission.remarks, start=1)}
+    return notes | {f"flag_{k}": flag for k, flag in enumerate([*found, *measured.flags], start=1)}
+
+
+def _fakes(run: records.RunRecord | None) -> Notes:
+    """How good the fakes are, as the run that made them says."""
+    return {} if run is None else {key: value for key, value in run.entry.notes.items() if key.startswith("fakes")}
+
+
+def _of_the_videos(run: records.RunRecord | None) -> dict[str, Metric]:
+    return {} if run is None else {name: run.metrics[name] for name in _OF_THE_VIDEOS if name in run.metrics}
+
+
+def _rows_table(submitted: SubmittedTables) -> pd.DataFrame:
+    """Pair and video scores of the held-out people in one table, told apart by `level`."""
+    tables = submitted.holdout
+    parts = [tables.videos.assign(level="video"), tables.pairs.assign(level="pair")]
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)

@@ -1,0 +1,223 @@
+"""`pose-jitter`, a detector of motion alone: the poses found again in a window of frames, one logit out.
+
+A synthesizer that draws frame by frame lets limbs tremble, change their length, or vanish. Of the landmarks
+that MediaPipe finds in consecutive frames, lengths in units of the torso (neck to mid-hip, the window's median):
+
+    PART velocity, acceleration, jerk    log of the mean size of the first, second, third difference in time
+    PART missing, flicker                share of its points not found; share of changes between found and not
+    BONE variation                       standard deviation of its length over the window, relative to its mean
+    BONE asymmetry                       |log| of its mean length left over right
+    confidence, confidence change        MediaPipe's visibility of the body, and its mean change from frame to frame
+    torso                                log of its length over the picture's height
+    person missing                       share of frames without a torso
+
+What cannot be measured is 0, and the missing shares say so. A logistic regression on the standardised features
+says the rest. Where nobody is found, all windows get one and the same logit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from sklearn.pipeline import Pipeline
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import atomic_path
+from dancebench.core.progress import Report
+from dancebench.datasets import skeleton as body
+from dancebench.datasets.poses import extract_poses
+from dancebench.datasets.skeleton import Keypoints, found, has_person
+from dancebench.detect.pairs import PairPool, Pairs
+from dancebench.detect.registry import DETECTORS, Detector, DetectorConfig, Logits
+from dancebench.detect.sklearn_model import (
+    MODEL,
+    Features,
+    learned_numbers,
+    linear_model,
+    load_model,
+    log_odds,
+    save_model,
+)
+
+STATE: Final = "features.safetensors"
+_SAVE_EVERY: Final = 8  # windows: some ten seconds of work
+_STILL: Final = 1e-3  # torsos a frame; what is slower is at rest
+
+PARTS: Final[dict[str, tuple[int, ...]]] = {
+    "head": (body.NOSE, body.R_EYE, body.L_EYE, body.R_EAR, body.L_EAR),
+    "trunk": (body.NECK, body.R_SHOULDER, body.L_SHOULDER, body.MID_HIP, body.R_HIP, body.L_HIP),
+    "arms": (body.R_ELBOW, body.L_ELBOW, body.R_WRIST, body.L_WRIST),
+    "legs": (body.R_KNEE, body.L_KNEE, body.R_ANKLE, body.L_ANKLE),
+    "hands": tuple(range(25, 67)),
+    "face": tuple(range(67, 75)),
+}
+BONES: Final[dict[str, tuple[tuple[int, int], tuple[int, int]]]] = {
+    "shoulder": ((body.NECK, body.L_SHOULDER), (body.NECK, body.R_SHOULDER)),
+    "upper arm": ((body.L_SHOULDER, body.L_ELBOW), (body.R_SHOULDER, body.R_ELBOW)),
+    "forearm": ((body.L_ELBOW, body.L_WRIST), (body.R_ELBOW, body.R_WRIST)),
+    "thigh": ((body.L_HIP, body.L_KNEE), (body.R_HIP, body.R_KNEE)),
+    "shin": ((body.L_KNEE, body.L_ANKLE), (body.R_KNEE, body.R_ANKLE)),
+}
+"""Left and right."""
+_ORDERS: Final = ("velocity", "acceleration", "jerk")
+NAMES: Final = (
+    *(f"{part} {what}" for part in PARTS for what in (*_ORDERS, "missing", "flicker")),
+    *(f"{bone} {what}" for bone in BONES for what in ("variation", "asymmetry")),
+    "confidence",
+    "confidence change",
+    "torso",
+    "person missing",
+)
+"""What each feature is, in order."""
+
+
+class PoseJitterConfig(DetectorConfig):
+    """About three minutes on one core: MediaPipe takes near a second a window, in which it starts afresh."""
+
+    pairs: Annotated[int, Field(ge=1)] | Literal["all"] = 4
+    """How many evenly placed windows of each video are scored."""
+    frames: int = Field(default=12, ge=4)
+    """Length of a window; a jerk takes four frames."""
+    windows: int = Field(default=200, ge=4, multiple_of=2)
+    """How many augmented windows it learns from."""
+    strength: float = Field(default=0.05, gt=0)
+    """C of the logistic regression: the smaller, the fewer features speak."""
+
+
+@DETECTORS.register("pose-jitter")
+class PoseJitter(Detector):
+    """How the poses found in a dozen consecutive frames tremble, and a logistic regression."""
+
+    Config = PoseJitterConfig
+    WEIGHTS = MODEL
+    config: PoseJitterConfig
+
+    def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
+        super().__init__(config, device)
+        self.model: Pipeline | None = None
+
+    @property
+    def window(self) -> int:
+        return self.config.frames
+
+    def fit(self, pool: PairPool, state: Path, report: Report) -> None:
+        count, what = self.config.windows, "finding poses again"
+        features = _restore(state / STATE)
+        for index in range(len(features), count, 2):
+            report(what, index, count)
+            drawn, _ = pool.batch(2, np.random.default_rng((self.config.seed, index)))  # a real, then a fake
+            features = np.concatenate([features, jitter_features(drawn)])
+            if len(features) % _SAVE_EVERY == 0:
+                with atomic_path(state / STATE) as path:
+                    save_file({"features": features}, path)
+        report(what, count, count)
+        self.model = linear_model(self.config.strength).fit(features, np.arange(count) % 2)
+
+    def logits(self, pairs: Pairs) -> Logits:
+        return log_odds(self.model, jitter_features(pairs))
+
+    @property
+    def parameters(self) -> int:
+        return learned_numbers(self.model)
+
+    def save(self, folder: Path) -> None:
+        save_model(folder / self.WEIGHTS, self.model)
+
+    @classmethod
+    def load(cls, folder: Path, config: DetectorConfig, device: str = "cpu") -> Self:
+        detector = cls(config, device)
+        detector.model = load_model(folder / cls.WEIGHTS, len(NAMES))
+        return detector
+
+
+def _restore(path: Path) -> Features:
+    """The features (n, len(NAMES)) that an interrupted extraction left; none where there was none.
+
+    Raises:
+        BenchError: The file is damaged.
+    """
+    if not path.exists():
+        return np.zeros((0, len(NAMES)))
+    try:
+        features: Features = load_file(path)["features"]
+        return features.reshape(-1, len(NAMES))
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise BenchError(
+            f"The training state {path} cannot be used ({str(error).splitlines()[0]}).",
+            hint="Remove it to train from the start.",
+        ) from error
+
+
+def jitter_features(windows: Pairs) -> Features:
+    """Find the person in each window and measure what the module names.
+
+    Args:
+        windows: uint8 (N, T, H, W, 3), T at least 4.
+
+    Returns:
+        float64 (N, features), in the order of `NAMES`; finite whatever is found.
+
+    Raises:
+        BenchError: MediaPipe cannot be imported.
+    """
+    rows = [pose_features(np.stack(list(extract_poses(window))), window.shape[1]) for window in windows]
+    return np.array(rows).reshape(-1, len(NAMES))
+
+
+def pose_features(poses: Keypoints, height: int) -> npt.NDArray[np.float64]:
+    """What the module names.
+
+    Args:
+        poses: float32 (T, 75, 3), T at least 4.
+        height: Of the picture in pixels.
+
+    Returns:
+        float64 (features,), in the order of `NAMES`.
+    """
+    there, person = found(poses), has_person(poses)  # (T, 75), (T,)
+    lengths = np.linalg.norm(poses[:, body.NECK, :2] - poses[:, body.MID_HIP, :2], axis=-1)[person]
+    torso = max(float(np.median(lengths)), 1.0) if len(lengths) else float(height)
+    points = poses[..., :2].astype(np.float64) / torso  # (T, 75, 2)
+    values: list[float] = []
+    for part in PARTS.values():
+        seen = there[:, part]  # (T, P)
+        values += [_motion(points[:, part], seen, order) for order in (1, 2, 3)]
+        values += [1 - float(seen.mean()), float((seen[1:] != seen[:-1]).mean())]
+    for left, right in BONES.values():
+        values += _bones(_lengths(points, there, left), _lengths(points, there, right))
+    confidence = poses[:, body.BODY, 2]
+    change = float(np.abs(np.diff(confidence, axis=0)).mean())
+    size = np.log(torso / height) if len(lengths) else 0.0
+    return np.array([*values, float(confidence.mean()), change, size, 1 - float(person.mean())])
+
+
+def _motion(points: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_], order: int) -> float:
+    """Log of the mean size of a difference of points (T, P, 2) in time, where all its frames were seen."""
+    sizes = np.linalg.norm(np.diff(points, order, axis=0), axis=-1)  # (T - order, P)
+    whole = np.all([seen[shift : len(seen) - order + shift] for shift in range(order + 1)], axis=0)
+    return float(np.log(sizes[whole].mean() / _STILL + 1)) if whole.any() else 0.0
+
+
+def _lengths(
+    points: npt.NDArray[np.float64], there: npt.NDArray[np.bool_], bone: tuple[int, int]
+) -> npt.NDArray[np.float64]:
+    """Lengths of a bone in the frames that show both its ends (n,)."""
+    shown = there[:, bone].all(axis=1)
+    return np.asarray(np.linalg.norm(points[shown, bone[0]] - points[shown, bone[1]], axis=-1))
+
+
+def _bones(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> list[float]:
+    """Variation and asymmetry of a bone's lengths on both sides."""
+    sides = [side for side in (left, right) if len(side)]
+    if not sides:
+        return [0.0, 0.0]
+    variation = float(np.mean([side.std() / (side.mean() + _STILL) for side in sides]))
+    if len(sides) < 2:
+        return [variation, 0.0]
+    return [variation, float(abs(np.log((left.mean() + _STILL) / (right.mean() + _STILL))))]

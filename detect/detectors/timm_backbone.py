@@ -1,0 +1,188 @@
+"""`timm:NAME`, any backbone of timm over two frames and their difference: a pair in, one logit out.
+
+Both frames are normalised by the mean and standard deviation of the backbone's own pretraining; the second
+minus the first follows as a third picture, so the first convolution sees 9 channels. timm repeats pretrained
+filters of 3 channels over them, at a third of their strength. Its own head pools the last feature map into
+one linear logit. Trained with binary cross-entropy on real (0) and synthesized (1) pairs.
+
+Pretrained weights are looked for in the folder `BENCH_WEIGHTS` (NAME.safetensors or NAME.pth), then at the
+Hugging Face hub and in its cache; where there are none, the weights start at random and `origin` says so.
+"""
+
+from __future__ import annotations
+
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field, field_validator
+from safetensors import SafetensorError
+from torch import Tensor
+
+from dancebench.core import torchvision_ops
+from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.files import sha256_file, write_text
+from dancebench.core.progress import Report
+from dancebench.detect.gradcam import MapNetwork
+from dancebench.detect.neural import NeuralConfig, NeuralDetector
+from dancebench.detect.pairs import PairPool, Pairs
+from dancebench.detect.registry import DETECTORS
+from dancebench.detect.training import STATE
+
+_HUB = "https://huggingface.co"
+_HUB_SECONDS = 5.0
+_ORIGIN_NOTE = "origin.txt"
+
+
+def timm() -> Any:
+    """The library; imported late, since that takes seconds."""
+    torchvision_ops.ready()
+    import timm as library
+
+    return library
+
+
+class TimmConfig(NeuralConfig):
+    """One to two minutes on one core at 128x64 with mobilenetv3_small_050 or resnet10t."""
+
+    backbone: str
+    """A name of timm's `list_models`."""
+    pretrained: bool = True
+    """Start from timm's published weights where they can be had."""
+    steps: int = Field(default=200, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        """Raises UnknownNameError, which says what to name instead."""
+        if not timm().is_model(name):
+            raise UnknownNameError("timm backbone", name, timm().list_models())
+        return name
+
+
+class TimmNetwork(MapNetwork):
+    """Two frames and their difference, float (B, 9, H, W) -> the log-odds that they are synthesized."""
+
+    def __init__(self, backbone: str, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.backbone = _create(backbone, size)
+
+    def maps(self, inputs: Tensor) -> Tensor:
+        return cast(Tensor, self.backbone.forward_features(inputs))  # (B, C, h, w); tokens (B, T, C) of a ViT
+
+    def verdict(self, maps: Tensor) -> Tensor:
+        return cast(Tensor, self.backbone.forward_head(maps)).squeeze(1)  # (B,)
+
+
+@DETECTORS.register("timm")
+class TimmBackbone(NeuralDetector):
+    """Any timm backbone over two frames and their difference."""
+
+    VARIANT = "backbone"
+    Config = TimmConfig
+    config: TimmConfig
+    network: TimmNetwork
+
+    def build(self) -> TimmNetwork:
+        return TimmNetwork(self.config.backbone, self.config.size)
+
+    def tensor(self, pairs: Pairs) -> Tensor:
+        """uint8 (B, 2, H, W, 3) -> float (B, 9, H, W): two normalised frames and what changed."""
+        found = self.network.backbone.pretrained_cfg
+        mean, std = (torch.tensor(found[name], device=self.device).repeat(2) for name in ("mean", "std"))
+        x = (super().tensor(pairs) + 1) / 2  # (B, 6, H, W) in [0, 1]
+        x = (x - mean[:, None, None]) / std[:, None, None]
+        return torch.cat([x, x[:, 3:] - x[:, :3]], dim=1)
+
+    def fit(self, pool: PairPool, state: Path, report: Report) -> None:
+        note = state / _ORIGIN_NOTE
+        if (state / STATE).exists() and note.exists():
+            self._origin = note.read_text(encoding="utf-8") or None
+        elif self.config.pretrained:
+            self._start()
+            write_text(note, self._origin or "")
+        super().fit(pool, state, report)
+
+    def saliency(self, pairs: Pairs) -> npt.NDArray[np.float32] | None:
+        """Grad-CAM at the last feature map; None for a backbone that ends in tokens or keeps channels last."""
+        with torch.inference_mode():
+            dimensions = self.network.eval().maps(self.tensor(pairs[:1])).ndim
+        channels_last = getattr(self.network.backbone, "output_fmt", "NCHW") == "NHWC"
+        return super().saliency(pairs) if dimensions == 4 and not channels_last else None
+
+    def _start(self) -> None:
+        """Take over pretrained weights, or say in `origin` why not.
+
+        Raises:
+            BenchError: A file has the right name but not the weights.
+        """
+        name = self.config.backbone
+        found, reason = _find_pretrained(name)
+        if found is None:
+            self._origin = f"at random, since pretrained weights of {name} are not in BENCH_WEIGHTS and {reason}"
+            return
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.config.seed)  # of the head, which nobody has trained
+                backbone = _create(name, self.config.size, found)
+            _check_taken_over(self.network.backbone, backbone)
+        except (OSError, RuntimeError, KeyError, ValueError, SafetensorError) as error:
+            raise BenchError(
+                f"{found} does not hold the weights of {name} ({str(error).splitlines()[0]}).",
+                hint="Remove the file, or put the right one there.",
+            ) from error
+        self.network.backbone.load_state_dict(backbone.state_dict())
+        self._origin = f"pretrained {name}, SHA-256 {sha256_file(found)}"
+
+
+def _create(name: str, size: tuple[int, int], weights: Path | None = None) -> Any:
+    """The backbone for 9 channels and one logit, at random or from a file (never executed, only read)."""
+    fixed = {"img_size": size} if timm().get_pretrained_cfg(name).fixed_input_size else {}
+    source = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}} if weights else {}
+    return timm().create_model(name, in_chans=9, num_classes=1, **fixed, **source)
+
+
+def _check_taken_over(start: Any, backbone: Any) -> None:
+    """See that a file filled the backbone: timm passes over what is missing, once the head is another's.
+
+    Args:
+        start: The backbone as it starts at random, from the same seed.
+        backbone: After the file was read.
+
+    Raises:
+        ValueError: A weight is still the random one.
+    """
+    head = backbone.pretrained_cfg["classifier"]
+    before = dict(start.named_parameters())
+    for name, weight in backbone.named_parameters():
+        mine = name.startswith((head,) if isinstance(head, str) else tuple(head))
+        if not mine and weight.ndim > 1 and torch.equal(weight, before[name].cpu()):
+            raise ValueError(f"it has no {name}")
+
+
+def _find_pretrained(name: str) -> tuple[Path | None, str]:
+    """The file of a backbone's published weights, or why there is none."""
+    if folder := os.environ.get("BENCH_WEIGHTS"):
+        for path in (Path(folder) / f"{name}.safetensors", Path(folder) / f"{name}.pth"):
+            if path.is_file():
+                return path, ""
+    hub_name = timm().get_pretrained_cfg(name).hf_hub_id
+    if not hub_name:
+        return None, "none are published"
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    cached = try_to_load_from_cache(hub_name, "model.safetensors")
+    if isinstance(cached, str):
+        return Path(cached), ""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(_HUB, method="HEAD"), timeout=_HUB_SECONDS):
+            pass  # the hub's own client retries for a minute where there is no network
+        return Path(hf_hub_download(hub_name, "model.safetensors")), ""
+    except (OSError, urllib.error.URLError) as error:
+        return None, f"could not be downloaded ({type(error).__name__})"

@@ -1,0 +1,160 @@
+"""Whether two clips show the same recording: frames in; pairs of clips that look alike, of different groups, out.
+
+Each clip is known by a few evenly placed frames, as grey thumbnails of 32x32. Two looks, since people in
+similar poses before similar backgrounds have similar hashes: a pair of frames whose perceptual hashes (64 bits
+of the thumbnail's cosine transform, OpenCV's `pHash`) differ in few bits is a candidate; it is confirmed where
+the thumbnails, laid over one another at the best of a few scales and shifts, correlate. Neither look is moved
+by brightness, contrast, size or compression, nor much by a light crop; a mirrored copy is not found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dancebench.core.opencv import cv2
+from dancebench.datasets.decoding import Frame
+
+FRAMES: Final = 8
+"""How many frames of a clip are compared."""
+BITS: Final = 64
+MAX_BITS: Final = 12
+"""Hashes that differ in no more bits are looked at again; those of unrelated pictures differ in about 30."""
+CORRELATION: Final = 0.92
+"""Thumbnails that correlate by at least this are the same picture. Measured on demo dancers: two people 0.83 at
+most, in one room 0.90; brightened copies at CRF 35: of 256x128 0.99, of 64x32 from 0.91 on (3 of 14 are missed);
+cropped by a twentieth at each edge 0.96."""
+
+_SIDE: Final = 32  # of a thumbnail, in pixels
+_CORE: Final = 24  # of its middle, which is looked for in the other
+_SCALES: Final = (26, 28, 30, 32, 34, 36, 38)  # to which the other is brought: crops of up to a tenth at an edge
+_FLAT: Final = 4.0  # a thumbnail of less contrast, of 255, shows nothing to be recognised
+_LOOKS: Final = 8  # nearest pairs of frames of two clips that are looked at again
+_BLOCK: Final = 1024  # hashes compared at once: 8 MB with as many thousands of others
+
+Thumbnails = npt.NDArray[np.uint8]
+"""uint8 (N, 32, 32), grey."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What one clip is recognised by: its frames that show anything."""
+
+    thumbnails: Thumbnails
+    signs: npt.NDArray[np.float32]
+    """Their hashes (N, 64), a bit as -1 or 1."""
+
+
+@dataclass(frozen=True)
+class Resemblance:
+    """Two clips that show the same, by their places."""
+
+    first: int
+    second: int
+    bits: int
+    """By which their hashes differ where they differ least."""
+    correlation: float
+    """Of those thumbnails, in [-1, 1]."""
+
+
+def fingerprint(frames: Sequence[Frame]) -> Fingerprint:
+    """Thumbnails and hashes of some frames of a clip, uint8 RGB (H, W, 3) each."""
+    thumbnails = np.array([_thumbnail(frame) for frame in frames], dtype=np.uint8).reshape(-1, _SIDE, _SIDE)
+    thumbnails = thumbnails[thumbnails.std(axis=(1, 2)) >= _FLAT]
+    hashes = [_hash(thumbnail) for thumbnail in thumbnails]
+    bits = np.unpackbits(np.array(hashes, dtype=np.uint8).reshape(-1, BITS // 8), axis=1)
+    return Fingerprint(thumbnails, 2 * bits.astype(np.float32) - 1)
+
+
+def hamming(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Bits by which hashes (N, 64) and (M, 64) of signs differ: (N, M)."""
+    different: npt.NDArray[np.int64] = np.rint((BITS - first @ second.T) / 2).astype(np.int64)
+    return different
+
+
+def near_duplicates(fingerprints: Sequence[Fingerprint], groups: Sequence[str]) -> list[Resemblance]:
+    """Clips of different groups that show the same recording.
+
+    Args:
+        fingerprints: One for each clip.
+        groups: Of each clip; within a group nothing is compared.
+
+    Returns:
+        In order of the clips, each pair of clips once.
+
+    Raises:
+        ValueError: Lengths differ.
+    """
+    if len(fingerprints) != len(groups):
+        raise ValueError(f"{len(fingerprints)} clips but {len(groups)} groups")
+    found = []
+    for (first, second), looks in sorted(_candidates(fingerprints, groups).items()):
+        for bits, of_first, of_second in sorted(looks)[:_LOOKS]:
+            pictures = fingerprints[first].thumbnails[of_first], fingerprints[second].thumbnails[of_second]
+            correlation = aligned_correlation(*pictures)
+            if correlation >= CORRELATION:
+                found.append(Resemblance(first, second, bits, correlation))
+                break
+    return found
+
+
+def aligned_correlation(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> float:
+    """Correlation of two thumbnails (32, 32) in [-1, 1] at the best of a few scales and shifts.
+
+    The middle of either is looked for in the other, enlarged or reduced, since either may be the cropped one.
+    """
+    return max(_correlation_within(first, second), _correlation_within(second, first))
+
+
+# ---------------------------------------------------------------- steps
+
+
+def _thumbnail(frame: Frame) -> npt.NDArray[np.uint8]:
+    small: Any = cv2.resize(np.ascontiguousarray(frame), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    grey: npt.NDArray[np.uint8] = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    return grey
+
+
+def _hash(thumbnail: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """(8,) bytes."""
+    packed: npt.NDArray[np.uint8] = cv2.img_hash.pHash(thumbnail)[0]
+    return packed
+
+
+def _candidates(
+    fingerprints: Sequence[Fingerprint], groups: Sequence[str]
+) -> dict[tuple[int, int], list[tuple[int, int, int]]]:
+    """(clip, clip) of different groups -> (bits, frame, frame) of their similar frames."""
+    signs = np.concatenate([each.signs for each in fingerprints] or [np.zeros((0, BITS), np.float32)])  # (N, 64)
+    counts = [len(each.signs) for each in fingerprints]
+    clips = np.repeat(np.arange(len(fingerprints)), counts)  # (N,)
+    places = np.concatenate([np.arange(count) for count in counts] or [np.zeros(0, np.intp)])  # within the clip
+    _, codes = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    found: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+    for start in range(0, len(signs), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        bits = hamming(signs[rows], signs)  # (B, N)
+        apart = codes[clips[rows]][:, None] != codes[clips][None]
+        later = clips[rows][:, None] < clips[None]  # each pair once
+        for row, column in np.argwhere((bits <= MAX_BITS) & apart & later).tolist():
+            pair = int(clips[start + row]), int(clips[column])
+            frames = int(places[start + row]), int(places[column])
+            found.setdefault(pair, []).append((int(bits[row, column]), *frames))
+    return found
+
+
+def _correlation_within(sought: npt.NDArray[np.uint8], picture: npt.NDArray[np.uint8]) -> float:
+    margin = (_SIDE - _CORE) // 2
+    core = sought[margin:-margin, margin:-margin]
+    if core.std() < _FLAT:
+        return -1.0
+    best = -1.0
+    for side in _SCALES:
+        scaled = cv2.resize(picture, (side, side), interpolation=cv2.INTER_LINEAR)
+        found = cv2.matchTemplate(scaled, core, cv2.TM_CCOEFF_NORMED)
+        best = max(best, float(np.nan_to_num(found, nan=-1.0, posinf=-1.0).max()))
+    return best

@@ -1,0 +1,98 @@
+"""Detectors that measure features and leave the verdict to a scikit-learn classifier.
+
+The classifier is kept by skops, which holds no code: only the types of its own closed list (those of
+scikit-learn and NumPy) are read back, and none is added to it.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import skops.io
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import write_bytes
+
+MODEL: Final = "model.skops"
+
+Features = npt.NDArray[np.float64]
+"""(N, features), finite."""
+
+_IDENTITY = re.compile(r'("__id__": |"file": ")(\d+)')
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
+
+
+def linear_model(strength: float) -> Pipeline:
+    """Standardised features and a logistic regression with C = `strength`, not fitted yet."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
+
+
+def log_odds(model: Pipeline, features: Features) -> npt.NDArray[np.float32]:
+    """The model's log-odds of being fake, float32 (N,); N may be 0."""
+    if not len(features):
+        return np.zeros(0, np.float32)
+    return np.asarray(model.decision_function(features), np.float32)
+
+
+def learned_numbers(model: Pipeline | None) -> int:
+    """Coefficients and the intercept; 0 before it is fitted."""
+    return 0 if model is None else int(model[-1].coef_.size + model[-1].intercept_.size)
+
+
+def save_model(path: Path, model: Pipeline | None) -> None:
+    """Write a fitted model; the same model always gives the same bytes.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if model is None:
+        raise ValueError("a detector is trained before it is saved")
+    write_bytes(path, _canonical(skops.io.dumps(model)))
+
+
+def load_model(path: Path, n_features: int) -> Pipeline:
+    """Read what `save_model` wrote.
+
+    Raises:
+        BenchError: It is no such model, holds types that are not on the list, or takes other features.
+    """
+    try:
+        model: Any = skops.io.loads(path.read_bytes(), trusted=[])
+        if not isinstance(model, Pipeline) or model.n_features_in_ != n_features:
+            raise ValueError(f"not a model of {n_features} features")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile,
+            UntrustedTypesFoundException) as error:  # fmt: skip
+        reason = str(error).splitlines()[0]
+        raise BenchError(
+            f"{path} does not hold the model of this detector ({reason}).", hint="Train it again."
+        ) from error
+    return model
+
+
+def _canonical(data: bytes) -> bytes:
+    """The same skops file with its objects numbered in order, in place of their addresses, and without dates."""
+    numbers: dict[str, str] = {}
+
+    def renumbered(found: re.Match[str]) -> str:
+        return found[1] + numbers.setdefault(found[2], str(len(numbers)))
+
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        schema = _IDENTITY.sub(renumbered, archive.read("schema.json").decode())
+        members = {f"{numbers[Path(name).stem]}{Path(name).suffix}": archive.read(name)
+                   for name in archive.namelist() if name != "schema.json"}  # fmt: skip
+    written = BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name in sorted(members):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), members[name])
+        archive.writestr(zipfile.ZipInfo("schema.json", _EPOCH), schema)
+    return written.getvalue()

@@ -1,0 +1,419 @@
+"""The case page: its words, its drawings, and that it is whole, self-contained and safe whatever a file is called."""
+
+import base64
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dancebench.benchmark import case_page
+from dancebench.benchmark.case_page import overlaid, render, scale_chart, timeline_chart, write_case_page
+from dancebench.benchmark.case_words import ENFSI, FEATURES, finding, printed, rate_words, signed, support, times
+from dancebench.core.errors import BenchError
+from dancebench.detect import domain
+from dancebench.detect.domain import Deviation, DomainDistance
+from dancebench.detect.evaluate import ErrorRates
+from dancebench.detect.provenance import Credentials
+from dancebench.detect.score import (
+    CalibrationFacts,
+    Moment,
+    MomentPicture,
+    PairScore,
+    Scored,
+    ScoreInterval,
+    ScoreReport,
+    ScoreSettings,
+    VideoScore,
+)
+
+VOID = {"meta", "img", "br"}
+HOSTILE = "<script>alert(1)<!-- \" onload='x' \u202e4pm.exe"
+FRAME = np.random.default_rng(0).integers(0, 256, (32, 16, 3), dtype=np.uint8)
+SALIENCY = np.linspace(0, 1, 32 * 16, dtype=np.float32).reshape(32, 16)
+
+
+def video(**changes: Any) -> VideoScore:
+    """A scored video; 99 validation people allow ratios up to 100."""
+    llrs = np.log(50) + np.sin(np.arange(20))
+    fields: dict[str, Any] = {
+        "path": "evidence/clip.mp4",
+        "sha256": "9f" * 32,
+        "bytes": 1834211,
+        "status": "ok",
+        "container": "mov,mp4",
+        "codec": "h264",
+        "width": 720,
+        "height": 1280,
+        "fps": 25.0,
+        "n_frames": 250,
+        "duration_s": 10.0,
+        "score": 8.0,
+        "llr": math.log(50),
+        "llr_interval": ScoreInterval(low=math.log(20), high=math.log(200), method="block jackknife"),
+        "aggregator": "mean-logit",
+        "threshold": 0.5,
+        "above_threshold": True,
+        "error_rates": ErrorRates(false_positive_rate=0.1, n_real=10, false_negative_rate=None, n_fake=0),
+        "calibration": CalibrationFacts(temperature=2.0, offset=-0.4, subjects=99, separable=False, caution=None),
+        "domain": DomainDistance(
+            distance=0.9,
+            limit=1.6,
+            outside=False,
+            furthest=(Deviation(feature="black_bars", value=-3.2, typical=0.5, deviations=1.4),),
+        ),
+        "n_pairs": 20,
+        "pairs": tuple(
+            PairScore(t=0.5 * index, pts=None, logit=2 * llr, llr=llr) for index, llr in enumerate(llrs.tolist())
+        ),
+        "moments": (Moment(t=1.0, llr=4.8), Moment(t=7.0, llr=4.5)),
+        "credentials": Credentials(status="absent"),
+    }
+    return VideoScore(**(fields | changes))
+
+
+def failed() -> VideoScore:
+    nothing = dict.fromkeys(("score", "llr", "llr_interval", "above_threshold", "domain", "credentials", "width"))
+    return video(status="failed", reason="no moov atom", pairs=(), moments=(), n_pairs=0, **nothing)
+
+
+def report(record: VideoScore) -> ScoreReport:
+    return ScoreReport(
+        dancebench="0.1.0",
+        git_sha="42286df",
+        dirty=True,
+        versions={"torch": "2.13.0"},
+        detector="timm:resnet18",
+        weights_sha256="ab" * 32,
+        card_sha256="cd" * 32,
+        settings=ScoreSettings(),
+        device="cpu",
+        dataset="demo",
+        created="2026-01-02T03:04:05+00:00",
+        videos=(record,),
+    )
+
+
+def page(record: VideoScore, saliency: Any = SALIENCY) -> str:
+    pictures = [MomentPicture(moment.t, moment.llr, FRAME, saliency) for moment in record.moments]
+    return render(Scored(record, pictures), report(record))
+
+
+class Reader(HTMLParser):
+    """Tags with their attributes, the visible text, and a refusal of unbalanced markup."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+def words(record: VideoScore, saliency: Any = SALIENCY) -> str:
+    return Reader(page(record, saliency)).words
+
+
+# ---------------------------------------------------------------- words, closed form
+
+
+@pytest.mark.parametrize(
+    ("ratio", "expected"),
+    [
+        (1.0, "no support"),
+        (1.9, "no support"),
+        (2.1, "weak support"),
+        (9.9, "weak support"),
+        (10.1, "moderate support"),
+        (101, "moderately strong support"),
+        (1001, "strong support"),
+        (10_001, "very strong support"),
+        (999_999, "very strong support"),
+        (1_000_001, "extremely strong support"),
+    ],
+)
+def test_the_words_are_those_of_enfsi_2015(ratio: float, expected: str) -> None:
+    favoured = None if expected == "no support" else "synthesized"
+    assert support(math.log(ratio)) == (expected, favoured)
+    assert support(-math.log(ratio)) == (expected, favoured and "real")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "expected"),
+    [(1.04, "about 1.0"), (3.44, "about 3.4"), (9.96, "about 10"), (49.3, "about 49"), (1234, "about 1,200")],
+)
+def test_ratios_are_told_to_two_digits(ratio: float, expected: str) -> None:
+    assert times(math.log(ratio)) == times(-math.log(ratio)) == expected
+
+
+def test_a_huge_ratio_is_not_told_in_digits() -> None:
+    assert times(5000.0) == times(math.log(999_900)) == "more than a million"
+
+
+def test_numbers_and_names_are_printed_plainly() -> None:
+    assert [signed(value) for value in (1.234, -1.234, -0.001, 0.0)] == ["+1.23", "−1.23", "0.00", "0.00"]
+    assert printed("a\u202eb\nc é") == "a\\u202eb\\nc é"
+
+
+def test_error_rates_are_counts() -> None:
+    real, fake = rate_words(video())
+    assert real == "1 of 10 real videos (10%) scored above it"
+    assert fake == "no synthesized video was at hand"
+
+
+@given(st.floats(-2000, 2000), st.integers(1, 500))
+def test_words_go_no_further_than_the_people_of_the_calibration(llr: float, people: int) -> None:
+    facts = CalibrationFacts(temperature=1, offset=0, subjects=people, separable=True, caution=None)
+    found = finding(video(llr=llr, calibration=facts))
+    assert found is not None
+    order = ["no support", *(name for _, name in ENFSI)]
+    assert order.index(found.words) <= order.index(support(math.log(people + 1))[0])
+    assert (found.beyond is None) == (abs(llr) <= math.log1p(people))
+    assert found.favoured in (None, "synthesized" if llr > 0 else "real")
+
+
+def test_every_feature_has_plain_words() -> None:
+    assert set(FEATURES) == set(domain.FEATURES)
+    (feature,) = video().domain.furthest
+    assert FEATURES[feature.feature] in words(video())
+
+
+# ---------------------------------------------------------------- drawings
+
+
+def test_the_scale_is_even_on_both_sides() -> None:
+    chart = scale_chart(video(llr=-math.log(50), llr_interval=None))
+    assert chart.low is chart.high is None
+    other = scale_chart(video(llr=math.log(50), llr_interval=None))
+    assert chart.zero - chart.value == pytest.approx(other.value - chart.zero, abs=0.2)
+    assert chart.reach[1] == pytest.approx(other.zero + 290 * 2 / 3, abs=0.1)  # 99 people: log10 100, of 3
+
+
+def test_the_timeline_runs_in_the_files_own_time() -> None:
+    chart = timeline_chart(video())
+    across = [x for x, _ in chart.dots]
+    assert across == sorted(across)
+    assert (across[0], across[-1]) == (78, 626)
+    assert across[2] == chart.marks[0]  # the pair at 1 s, the first moment
+    assert all(20 <= y <= 204 for _, y in chart.dots)
+    assert all(y < chart.zero for _, y in chart.dots)  # upwards = synthesized
+    assert [tick.label for tick in chart.x_ticks] == ["0", "2", "4", "6", "8"]
+
+
+@settings(max_examples=40)
+@given(st.lists(st.floats(-30, 30), min_size=2, max_size=400))
+def test_whatever_the_pairs_say_is_within_the_picture(llrs: list[float]) -> None:
+    pairs = tuple(PairScore(t=0.04 * index, pts=None, logit=llr, llr=llr) for index, llr in enumerate(llrs))
+    chart = timeline_chart(video(pairs=pairs))
+    assert len(chart.line.split()) == len(llrs)
+    assert 20 <= chart.zero <= 204
+    assert all(78 <= x <= 626 and 20 <= y <= 204 for x, y in chart.dots)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.floats(0, 9.5), min_size=1, max_size=4))
+def test_labels_of_moments_do_not_cover_each_other(seconds: list[float]) -> None:
+    labels = timeline_chart(video(moments=tuple(Moment(t=t, llr=1.0) for t in seconds))).labels
+    places = [label.at for label in labels]
+    assert max(places) <= 632
+    assert min(np.diff(places), default=14) >= 13.8
+    assert sorted(label.label for label in labels) == [str(number + 1) for number in range(len(seconds))]
+
+
+def test_saliency_lies_over_the_frame() -> None:
+    clear = overlaid(FRAME, np.zeros((32, 16), np.float32))
+    np.testing.assert_array_equal(clear, FRAME)
+    full = overlaid(np.zeros_like(FRAME), np.ones((32, 16), np.float32))
+    assert (full == full[0, 0]).all()
+    red, green, blue = full[0, 0].tolist()
+    assert red > 150  # inferno ends in a pale yellow
+    assert green > 150
+    assert blue < red
+
+
+# ---------------------------------------------------------------- the page
+
+
+def abstained() -> VideoScore:
+    return video(status="abstained", abstained_because=("it is unlike the training", "1 frame a second"))
+
+
+@pytest.mark.parametrize("record", [video(), abstained(), failed(), video(llr=0.1, llr_interval=None)])
+def test_the_page_is_whole_and_needs_nothing_from_outside(record: VideoScore) -> None:
+    text = page(record)
+    assert text == page(record)
+    read = Reader(text)
+    names = {tag for tag, _ in read.tags}
+    assert not names & {"script", "link", "iframe", "object", "form", "a"}
+    for _, attributes in read.tags:
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name in ("src", "href"):
+                assert (value or "").startswith("data:image/png;base64,")
+    assert not re.search(r"https?:|url\(|@import", text)
+    for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        ElementTree.fromstring(svg)
+    assert "None" not in read.text
+
+
+def test_names_that_mean_harm_do_none() -> None:
+    claims = Credentials(status="present", title=HOSTILE, signer=HOSTILE, actions=(HOSTILE,), validation="Valid")
+    record = video(path=HOSTILE, notes=(HOSTILE,), credentials=claims)
+    text = page(record)
+    assert "script" not in {tag for tag, _ in Reader(text).tags}
+    assert "<script" not in text
+    assert "<!--" not in text
+    assert "\u202e" not in text
+    assert text.count("\\u202e4pm.exe") == 7  # title, heading, path, notes, three claims
+
+
+def test_the_finding_in_words() -> None:
+    said = words(video())
+    assert "provide moderate support for the proposition that the video is synthesized rather than real" in said
+    assert "about 50 times more probable if the video is synthesized than if it is real" in said
+    assert "+1.70 (95% interval +1.30 to +2.30: from moderate support for synthesized to moderately strong" in said
+    assert "A score is not a verdict." in said
+    assert "no posterior is given" in said
+    assert "The raw score +8.000 lies above the threshold +0.500" in said
+    assert "ENFSI" in said
+
+
+def test_a_number_beyond_its_calibration_is_named() -> None:
+    facts = CalibrationFacts(temperature=2, offset=0, subjects=8, separable=True, caution="over-confidence is possible")
+    said = words(video(calibration=facts))
+    assert "provide weak support" in said
+    assert "(moderate support). But the calibration rests on 8 people" in said
+    assert "over-confidence is possible" in said
+
+
+def test_support_for_neither() -> None:
+    said = words(video(llr=-0.3, llr_interval=None, llr_interval_reason="3 pairs are too few"))
+    assert "support neither proposition" in said
+    assert "−0.13 without an interval: 3 pairs are too few." in said
+
+
+def test_who_abstains_says_so_before_the_number() -> None:
+    text = page(abstained())
+    said = Reader(text).words
+    assert said.index("The detector abstains.") < said.index("1 frame a second") < said.index("+1.70")
+    assert text.index('class="box subdued"') < text.index("+1.70")
+    assert "The detector abstains." not in words(video())
+
+
+def test_a_failed_video_has_a_page_without_a_number() -> None:
+    said = words(failed())
+    assert "The video could not be scored. no moov atom" in said
+    assert "times more probable" not in said
+    assert "speak most" not in said
+    assert "9f" * 32 in said
+
+
+def test_pictures_are_what_the_detector_saw() -> None:
+    pictures = [attributes for tag, attributes in Reader(page(video())).tags if tag == "img"]
+    assert len(pictures) == 4  # two moments, plain and overlaid
+    assert (pictures[0]["width"], pictures[0]["height"]) == ("128", "256")
+    data = base64.b64decode((pictures[0]["src"] or "").partition(",")[2])
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    np.testing.assert_array_equal(found, FRAME)
+
+
+def test_moments_that_speak_for_real_are_called_so() -> None:
+    moments = (Moment(t=1.0, llr=-0.2), Moment(t=7.0, llr=-0.4))
+    assert "Here even they speak for real." in words(video(moments=moments))
+    assert "Here even they speak for real." not in words(video())
+
+
+def test_a_detector_that_cannot_say_where() -> None:
+    text = page(video(), saliency=None)
+    assert len([tag for tag, _ in Reader(text).tags if tag == "img"]) == 2
+    assert "cannot say where" in text
+    assert "Grad-CAM" not in text
+
+
+def test_pictures_that_were_not_kept() -> None:
+    record = video()
+    assert "they are at 1.00 s, 7.00 s" in Reader(render(Scored(record), report(record))).words
+
+
+@pytest.mark.parametrize(
+    ("credentials", "expected"),
+    [
+        (None, "They were not read."),
+        (Credentials(status="absent"), "The file carries none."),
+        (Credentials(status="not-checked", reason="c2pa-python is missing"), "not checked: c2pa-python is missing"),
+        (Credentials(status="unreadable", reason="cut off"), "None could be read: cut off"),
+        (Credentials(status="present", signer="Test signer", validation="Valid"), "signed by Test signer check Valid"),
+    ],
+)
+def test_credentials_stand_beside_the_score(credentials: Credentials | None, expected: str) -> None:
+    said = words(video(credentials=credentials))
+    assert expected in said
+    assert "They are no part of the score" in said
+    assert (
+        words(video(credentials=credentials)).split("Content credentials")[0]
+        == words(video()).split("Content credentials")[0]
+    )
+
+
+def test_how_it_was_done_can_be_repeated() -> None:
+    said = words(video())
+    for fact in ("timm:resnet18", "ab" * 32, "cd" * 32, "42286df with changes", "torch 2.13.0", "2026-01-02T03:04:05"):
+        assert fact in said
+    assert "bench score --verify report.json" in said
+
+
+# ---------------------------------------------------------------- the file
+
+
+def test_the_file_holds_the_page(tmp_path: Path) -> None:
+    record = video()
+    write_case_page(tmp_path / "clip.html", Scored(record), report(record))
+    assert (tmp_path / "clip.html").read_text(encoding="utf-8") == render(Scored(record), report(record))
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.html"]
+
+
+def test_a_page_that_cannot_be_made_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "clip.html"
+    path.write_text("old")
+
+    def broken(*_: Any) -> str:
+        raise RuntimeError
+
+    monkeypatch.setattr(case_page, "render", broken)
+    with pytest.raises(RuntimeError):
+        write_case_page(path, Scored(video()), report(video()))
+    assert path.read_text() == "old"
+
+
+def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BenchError, match="file"):
+        write_case_page(tmp_path / "file" / "clip.html", Scored(video()), report(video()))

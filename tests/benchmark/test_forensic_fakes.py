@@ -1,0 +1,110 @@
+"""Who drives whom in the detection protocol, and what the manifest says of it."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dancebench.benchmark.forensic_fakes import (
+    ForensicPlan,
+    drivers_of,
+    forensic_jobs,
+    make_fakes,
+    manifest_rows,
+)
+from dancebench.benchmark.motion import Source
+from dancebench.benchmark.presets import Settings
+from dancebench.benchmark.transfer import AS_IS, drive_of
+from dancebench.core.errors import BenchError
+from dancebench.core.progress import silent
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.demo import catalogue
+from dancebench.datasets.store import Dataset
+from dancebench.datasets.subject import Subject
+from dancebench.detect.audit import audit_leaks
+
+
+def plan_in(workspace: Path, others: tuple[str, ...] = ()) -> ForensicPlan:
+    return ForensicPlan(workspace, "demo-tiny", "fbf-ts", others, "tiny", Settings(trunk="off"))
+
+
+@pytest.fixture
+def workspace(tiny_demo: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_demo, tmp_path / "workspace"))
+
+
+def test_the_drivers_of_the_test_drive_nobody_else(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path).open()
+    drivers = drivers_of(Dataset.create(workspace, catalogue("demo")))
+    assert drivers["train"] == drivers["validation"] == ("driver01", "driver02")
+    assert drivers["holdout"] == ("driver03", "driver04")
+
+
+def test_one_driver_drives_nobody(tmp_path: Path) -> None:
+    record = catalogue("demo")
+    subjects = tuple(each for each in record.subjects if each.role != "driver" or each.id == "driver01")
+    dataset = Dataset.create(Workspace(tmp_path).open(), record.model_copy(update={"subjects": subjects}))
+    assert set(drivers_of(dataset).values()) == {()}
+
+
+def test_baselines_and_other_methods_are_made_of_held_out_people_alone(tiny_demo: Path) -> None:
+    jobs = forensic_jobs(plan_in(tiny_demo, ("fbf", "nearest")))
+    of = {method: [job for job in jobs if job.synthesis.method == method] for method in ("fbf-ts", "fbf", "nearest")}
+    assert len(of["fbf-ts"]) == 5
+    for method in ("fbf", "nearest"):
+        assert [(job.synthesis.subject, job.drivers) for job in of[method]] == [("holdout01", ()), ("holdout02", ())]
+
+
+def test_every_fake_is_as_long_as_its_real_and_the_manifest_does_not_leak(workspace: Path) -> None:
+    made = make_fakes(plan_in(workspace), workers=1, report=silent)
+    dataset = Dataset.open(Workspace(workspace), "demo-tiny")
+    fakes = [each for each in made if each.job.method == "fbf-ts"]
+    rows = manifest_rows(Workspace(workspace), dataset, fakes)
+    audit_leaks(rows)
+    assert {row.n_frames for row in rows} == {7}
+    assert {row.video_id for row in rows if row.subject_id == "holdout01"} == {
+        "holdout01/holdout01/real",
+        "holdout01/holdout01/fbf-ts",
+        "holdout01/driver02/fbf-ts",
+    }
+    by_id = {row.video_id: row for row in rows}
+    assert by_id["train01/driver01/fbf-ts"].motion_sha256 == by_id["train02/driver01/fbf-ts"].motion_sha256
+    assert by_id["train01/train01/real"].motion_sha256 == by_id["train01/train01/fbf-ts"].motion_sha256
+
+
+def test_fakes_that_stand_are_used_again(workspace: Path) -> None:
+    make_fakes(plan_in(workspace), workers=1, report=silent)
+    before = {path: path.stat().st_mtime_ns for path in workspace.rglob("fakes/**/*.mp4")}
+    make_fakes(plan_in(workspace), workers=1, report=silent)
+    assert {path: path.stat().st_mtime_ns for path in workspace.rglob("fakes/**/*.mp4")} == before
+
+
+def source_of(subject: Subject, breaks: tuple[int, ...] = ()) -> Source:
+    count = subject.record.n_frames
+    starts = np.zeros(count, np.bool_)
+    starts[[0, *breaks]] = True
+    return Source(
+        label="x", name="x", sha256="0" * 64, size=subject.size, fps=25.0, keypoints=subject.keypoints(),
+        face_centres=np.zeros((count, 2), np.float32), starts_run=starts, indices=range(count), frames=lambda: iter(()),
+        recordings=frozenset(),
+    )  # fmt: skip
+
+
+def test_the_end_of_a_motion_is_kept(walker: Subject) -> None:
+    drive = drive_of(source_of(walker), walker, AS_IS, shown=7)
+    assert [len(run.keypoints) for run in drive.runs] == [8]  # the first of a run is never shown
+    assert drive.first_frame == 23
+    np.testing.assert_array_equal(drive.runs[0].keypoints, walker.keypoints()[22:])
+
+
+def test_a_motion_with_breaks_gives_as_many_frames_from_several_runs(walker: Subject) -> None:
+    drive = drive_of(source_of(walker, breaks=(25,)), walker, AS_IS, shown=7)
+    assert [len(run.keypoints) for run in drive.runs] == [4, 5]
+    assert drive.first_frame == 22
+    np.testing.assert_array_equal(drive.runs[0].keypoints, walker.keypoints()[21:25])
+
+
+def test_a_motion_that_is_too_short_is_refused(walker: Subject) -> None:
+    with pytest.raises(BenchError, match="31 in one run are needed"):
+        drive_of(source_of(walker), walker, AS_IS, shown=30)

@@ -1,0 +1,245 @@
+"""`run_submission`: another system's scores become a record that ranks beside ours."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dancebench.benchmark.provenance import Clock
+from dancebench.benchmark.submission import run_submission
+from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.files import sha256_file
+from dancebench.core.metric import Metric
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.manifest import Split, VideoRow, write_manifest
+from dancebench.datasets.models import (
+    DatasetRecord,
+    FileSource,
+    Permission,
+    PrepareConfig,
+    SplitConfig,
+    SubjectEntry,
+    SubjectRecord,
+)
+from dancebench.datasets.store import Dataset
+from dancebench.leaderboards import records
+from dancebench.leaderboards.board import rebuild
+from dancebench.leaderboards.tables import Section, sections
+
+PEOPLE: dict[str, Split] = {"a": "train", "b": "validation", "c": "validation", "d": "holdout", "e": "holdout"}
+ARGV = ["bench", "detect", "--submit", "scores.csv"]
+SIZE = (128, 64)
+
+
+def make_dataset(workspace: Workspace) -> Dataset:
+    """Five people on paper: no clip is read for a score."""
+    source = FileSource(name="toy.mp4", sha256="0" * 64)
+    height, width = SIZE
+    dataset = Dataset.create(
+        workspace.open(),
+        DatasetRecord(
+            name="toy",
+            licence="MIT",
+            prepare=PrepareConfig(height=height, width=width),
+            split=SplitConfig(),
+            subjects=tuple(SubjectEntry(id=person, role=role, source=source) for person, role in PEOPLE.items()),
+        ),
+    )
+    for person, role in PEOPLE.items():
+        SubjectRecord(
+            id=person, role=role, source=source, licence="MIT",
+            permission=Permission(kind="consent", text="drawn", sha256="0" * 64),
+            source_fps=25, source_height=height, source_width=width, source_frames=30,
+            fps=25, height=height, width=width, n_frames=30, person_frames=30, decoder="none", encoder="none",
+            pose_extractor="none", clip_sha256="0" * 64, poses_sha256="0" * 64,
+        ).save(dataset.subject_folder(person) / "subject.json")  # fmt: skip
+    return dataset
+
+
+def manifest_rows() -> list[VideoRow]:
+    return [
+        VideoRow(
+            video_id=f"{person}/{person}/{method or 'real'}", path=f"{person}-{method}.mp4",
+            sha256=f"{number:064x}", label=int(method is not None), split=PEOPLE[person], subject_id=person,
+            source_id=person, method=method, fps=25, n_frames=20, codec="h264", crf=18,
+            width=SIZE[1], height=SIZE[0],
+        )
+        for number, (person, method) in enumerate((person, method) for person in PEOPLE for method in (None, "fbf"))
+    ]  # fmt: skip
+
+
+def our_run(
+    workspace: Workspace, dataset: Dataset, name: str = "pair-patch", started: str = "2025"
+) -> records.RunRecord:
+    """A detection run of ours with its manifest."""
+    metric = Metric(value=0.75, n=4, unit="AUC", higher_is_better=True)
+    p = Metric(value=0.001, n=4, unit="p", higher_is_better=None)
+    run = Clock(["bench"], started=f"{started}-01-31T09:30:00+00:00").run(
+        "detection", name, sha256_file(dataset.folder / "dataset.json"), seeds={}, device="cpu"
+    )
+    record = records.RunRecord(
+        run=run,
+        data=records.Data(
+            dataset="toy",
+            dataset_id=dataset.record.dataset_id,
+            content_sha256=dataset.content_sha256(list(PEOPLE)),
+            n_original=4,
+            n_effective=4,
+        ),
+        entry=records.Entry(
+            name=name,
+            preset="tiny",
+            weights_sha256={},
+            parameters={},
+            notes={"frame_size": "128x64", "fakes": "fbf, preset tiny", "fakes_body_ssim": 0.5},
+        ),
+        metrics={"video_auc": metric, "shortcut_p": p},
+        per_subject={"d": {"video_auc": 1.0}, "e": {"video_auc": 0.5}},
+        failures=[],
+    )
+    records.save_run(workspace.results, record, pd.DataFrame({"video_id": []}))
+    write_manifest(workspace.root / f"{run.id}.manifest.jsonl", manifest_rows())
+    return record
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A dataset and one detection run on it."""
+    made = Workspace(tmp_path / "workspace")
+    our_run(made, make_dataset(made))
+    return made
+
+
+@pytest.fixture
+def scores(tmp_path: Path) -> Path:
+    """Perfect ones."""
+    path = tmp_path / "scores.csv"
+    lines = [f"{row.video_id},{row.label}" for row in manifest_rows() if row.split != "train"]
+    path.write_text("\n".join(["video_id,score", *lines]) + "\n")
+    return path
+
+
+def only_section(workspace: Workspace) -> Section:
+    (section,) = sections(records.load_runs(workspace.results)[0], "detection")
+    return section
+
+
+def test_it_ranks_beside_ours_on_the_same_people(workspace: Workspace, scores: Path) -> None:
+    record = run_submission(workspace, "toy", scores, "their-detector", argv=ARGV)
+    section = only_section(workspace)
+    assert [(row.rank, row.record.entry.name, row.record.entry.preset) for row in section.rows] == [
+        (1, "their-detector", "submitted"),
+        (2, "pair-patch", "tiny"),
+    ]
+    assert section.frame_size == "128x64"
+    assert section.warnings() == [
+        "⚠ their-detector (submitted): flag_1: shortcut: container, size, duration and frame count tell fakes "
+        "(p = 0.001)",
+        *[text for text in section.warnings() if "flag_1" not in text],
+    ]
+    assert record.metrics["video_auc"].value == 1.0
+    assert record.metrics["video_accuracy"].value == 1.0
+    assert record.metrics["null_shift"].reason == "a submitted score file: the detector is not here"
+    assert record.per_subject["d"]["video_auc"] == 1.0
+    assert (record.data.n_original, record.data.n_effective, record.failures) == (4, 4, [])
+    notes = record.entry.notes
+    assert notes["submitted"] is True
+    assert notes["scores_sha256"] == sha256_file(scores)
+    assert (notes["fakes_body_ssim"], notes["missing_holdout"], notes["missing_validation"]) == (0.5, 0, 0)
+    rows = pd.read_parquet(workspace.results / f"{record.run.id}.parquet")
+    assert set(rows["video_id"]) == {row.video_id for row in manifest_rows() if row.split == "holdout"}
+    rebuild(workspace.results, workspace.leaderboards)
+    assert "their-detector" in (workspace.leaderboards / "detection.md").read_text()
+
+
+def test_the_same_name_replaces_and_another_stands_beside(workspace: Workspace, scores: Path) -> None:
+    first = run_submission(workspace, "toy", scores, "theirs", argv=ARGV)
+    scores.write_text(scores.read_text().replace("d/d/fbf,1", "d/d/fbf,-1"))
+    second = run_submission(workspace, "toy", scores, "theirs", argv=ARGV)
+    assert second.run.id == first.run.id
+    assert second.metrics["video_auc"].value == 0.5
+    run_submission(workspace, "toy", scores, "others", argv=ARGV)
+    assert len(only_section(workspace).rows) == 3
+
+
+def test_missing_scores_are_failures_with_a_warning(workspace: Workspace, scores: Path) -> None:
+    scores.write_text(scores.read_text().replace("d/d/fbf,1\n", "").replace("b/b/real,0\n", ""))
+    record = run_submission(workspace, "toy", scores, "theirs", argv=ARGV)
+    assert [(failure.item, failure.reason) for failure in record.failures] == [
+        ("b/b/real", "it is not in the file"),
+        ("d/d/fbf", "it is not in the file"),
+    ]
+    assert record.entry.notes["warning_missing"] == "1 of 4 held-out videos had no score and count as the worst"
+    assert (record.data.n_original, record.data.n_effective) == (4, 3)
+    assert record.metrics["video_auc"].value == 0.5
+    assert record.metrics["video_auc"].n == 4
+
+
+def test_what_was_ignored_and_why_there_is_no_threshold_is_said(workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    lines = [f"{row.video_id},{row.label},0" for row in manifest_rows() if row.split != "validation"]
+    path.write_text("\n".join(["video_id,score,label", *lines]))
+    notes = run_submission(workspace, "toy", path, "theirs", argv=ARGV).entry.notes
+    assert notes["thresholds"] == "none, since scores of validation people are not in the file"
+    assert notes["remark_1"] == "the column label was ignored: the manifest says what is fake"
+    assert notes["remark_2"] == "the scores of 2 training videos were ignored"
+
+
+def test_the_manifest_is_the_newest_run_s_or_the_one_that_is_named(workspace: Workspace, scores: Path) -> None:
+    dataset = Dataset.open(workspace, "toy")
+    newer = our_run(workspace, dataset, name="spectrum", started="2026")
+    manifest = workspace.root / f"{newer.run.id}.manifest.jsonl"
+    write_manifest(manifest, [row for row in manifest_rows() if row.video_id != "e/e/fbf"])
+    with pytest.raises(BenchError, match="does not list: e/e/fbf"):
+        run_submission(workspace, "toy", scores, "theirs", argv=ARGV)
+    elsewhere = workspace.root / "else" / "videos.jsonl"
+    write_manifest(elsewhere, manifest_rows())
+    record = run_submission(workspace, "toy", scores, "theirs", elsewhere, argv=ARGV)
+    assert record.data.n_original == 4
+    assert "fakes_body_ssim" not in record.entry.notes
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../a", "timm:resnet18", "x" * 65, "a b"])
+def test_a_name_that_is_none_is_refused(workspace: Workspace, scores: Path, name: str) -> None:
+    with pytest.raises(BenchError, match="cannot be the name of a system"):
+        run_submission(workspace, "toy", scores, name, argv=ARGV)
+
+
+@pytest.mark.parametrize("name", ["pair-patch", "Pair-Patch"])
+def test_the_name_of_our_detector_is_refused(workspace: Workspace, scores: Path, name: str) -> None:
+    with pytest.raises(BenchError, match="is a detector of this release"):
+        run_submission(workspace, "toy", scores, name, argv=ARGV)
+
+
+def test_a_refused_file_leaves_no_record(workspace: Workspace, scores: Path) -> None:
+    before = sorted(workspace.results.iterdir())
+    scores.write_text(scores.read_text() + "d/d/fbf,3\n")
+    with pytest.raises(BenchError, match="twice: d/d/fbf"):
+        run_submission(workspace, "toy", scores, "theirs", argv=ARGV)
+    assert sorted(workspace.results.iterdir()) == before
+
+
+def test_without_a_run_or_a_dataset_the_next_step_is_named(tmp_path: Path, scores: Path) -> None:
+    workspace = Workspace(tmp_path / "fresh")
+    make_dataset(workspace)
+    with pytest.raises(BenchError, match="No detection run of dataset 'toy'") as caught:
+        run_submission(workspace, "toy", scores, "theirs", argv=ARGV)
+    assert caught.value.hint is not None
+    assert "bench detect --holdout --dataset toy" in caught.value.hint
+    with pytest.raises(UnknownNameError, match="Unknown dataset 'tou'"):
+        run_submission(workspace, "tou", scores, "theirs", argv=ARGV)
+
+
+def test_a_manifest_of_other_people_or_with_a_leak_is_refused(workspace: Workspace, scores: Path) -> None:
+    manifest = workspace.root / "videos.jsonl"
+    rows = manifest_rows()
+    strangers = [row.model_copy(update={"subject_id": "z"}) if row.split == "holdout" else row for row in rows]
+    write_manifest(manifest, strangers)
+    with pytest.raises(BenchError, match="holds out 'z', dataset 'toy' other people"):
+        run_submission(workspace, "toy", scores, "theirs", manifest, argv=ARGV)
+    write_manifest(manifest, [rows[0].model_copy(update={"source_id": "d"}), *rows[1:]])
+    with pytest.raises(BenchError, match="Leak between splits: The person 'd'"):
+        run_submission(workspace, "toy", scores, "theirs", manifest, argv=ARGV)

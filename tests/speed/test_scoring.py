@@ -1,0 +1,79 @@
+"""What scoring costs beside mere decoding, and that its memory does not grow with the length of a video."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from outside_files import make_detector, moving, write_video
+from speed.timing import medians, show
+
+from dancebench.datasets.decoding import stream
+from dancebench.datasets.frames import Letterbox
+from dancebench.detect.card import load_detector
+from dancebench.detect.score import score_video
+
+pytestmark = pytest.mark.speed
+CLIP, SIZE = (256, 128), (128, 64)
+_PEAK = """
+import resource, sys
+from pathlib import Path
+from dancebench.detect.card import load_detector
+from dancebench.detect.score import score_video
+found = score_video(Path(sys.argv[2]), load_detector(Path(sys.argv[1])))
+print(found.n_frames, found.status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def test_scoring_costs_at_most_what_decoding_costs(tmp_path: Path) -> None:
+    """Ten seconds of 1080p: decoding and resizing its frames alone, against the whole way to a score."""
+    loaded = load_detector(make_detector(tmp_path / "detector", size=SIZE, clip=CLIP))
+    path = write_video(tmp_path / "large.mp4", moving(250, (1080, 1920)), options={"preset": "ultrafast"})
+    letterbox = Letterbox((1080, 1920), CLIP)
+
+    def decode() -> None:
+        for _, frame in stream(path):
+            letterbox.apply(frame)
+
+    alone, whole = medians(decode, lambda: score_video(path, loaded), repeats=3)
+    show("scoring 1080p over decoding it", f"{alone / whole:.2f}x ({250 / whole:.0f} frames per second)")
+    assert alone / whole >= 0.5
+
+
+def test_memory_of_an_hour(tmp_path: Path) -> None:
+    """An hour of 320x180 at 5 fps, the same ten seconds over and over."""
+    make_detector(tmp_path / "detector", size=SIZE, clip=CLIP)
+    short = write_video(tmp_path / "short.mp4", moving(50, (180, 320)), rate=5, options={"bf": "0"})
+    peak = {}
+    for turns in (1, 360):
+        path = repeated(short, tmp_path / f"{turns}.mp4", turns)
+        command = [sys.executable, "-c", _PEAK, str(tmp_path / "detector"), str(path)]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        assert int(printed[0]) == 50 * turns
+        assert printed[1] != "failed"
+        peak[turns] = float(printed[2])
+    show("peak memory of scoring an hour", f"{peak[360]:.0f} MiB, of ten seconds {peak[1]:.0f} MiB")
+    assert peak[360] < 1500
+    assert peak[360] < peak[1] + 250  # what allocators keep; its frames alone would be 3 GB
+
+
+def repeated(source: Path, path: Path, turns: int) -> Path:
+    """The packets of `source`, so many times over."""
+    with av.open(str(path), "w") as target:
+        out = None
+        for turn in range(turns):
+            with av.open(str(source)) as container:
+                stream_in = container.streams.video[0]
+                out = out or target.add_stream_from_template(stream_in)
+                base = stream_in.time_base or Fraction(1, 5)
+                shift = round(turn * 10 / base)
+                for packet in container.demux(stream_in):
+                    if packet.pts is None or packet.dts is None:
+                        continue
+                    packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, out
+                    target.mux(packet)
+    return path
