@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from dancebench.core.errors import UnknownNameError
 from dancebench.core.schema import Strict
 from dancebench.detect.detectors.pair_patch import PairPatchConfig
+from dancebench.detect.detectors.spectrum import SpectrumConfig
 from dancebench.detect.registry import DetectorConfig
 from dancebench.synth.gan import GanConfig, LocalStage
 from dancebench.synth.losses import PERCEPTUAL_TRUNKS
@@ -135,7 +136,10 @@ PRESETS: Final = {
                 ),
                 PoseWarpConfig(long_side=64, width=8, schedule=Schedule(steps=6, batch=2)),
             ),
-            {"pair-patch": PairPatchConfig(ndf=8, steps=60, batch=8, pairs=6)},
+            {
+                "pair-patch": PairPatchConfig(ndf=8, steps=60, batch=8, pairs=6),
+                "spectrum": SpectrumConfig(windows=120, pairs=6),
+            },
         ),
         Preset(
             "demo",

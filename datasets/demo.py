@@ -1,7 +1,7 @@
 """The demo catalogue: drawn dancers that go the whole real way, from mp4 to prepared clip.
 
     demo        5 targets, 62 forensic subjects (40 train, 8 validation, 14 holdout), 4 drivers
-    demo-small  what `bench demo` uses: one target, 12 forensic subjects, 2 drivers, shorter clips
+    demo-small  what `bench demo` uses: one target, 12 forensic subjects, shorter clips
     demo-tiny   for tests
 
 A catalogue lists all its dancers; each is drawn and prepared when it is first needed. Nobody is shown:
@@ -61,7 +61,7 @@ class Selection:
 
 SELECTIONS: Final = {
     "demo": Selection(5, 40, 8, 14, 4, target_frames=500, frames=200),
-    "demo-small": Selection(1, 6, 2, 4, 2, target_frames=300, frames=100),
+    "demo-small": Selection(1, 6, 2, 4, 0, target_frames=300, frames=100),
     "demo-tiny": Selection(1, 2, 1, 2, 2, target_frames=60, frames=40),
 }
 

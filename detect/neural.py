@@ -36,7 +36,9 @@ class NeuralConfig(DetectorConfig):
 
     steps: int = Field(default=300, ge=1)
     batch: int = Field(default=16, ge=2, multiple_of=2)
-    learning_rate: float = Field(default=5e-4, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    decay_share: float = Field(default=0.5, ge=0, le=1)
+    """Last share of the steps over which the learning rate falls linearly to zero."""
 
 
 class NeuralDetector(Detector):
@@ -80,6 +82,7 @@ class NeuralDetector(Detector):
             step_loss,
             steps=self.config.steps,
             learning_rate=self.config.learning_rate,
+            decay_share=self.config.decay_share,
             seed=self.config.seed,
             state=state,
             report=report,

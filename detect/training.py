@@ -49,6 +49,7 @@ def train(
     *,
     steps: int,
     learning_rate: float,
+    decay_share: float,
     seed: int,
     state: Path,
     report: Report,
@@ -61,6 +62,7 @@ def train(
         step_loss: The loss of one step.
         steps: How many steps the whole training has.
         learning_rate: Adam's; its betas are (0.5, 0.999), as for the synthesis discriminator.
+        decay_share: Last share of the steps over which the learning rate falls linearly to zero.
         seed: Of the batches.
         state: Folder of the state and of the loss log (JSONL: step and loss).
         report: Progress.
@@ -76,6 +78,8 @@ def train(
     with one_thread():
         for step in range(len(losses), steps):
             report("training the detector", step, steps)
+            falling = decay_share * steps
+            optimizer.param_groups[0]["lr"] = learning_rate * min(1.0, (steps - step) / falling if falling else 1.0)
             loss = step_loss(np.random.default_rng((seed, step)))
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)

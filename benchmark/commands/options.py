@@ -89,13 +89,13 @@ def pair_count(text: str) -> int | Literal["all"]:
     """How many pairs of a video are scored.
 
     Raises:
-        BenchError: Neither a number from 1 on nor `all`.
+        BadParameter: Neither a number from 1 on nor `all`.
     """
     if text == "all":
         return "all"
     if text.isdecimal() and int(text) >= 1:
         return int(text)
-    raise BenchError(f"'{text}' is no number of pairs.", hint="Give a number from 1 on, or all.")
+    raise typer.BadParameter(f"'{text}' is neither a number above 0 nor 'all'", param_hint="--pairs")
 
 
 def workers(jobs: int | None, device_name: str = "cpu") -> int:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.markup import escape
@@ -24,6 +24,7 @@ from dancebench.benchmark.commands.options import (
     err,
     open_workspace,
     out,
+    pair_count,
     print_json,
     workers,
 )  # fmt: skip
@@ -83,7 +84,7 @@ def score(
     if verify is not None and (person_crop or pairs or folder or format_ != "table"):
         raise BenchError("--verify takes its settings from the report.", hint="Leave the other options out.")
     _check_format(format_, folder)
-    count, where = _pairs(pairs), device(device_name)
+    count, where = None if pairs is None else pair_count(pairs), device(device_name)
     opened, used = open_workspace(workspace), workers(jobs, where)
 
     from dancebench.benchmark.scoring import Scoring
@@ -105,14 +106,6 @@ def _check_format(name: str, folder: Path | None) -> None:
             "Pages (--format html) and their folder (--out) go together.",
             hint="For instance --format html --out cases.",
         )
-
-
-def _pairs(value: str | None) -> int | Literal["all"] | None:
-    if value is None or value == "all":
-        return "all" if value else None
-    if not (value.isdecimal() and int(value) > 0):
-        raise typer.BadParameter(f"'{value}' is neither a number above 0 nor 'all'", param_hint="--pairs")
-    return int(value)
 
 
 def _scored(names: Sequence[str], how: Scoring, opened: Workspace, folder: Path | None, used: int) -> ScoreReport:

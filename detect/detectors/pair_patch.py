@@ -2,14 +2,19 @@
 
 The synthesis discriminator's layers at one scale over two consecutive frames (6 channels), global average
 pooling, and a linear layer; trained with binary cross-entropy on real (0) and synthesized (1) pairs.
-InstanceNorm takes each channel's mean away, and the LeakyReLU behind it brings back what pooling can see:
-0.4 times the mean absolute response, which tells sparse responses from even ones.
+
+Two things differ from the discriminator, by default; `norm: instance` and `high_pass: 0` take them back. The
+discriminator's InstanceNorm gives every picture's features the same strength, so that pooling sees little of
+how strong a trace is; here it is BatchNorm. And the network sees what a small blur takes away from the frames,
+since in a short training the picture itself drowns the traces: with either alone, 150 to 600 steps on fakes
+of the `protocol` preset left the AUC of unseen people's pairs at 0.51 to 0.62; with both, 150 steps gave 0.95.
 """
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -20,31 +25,44 @@ from dancebench.detect.registry import DETECTORS
 
 
 class PairPatchConfig(NeuralConfig):
-    """The paper states no schedule for its detector; these take about half a minute on one core at 128x64.
+    """The paper states no schedule for its detector; these take two or three minutes on one core at 128x64.
 
     Weights start as torch does, not from the discriminator's N(0, 0.02): from there narrow networks (ndf 8
     and 16) learned nothing in 200 steps on synthetic fakes that they otherwise tell without error.
     """
 
-    ndf: int = Field(default=32, ge=1)
+    steps: int = Field(default=800, ge=1)
+    ndf: int = Field(default=16, ge=1)
     """Channels of the first layer; 64 in the paper."""
     n_layers: int = Field(default=3, ge=1)
+    norm: Literal["batch", "instance"] = "batch"
+    high_pass: float = Field(default=10.0, ge=0)
+    """Gain on what a 3x3 mean takes away, before tanh; 0 shows the network the frames themselves."""
 
 
 class PairPatchNetwork(MapNetwork):
     """Two frames, float (B, 6, H, W) in [-1, 1] -> the log-odds that they are synthesized."""
 
-    def __init__(self, ndf: int, n_layers: int) -> None:
+    def __init__(self, config: PairPatchConfig) -> None:
         super().__init__()
-        self.trunk = PatchTrunk(6, ndf, n_layers)
+        norm = nn.BatchNorm2d if config.norm == "batch" else nn.InstanceNorm2d
+        self.high_pass = config.high_pass
+        self.trunk = PatchTrunk(6, config.ndf, config.n_layers, norm)
         self.head = nn.Linear(self.trunk.out_channels, 1)
 
     def maps(self, inputs: Tensor) -> Tensor:
-        return cast(list[Tensor], self.trunk(inputs))[-1]  # (B, 8 ndf, H/8 + 2, W/8 + 2)
+        seen = residual(inputs, self.high_pass) if self.high_pass > 0 else inputs
+        return cast(list[Tensor], self.trunk(seen))[-1]  # (B, 8 ndf, H/8 + 2, W/8 + 2)
 
     def verdict(self, maps: Tensor) -> Tensor:
         pooled = maps.mean(dim=(2, 3))  # (B, 8 ndf)
         return cast(Tensor, self.head(pooled)).squeeze(1)  # (B,)
+
+
+def residual(frames: Tensor, gain: float) -> Tensor:
+    """What a 3x3 mean takes away from frames (B, C, H, W), times `gain`, squeezed into [-1, 1]."""
+    blurred = F.avg_pool2d(F.pad(frames, (1, 1, 1, 1), mode="reflect"), 3, stride=1)  # (B, C, H, W)
+    return (gain * (frames - blurred)).tanh()
 
 
 @DETECTORS.register("pair-patch")
@@ -56,4 +74,4 @@ class PairPatch(NeuralDetector):
     network: PairPatchNetwork
 
     def build(self) -> PairPatchNetwork:
-        return PairPatchNetwork(self.config.ndf, self.config.n_layers)
+        return PairPatchNetwork(self.config)

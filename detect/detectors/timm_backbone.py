@@ -34,7 +34,6 @@ from dancebench.detect.pairs import PairPool, Pairs
 from dancebench.detect.registry import DETECTORS
 from dancebench.detect.training import STATE
 
-_HUB = "https://huggingface.co"
 _HUB_SECONDS = 5.0
 _ORIGIN_NOTE = "origin.txt"
 
@@ -55,7 +54,6 @@ class TimmConfig(NeuralConfig):
     pretrained: bool = True
     """Start from timm's published weights where they can be had."""
     steps: int = Field(default=200, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
 
     @field_validator("backbone")
     @classmethod
@@ -175,13 +173,13 @@ def _find_pretrained(name: str) -> tuple[Path | None, str]:
     hub_name = timm().get_pretrained_cfg(name).hf_hub_id
     if not hub_name:
         return None, "none are published"
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 
     cached = try_to_load_from_cache(hub_name, "model.safetensors")
     if isinstance(cached, str):
         return Path(cached), ""
     try:
-        with urllib.request.urlopen(urllib.request.Request(_HUB, method="HEAD"), timeout=_HUB_SECONDS):
+        with urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=_HUB_SECONDS):
             pass  # the hub's own client retries for a minute where there is no network
         return Path(hf_hub_download(hub_name, "model.safetensors")), ""
     except (OSError, urllib.error.URLError) as error:

@@ -96,7 +96,7 @@ def test_usage_errors_end_with_2() -> None:
 def test_the_demo_leaves_records_tables_a_picture_and_a_video(tiny_demo: Path) -> None:
     records = [RunRecord.load(path) for path in sorted((tiny_demo / "results").glob("*.json"))]
     assert sorted(record.entry.name for record in records) == [
-        "fbf", "fbf-ts", "fbf-ts-fg", "mean-frame", "nearest", "pair-patch", "posewarp",
+        "fbf", "fbf-ts", "fbf-ts-fg", "mean-frame", "nearest", "pair-patch", "posewarp", "spectrum",
     ]  # fmt: skip
     for record in records:
         assert (tiny_demo / "results" / f"{record.run.id}.parquet").exists()
@@ -117,7 +117,7 @@ def test_lpips_is_a_number_or_null_with_the_reason(tiny_demo: Path) -> None:
 
 
 def test_the_detector_stands_beside_its_controls_and_the_quality_of_its_fakes(tiny_demo: Path) -> None:
-    (path,) = (tiny_demo / "results").glob("detection-*.json")
+    (path,) = (tiny_demo / "results").glob("detection-pair-patch-*.json")
     record = RunRecord.load(path)
     assert {"video_auc", "pair_auc", "null_shift", "shortcut_auc", "bytes_per_frame_auc"} <= set(record.metrics)
     assert sorted(record.per_subject) == ["holdout01", "holdout02"]
@@ -132,7 +132,7 @@ def test_a_demo_that_is_done_is_only_measured_again(workspace: Path) -> None:
     before = {path.name: RunRecord.load(path).metrics for path in (workspace / "results").glob("*.json")}
     result = bench("demo", "--size", "tiny", "--workspace", workspace, "--jobs", "1", "--json")
     assert result.exit_code == 0
-    assert len(json.loads(result.stdout)) == 7
+    assert len(json.loads(result.stdout)) == 8
     assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*.safetensors")} == trained
     assert {path.name: RunRecord.load(path).metrics for path in (workspace / "results").glob("*.json")} == before
 
@@ -271,7 +271,7 @@ def test_a_changed_clip_is_not_trained_on(workspace: Path) -> None:
 
 
 def test_the_null_control_is_never_ok_unmeasured(tiny_demo: Path) -> None:
-    (path,) = (tiny_demo / "results").glob("detection-*.json")
+    (path,) = (tiny_demo / "results").glob("detection-pair-patch-*.json")
     record = RunRecord.load(path)
     measured = record.metrics["null_shift"].value is not None
     assert (record.entry.notes["null_control"] in ("ok", "failed")) == measured
@@ -371,7 +371,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> No
 
 def test_data_is_listed_and_verified(workspace: Path) -> None:
     (facts,) = json.loads(bench("data", "list", "--workspace", workspace, "--json").stdout)
-    assert (facts["name"], facts["subjects"], facts["prepared"]) == ("demo-tiny", 6, 6)
+    assert (facts["name"], facts["subjects"], facts["prepared"]) == ("demo-tiny", 8, 8)
     assert bench("data", "verify", "--dataset", "demo-tiny", "--workspace", workspace).exit_code == 0
     poses = workspace / "datasets/demo-tiny/subjects/1/poses.npz"
     poses.write_bytes(poses.read_bytes() + b"x")

@@ -80,7 +80,7 @@ def test_the_card_tells_what_the_detector_is(result: HoldoutResult) -> None:
     assert (card.domain.clip_height, card.domain.clip_width, card.domain.fps_max) == (64, 32, 25.0)
     assert card.domain.methods == ("blur",)
     assert (card.error_rates.n_real, card.error_rates.n_fake) == (4, 4)
-    assert card.parameters == sum(8 * 16 * a * b for a, b in ((6, 1), (8, 2), (16, 4), (32, 8))) + 120 + 65
+    assert card.parameters == sum(8 * 16 * a * b for a, b in ((6, 1), (8, 2), (16, 4), (32, 8))) + 120 + 65 + 2 * 112
     assert sorted(path.name for path in result.folder.iterdir()) == [
         "card.json",
         "losses.jsonl",

@@ -37,7 +37,7 @@ def run(state: Path, steps: int = 12, seed: int = 0, report: Report = silent, ev
         return nn.functional.mse_loss(network(x).squeeze(1), x.mean(dim=(1, 2, 3)))
 
     train(
-        network, step_loss, steps=12, learning_rate=1e-2, seed=seed, state=state, report=report,
+        network, step_loss, steps=12, learning_rate=1e-2, decay_share=0.5, seed=seed, state=state, report=report,
         checkpoint_seconds=every,
     )  # fmt: skip
     return [parameter.detach() for parameter in network.parameters()]
@@ -120,6 +120,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
             lambda generator: network(torch.full((1, 1), torch.nan)).sum(),
             steps=1,
             learning_rate=1.0,
+            decay_share=0.0,
             seed=0,
             state=tmp_path,
             report=silent,

@@ -7,6 +7,8 @@ each output of the last sees 70x70 input pixels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from dancebench.core.convolution import Conv2d
@@ -17,16 +19,19 @@ _MAX_CHANNELS = 512
 class PatchTrunk(nn.Module):
     """The discriminator without its last, one-channel convolution.
 
-    `n_layers` convolutions halve the picture, one more keeps its size; LeakyReLU 0.2 after each,
-    InstanceNorm without parameters on all but the first. Weights start as torch does.
+    `n_layers` convolutions halve the picture, one more keeps its size; LeakyReLU 0.2 after each, a
+    normalisation on all but the first. Weights start as torch does.
 
     Args:
         in_channels: Channels of the input, e.g. 6 for two RGB frames.
         ndf: Channels of the first layer; they double with every layer up to 512.
         n_layers: How many convolutions have stride 2.
+        norm: From channels to the normalisation; the discriminator's is InstanceNorm without parameters.
     """
 
-    def __init__(self, in_channels: int, ndf: int = 64, n_layers: int = 3) -> None:
+    def __init__(
+        self, in_channels: int, ndf: int = 64, n_layers: int = 3, norm: Callable[[int], nn.Module] = nn.InstanceNorm2d
+    ) -> None:
         super().__init__()
         widths = [min(ndf * 2**depth, _MAX_CHANNELS) for depth in range(n_layers + 1)]
         first = Conv2d(in_channels, ndf, kernel_size=4, stride=2, padding=2)
@@ -34,7 +39,7 @@ class PatchTrunk(nn.Module):
         for depth in range(1, n_layers + 1):
             stride = 2 if depth < n_layers else 1
             convolution = Conv2d(widths[depth - 1], widths[depth], kernel_size=4, stride=stride, padding=2)
-            layers.append(nn.Sequential(convolution, nn.InstanceNorm2d(widths[depth]), nn.LeakyReLU(0.2)))
+            layers.append(nn.Sequential(convolution, norm(widths[depth]), nn.LeakyReLU(0.2)))
         self.layers = nn.ModuleList(layers)
         self.out_channels = widths[-1]
 
