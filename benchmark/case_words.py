@@ -91,7 +91,7 @@ def times(llr: float) -> str:
 
 
 class Finding(NamedTuple):
-    """What the likelihood ratio says, in words that go no further than its calibration can."""
+    """What the likelihood ratio says, in words."""
 
     words: str
     favoured: str | None
@@ -100,33 +100,24 @@ class Finding(NamedTuple):
     low: str | None
     """Words of the interval's ends."""
     high: str | None
-    beyond: str | None
-    """Words of the bare number, where it exceeds what so many validation people can show."""
+    at_the_end: bool
+    """Whether the ratio is the largest that its calibration gives: the score lies there or beyond."""
 
 
 def finding(record: VideoScore) -> Finding | None:
-    """The finding of a video; None where it has no score.
-
-    Of n people a calibration cannot learn of ratios beyond n + 1 : 1, as each would be the first of its kind;
-    what a straight line makes of higher scores is extrapolated, so the words stop there.
-    """
+    """The finding of a video; None where it has no score."""
     if record.llr is None:
         return None
-    reach = math.log1p(record.calibration.subjects)
-
-    def bounded(llr: float) -> float:
-        return max(-reach, min(reach, llr))
-
-    words, favoured = support(bounded(record.llr))
+    words, favoured = support(record.llr)
     interval = record.llr_interval
     return Finding(
         words,
         favoured,
         other="synthesized" if favoured == "real" else "real",
         times=times(record.llr),
-        low=None if interval is None else support_words(bounded(interval.low)),
-        high=None if interval is None else support_words(bounded(interval.high)),
-        beyond=support(record.llr)[0] if abs(record.llr) > reach else None,
+        low=None if interval is None else support_words(interval.low),
+        high=None if interval is None else support_words(interval.high),
+        at_the_end=abs(record.llr) >= math.log1p(record.calibration.subjects) - 1e-9,
     )
 
 

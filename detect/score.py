@@ -326,7 +326,7 @@ def _reasons_to_abstain(
     domain, size = loaded.card.domain, loaded.detector.config.size
     reasons = []
     if distance.outside:
-        named = ", ".join(deviation.feature for deviation in distance.furthest)
+        named = ", ".join(deviation.feature.replace("_", " ") for deviation in distance.furthest)
         reasons.append(
             f"it is unlike the videos that the detector learned from: distance {distance.distance:.3g}, "
             f"limit {distance.limit:.3g}; furthest in {named}"

@@ -19,6 +19,7 @@ from dancebench.benchmark.case_page import overlaid, render, scale_chart, timeli
 from dancebench.benchmark.case_words import ENFSI, FEATURES, finding, printed, rate_words, signed, support, times
 from dancebench.core.errors import BenchError
 from dancebench.detect import domain
+from dancebench.detect.calibration import Calibration
 from dancebench.detect.domain import Deviation, DomainDistance
 from dancebench.detect.evaluate import ErrorRates
 from dancebench.detect.provenance import Credentials
@@ -190,14 +191,16 @@ def test_error_rates_are_counts() -> None:
 
 
 @given(st.floats(-2000, 2000), st.integers(1, 500))
-def test_words_go_no_further_than_the_people_of_the_calibration(llr: float, people: int) -> None:
+def test_words_go_no_further_than_the_people_of_the_calibration(score: float, people: int) -> None:
+    """By way of the calibration, which ends there."""
+    calibration = Calibration(temperature=1, offset=0, subjects=people, items=people, separable=True)
     facts = CalibrationFacts(temperature=1, offset=0, subjects=people, separable=True, caution=None)
-    found = finding(video(llr=llr, calibration=facts))
+    found = finding(video(llr=float(calibration.llr(score)), calibration=facts))
     assert found is not None
     order = ["no support", *(name for _, name in ENFSI)]
     assert order.index(found.words) <= order.index(support(math.log(people + 1))[0])
-    assert (found.beyond is None) == (abs(llr) <= math.log1p(people))
-    assert found.favoured in (None, "synthesized" if llr > 0 else "real")
+    assert found.at_the_end == (abs(score) >= math.log1p(people) - 1e-9)
+    assert found.favoured in (None, "synthesized" if score > 0 else "real")
 
 
 def test_every_feature_has_plain_words() -> None:
@@ -306,11 +309,11 @@ def test_the_finding_in_words() -> None:
     assert "ENFSI" in said
 
 
-def test_a_number_beyond_its_calibration_is_named() -> None:
+def test_the_largest_ratio_of_its_calibration_is_named_as_such() -> None:
     facts = CalibrationFacts(temperature=2, offset=0, subjects=8, separable=True, caution="over-confidence is possible")
-    said = words(video(calibration=facts))
+    said = words(video(llr=math.log(9), calibration=facts))
     assert "provide weak support" in said
-    assert "(moderate support). But the calibration rests on 8 people" in said
+    assert "That is the largest ratio that the 8 people of its calibration can support" in said
     assert "over-confidence is possible" in said
 
 
