@@ -147,6 +147,8 @@ def _show(report: ScoreReport, how: Scoring, format_: str, folder: Path | None) 
         writer.writerows(csv_row(each) for each in report.videos)
     else:
         out.print(_table(report.videos))
+        for remark in _remarks(report.videos):
+            out.print(remark, soft_wrap=True, highlight=False, markup=False)
         out.print(_explained(report, DetectorCard.load(how.folder / CARD), how.folder), highlight=False, markup=False)
         if folder is not None:
             out.print(f"pages  {folder}", soft_wrap=True, highlight=False, markup=False)
@@ -217,16 +219,22 @@ def csv_row(each: VideoScore) -> dict[str, Any]:
 
 def _table(scores: Sequence[VideoScore]) -> Table:
     table = Table()
-    for title in ("video", "log10 LR", "threshold", "distance / limit", "pairs", "remarks"):
+    for title in ("video", "status", "log10 LR", "threshold", "distance / limit", "pairs"):
         table.add_column(title, overflow="fold")
     for each in scores:
         side = "" if each.above_threshold is None else ("above" if each.above_threshold else "below")
         far = "" if each.domain is None else f"{each.domain.distance:.2f} / {each.domain.limit:.2f}"
-        because = "; ".join(each.abstained_because)
-        remarks = [each.reason or "", f"abstained: {because}" if because else "", *each.notes]
-        told = escape("\n".join(filter(None, remarks)))
-        table.add_row(escape(each.path), _ratio(each), side, far, str(each.n_pairs), told)
+        table.add_row(escape(each.path), each.status, _ratio(each), side, far, str(each.n_pairs))
     return table
+
+
+def _remarks(scores: Sequence[VideoScore]) -> list[str]:
+    """Why a video failed or was abstained from, and what is odd about it: a line each."""
+    told = []
+    for each in scores:
+        reasons = [f"abstained: {because}" for because in each.abstained_because]
+        told += [f"{each.path}: {remark}" for remark in filter(None, [each.reason, *reasons, *each.notes])]
+    return told
 
 
 def _ratio(each: VideoScore) -> str:
