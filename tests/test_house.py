@@ -80,5 +80,8 @@ def test_the_wheel_holds_one_package(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"dancebench"}
-    for needed in ("py.typed", "datasets/video.py", "benchmark/cli.py", "leaderboards/published/reference.json"):
+    for needed in (
+        "py.typed", "datasets/video.py", "benchmark/cli.py", "benchmark/case_page.html.j2",
+        "leaderboards/published/reference.json",
+    ):  # fmt: skip
         assert f"dancebench/{needed}" in names
