@@ -1,7 +1,7 @@
 """Held-out videos under every perturbation, side by side over processes: a recorded run in, its record with more out.
 
 Scores are kept beside the detector, one table per perturbation, under a name that changes with whatever decides
-them; so a run that was killed goes on, and one that is recorded again does not lose them.
+them; so a run that was killed goes on, and nothing is scored twice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dancebench.detect.plots import robustness_curves
 from dancebench.detect.robustness import robustness_table, score_perturbed, summarise
 from dancebench.leaderboards import records
 
-_FOLDER = "perturbed"
+_FOLDER = _LEVEL = "perturbed"
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def perturb_and_score(
     metrics = summarise(tables, load_detector(folder).card.thresholds)
     more = record.model_copy(update={"metrics": record.metrics | metrics})
     rows = pd.read_parquet(results / f"{record.run.id}.parquet")
-    perturbed = pd.concat(tables).drop(columns="logits").assign(level="perturbed")
-    records.save_run(results, more, pd.concat([rows, perturbed], ignore_index=True))
+    perturbed = pd.concat(tables).drop(columns="logits").assign(level=_LEVEL)
+    records.save_run(results, more, pd.concat([rows[rows["level"] != _LEVEL], perturbed], ignore_index=True))
     robustness_curves(folder / "robustness.svg", robustness_table(metrics, record.entry.name))
     return more
 
