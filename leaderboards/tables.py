@@ -25,6 +25,7 @@ LEGEND = {
 }
 NOT_MEASURED = "not measured by this run"
 _MARKING = ("warning", "flag")  # beginnings of the notes that mark a row
+_SAID = ("warning_", "flag_")  # of those among them that need no name before them
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ _MOTION = (
 
 def _level(level: str) -> tuple[Column, ...]:
     return (
-        Column(f"{level}_auc", f"{level} AUC", True, on_screen=True),
+        Column(f"{level}_auc", f"{level} AUC", True, on_screen=level == "video"),
         Column(f"{level}_accuracy", f"{level} accuracy", True, on_screen=level == "video"),
         Column(f"{level}_eer", f"{level} EER", False),
         Column(f"{level}_ap", f"{level} AP", True),
@@ -339,7 +340,7 @@ def _goodness(record: RunRecord, column: Column) -> float | None:
 
 def _warnings(record: RunRecord) -> list[str]:
     found = [
-        key if value is True else f"{key}: {value}"
+        key if value is True else str(value) if key.startswith(_SAID) else f"{key}: {value}"
         for key, value in sorted(record.entry.notes.items())
         if key.startswith(_MARKING) and value not in (None, False, "")
     ]

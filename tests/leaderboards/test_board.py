@@ -161,7 +161,7 @@ def test_detectors_stand_beside_the_quality_of_the_fakes(results: Path, tmp_path
     ]
     assert found["null control"] == "failed"
     assert dict(zip(header, other, strict=True))["null control"] == "ok"
-    assert "- ⚠ pair\\|patch (tiny): flag_shortcut: p = 0.004\n" in page
+    assert "- ⚠ pair\\|patch (tiny): p = 0.004\n" in page
     assert "- ⚠ pair\\|patch (tiny): the null control failed" in page
     assert "- pair\\|patch (tiny): calibration: validation\n" in page
     assert "bytes (tiny): the null" not in page
