@@ -23,7 +23,7 @@ from dancebench.core.progress import Report, silent
 from dancebench.core.stats import share_interval
 from dancebench.datasets.manifest import Split, VideoRow, read_manifest
 from dancebench.datasets.video import encoder_version, stream
-from dancebench.detect.aggregate import DEFAULT_RULE, LearnedRule, check_rule, find_rule, fit_learned_rule
+from dancebench.detect.aggregate import DEFAULT_RULE, LearnedRule, Rule, check_rule, find_rule, fit_learned_rule
 from dancebench.detect.audit import audit_frames, audit_leaks, clip_size
 from dancebench.detect.breakdown import by_method, by_rule, by_source, of_methods
 from dancebench.detect.calibration import fit_calibration
@@ -33,6 +33,7 @@ from dancebench.detect.domain import DomainModel, clip_features, fit_domain
 from dancebench.detect.evaluate import (
     Failure,
     ScoreTables,
+    Thresholds,
     error_rates,
     evaluate,
     pair_level,
@@ -99,27 +100,16 @@ def train_and_evaluate(
     training_id = _training_id(detector_name, config, splits["train"])
     detector = _trained(detector_name, config, training_id, folder, root, splits["train"], device, report)
     familiarity = _familiarity(root, splits["train"], report)
-    validation = score_rows(detector, root, splits["validation"], report)
-    learned = _learned_rule(validation)
-    rule = find_rule(aggregator, learned)
-    validation, everything = (
-        tables.aggregated(rule, aggregator)
-        for tables in (validation, score_rows(detector, root, splits["holdout"], report))
-    )
+    frozen = _frozen(score_rows(detector, root, splits["validation"], report), aggregator)
+    everything = score_rows(detector, root, splits["holdout"], report).aggregated(frozen.rule, aggregator)
     known = {row.method for row in splits["train"] if row.method is not None}
     holdout = of_methods(everything, known)
-    thresholds, calibration = thresholds_of(validation), _calibrations(validation)
     held_out = [row for row in splits["holdout"] if row.video_id in set(holdout.scored["video_id"])]
     metrics = {
-        **evaluate(holdout, thresholds),
-        **calibration_metrics(holdout, calibration),
+        **_measured(holdout, everything, frozen, config.seed),
         "abstained": _abstentions(root, held_out, familiarity, report),
-        "null_shift": null_control(detector, root, held_out, holdout, rule, report),
+        "null_shift": null_control(detector, root, held_out, holdout, frozen.rule, report),
         **shortcut_controls(root, [*splits["train"], *held_out], seed=config.seed),
-        **label_permutation(holdout, seed=config.seed),
-        **by_source(holdout, thresholds),
-        **by_method(everything, thresholds),
-        **by_rule(holdout, learned),
     }
     card = DetectorCard(
         detector=detector_name,
@@ -132,20 +122,50 @@ def train_and_evaluate(
         domain=_domain(splits["train"]),
         familiarity=familiarity,
         aggregator=aggregator,
-        learned=learned,
-        thresholds=thresholds,
-        calibration=calibration,
+        learned=frozen.learned,
+        thresholds=frozen.thresholds,
+        calibration=frozen.calibration,
         metrics=metrics,
-        error_rates=error_rates(holdout, thresholds.video),
-        flags=(*flags(metrics), *overconfidence(calibration)),
+        error_rates=error_rates(holdout, frozen.thresholds.video),
+        flags=(*flags(metrics), *overconfidence(frozen.calibration)),
     )
-    save_figures(folder, holdout, thresholds, calibration)
+    save_figures(folder, holdout, frozen.thresholds, frozen.calibration)
     card.save(folder / CARD)
     _remove_states(folder)
     return HoldoutResult(
-        folder, card, metrics, per_subject(holdout, thresholds), everything.pairs, everything.videos,
-        [*validation.failures, *everything.failures],
+        folder, card, metrics, per_subject(holdout, frozen.thresholds), everything.pairs, everything.videos,
+        [*frozen.failures, *everything.failures],
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    """What validation people decided, before any held-out person was looked at."""
+
+    learned: LearnedRule | None
+    rule: Rule
+    thresholds: Thresholds
+    calibration: Calibrations
+    failures: list[Failure]
+
+
+def _frozen(validation: ScoreTables, aggregator: str) -> _Frozen:
+    learned = _learned_rule(validation)
+    rule = find_rule(aggregator, learned)
+    tables = validation.aggregated(rule, aggregator)
+    return _Frozen(learned, rule, thresholds_of(tables), _calibrations(tables), tables.failures)
+
+
+def _measured(holdout: ScoreTables, everything: ScoreTables, frozen: _Frozen, seed: int) -> dict[str, Metric]:
+    """What the scores alone tell; `everything` has also the fakes of methods that were not trained on."""
+    return {
+        **evaluate(holdout, frozen.thresholds),
+        **calibration_metrics(holdout, frozen.calibration),
+        **label_permutation(holdout, seed=seed),
+        **by_source(holdout, frozen.thresholds),
+        **by_method(everything, frozen.thresholds),
+        **by_rule(holdout, frozen.learned),
+    }
 
 
 def _check(root: Path, rows: Sequence[VideoRow], splits: dict[str, list[VideoRow]], report: Report) -> None:

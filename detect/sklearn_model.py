@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import zipfile
+from abc import abstractmethod
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,8 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import write_bytes
+from dancebench.detect.pairs import Pairs
+from dancebench.detect.registry import Detector, DetectorConfig, Logits
 
 MODEL: Final = "model.skops"
 
@@ -32,15 +35,56 @@ _IDENTITY = re.compile(r'("__id__": |"file": ")(\d+)')
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
 
 
+class FeatureDetector(Detector):
+    """A detector that knows windows by features, and a fitted pipeline over them.
+
+    Class attributes:
+        NAMES: Of the features, in order.
+    """
+
+    WEIGHTS = MODEL
+    NAMES: ClassVar[tuple[str, ...]]
+
+    def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
+        super().__init__(config, device)
+        self.model: Pipeline | None = None
+
+    @abstractmethod
+    def measure(self, pairs: Pairs) -> Features:
+        """Features float64 (N, len(NAMES)), finite, of windows uint8 (N, window, H, W, 3)."""
+
+    def logits(self, pairs: Pairs) -> Logits:
+        return log_odds(self.model, self.measure(pairs))
+
+    @property
+    def parameters(self) -> int:
+        return learned_numbers(self.model)
+
+    def save(self, folder: Path) -> None:
+        save_model(folder / self.WEIGHTS, self.model)
+
+    @classmethod
+    def load(cls, folder: Path, config: DetectorConfig, device: str = "cpu") -> Self:
+        detector = cls(config, device)
+        detector.model = load_model(folder / cls.WEIGHTS, len(cls.NAMES))
+        return detector
+
+
 def linear_model(strength: float) -> Pipeline:
     """Standardised features and a logistic regression with C = `strength`, not fitted yet."""
     return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
 
 
-def log_odds(model: Pipeline, features: Features) -> npt.NDArray[np.float32]:
-    """The model's log-odds of being fake, float32 (N,); N may be 0."""
+def log_odds(model: Pipeline | None, features: Features) -> npt.NDArray[np.float32]:
+    """The model's log-odds of being fake, float32 (N,); N may be 0.
+
+    Raises:
+        ValueError: There is no model yet.
+    """
     if not len(features):
         return np.zeros(0, np.float32)
+    if model is None:
+        raise ValueError("a detector is trained before it is asked")
     return np.asarray(model.decision_function(features), np.float32)
 
 

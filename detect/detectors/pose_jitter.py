@@ -18,14 +18,13 @@ says the rest. Where nobody is found, all windows get one and the same logit.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from sklearn.pipeline import Pipeline
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path
@@ -34,16 +33,8 @@ from dancebench.datasets import skeleton as body
 from dancebench.datasets.poses import extract_poses
 from dancebench.datasets.skeleton import Keypoints, found, has_person
 from dancebench.detect.pairs import PairPool, Pairs
-from dancebench.detect.registry import DETECTORS, Detector, DetectorConfig, Logits
-from dancebench.detect.sklearn_model import (
-    MODEL,
-    Features,
-    learned_numbers,
-    linear_model,
-    load_model,
-    log_odds,
-    save_model,
-)
+from dancebench.detect.registry import DETECTORS, DetectorConfig
+from dancebench.detect.sklearn_model import FeatureDetector, Features, linear_model
 
 STATE: Final = "features.safetensors"
 _SAVE_EVERY: Final = 8  # windows: some ten seconds of work
@@ -91,16 +82,12 @@ class PoseJitterConfig(DetectorConfig):
 
 
 @DETECTORS.register("pose-jitter")
-class PoseJitter(Detector):
+class PoseJitter(FeatureDetector):
     """How the poses found in a dozen consecutive frames tremble, and a logistic regression."""
 
     Config = PoseJitterConfig
-    WEIGHTS = MODEL
+    NAMES = NAMES
     config: PoseJitterConfig
-
-    def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
-        super().__init__(config, device)
-        self.model: Pipeline | None = None
 
     @property
     def window(self) -> int:
@@ -119,21 +106,8 @@ class PoseJitter(Detector):
         report(what, count, count)
         self.model = linear_model(self.config.strength).fit(features, np.arange(count) % 2)
 
-    def logits(self, pairs: Pairs) -> Logits:
-        return log_odds(self.model, jitter_features(pairs))
-
-    @property
-    def parameters(self) -> int:
-        return learned_numbers(self.model)
-
-    def save(self, folder: Path) -> None:
-        save_model(folder / self.WEIGHTS, self.model)
-
-    @classmethod
-    def load(cls, folder: Path, config: DetectorConfig, device: str = "cpu") -> Self:
-        detector = cls(config, device)
-        detector.model = load_model(folder / cls.WEIGHTS, len(NAMES))
-        return detector
+    def measure(self, pairs: Pairs) -> Features:
+        return jitter_features(pairs)
 
 
 def _restore(path: Path) -> Features:

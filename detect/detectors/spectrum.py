@@ -18,26 +18,17 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from sklearn.pipeline import Pipeline
 
 from dancebench.core.opencv import cv2
 from dancebench.core.progress import Report
 from dancebench.detect.pairs import PairPool, Pairs
-from dancebench.detect.registry import DETECTORS, Detector, DetectorConfig, Logits
-from dancebench.detect.sklearn_model import (
-    MODEL,
-    Features,
-    learned_numbers,
-    linear_model,
-    load_model,
-    log_odds,
-    save_model,
-)
+from dancebench.detect.registry import DETECTORS, DetectorConfig
+from dancebench.detect.sklearn_model import FeatureDetector, Features, linear_model
 
 RINGS: Final = 16
 _TINY: Final = 1e-8  # a thousandth of the variance of rounding to 8 bits
@@ -68,16 +59,12 @@ class SpectrumConfig(DetectorConfig):
 
 
 @DETECTORS.register("spectrum")
-class Spectrum(Detector):
+class Spectrum(FeatureDetector):
     """Radial power spectrum and noise residual of two frames, and a logistic regression."""
 
     Config = SpectrumConfig
-    WEIGHTS = MODEL
+    NAMES = NAMES
     config: SpectrumConfig
-
-    def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
-        super().__init__(config, device)
-        self.model: Pipeline | None = None
 
     def fit(self, pool: PairPool, state: Path, report: Report) -> None:
         """As the base says, but without a state: it takes seconds, and starts again."""
@@ -91,21 +78,8 @@ class Spectrum(Detector):
         self.model = linear_model(self.config.strength).fit(np.concatenate(features), np.concatenate(labels))
         report("measuring spectra", self.config.windows, self.config.windows)
 
-    def logits(self, pairs: Pairs) -> Logits:
-        return log_odds(self.model, spectrum_features(pairs))
-
-    @property
-    def parameters(self) -> int:
-        return learned_numbers(self.model)
-
-    def save(self, folder: Path) -> None:
-        save_model(folder / self.WEIGHTS, self.model)
-
-    @classmethod
-    def load(cls, folder: Path, config: DetectorConfig, device: str = "cpu") -> Self:
-        detector = cls(config, device)
-        detector.model = load_model(folder / cls.WEIGHTS, len(NAMES))
-        return detector
+    def measure(self, pairs: Pairs) -> Features:
+        return spectrum_features(pairs)
 
 
 def spectrum_features(pairs: Pairs) -> Features:
