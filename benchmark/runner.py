@@ -128,12 +128,12 @@ def _begin_worker(messages: Any, count: int) -> None:
     quiet_libraries()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGTERM, _stop)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     single_threaded()
 
 
-def _end_with_parent() -> None:
-    """A worker whose parent was killed must not go on writing where the next run resumes."""
+def end_with_parent() -> None:
+    """End this worker when its parent does: it must not go on writing where the next run resumes. Blocks till then."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import math
 import multiprocessing
-import os
 import signal
 import tempfile
 import threading
@@ -25,7 +24,7 @@ from typing import Any
 import av
 
 import dancebench
-from dancebench.benchmark.runner import quiet_libraries, single_threaded
+from dancebench.benchmark.runner import end_with_parent, quiet_libraries, single_threaded
 from dancebench.core.environment import code_version, set_workers, versions
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
@@ -257,7 +256,7 @@ class _Teller:
 def _work(pipe: Connection, how: Scoring, scratch: Path, count: int) -> None:
     """The life of a worker: load, then one file after the other until nobody asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     set_workers(count)
     quiet_libraries()
     single_threaded()
@@ -280,11 +279,3 @@ def _work(pipe: Connection, how: Scoring, scratch: Path, count: int) -> None:
             reason = f"an unforeseen error, please report it: {type(error).__name__}: {error}"
             scored = Scored(failed_score(path, loaded.card, reason))
         pipe.send(scored)
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed ends too, even over a file that hangs."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
