@@ -38,6 +38,7 @@ from dancebench.detect.aggregate import (
 from dancebench.detect.breakdown import by_method, by_source, of_methods
 from dancebench.detect.calibration import Calibration, fit_calibration
 from dancebench.detect.card import Calibrations
+from dancebench.detect.controls import label_permutation
 from dancebench.detect.evaluate import (
     PAIR_COLUMNS,
     VIDEO_COLUMNS,
@@ -352,6 +353,7 @@ def measure_submission(submitted: SubmittedTables, rows: Sequence[VideoRow]) -> 
     metrics = {
         **evaluate(holdout, thresholds),
         **_calibration_metrics(holdout, calibrations, thresholds is None, len(missing)),
+        **label_permutation(holdout, seed=0),
     }
     if thresholds is not None:
         metrics |= by_source(holdout, thresholds) | by_method(submitted.holdout, thresholds)
