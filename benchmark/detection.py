@@ -153,7 +153,7 @@ def _record_detection(recording: _Recording, report: Report) -> Detected:
     seeds = {"detector": plan.settings.seed, "synth": plan.settings.seed}
     run = clock.run("detection", name, digest, seeds=seeds, device=plan.device)
     record = _record(job, dataset, recording.quality, rows, result, run)
-    records.save_run(workspace.results, record, _rows_table(result))
+    records.save_run(workspace.results, record, result.tables.joined())
     return Detected(record, folder, manifest)
 
 
@@ -234,8 +234,3 @@ def _null_control(shift: Metric) -> str:
     if shift.value is None:
         return f"not measured: {shift.reason}"
     return "ok" if shift.value <= NULL_SHIFT_LIMIT else "failed"
-
-
-def _rows_table(result: HoldoutResult) -> pd.DataFrame:
-    """Pair and video scores in one table, told apart by `level`."""
-    return pd.concat([result.videos.assign(level="video"), result.pairs.assign(level="pair")], ignore_index=True)

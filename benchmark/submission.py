@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from dancebench.benchmark.forensic_fakes import SPLITS
@@ -98,7 +97,7 @@ def run_submission(
     measured = measure_submission(submitted, asked.rows)
     run = clock.run("detection", name, digest, seeds={}, device="none")
     record = _record(name, dataset, asked, sha256_file(scores), submission, submitted, measured, run)
-    records.save_run(workspace.results, record, _rows_table(submitted))
+    records.save_run(workspace.results, record, submitted.holdout.joined())
     return record
 
 
@@ -225,10 +224,3 @@ def _fakes(run: records.RunRecord | None) -> Notes:
 
 def _of_the_videos(run: records.RunRecord | None) -> dict[str, Metric]:
     return {} if run is None else {name: run.metrics[name] for name in _OF_THE_VIDEOS if name in run.metrics}
-
-
-def _rows_table(submitted: SubmittedTables) -> pd.DataFrame:
-    """Pair and video scores of the held-out people in one table, told apart by `level`."""
-    tables = submitted.holdout
-    parts = [tables.videos.assign(level="video"), tables.pairs.assign(level="pair")]
-    return pd.concat([part for part in parts if len(part)], ignore_index=True)

@@ -25,7 +25,7 @@ from dancebench.core.progress import Report, silent
 from dancebench.core.schema import Strict
 from dancebench.core.stats import Indices, jackknife_interval
 from dancebench.datasets.manifest import VideoRow
-from dancebench.detect.aggregate import DEFAULT_RULE, Rule, aggregate
+from dancebench.detect.aggregate import DEFAULT_RULE, LearnedRule, Rule, aggregate, fit_learned_rule
 from dancebench.detect.pairs import checked_path, read_pairs
 from dancebench.detect.registry import Detector
 
@@ -102,6 +102,21 @@ class ScoreTables(NamedTuple):
         """video_id -> the logits of its pairs in order of time (N,)."""
         ordered = self.pairs.sort_values(["video_id", "t"])
         return {str(video): part["logit"].to_numpy(np.float64) for video, part in ordered.groupby("video_id")}
+
+    def learned_rule(self) -> LearnedRule | None:
+        """The rule `learned` fitted to these videos; None where reals or fakes are lacking."""
+        scored = self.scored
+        if scored["label"].nunique() < 2:
+            return None
+        logits = self.logits()
+        return fit_learned_rule(
+            [logits[video] for video in scored["video_id"]], scored["label"].to_numpy(), scored["subject_id"].tolist()
+        )
+
+    def joined(self) -> pd.DataFrame:
+        """Videos and pairs in one table, told apart by `level`."""
+        parts = [self.videos.assign(level="video"), self.pairs.assign(level="pair")]
+        return pd.concat([part for part in parts if len(part)], ignore_index=True)
 
 
 # ---------------------------------------------------------------- scores

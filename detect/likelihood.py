@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dancebench.core.metric import Metric
 from dancebench.core.stats import Indices, jackknife_interval
-from dancebench.detect.calibration import brier, cllr, cllr_min, ece
+from dancebench.detect.calibration import Calibration, brier, cllr, cllr_min, ece, fit_calibration
 from dancebench.detect.card import Calibrations
 from dancebench.detect.evaluate import Labels, Level, Scores, ScoreTables, Thresholds, pair_level, video_level
 from dancebench.detect.plots import reliability_plot, roc_plot, tippett_plot
@@ -29,31 +29,52 @@ _UNITS = {
 }
 
 
-def calibration_metrics(tables: ScoreTables, calibrations: Calibrations) -> dict[str, Metric]:
+def fit_calibrations(validation: ScoreTables) -> Calibrations:
+    """From validation people; where only videos are scored, pairs share theirs.
+
+    Raises:
+        BenchError: Reals or fakes are missing, or a score is not finite.
+    """
+    video, pair = video_level(validation), pair_level(validation)
+    return Calibrations(video=_fit(video), pair=_fit(pair if len(pair.scores) else video))
+
+
+def _fit(level: Level) -> Calibration:
+    return fit_calibration(level.labels, level.scores, level.subjects.tolist())
+
+
+def calibration_metrics(
+    tables: ScoreTables, calibrations: Calibrations | None, unusable: str | None = None
+) -> dict[str, Metric]:
     """The metrics named above.
 
     Args:
         tables: Scores of held-out people.
-        calibrations: From validation people.
+        calibrations: From validation people; None where they have no scores.
+        unusable: Why likelihood ratios of these scores mean nothing, if they do not; then every metric is null.
     """
+    if calibrations is None:
+        unusable = "no scores of validation people, so no calibration"
     video, pair = video_level(tables), pair_level(tables)
-    of_videos = video._replace(scores=calibrations.video.llr(video.scores))
-    of_pairs = pair._replace(scores=calibrations.pair.llr(pair.scores))
+    if calibrations is not None:
+        video = video._replace(scores=calibrations.video.llr(video.scores))
+        pair = pair._replace(scores=calibrations.pair.llr(pair.scores))
     return {
-        "video_cllr": _metric(of_videos, "cllr", cllr),
-        "video_cllr_min": _metric(of_videos, "cllr_min", cllr_min),
-        "video_brier": _metric(of_videos, "brier", brier),
-        "pair_brier": _metric(of_pairs, "brier", brier),
-        "pair_ece": _metric(of_pairs, "ece", ece),
+        "video_cllr": _metric(video, "cllr", cllr, unusable),
+        "video_cllr_min": _metric(video, "cllr_min", cllr_min, unusable),
+        "video_brier": _metric(video, "brier", brier, unusable),
+        "pair_brier": _metric(pair, "brier", brier, unusable),
+        "pair_ece": _metric(pair, "ece", ece, unusable),
     }
 
 
-def _metric(level: Level, name: str, measure: Measure) -> Metric:
+def _metric(level: Level, name: str, measure: Measure, unusable: str | None) -> Metric:
     labels, llrs, subjects = level
     n = len(labels)
     if not 0 < labels.sum() < n:
-        reason = "the held-out videos are of one kind" if n else "no video was scored"
-        return Metric(value=None, reason=reason, n=n, unit=_UNITS[name], higher_is_better=False)
+        unusable = "the held-out videos are of one kind" if n else "no video was scored"
+    if unusable is not None:
+        return Metric(value=None, reason=unusable, n=n, unit=_UNITS[name], higher_is_better=False)
 
     def over(chosen: Indices) -> float:
         kept = labels[chosen]

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-import pandas as pd
-
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.metric import Metric
@@ -23,10 +21,9 @@ from dancebench.core.progress import Report, silent
 from dancebench.core.stats import share_interval
 from dancebench.datasets.manifest import Split, VideoRow, read_manifest
 from dancebench.datasets.video import encoder_version, stream
-from dancebench.detect.aggregate import DEFAULT_RULE, LearnedRule, Rule, check_rule, find_rule, fit_learned_rule
+from dancebench.detect.aggregate import DEFAULT_RULE, LearnedRule, Rule, check_rule, find_rule
 from dancebench.detect.audit import audit_frames, audit_leaks, clip_size
 from dancebench.detect.breakdown import by_method, by_rule, by_source, of_methods
-from dancebench.detect.calibration import fit_calibration
 from dancebench.detect.card import CARD, Calibrations, DetectorCard, SplitData, TrainingDomain, load_weights
 from dancebench.detect.controls import flags, label_permutation, null_control, shortcut_controls
 from dancebench.detect.domain import DomainModel, clip_features, fit_domain
@@ -36,13 +33,11 @@ from dancebench.detect.evaluate import (
     Thresholds,
     error_rates,
     evaluate,
-    pair_level,
     per_subject,
     score_rows,
     thresholds_of,
-    video_level,
 )
-from dancebench.detect.likelihood import calibration_metrics, overconfidence, save_figures
+from dancebench.detect.likelihood import calibration_metrics, fit_calibrations, overconfidence, save_figures
 from dancebench.detect.pairs import checked_path, load_pool
 from dancebench.detect.registry import Detector, DetectorConfig, detector_kind
 
@@ -59,10 +54,8 @@ class HoldoutResult:
     """Of the card: `video_…`, `pair_…` and the controls."""
     per_subject: dict[str, dict[str, float | None]]
     """Metric -> held-out subject -> value."""
-    pairs: pd.DataFrame
-    """Scores of the held-out pairs, see `evaluate`."""
-    videos: pd.DataFrame
-    """Scores of the held-out videos, see `evaluate`."""
+    tables: ScoreTables
+    """Scores of the held-out people, fakes of methods that were not trained on among them."""
     failures: list[Failure]
     """Validation and held-out videos without a score."""
 
@@ -133,7 +126,7 @@ def train_and_evaluate(
     card.save(folder / CARD)
     _remove_states(folder)
     return HoldoutResult(
-        folder, card, metrics, per_subject(holdout, frozen.thresholds), everything.pairs, everything.videos,
+        folder, card, metrics, per_subject(holdout, frozen.thresholds), everything,
         [*frozen.failures, *everything.failures],
     )  # fmt: skip
 
@@ -150,10 +143,10 @@ class _Frozen:
 
 
 def _frozen(validation: ScoreTables, aggregator: str) -> _Frozen:
-    learned = _learned_rule(validation)
+    learned = validation.learned_rule()
     rule = find_rule(aggregator, learned)
     tables = validation.aggregated(rule, aggregator)
-    return _Frozen(learned, rule, thresholds_of(tables), _calibrations(tables), tables.failures)
+    return _Frozen(learned, rule, thresholds_of(tables), fit_calibrations(tables), tables.failures)
 
 
 def _measured(holdout: ScoreTables, everything: ScoreTables, frozen: _Frozen, seed: int) -> dict[str, Metric]:
@@ -221,24 +214,6 @@ def _abstentions(root: Path, rows: Sequence[VideoRow], familiarity: DomainModel,
         return Metric(value=None, reason="no video was scored", n=0, unit=unit, higher_is_better=False)
     interval = share_interval(outside, [row.subject_id for row in rows])
     return Metric(value=sum(outside) / len(outside), ci95=interval, n=len(outside), unit=unit, higher_is_better=False)
-
-
-def _learned_rule(validation: ScoreTables) -> LearnedRule | None:
-    """The rule `learned`; None where validation people lack reals or fakes, which the threshold then reports."""
-    logits, scored = validation.logits(), validation.scored
-    if scored["label"].nunique() < 2:
-        return None
-    return fit_learned_rule(
-        [logits[video] for video in scored["video_id"]], scored["label"].to_numpy(), scored["subject_id"].tolist()
-    )
-
-
-def _calibrations(validation: ScoreTables) -> Calibrations:
-    video, pair = (
-        fit_calibration(level.labels, level.scores, level.subjects.tolist())
-        for level in (video_level(validation), pair_level(validation))
-    )
-    return Calibrations(video=video, pair=pair)
 
 
 def _remove_states(folder: Path) -> None:

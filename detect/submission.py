@@ -28,32 +28,25 @@ from dancebench.core.metric import Metric
 from dancebench.datasets.manifest import VideoRow
 from dancebench.detect.aggregate import (
     DEFAULT_RULE,
-    LEARNED,
-    LearnedRule,
     aggregate,
     check_rule,
     find_rule,
-    fit_learned_rule,
 )
 from dancebench.detect.breakdown import by_method, by_source, of_methods
-from dancebench.detect.calibration import Calibration, fit_calibration
-from dancebench.detect.card import Calibrations
 from dancebench.detect.controls import label_permutation
 from dancebench.detect.evaluate import (
     PAIR_COLUMNS,
     VIDEO_COLUMNS,
     Failure,
-    Level,
     ScoreTables,
     Thresholds,
     choose_threshold,
     evaluate,
-    pair_level,
     per_subject,
     thresholds_of,
     video_level,
 )
-from dancebench.detect.likelihood import calibration_metrics, overconfidence
+from dancebench.detect.likelihood import calibration_metrics, fit_calibrations, overconfidence
 
 Kind = Literal["video", "pair"]
 
@@ -243,8 +236,7 @@ def evaluate_submission(
         first = f": {holdout.failures[0].item}: {holdout.failures[0].reason}" if holdout.failures else ""
         raise BenchError(f"{submission.name} scores none of the held-out videos{first}.", hint=_IDS)
     if aggregator != DEFAULT_RULE:
-        learned = _learned_rule(validation) if aggregator == LEARNED else None
-        rule = find_rule(aggregator, learned)
+        rule = find_rule(aggregator, validation.learned_rule())
         validation, holdout = (tables.aggregated(rule, aggregator) for tables in (validation, holdout))
     missing = tuple(holdout.failures)
     unvalidated = validation.failures if len(validation.scored) else []
@@ -280,13 +272,6 @@ def _video(submission: Submission, row: VideoRow, part: pd.DataFrame) -> dict[st
         "aggregator": DEFAULT_RULE if pairs else GIVEN,
         "reason": reason,
     }  # fmt: skip
-
-
-def _learned_rule(validation: ScoreTables) -> LearnedRule:
-    logits, scored = validation.logits(), validation.scored
-    return fit_learned_rule(
-        [logits[video] for video in scored["video_id"]], scored["label"].to_numpy(), scored["subject_id"].tolist()
-    )
 
 
 def _worst(tables: ScoreTables, validation: ScoreTables) -> ScoreTables:
@@ -349,17 +334,19 @@ def measure_submission(submitted: SubmittedTables, rows: Sequence[VideoRow]) -> 
     missing = {failure.item for failure in submitted.missing} & set(holdout.videos["video_id"])
     validation = submitted.validation
     thresholds = _thresholds(validation)
-    calibrations = Calibrations(video=_calibration(video_level(validation)), pair=_calibration(pair_level(validation)))
+    calibrations = None if thresholds is None else fit_calibrations(validation)
+    why = f"{len(missing)} held-out videos have no score, and no likelihood ratio is the worst" if missing else None
     metrics = {
         **evaluate(holdout, thresholds),
-        **_calibration_metrics(holdout, calibrations, thresholds is None, len(missing)),
+        **calibration_metrics(holdout, calibrations, why),
         **label_permutation(holdout, seed=0),
     }
     if thresholds is not None:
         metrics |= by_source(holdout, thresholds) | by_method(submitted.holdout, thresholds)
+    flags = () if calibrations is None else tuple(overconfidence(calibrations))
     for name, unit in _NEEDS_DETECTOR.items():
         metrics[name] = Metric(value=None, reason=NOT_HERE, n=0, unit=unit, higher_is_better=False)
-    return Measured(metrics, per_subject(holdout, thresholds), thresholds, tuple(overconfidence(calibrations)))
+    return Measured(metrics, per_subject(holdout, thresholds), thresholds, flags)
 
 
 NOT_HERE = "a submitted score file: the detector is not here"
@@ -377,25 +364,3 @@ def _thresholds(validation: ScoreTables) -> Thresholds | None:
     level = video_level(validation)
     threshold = choose_threshold(level.labels, level.scores)
     return Thresholds(video=threshold, pair=threshold)  # no pair is there to be judged by the second
-
-
-def _calibration(level: Level) -> Calibration:
-    """Fitted where there are both kinds; else nothing is judged by it, and it changes nothing."""
-    if len(np.unique(level.labels)) < 2:
-        return Calibration(temperature=1, offset=0, subjects=0, items=0, separable=False)
-    return fit_calibration(level.labels, level.scores, level.subjects.tolist())
-
-
-def _calibration_metrics(
-    holdout: ScoreTables, calibrations: Calibrations, unfitted: bool, missing: int
-) -> dict[str, Metric]:
-    """Null where there is no calibration, and where a score is missing: likelihood ratios know no worst one."""
-    metrics = calibration_metrics(holdout, calibrations)
-    if not unfitted and not missing:
-        return metrics
-    lost = f"{missing} held-out videos have no score, and no likelihood ratio is the worst"
-    reason = "no scores of validation people, so no calibration" if unfitted else lost
-    return {
-        name: Metric(value=None, reason=reason, n=metric.n, unit=metric.unit, higher_is_better=metric.higher_is_better)
-        for name, metric in metrics.items()
-    }

@@ -80,9 +80,19 @@ def long_table(records: Iterable[RunRecord], kind: Kind) -> pd.DataFrame:
     return table.sort_values([*_IDENTITY, "metric"], ignore_index=True)
 
 
-def rich_tables(records: Sequence[RunRecord]) -> list[Table]:
-    """The leaderboards for a terminal: the main columns, the interval of the primary metric, all remarks."""
-    return [_screen(section) for kind in COLUMNS for section in sections(records, kind)]
+def rich_tables(records: Sequence[RunRecord], around: RunRecord | None = None) -> list[Table]:
+    """The leaderboards for a terminal: the main columns, the interval of the primary metric, all remarks.
+
+    Args:
+        records: What they show.
+        around: One of the records, to show only the table in which it ranks; None for all.
+    """
+    return [
+        _screen(section)
+        for kind in COLUMNS
+        for section in sections(records, kind)
+        if around is None or any(row.record.run.id == around.run.id for row in section.rows)
+    ]
 
 
 def _pages(results_dir: Path) -> dict[str, str]:

@@ -30,6 +30,7 @@ from dancebench.benchmark.display import Display
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dancebench.core.workspace import Workspace
     from dancebench.leaderboards.records import RunRecord
 
 
@@ -88,15 +89,13 @@ def detect(
         raise typer.BadParameter("--submit, --name and --manifest belong together", param_hint="bench detect")
     opened = open_workspace(workspace)
     from dancebench.benchmark.synthesis import open_dataset
-    from dancebench.leaderboards.board import rebuild
 
     open_dataset(opened, dataset)
     if submit is not None and name is not None:
         from dancebench.benchmark.submission import run_submission
 
-        made = [run_submission(opened, dataset, submit, name, manifest, aggregator=aggregator, argv=argv())]
-        _show(made, json)
-        rebuild(opened.results, opened.leaderboards)
+        made = run_submission(opened, dataset, submit, name, manifest, aggregator=aggregator, argv=argv())
+        _show(opened, [made], json, beside_others=True)
         return
     from dancebench.benchmark.detection import DetectionJob, check_names, run_detection
     from dancebench.benchmark.forensic_fakes import ForensicPlan
@@ -113,19 +112,22 @@ def detect(
     check_names(chosen)
     with Display(err) as display:
         detected = run_detection(chosen, argv=argv(), workers=workers(jobs, where), report=display.report)
-    rebuild(opened.results, opened.leaderboards)
-    _show([each.record for each in detected], json)
+    _show(opened, [each.record for each in detected], json)
     if not json:
         for each in detected:
             out.print(f"detector  {each.folder}", soft_wrap=True, highlight=False)
 
 
-def _show(records: Sequence[RunRecord], json: bool) -> None:
-    from dancebench.leaderboards.board import rich_tables
+def _show(workspace: Workspace, records: Sequence[RunRecord], json: bool, *, beside_others: bool = False) -> None:
+    """Bring the leaderboards up to date; print these records, or the table in which the first ranks."""
+    from dancebench.leaderboards.board import rebuild, rich_tables
+    from dancebench.leaderboards.records import load_runs
 
+    rebuild(workspace.results, workspace.leaderboards)
     if json:
         documents = [record.model_dump(mode="json") for record in records]
         print_json(documents[0] if len(documents) == 1 else documents)
         return
-    for table in rich_tables(records):
+    tables = rich_tables(load_runs(workspace.results)[0], around=records[0]) if beside_others else rich_tables(records)
+    for table in tables:
         out.print(table)

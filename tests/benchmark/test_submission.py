@@ -1,10 +1,13 @@
 """`run_submission`: another system's scores become a record that ranks beside ours."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from dancebench.benchmark.cli import app
 from dancebench.benchmark.provenance import Clock
 from dancebench.benchmark.submission import run_submission
 from dancebench.core.errors import BenchError, UnknownNameError
@@ -122,6 +125,26 @@ def scores(tmp_path: Path) -> Path:
 def only_section(workspace: Workspace) -> Section:
     (section,) = sections(records.load_runs(workspace.results)[0], "detection")
     return section
+
+
+def test_the_command_prints_the_table_in_which_it_ranks(workspace: Workspace, scores: Path) -> None:
+    words = [
+        "detect",
+        "--submit",
+        scores,
+        "--name",
+        "their-detector",
+        "--dataset",
+        "toy",
+        "--workspace",
+        workspace.root,
+    ]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    assert result.output.index("their") < result.output.index("pair-patc")  # names fold
+    assert "their-detector" in (workspace.leaderboards / "detection.md").read_text()
+    (saved,) = json.loads(f"[{CliRunner().invoke(app, [*(str(word) for word in words), '--json']).stdout}]")
+    assert (saved["entry"]["name"], saved["metrics"]["video_auc"]["value"]) == ("their-detector", 1.0)
 
 
 def test_it_ranks_beside_ours_on_the_same_people(workspace: Workspace, scores: Path) -> None:

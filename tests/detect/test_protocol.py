@@ -34,7 +34,7 @@ def test_pair_patch_tells_fakes_of_people_it_never_saw(result: HoldoutResult) ->
     pair_auc = result.metrics["pair_auc"].value
     assert pair_auc is not None
     assert pair_auc > 0.9
-    assert set(result.videos["subject_id"]) == {"s09", "s10", "s11", "s12"}
+    assert set(result.tables.videos["subject_id"]) == {"s09", "s10", "s11", "s12"}
     assert result.failures == []
 
 
@@ -64,11 +64,11 @@ def test_every_metric_is_named_and_has_an_interval_by_person(result: HoldoutResu
 
 
 def test_the_tables_have_the_shape_that_any_detector_can_submit(result: HoldoutResult) -> None:
-    assert list(result.pairs.columns) == ["video_id", "t", "logit"]
-    assert {"video_id", "score", "status", "n_pairs", "aggregator"} <= set(result.videos.columns)
-    assert (result.videos["n_pairs"] == 8).all()
-    means = result.pairs.groupby("video_id")["logit"].mean()
-    scores = result.videos.set_index("video_id")["score"]
+    assert list(result.tables.pairs.columns) == ["video_id", "t", "logit"]
+    assert {"video_id", "score", "status", "n_pairs", "aggregator"} <= set(result.tables.videos.columns)
+    assert (result.tables.videos["n_pairs"] == 8).all()
+    means = result.tables.pairs.groupby("video_id")["logit"].mean()
+    scores = result.tables.videos.set_index("video_id")["score"]
     np.testing.assert_allclose(means.loc[scores.index], scores, rtol=1e-5)
 
 
@@ -94,7 +94,7 @@ def test_the_card_tells_what_the_detector_is(result: HoldoutResult) -> None:
 def test_ratios_are_calibrated_on_validation_people_and_bounded_by_their_number(result: HoldoutResult) -> None:
     calibration = result.card.calibration.video
     assert (calibration.subjects, calibration.items, calibration.separable) == (3, 6, True)
-    llrs = calibration.llr(result.videos["score"])
+    llrs = calibration.llr(result.tables.videos["score"])
     assert np.abs(llrs).max() <= np.log(4)
     cost = result.metrics["video_cllr"].value
     assert cost is not None
@@ -114,9 +114,11 @@ def test_another_rule_decides_scores_and_threshold(
 ) -> None:
     other = train_and_evaluate(manifest, "pair-patch", config, result.folder, aggregator=aggregator)
     assert other.card.aggregator == aggregator
-    assert set(other.videos["aggregator"]) == {aggregator}
-    logits = other.pairs[other.pairs["video_id"] == other.videos["video_id"][0]]["logit"].to_numpy(np.float64)
-    assert other.videos["score"][0] == pytest.approx(other.card.rule(logits))
+    assert set(other.tables.videos["aggregator"]) == {aggregator}
+    logits = other.tables.pairs[other.tables.pairs["video_id"] == other.tables.videos["video_id"][0]]["logit"].to_numpy(
+        np.float64
+    )
+    assert other.tables.videos["score"][0] == pytest.approx(other.card.rule(logits))
     assert other.card.thresholds.video != result.card.thresholds.video
     train_and_evaluate(manifest, "pair-patch", config, result.folder)
 
@@ -131,7 +133,7 @@ def test_done_again_it_trains_no_more_and_says_the_same(
     again = train_and_evaluate(manifest, "pair-patch", config, result.folder)
     assert again.card == result.card
     fewer = train_and_evaluate(manifest, "pair-patch", config.model_copy(update={"pairs": 3}), result.folder)
-    assert (fewer.videos["n_pairs"] == 3).all()
+    assert (fewer.tables.videos["n_pairs"] == 3).all()
     train_and_evaluate(manifest, "pair-patch", config, result.folder)
 
 
@@ -202,7 +204,7 @@ def test_a_torn_held_out_video_is_a_failure_and_the_rest_is_measured(manifest: P
     assert "was changed" in result.failures[0].reason
     assert result.metrics["video_accuracy"].n == 7
     assert result.card.error_rates.n_fake == 3
-    assert result.videos.set_index("video_id").loc["s12/s12/blur", "status"] == "failed"
+    assert result.tables.videos.set_index("video_id").loc["s12/s12/blur", "status"] == "failed"
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "holdout"])

@@ -83,7 +83,7 @@ def test_a_score_comes_with_its_threshold_and_its_error_rates(
     assert found.error_rates == result.card.error_rates
     assert found.n_pairs == len(found.pairs) == 8
     assert found.score == pytest.approx(np.mean([pair.logit for pair in found.pairs]), rel=1e-5)
-    in_run = result.videos.set_index("video_id")["score"]
+    in_run = result.tables.videos.set_index("video_id")["score"]
     gap = in_run["s10/s10/blur"] - in_run["s10/s10/real"]
     assert abs(found.score - in_run["s10/s10/blur"]) < 0.25 * gap  # encoded once more
 
