@@ -84,8 +84,8 @@ class PooledClip:
     frames: Frames
     firsts: npt.NDArray[np.intp]
     """Positions in `frames` of the first frame of each window; its other frames stand next to it."""
-    degraded: Frames | None = None
-    """The same frames, compressed and reduced."""
+    degraded: tuple[Frames, ...] = ()
+    """The same frames, compressed and reduced to several degrees."""
 
 
 class PairPool:
@@ -151,8 +151,9 @@ class PairPool:
             clips = subjects[generator.integers(len(subjects))]
             clip = clips[generator.integers(len(clips))]
             first = clip.firsts[generator.integers(len(clip.firsts))]
-            degrade = clip.degraded is not None and generator.random() < self._degraded
-            frames = clip.degraded if degrade else clip.frames
+            frames = clip.frames
+            if clip.degraded and generator.random() < self._degraded:
+                frames = clip.degraded[generator.integers(len(clip.degraded))]
             drawn.append(augment(frames[first : first + self.window], generator))
         return np.stack(drawn), labels.astype(np.float32)
 
@@ -165,6 +166,7 @@ def load_pool(
     *,
     window: int = 2,
     degraded: float = 0.0,
+    copies: int = 1,
     seed: int = 0,
 ) -> PairPool:
     """Read every video once: all its frames, or evenly placed windows where `POOL_BYTES` holds no more.
@@ -176,22 +178,22 @@ def load_pool(
         report: Progress.
         window: Frames of a window.
         degraded: Share of the windows that are drawn from degraded copies; 0 makes none.
+        copies: How many degraded copies each clip gets.
         seed: Of how strongly each copy is degraded.
 
     Raises:
         BenchError: A video cannot be read, was changed since the manifest was written, or is shorter than a
             window; or one label is missing.
     """
-    copies = 2 if degraded > 0 else 1
-    share = POOL_BYTES // copies // max(len(rows), 1) // (size[0] * size[1] * 3)  # frames a clip may keep
+    copies = copies if degraded > 0 else 0
+    share = POOL_BYTES // (1 + copies) // max(len(rows), 1) // (size[0] * size[1] * 3)  # frames a clip may keep
     clips = []
     for done, row in enumerate(rows):
         report("reading training clips", done, len(rows))
         clip = _pooled(checked_path(root, row), row, size, share, window)
-        if degraded > 0:
-            copy = degraded_copy(clip.frames, row.fps, np.random.default_rng((seed, done)))
-            clip = replace(clip, degraded=copy)
-        clips.append(clip)
+        seeds = [(seed, done, copy) for copy in range(copies)]
+        degrees = tuple(degraded_copy(clip.frames, row.fps, np.random.default_rng(each)) for each in seeds)
+        clips.append(replace(clip, degraded=degrees))
     report("reading training clips", len(rows), len(rows))
     return PairPool(clips, window, degraded)
 

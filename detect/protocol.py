@@ -186,8 +186,9 @@ def _trained(
     state = folder / f"{_STATE}{training_id[:16]}"  # named by the training: no other can resume from it
     detector = detector_kind(name)(config, device)
     pool = load_pool(
-        root, rows, config.size, report, window=detector.window, degraded=config.degraded, seed=config.seed
-    )
+        root, rows, config.size, report,
+        window=detector.window, degraded=config.degraded, copies=config.copies, seed=config.seed,
+    )  # fmt: skip
     detector.fit(pool, state, report)
     detector.save(folder)
     return detector

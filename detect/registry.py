@@ -38,6 +38,8 @@ class DetectorConfig(Strict):
     """How many evenly placed pairs of each video are scored."""
     degraded: float = Field(default=0.5, ge=0, le=1)
     """Share of the training pairs that are drawn from compressed and reduced copies of the clips."""
+    copies: int = Field(default=1, ge=1)
+    """How many such copies of each clip there are, each degraded otherwise; none are made where `degraded` is 0."""
     seed: int = 0
 
     @property

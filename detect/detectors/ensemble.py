@@ -36,7 +36,7 @@ from dancebench.detect.registry import (
     detector_kind,
 )
 
-_SHARED: Final = ("height", "width", "degraded", "seed")
+_SHARED: Final = ("height", "width", "degraded", "copies", "seed")
 _BATCH: Final = 16
 _RIDGE: Final = 1.0  # of the weights, against n windows: a weak pull where members tell without error
 
@@ -53,7 +53,7 @@ class EnsembleConfig(DetectorConfig):
     members: tuple[str, ...] = Field(default=("pair-patch", "spectrum"), min_length=1)
     """Full names of detectors, each once."""
     configs: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Settings of members that differ from their defaults, by name; size, seed and degraded are the ensemble's."""
+    """Settings of members that differ from their defaults, by name; those of `_SHARED` are the ensemble's."""
     fusion_people: float = Field(default=0.25, gt=0, lt=1)
     """Share of the training people that are kept for the fusion; at least one."""
     fusion_windows: int = Field(default=128, ge=4, multiple_of=2)

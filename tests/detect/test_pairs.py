@@ -1,6 +1,7 @@
 """Pairs of consecutive frames."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,27 @@ def test_a_batch_follows_from_its_generator_alone() -> None:
 
 
 # --- bad input
+
+
+def test_degraded_copies_differ_and_are_drawn_as_often_as_asked(manifest: Path) -> None:
+    rows = [row for row in read_manifest(manifest) if row.subject_id == "s01"]
+    pool = load_pool(manifest.parent, rows, (64, 32), degraded=0.75, copies=3)
+    for each in pool._clips:
+        assert len(each.degraded) == 3
+        assert all(copy.shape == each.frames.shape for copy in each.degraded)
+        assert not np.array_equal(each.degraded[0], each.degraded[1])
+    levels = np.array([0, 80, 160, 240])  # so far apart that augmentation confuses none
+    flat = [
+        replace(
+            each,
+            frames=np.full_like(each.frames, levels[0]),
+            degraded=tuple(np.full_like(each.frames, level) for level in levels[1:]),
+        )
+        for each in pool._clips
+    ]
+    drawn, _ = PairPool(flat, 2, degraded=0.75).batch(1000, np.random.default_rng(0))
+    nearest = np.abs(drawn.mean(axis=(1, 2, 3, 4))[:, None] - levels).argmin(axis=1)
+    assert np.bincount(nearest, minlength=4) / 1000 == pytest.approx(np.full(4, 0.25), abs=0.05)
 
 
 def test_a_pool_without_fakes_is_an_error() -> None:
