@@ -354,7 +354,7 @@ def _warnings(record: RunRecord) -> list[str]:
 
 def _notes(record: RunRecord) -> list[str]:
     return [
-        f"{key}: {value}"
+        f"{key}: {value:.4g}" if isinstance(value, float) else f"{key}: {value}"
         for key, value in sorted(record.entry.notes.items())
         if key not in _OWN_COLUMN and not key.startswith(_MARKING) and value is not None
     ]
