@@ -128,22 +128,12 @@ def only_section(workspace: Workspace) -> Section:
 
 
 def test_the_command_prints_the_table_in_which_it_ranks(workspace: Workspace, scores: Path) -> None:
-    words = [
-        "detect",
-        "--submit",
-        scores,
-        "--name",
-        "their-detector",
-        "--dataset",
-        "toy",
-        "--workspace",
-        workspace.root,
-    ]
-    result = CliRunner().invoke(app, [str(word) for word in words])
+    words = f"detect --submit {scores} --name their-detector --dataset toy --workspace {workspace.root}".split()
+    result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     assert result.output.index("their") < result.output.index("pair-patc")  # names fold
     assert "their-detector" in (workspace.leaderboards / "detection.md").read_text()
-    (saved,) = json.loads(f"[{CliRunner().invoke(app, [*(str(word) for word in words), '--json']).stdout}]")
+    (saved,) = json.loads(f"[{CliRunner().invoke(app, [*words, '--json']).stdout}]")
     assert (saved["entry"]["name"], saved["metrics"]["video_auc"]["value"]) == ("their-detector", 1.0)
 
 

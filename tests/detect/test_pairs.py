@@ -124,9 +124,6 @@ def test_a_batch_follows_from_its_generator_alone() -> None:
     np.testing.assert_array_equal(first, again)
 
 
-# --- bad input
-
-
 def test_degraded_copies_differ_and_are_drawn_as_often_as_asked(manifest: Path) -> None:
     rows = [row for row in read_manifest(manifest) if row.subject_id == "s01"]
     pool = load_pool(manifest.parent, rows, (64, 32), degraded=0.75, copies=3)
@@ -146,6 +143,9 @@ def test_degraded_copies_differ_and_are_drawn_as_often_as_asked(manifest: Path) 
     drawn, _ = PairPool(flat, 2, degraded=0.75).batch(1000, np.random.default_rng(0))
     nearest = np.abs(drawn.mean(axis=(1, 2, 3, 4))[:, None] - levels).argmin(axis=1)
     assert np.bincount(nearest, minlength=4) / 1000 == pytest.approx(np.full(4, 0.25), abs=0.05)
+
+
+# --- bad input
 
 
 def test_a_pool_without_fakes_is_an_error() -> None:
