@@ -24,9 +24,9 @@ from dancebench.benchmark.runner import Failure, Job, run_jobs, succeeded
 from dancebench.benchmark.synthesis import SynthesisJob, Synthesized, synthesize_all
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
+from dancebench.core.nn.trunks import TrunkUnavailableError
 from dancebench.core.progress import Report, silent
 from dancebench.core.stats import mean_interval
-from dancebench.core.trunks import TrunkUnavailableError
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.demo import TRUTH
 from dancebench.datasets.prepare import read_poses

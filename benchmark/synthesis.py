@@ -12,8 +12,8 @@ from typing import Final
 
 from dancebench.benchmark.presets import Settings, configured
 from dancebench.benchmark.runner import Failure, Job, run_jobs
-from dancebench.core import distributed
 from dancebench.core.errors import BenchError
+from dancebench.core.nn import distributed
 from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.demo import SELECTIONS, draw_subject, open_demo

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import write_text
+from dancebench.core.nn.checkpoint import read_state, save_state
 from dancebench.core.progress import Report
-from dancebench.core.state import read_state, save_state
 
 CHECKPOINT_SECONDS = 10.0
 """At most this much work is lost to a kill."""

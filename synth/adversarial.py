@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from dancebench.core.distributed import average_gradients
+from dancebench.core.nn.distributed import average_gradients
 from dancebench.synth.acceleration import adam, autocast, laid_out
 from dancebench.synth.clip import Batch, TrainingClip
 from dancebench.synth.losses import Features, gan_loss

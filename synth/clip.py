@@ -14,9 +14,9 @@ import numpy.typing as npt
 import psutil
 import torch
 
-from dancebench.core.distributed import processes
 from dancebench.core.environment import workers
 from dancebench.core.errors import BenchError
+from dancebench.core.nn.distributed import processes
 from dancebench.datasets.frames import resize
 from dancebench.datasets.skeleton import NOSE, Keypoints, has_person, scaled
 from dancebench.datasets.store import Subject

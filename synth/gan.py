@@ -20,8 +20,8 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
+from dancebench.core.nn.trunks import Trunk
 from dancebench.core.schema import Strict
-from dancebench.core.trunks import Trunk
 from dancebench.synth.adversarial import AdversarialPhase, Verdicts
 from dancebench.synth.clip import Batch, Motion, TrainingClip, to_pixels, to_tensor
 from dancebench.synth.losses import FEATURE_MATCHING_WEIGHT, PerceptualLoss, feature_matching_loss, gan_loss

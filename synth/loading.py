@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from dancebench.core.distributed import share_of
+from dancebench.core.nn.distributed import share_of
 from dancebench.synth.clip import Batch, HostBatch
 from dancebench.synth.method import Phase
 

@@ -18,14 +18,14 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from dancebench.core.distributed import average, is_first, processes, shared
 from dancebench.core.environment import seed_everything
 from dancebench.core.errors import BenchError
 from dancebench.core.files import write_text
+from dancebench.core.nn.checkpoint import State, read_state, save_state
+from dancebench.core.nn.distributed import average, is_first, processes, shared
+from dancebench.core.nn.trunks import Trunk
 from dancebench.core.progress import Report
 from dancebench.core.schema import Strict
-from dancebench.core.state import State, read_state, save_state
-from dancebench.core.trunks import Trunk
 from dancebench.synth.clip import Batch
 from dancebench.synth.loading import batches
 from dancebench.synth.method import LearnedMethod, Phase

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dancebench.core.trunks import Trunk
+from dancebench.core.nn.trunks import Trunk
 
 Features = Sequence[Sequence[torch.Tensor]]
 """`features[scale][layer]`, the last layer being the map of scores."""

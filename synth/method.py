@@ -21,10 +21,10 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
+from dancebench.core.nn.trunks import Trunk
 from dancebench.core.progress import Report
 from dancebench.core.registry import Registry
 from dancebench.core.schema import Strict
-from dancebench.core.trunks import Trunk
 from dancebench.synth.clip import Batch, Motion, TrainingClip
 
 TrunkChoice = Literal["off", "vgg19", "squeeze"]

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from dancebench.core.convolution import Conv2d
-from dancebench.core.patchgan import PatchDiscriminator, init_weights
+from dancebench.core.nn.convolution import Conv2d
+from dancebench.core.nn.patchgan import PatchDiscriminator, init_weights
 
 
 class ResidualBlock(nn.Module):

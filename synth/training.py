@@ -20,13 +20,13 @@ from typing import Any, ClassVar
 import torch
 from safetensors.torch import load_file, save_file
 
-from dancebench.core.distributed import is_first, processes, shared
 from dancebench.core.environment import code_version, seed_everything, versions
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path, locked, sha256_file, sha256_json
+from dancebench.core.nn.distributed import is_first, processes, shared
+from dancebench.core.nn.trunks import Trunk, TrunkUnavailableError, load_trunk
 from dancebench.core.progress import Report, silent
 from dancebench.core.schema import Document, Strict
-from dancebench.core.trunks import Trunk, TrunkUnavailableError, load_trunk
 from dancebench.datasets.store import Subject
 from dancebench.synth.clip import load_training_clip
 from dancebench.synth.loop import PLAIN, Options, PhaseRecord, run_phases

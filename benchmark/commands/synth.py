@@ -78,7 +78,7 @@ def synth(
     from dancebench.benchmark.presets import Settings
     from dancebench.benchmark.provenance import Clock
     from dancebench.benchmark.synthesis import assist, dismiss, draw_missing, open_dataset, plan
-    from dancebench.core import distributed
+    from dancebench.core.nn import distributed
     from dancebench.leaderboards.board import rebuild, rich_tables
     from dancebench.synth.loop import Options
 

@@ -29,8 +29,8 @@ from dancebench.benchmark.metrics.perceptual import Lpips
 from dancebench.benchmark.metrics.pieces import Frames, Starts, by_pieces, one_run
 from dancebench.benchmark.metrics.regions import REGIONS, Box, region_box
 from dancebench.benchmark.metrics.registry import REGION_METRICS
-from dancebench.core import torchvision_ops
 from dancebench.core.errors import BenchError
+from dancebench.core.nn import torchvision_ops
 from dancebench.datasets.skeleton import Keypoints
 
 _BATCH: Final = 32

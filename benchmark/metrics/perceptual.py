@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import torch
 
-from dancebench.core import torchvision_ops
-from dancebench.core.trunks import load_trunk
+from dancebench.core.nn import torchvision_ops
+from dancebench.core.nn.trunks import load_trunk
 
 
 class Lpips:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from dancebench.core.patchgan import PatchTrunk
+from dancebench.core.nn.patchgan import PatchTrunk
 from dancebench.detect.gradcam import MapNetwork
 from dancebench.detect.neural import NeuralConfig, NeuralDetector
 from dancebench.detect.registry import DETECTORS

@@ -24,9 +24,9 @@ from pydantic import Field, field_validator
 from safetensors import SafetensorError
 from torch import Tensor
 
-from dancebench.core import torchvision_ops
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file, write_text
+from dancebench.core.nn import torchvision_ops
 from dancebench.core.progress import Report
 from dancebench.detect.gradcam import MapNetwork
 from dancebench.detect.neural import NeuralConfig, NeuralDetector

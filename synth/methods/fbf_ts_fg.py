@@ -15,9 +15,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from dancebench.core.errors import BenchError
-from dancebench.core.patchgan import PatchDiscriminator
+from dancebench.core.nn.patchgan import PatchDiscriminator
+from dancebench.core.nn.trunks import Trunk
 from dancebench.core.progress import Report
-from dancebench.core.trunks import Trunk
 from dancebench.datasets.face import FaceBox, face_box
 from dancebench.synth.adversarial import AdversarialPhase, Verdicts
 from dancebench.synth.clip import Batch, Motion, TrainingClip, scaled_points, to_pixels, to_tensor

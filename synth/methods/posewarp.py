@@ -25,9 +25,9 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from dancebench.core.distributed import average_gradients
-from dancebench.core.patchgan import PatchDiscriminator
-from dancebench.core.trunks import Trunk
+from dancebench.core.nn.distributed import average_gradients
+from dancebench.core.nn.patchgan import PatchDiscriminator
+from dancebench.core.nn.trunks import Trunk
 from dancebench.datasets.pose_distance import nearest_pose, pose_distances
 from dancebench.datasets.skeleton import scaled
 from dancebench.synth.acceleration import adam, autocast, laid_out

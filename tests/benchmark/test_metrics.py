@@ -17,8 +17,8 @@ from dancebench.benchmark.metrics.image import measure, measure_clips
 from dancebench.benchmark.metrics.perceptual import Lpips
 from dancebench.benchmark.metrics.regions import region_box
 from dancebench.core.errors import BenchError
+from dancebench.core.nn.trunks import TrunkUnavailableError
 from dancebench.core.opencv import cv2
-from dancebench.core.trunks import TrunkUnavailableError
 from dancebench.datasets.face import MIN_SIDE
 from dancebench.datasets.skeleton import NOSE, Keypoints
 from dancebench.datasets.video import write_clip

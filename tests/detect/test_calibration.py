@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-from dancebench.core import torchvision_ops
 from dancebench.core.errors import BenchError
+from dancebench.core.nn import torchvision_ops
 from dancebench.detect.calibration import (
     Calibration,
     brier,

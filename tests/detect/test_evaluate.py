@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancebench.core import torchvision_ops
 from dancebench.core.errors import BenchError
+from dancebench.core.nn import torchvision_ops
 from dancebench.detect.aggregate import find_rule
 from dancebench.detect.evaluate import (
     Labels,

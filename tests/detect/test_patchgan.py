@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from dancebench.core.patchgan import PatchDiscriminator
+from dancebench.core.nn.patchgan import PatchDiscriminator
 
 
 def parameters(module: nn.Module) -> int:

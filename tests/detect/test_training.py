@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from dancebench.core.errors import BenchError
+from dancebench.core.nn.checkpoint import read_state
 from dancebench.core.progress import Report, silent
-from dancebench.core.state import read_state
 from dancebench.detect.training import LOG, STATE, train
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dancebench.core.convolution import Conv2d
+from dancebench.core.nn.convolution import Conv2d
 from dancebench.synth.losses import FEATURE_MATCHING_WEIGHT, feature_matching_loss
 from dancebench.synth.networks import GlobalGenerator, MultiscaleDiscriminator
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dancebench.core import distributed
 from dancebench.core.errors import BenchError
+from dancebench.core.nn import distributed
 from dancebench.datasets.store import Subject
 from dancebench.synth import loop
 from dancebench.synth.gan import GanConfig
@@ -24,7 +24,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import torch
-from dancebench.core import distributed
+from dancebench.core.nn import distributed
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.store import Dataset
 from dancebench.synth.gan import GanConfig

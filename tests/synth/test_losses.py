@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from dancebench.core.trunks import load_trunk
+from dancebench.core.nn.trunks import load_trunk
 from dancebench.synth.losses import PerceptualLoss, feature_matching_loss, gan_loss
 
 

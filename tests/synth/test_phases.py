@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from dancebench.core.errors import BenchError
+from dancebench.core.nn.checkpoint import read_state
 from dancebench.core.progress import Report, silent
-from dancebench.core.state import read_state
 from dancebench.datasets.skeleton import NOSE
 from dancebench.datasets.store import Subject
 from dancebench.synth import loop

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from dancebench.core.trunks import Trunk
+from dancebench.core.nn.trunks import Trunk
 from dancebench.datasets.skeleton import L_HIP, L_SHOULDER, NECK, NOSE, R_ELBOW, R_SHOULDER, R_WRIST
 from dancebench.datasets.store import Subject
 from dancebench.synth.clip import Motion, TrainingClip, load_training_clip

@@ -186,7 +186,7 @@ def test_too_few_usable_frames_are_refused(job: TrainJob) -> None:
 
 
 def test_a_trunk_that_is_not_at_hand_is_recorded_as_off(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dancebench.core.trunks import TrunkUnavailableError
+    from dancebench.core.nn.trunks import TrunkUnavailableError
 
     def nowhere(name: str, *, download: bool) -> None:
         raise TrunkUnavailableError(f"the {name} trunk is nowhere")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dancebench.core.errors import BenchError
-from dancebench.core.state import read_state, save_state
+from dancebench.core.nn.checkpoint import read_state, save_state
 
 
 def trained(steps: int, seed: int = 0) -> tuple[nn.Linear, torch.optim.Adam]:

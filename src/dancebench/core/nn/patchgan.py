@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from dancebench.core.convolution import Conv2d
+from dancebench.core.nn.convolution import Conv2d
 
 _MAX_CHANNELS = 512
 

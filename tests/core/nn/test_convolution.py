@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from dancebench.core import convolution
-from dancebench.core.convolution import Conv2d
+from dancebench.core.nn import convolution
+from dancebench.core.nn.convolution import Conv2d
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 0), (4, 2, 2), (4, 1, 2), (3, 2, 1)])

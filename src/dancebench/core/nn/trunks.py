@@ -18,9 +18,9 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from dancebench.core import torchvision_ops
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
+from dancebench.core.nn import torchvision_ops
 
 
 class TrunkUnavailableError(BenchError):
