@@ -20,7 +20,7 @@ from dancebench.benchmark.showcase import save_sheet, save_side_by_side
 from dancebench.benchmark.synthesis import SynthesisJob, draw_missing, synthesize_all
 from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.demo import open_demo
+from dancebench.datasets.dancers.catalogue import open_demo
 from dancebench.leaderboards.board import rebuild
 from dancebench.leaderboards.records import RunRecord
 from dancebench.synth.method import Precision, base_of

@@ -24,8 +24,8 @@ from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.manifest import VideoRow, write_manifest
-from dancebench.datasets.store import Dataset
+from dancebench.datasets.corpora.manifest import VideoRow, write_manifest
+from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.detect.aggregate import DEFAULT_RULE, check_rule
 from dancebench.detect.controls import NULL_SHIFT_LIMIT
 from dancebench.detect.protocol import HoldoutResult, train_and_evaluate

@@ -28,11 +28,11 @@ from dancebench.core.nn.trunks import TrunkUnavailableError
 from dancebench.core.progress import Report, silent
 from dancebench.core.stats import mean_interval
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.demo import TRUTH
-from dancebench.datasets.prepare import read_poses
-from dancebench.datasets.reals import shown_frames
-from dancebench.datasets.skeleton import Keypoints, scaled
-from dancebench.datasets.store import Dataset, Subject
+from dancebench.datasets.dancers.catalogue import TRUTH
+from dancebench.datasets.pose.skeleton import Keypoints, scaled
+from dancebench.datasets.subjects.dataset import Dataset, Subject
+from dancebench.datasets.subjects.prepare import read_poses
+from dancebench.datasets.subjects.real_clips import shown_frames
 from dancebench.leaderboards import records
 from dancebench.leaderboards.tables import COLUMNS
 from dancebench.synth.method import METHODS, LearnedMethod

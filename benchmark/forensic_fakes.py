@@ -22,9 +22,9 @@ from dancebench.benchmark.transfer import drive_of
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.manifest import Split, VideoRow
-from dancebench.datasets.store import Dataset
-from dancebench.datasets.video import EncoderSettings
+from dancebench.datasets.corpora.manifest import Split, VideoRow
+from dancebench.datasets.subjects.dataset import Dataset
+from dancebench.datasets.video.clips import EncoderSettings
 from dancebench.synth.render import render_fake
 
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "holdout")

@@ -22,13 +22,13 @@ from dancebench.core.files import sha256_file
 from dancebench.core.progress import Report
 from dancebench.core.schema import Document
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.frames import FrameSource, Letterbox, normalised_rate, open_source, resample
-from dancebench.datasets.models import recordings
-from dancebench.datasets.poses import extract_poses, extractor_version
-from dancebench.datasets.prepare import check_person, read_poses, write_poses
-from dancebench.datasets.skeleton import Keypoints, found
-from dancebench.datasets.store import Dataset, names
-from dancebench.datasets.subject import Subject
+from dancebench.datasets.pose.holistic import extract_poses, extractor_version
+from dancebench.datasets.pose.skeleton import Keypoints, found
+from dancebench.datasets.subjects.dataset import Dataset, names
+from dancebench.datasets.subjects.prepare import check_person, read_poses, write_poses
+from dancebench.datasets.subjects.records import recordings
+from dancebench.datasets.subjects.subject import Subject
+from dancebench.datasets.video.frames import FrameSource, Letterbox, normalised_rate, open_source, resample
 from dancebench.synth.clip import face_centres, nose_positions
 
 Frame = npt.NDArray[np.uint8]

@@ -15,8 +15,8 @@ import pandas as pd
 from dancebench.benchmark.runner import Job, run_jobs, succeeded
 from dancebench.core.files import atomic_path, sha256_json
 from dancebench.core.progress import Report
-from dancebench.datasets.manifest import VideoRow, read_manifest
-from dancebench.datasets.video import encoder_version
+from dancebench.datasets.corpora.manifest import VideoRow, read_manifest
+from dancebench.datasets.video.clips import encoder_version
 from dancebench.detect.card import load_detector
 from dancebench.detect.perturb import NONE, PERTURBATIONS
 from dancebench.detect.plots import robustness_curves

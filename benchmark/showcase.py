@@ -16,8 +16,8 @@ from dancebench.benchmark.evaluation import body_points
 from dancebench.benchmark.synthesis import Synthesized
 from dancebench.core.files import write_bytes
 from dancebench.core.opencv import cv2
-from dancebench.datasets.sticks import draw_sticks
-from dancebench.datasets.video import VideoReader, write_clip
+from dancebench.datasets.pose.stick_figures import draw_sticks
+from dancebench.datasets.video.clips import VideoReader, write_clip
 
 SYNTHETIC: Final = {"comment": "Synthetic: made by dancebench."}
 """Metadata of every video that is handed to people."""

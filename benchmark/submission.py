@@ -22,8 +22,8 @@ from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Name
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.manifest import VideoRow, read_manifest
-from dancebench.datasets.store import Dataset
+from dancebench.datasets.corpora.manifest import VideoRow, read_manifest
+from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.detect.aggregate import DEFAULT_RULE
 from dancebench.detect.audit import audit_leaks, clip_size
 from dancebench.detect.controls import flags

@@ -16,10 +16,10 @@ from dancebench.core.errors import BenchError
 from dancebench.core.nn import distributed
 from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.demo import SELECTIONS, draw_subject, open_demo
-from dancebench.datasets.models import DrawnSource
-from dancebench.datasets.reals import RealRecord, shown_frames, write_real
-from dancebench.datasets.store import Dataset, Subject
+from dancebench.datasets.dancers.catalogue import SELECTIONS, draw_subject, open_demo
+from dancebench.datasets.subjects.dataset import Dataset, Subject
+from dancebench.datasets.subjects.real_clips import RealRecord, shown_frames, write_real
+from dancebench.datasets.subjects.records import DrawnSource
 from dancebench.synth.clip import training_size
 from dancebench.synth.loop import PLAIN, Options
 from dancebench.synth.method import METHODS, LearnedMethod, SynthConfig

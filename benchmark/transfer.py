@@ -21,14 +21,14 @@ from dancebench.benchmark.synthesis import SynthesisJob, training_job
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.frames import Letterbox, resize
-from dancebench.datasets.models import recordings
-from dancebench.datasets.normalise import NORMALISATIONS, fit_normalisation
-from dancebench.datasets.skeleton import Keypoints
-from dancebench.datasets.sticks import draw_sticks
-from dancebench.datasets.store import Dataset
-from dancebench.datasets.subject import Subject
-from dancebench.datasets.video import VideoReader, write_clip
+from dancebench.datasets.pose.normalise import NORMALISATIONS, fit_normalisation
+from dancebench.datasets.pose.skeleton import Keypoints
+from dancebench.datasets.pose.stick_figures import draw_sticks
+from dancebench.datasets.subjects.dataset import Dataset
+from dancebench.datasets.subjects.records import recordings
+from dancebench.datasets.subjects.subject import Subject
+from dancebench.datasets.video.clips import VideoReader, write_clip
+from dancebench.datasets.video.frames import Letterbox, resize
 from dancebench.synth.clip import Motion, nose_positions
 from dancebench.synth.method import METHODS
 from dancebench.synth.render import Drive, FakeRecord, render_fake

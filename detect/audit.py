@@ -13,8 +13,8 @@ from pathlib import Path
 
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import Report, silent
-from dancebench.datasets.manifest import VideoRow
-from dancebench.datasets.video import VideoReader
+from dancebench.datasets.corpora.manifest import VideoRow
+from dancebench.datasets.video.clips import VideoReader
 from dancebench.detect.near_duplicates import FRAMES, Fingerprint, fingerprint, near_duplicates
 from dancebench.detect.pairs import checked_path, pair_starts
 

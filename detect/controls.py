@@ -31,9 +31,9 @@ from dancebench.core.errors import BenchError
 from dancebench.core.metric import Metric
 from dancebench.core.progress import Report, silent
 from dancebench.core.stats import jackknife_interval, permutation_p
-from dancebench.datasets.decoding import opened
-from dancebench.datasets.manifest import VideoRow
-from dancebench.datasets.video import probe, stream, write_clip
+from dancebench.datasets.corpora.manifest import VideoRow
+from dancebench.datasets.video.clips import probe, stream, write_clip
+from dancebench.datasets.video.decoding import opened
 from dancebench.detect.aggregate import Rule
 from dancebench.detect.evaluate import Labels, Scores, ScoreTables, auc, video_level
 from dancebench.detect.pairs import checked_path, read_pairs

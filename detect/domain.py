@@ -25,7 +25,7 @@ from sklearn.model_selection import GroupKFold
 from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
 from dancebench.core.schema import Strict
-from dancebench.datasets.decoding import Frame
+from dancebench.datasets.video.decoding import Frame
 
 Array = npt.NDArray[np.float64]
 Scale = Literal["linear", "log", "logit"]

@@ -24,7 +24,7 @@ from dancebench.core.metric import Metric
 from dancebench.core.progress import Report, silent
 from dancebench.core.schema import Strict
 from dancebench.core.stats import Indices, jackknife_interval
-from dancebench.datasets.manifest import VideoRow
+from dancebench.datasets.corpora.manifest import VideoRow
 from dancebench.detect.aggregate import DEFAULT_RULE, LearnedRule, Rule, aggregate, fit_learned_rule
 from dancebench.detect.pairs import checked_path, read_pairs
 from dancebench.detect.registry import Detector

@@ -24,10 +24,10 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import is_temporary
 from dancebench.core.progress import Report, silent
 from dancebench.core.schema import Strict
-from dancebench.datasets.decoding import Inspection, decoded, upright
-from dancebench.datasets.frames import Letterbox, normalised_rate, resample, resize
-from dancebench.datasets.poses import extract_poses
-from dancebench.datasets.video import Frame, VideoReader, stream, write_clip
+from dancebench.datasets.pose.holistic import extract_poses
+from dancebench.datasets.video.clips import Frame, VideoReader, stream, write_clip
+from dancebench.datasets.video.decoding import Inspection, decoded, upright
+from dancebench.datasets.video.frames import Letterbox, normalised_rate, resample, resize
 from dancebench.detect.card import TrainingDomain
 from dancebench.detect.pairs import Pairs, pair_starts, too_short
 

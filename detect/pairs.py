@@ -17,9 +17,9 @@ import numpy.typing as npt
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.core.progress import Report, silent
-from dancebench.datasets.frames import resize
-from dancebench.datasets.manifest import VideoRow, contained
-from dancebench.datasets.video import VideoReader
+from dancebench.datasets.corpora.manifest import VideoRow, contained
+from dancebench.datasets.video.clips import VideoReader
+from dancebench.datasets.video.frames import resize
 from dancebench.detect.perturb import degraded_copy
 
 Frames = npt.NDArray[np.uint8]

@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from dancebench.core.errors import UnknownNameError
 from dancebench.core.opencv import cv2
-from dancebench.datasets.video import ENCODER, Frame, stream, write_clip
+from dancebench.datasets.video.clips import ENCODER, Frame, stream, write_clip
 
 Apply = Callable[[Iterable[Frame], float], Iterator[Frame]]
 """Frames and their rate in frames per second to the perturbed frames."""

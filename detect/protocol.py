@@ -19,8 +19,8 @@ from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.progress import Report, silent
 from dancebench.core.stats import share_interval
-from dancebench.datasets.manifest import Split, VideoRow, read_manifest
-from dancebench.datasets.video import encoder_version, stream
+from dancebench.datasets.corpora.manifest import Split, VideoRow, read_manifest
+from dancebench.datasets.video.clips import encoder_version, stream
 from dancebench.detect.aggregate import DEFAULT_RULE, LearnedRule, Rule, check_rule, find_rule
 from dancebench.detect.audit import audit_frames, audit_leaks, clip_size
 from dancebench.detect.breakdown import by_method, by_rule, by_source, of_methods

@@ -26,8 +26,8 @@ from dancebench.core.errors import BenchError
 from dancebench.core.metric import Metric
 from dancebench.core.progress import Report, silent
 from dancebench.core.stats import Indices, jackknife_interval, share_interval
-from dancebench.datasets.manifest import VideoRow, contained
-from dancebench.datasets.video import ENCODER, stream, write_clip
+from dancebench.datasets.corpora.manifest import VideoRow, contained
+from dancebench.datasets.video.clips import ENCODER, stream, write_clip
 from dancebench.detect.aggregate import LEARNED, LearnedRule, Rule, find_rule
 from dancebench.detect.evaluate import ScoreTables, Thresholds, auc, score_rows
 from dancebench.detect.pairs import checked_path

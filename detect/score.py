@@ -22,8 +22,8 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.core.progress import Report, silent
 from dancebench.core.schema import Document, Strict
-from dancebench.datasets.decoding import Inspection, inspect
-from dancebench.datasets.frames import Letterbox
+from dancebench.datasets.video.decoding import Inspection, inspect
+from dancebench.datasets.video.frames import Letterbox
 from dancebench.detect.card import DetectorCard, LoadedDetector
 from dancebench.detect.domain import DomainDistance, clip_features
 from dancebench.detect.evaluate import ErrorRates

@@ -25,7 +25,7 @@ import pandas as pd
 
 from dancebench.core.errors import BenchError
 from dancebench.core.metric import Metric
-from dancebench.datasets.manifest import VideoRow
+from dancebench.datasets.corpora.manifest import VideoRow
 from dancebench.detect.aggregate import (
     DEFAULT_RULE,
     aggregate,

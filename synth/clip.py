@@ -17,10 +17,10 @@ import torch
 from dancebench.core.environment import workers
 from dancebench.core.errors import BenchError
 from dancebench.core.nn.distributed import processes
-from dancebench.datasets.frames import resize
-from dancebench.datasets.skeleton import NOSE, Keypoints, has_person, scaled
-from dancebench.datasets.store import Subject
-from dancebench.datasets.video import VideoReader
+from dancebench.datasets.pose.skeleton import NOSE, Keypoints, has_person, scaled
+from dancebench.datasets.subjects.dataset import Subject
+from dancebench.datasets.video.clips import VideoReader
+from dancebench.datasets.video.frames import resize
 
 Pixels = npt.NDArray[np.uint8]
 

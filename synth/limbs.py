@@ -20,7 +20,7 @@ from typing import Final
 import torch
 from torch.nn import functional as F
 
-from dancebench.datasets.skeleton import (
+from dancebench.datasets.pose.skeleton import (
     L_ANKLE,
     L_ELBOW,
     L_HIP,

@@ -18,10 +18,10 @@ from dancebench.core.environment import code_version, versions
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.progress import Report, silent
 from dancebench.core.schema import Document
-from dancebench.datasets.reals import shown_frames
-from dancebench.datasets.skeleton import has_person
-from dancebench.datasets.store import Subject
-from dancebench.datasets.video import encoder_version, write_clip
+from dancebench.datasets.pose.skeleton import has_person
+from dancebench.datasets.subjects.dataset import Subject
+from dancebench.datasets.subjects.real_clips import shown_frames
+from dancebench.datasets.video.clips import encoder_version, write_clip
 from dancebench.synth.clip import Motion, Pixels, face_centres
 from dancebench.synth.training import TrainJob, TrainRecord, load_method
 

@@ -27,7 +27,7 @@ from dancebench.core.nn.distributed import is_first, processes, shared
 from dancebench.core.nn.trunks import Trunk, TrunkUnavailableError, load_trunk
 from dancebench.core.progress import Report, silent
 from dancebench.core.schema import Document, Strict
-from dancebench.datasets.store import Subject
+from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.clip import load_training_clip
 from dancebench.synth.loop import PLAIN, Options, PhaseRecord, run_phases
 from dancebench.synth.method import METHODS, LearnedMethod, Method, SynthConfig

@@ -14,17 +14,7 @@ import torch
 from dancebench.core.files import sha256_file
 from dancebench.core.opencv import cv2
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.models import (
-    DatasetRecord,
-    FileSource,
-    Permission,
-    PrepareConfig,
-    SplitConfig,
-    SubjectEntry,
-    SubjectRecord,
-)  # fmt: skip
-from dancebench.datasets.prepare import write_poses
-from dancebench.datasets.skeleton import (
+from dancebench.datasets.pose.skeleton import (
     L_ANKLE,
     L_ELBOW,
     L_HIP,
@@ -42,9 +32,19 @@ from dancebench.datasets.skeleton import (
     R_WRIST,
     Keypoints,
 )  # fmt: skip
-from dancebench.datasets.sticks import draw_sticks
-from dancebench.datasets.store import Dataset, Subject
-from dancebench.datasets.video import write_clip
+from dancebench.datasets.pose.stick_figures import draw_sticks
+from dancebench.datasets.subjects.dataset import Dataset, Subject
+from dancebench.datasets.subjects.prepare import write_poses
+from dancebench.datasets.subjects.records import (
+    DatasetRecord,
+    FileSource,
+    Permission,
+    PrepareConfig,
+    SplitConfig,
+    SubjectEntry,
+    SubjectRecord,
+)  # fmt: skip
+from dancebench.datasets.video.clips import write_clip
 
 
 @pytest.fixture(autouse=True)

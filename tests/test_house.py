@@ -50,7 +50,7 @@ def test_mediapipe_is_imported_in_one_place() -> None:
         for path in folder(name).rglob("*.py")
         if any(module.split(".")[0] == "mediapipe" for module in imports(path))
     ]
-    assert users == [ROOT / "datasets" / "poses.py"]
+    assert users == [ROOT / "datasets" / "pose" / "holistic.py"]
 
 
 def test_nothing_is_unpickled() -> None:
@@ -81,7 +81,7 @@ def test_the_wheel_holds_one_package(tmp_path: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"dancebench"}
     for needed in (
-        "py.typed", "datasets/video.py", "benchmark/cli.py", "benchmark/case_page.html.j2",
+        "py.typed", "datasets/video/clips.py", "benchmark/cli.py", "benchmark/case_page.html.j2",
         "leaderboards/published/reference.json",
     ):  # fmt: skip
         assert f"dancebench/{needed}" in names

@@ -26,9 +26,9 @@ from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.workspace import Workspace, safe_name
 
 if TYPE_CHECKING:
-    from dancebench.datasets.footage import Imported
-    from dancebench.datasets.models import DatasetRecord, Role
-    from dancebench.datasets.store import Dataset
+    from dancebench.datasets.subjects.dataset import Dataset
+    from dancebench.datasets.subjects.footage import Imported
+    from dancebench.datasets.subjects.records import DatasetRecord, Role
 
 app = typer.Typer(
     help="Datasets: draw the demo dancers, add recordings, import other layouts, list and verify.",
@@ -62,7 +62,7 @@ def demo(
 ) -> None:
     """Draw the demo dancers and prepare them like recordings."""
     from dancebench.benchmark.synthesis import draw_missing
-    from dancebench.datasets.demo import open_demo
+    from dancebench.datasets.dancers.catalogue import open_demo
 
     opened = open_workspace(workspace)
     dataset = open_demo(opened, selection)
@@ -94,8 +94,8 @@ def add(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Prepare a recording of one person and add it to a dataset."""
-    from dancebench.datasets.frames import open_source
-    from dancebench.datasets.permission import permission_for
+    from dancebench.datasets.subjects.permission import permission_for
+    from dancebench.datasets.video.frames import open_source
 
     chosen = _role(role)
     permission = permission_for(chosen, consent=consent, legal_basis=legal_basis)
@@ -150,7 +150,7 @@ def import_layout(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Import what another project has made of a person: frames with their stick figures or poses."""
-    from dancebench.datasets.permission import permission_for
+    from dancebench.datasets.subjects.permission import permission_for
 
     chosen = _role(role)
     permission = permission_for(chosen, consent=consent, legal_basis=legal_basis)
@@ -191,7 +191,7 @@ def list_datasets(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOpti
 
 
 def _facts(workspace: Workspace) -> list[dict[str, Any]]:
-    from dancebench.datasets.store import Dataset, names
+    from dancebench.datasets.subjects.dataset import Dataset, names
 
     facts = []
     for name in names(workspace):
@@ -221,7 +221,7 @@ def verify(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Compare every prepared file with its recorded hash."""
-    from dancebench.datasets.store import Dataset
+    from dancebench.datasets.subjects.dataset import Dataset
 
     held = Dataset.open(open_workspace(workspace), dataset)
     problems = held.verify()
@@ -250,14 +250,14 @@ def _parse_size(text: str) -> tuple[int, int]:
 
 
 def _refuse_catalogue(dataset: str) -> None:
-    from dancebench.datasets.demo import SELECTIONS
+    from dancebench.datasets.dancers.catalogue import SELECTIONS
 
     if dataset in SELECTIONS:
         raise BenchError(f"'{dataset}' is a catalogue of drawn dancers.", hint="Name another --dataset for recordings.")
 
 
 def _role(name: str) -> Role:
-    from dancebench.datasets.models import ROLES
+    from dancebench.datasets.subjects.records import ROLES
 
     chosen = next((known for known in ROLES if known == name), None)
     if chosen is None:
@@ -266,8 +266,8 @@ def _role(name: str) -> Role:
 
 
 def _read_layout(layout: str, folder: Path, frames: Path | None, fps: float | None) -> Imported:
-    from dancebench.datasets.edn_layout import open_edn
-    from dancebench.datasets.openpose import open_openpose
+    from dancebench.datasets.importers.edn import open_edn
+    from dancebench.datasets.importers.openpose import open_openpose
 
     if layout not in LAYOUTS:
         raise UnknownNameError("layout", layout, LAYOUTS)
@@ -299,8 +299,8 @@ def _open_or_begin(
     workspace: Workspace, name: str, settings: _Settings, picture_size: Callable[[], tuple[int, int]]
 ) -> Dataset:
     """The dataset of that name; a new one, not yet written, takes its shape from what it begins with."""
-    from dancebench.datasets.models import DatasetRecord, PrepareConfig, SplitConfig
-    from dancebench.datasets.store import Dataset, names, size_for
+    from dancebench.datasets.subjects.dataset import Dataset, names, size_for
+    from dancebench.datasets.subjects.records import DatasetRecord, PrepareConfig, SplitConfig
 
     if name in names(workspace):
         held = Dataset.open(workspace, name)

@@ -13,7 +13,7 @@ from dancebench.benchmark.metrics.pieces import Frames, Starts, by_pieces
 from dancebench.benchmark.metrics.pose import measure_poses
 from dancebench.benchmark.metrics.warp import measure_warp
 from dancebench.core.progress import Report, silent
-from dancebench.datasets.skeleton import Keypoints
+from dancebench.datasets.pose.skeleton import Keypoints
 
 
 def measure_fake(

@@ -17,9 +17,9 @@ import numpy as np
 from dancebench.benchmark.metrics.pieces import Starts
 from dancebench.core.files import atomic_path, sha256_file
 from dancebench.core.progress import Report, silent
-from dancebench.datasets.poses import extract_poses, extractor_version
-from dancebench.datasets.skeleton import Keypoints
-from dancebench.datasets.video import VideoReader
+from dancebench.datasets.pose.holistic import extract_poses, extractor_version
+from dancebench.datasets.pose.skeleton import Keypoints
+from dancebench.datasets.video.clips import VideoReader
 
 
 def detected_poses(clip: Path, starts: Starts, *, report: Report = silent) -> Keypoints:

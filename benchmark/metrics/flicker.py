@@ -29,7 +29,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dancebench.benchmark.metrics.pieces import Frames, Starts
-from dancebench.datasets.skeleton import Keypoints, body_box
+from dancebench.datasets.pose.skeleton import Keypoints, body_box
 
 MIN_SHARE: Final = 0.05
 """Of the frame's pixels that the background must have."""

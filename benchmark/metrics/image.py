@@ -31,7 +31,7 @@ from dancebench.benchmark.metrics.regions import REGIONS, Box, region_box
 from dancebench.benchmark.metrics.registry import REGION_METRICS
 from dancebench.core.errors import BenchError
 from dancebench.core.nn import torchvision_ops
-from dancebench.datasets.skeleton import Keypoints
+from dancebench.datasets.pose.skeleton import Keypoints
 
 _BATCH: Final = 32
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import Report, silent
-from dancebench.datasets.video import VideoReader
+from dancebench.datasets.video.clips import VideoReader
 
 PIECE: Final = 256
 """Frames in memory at once, of each clip."""

@@ -29,9 +29,9 @@ import pandas as pd
 from dancebench.benchmark.metrics.detections import detected_poses
 from dancebench.benchmark.metrics.pieces import Starts
 from dancebench.core.progress import Report, silent
-from dancebench.datasets.pose_distance import pose_distances, shared_joints
-from dancebench.datasets.skeleton import BODY, Keypoints, found
-from dancebench.datasets.video import VideoReader
+from dancebench.datasets.pose.distance import pose_distances, shared_joints
+from dancebench.datasets.pose.skeleton import BODY, Keypoints, found
+from dancebench.datasets.video.clips import VideoReader
 
 Values = npt.NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import Final, Literal
 
-from dancebench.datasets.face import MIN_SIDE, centred, face_box
-from dancebench.datasets.skeleton import NOSE, Keypoints, body_box
+from dancebench.datasets.pose.face_crop import MIN_SIDE, centred, face_box
+from dancebench.datasets.pose.skeleton import NOSE, Keypoints, body_box
 
 Region = Literal["frame", "body", "face"]
 REGIONS: Final[tuple[Region, ...]] = ("frame", "body", "face")

@@ -24,7 +24,7 @@ import pandas as pd
 from scipy.ndimage import map_coordinates
 
 from dancebench.benchmark.metrics.pieces import Frames, Starts
-from dancebench.datasets.skeleton import LIMBS, Keypoints, found
+from dancebench.datasets.pose.skeleton import LIMBS, Keypoints, found
 
 POINTS_PER_LIMB: Final = 8
 _SHARES: Final = (np.arange(POINTS_PER_LIMB) + 0.5) / POINTS_PER_LIMB  # joints themselves belong to two limbs

@@ -29,9 +29,9 @@ from safetensors.numpy import load_file, save_file
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path
 from dancebench.core.progress import Report
-from dancebench.datasets import skeleton as body
-from dancebench.datasets.poses import extract_poses
-from dancebench.datasets.skeleton import Keypoints, found, has_person
+from dancebench.datasets.pose import skeleton as body
+from dancebench.datasets.pose.holistic import extract_poses
+from dancebench.datasets.pose.skeleton import Keypoints, found, has_person
 from dancebench.detect.pairs import PairPool, Pairs
 from dancebench.detect.registry import DETECTORS, DetectorConfig
 from dancebench.detect.sklearn_model import FeatureDetector, Features, linear_model

@@ -18,7 +18,7 @@ from dancebench.core.errors import BenchError
 from dancebench.core.nn.patchgan import PatchDiscriminator
 from dancebench.core.nn.trunks import Trunk
 from dancebench.core.progress import Report
-from dancebench.datasets.face import FaceBox, face_box
+from dancebench.datasets.pose.face_crop import FaceBox, face_box
 from dancebench.synth.adversarial import AdversarialPhase, Verdicts
 from dancebench.synth.clip import Batch, Motion, TrainingClip, scaled_points, to_pixels, to_tensor
 from dancebench.synth.gan import GanConfig

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dancebench.datasets.pose_distance import nearest_pose
-from dancebench.datasets.skeleton import scaled
+from dancebench.datasets.pose.distance import nearest_pose
+from dancebench.datasets.pose.skeleton import scaled
 from dancebench.synth.clip import Motion, TrainingClip
 from dancebench.synth.method import METHODS, Method, SynthConfig
 

@@ -28,8 +28,8 @@ from torch.nn import functional as F
 from dancebench.core.nn.distributed import average_gradients
 from dancebench.core.nn.patchgan import PatchDiscriminator
 from dancebench.core.nn.trunks import Trunk
-from dancebench.datasets.pose_distance import nearest_pose, pose_distances
-from dancebench.datasets.skeleton import scaled
+from dancebench.datasets.pose.distance import nearest_pose, pose_distances
+from dancebench.datasets.pose.skeleton import scaled
 from dancebench.synth.acceleration import adam, autocast, laid_out
 from dancebench.synth.adversarial import AdversarialPhase, Verdicts
 from dancebench.synth.clip import Batch, Motion, TrainingClip, to_pixels, to_tensor

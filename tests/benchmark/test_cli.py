@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from dancebench.benchmark.cli import app
 from dancebench.core import files
-from dancebench.datasets.video import write_clip
+from dancebench.datasets.video.clips import write_clip
 from dancebench.leaderboards.records import RunRecord
 
 

@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 from dancebench.benchmark.cli import app
 from dancebench.core.opencv import cv2
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.dancers import HEIGHT, WIDTH, dance, make_dancer
-from dancebench.datasets.sticks import draw_sticks
-from dancebench.datasets.store import Dataset
-from dancebench.datasets.video import write_clip
+from dancebench.datasets.dancers.dancer import HEIGHT, WIDTH, dance, make_dancer
+from dancebench.datasets.pose.stick_figures import draw_sticks
+from dancebench.datasets.subjects.dataset import Dataset
+from dancebench.datasets.video.clips import write_clip
 from dancebench.synth.clip import load_training_clip
 from dancebench.synth.render import held_out
 

@@ -19,9 +19,9 @@ from dancebench.benchmark.transfer import AS_IS, drive_of
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import silent
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.demo import catalogue
-from dancebench.datasets.store import Dataset
-from dancebench.datasets.subject import Subject
+from dancebench.datasets.dancers.catalogue import catalogue
+from dancebench.datasets.subjects.dataset import Dataset
+from dancebench.datasets.subjects.subject import Subject
 from dancebench.detect.audit import audit_leaks
 
 

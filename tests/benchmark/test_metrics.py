@@ -19,9 +19,9 @@ from dancebench.benchmark.metrics.regions import region_box
 from dancebench.core.errors import BenchError
 from dancebench.core.nn.trunks import TrunkUnavailableError
 from dancebench.core.opencv import cv2
-from dancebench.datasets.face import MIN_SIDE
-from dancebench.datasets.skeleton import NOSE, Keypoints
-from dancebench.datasets.video import write_clip
+from dancebench.datasets.pose.face_crop import MIN_SIDE
+from dancebench.datasets.pose.skeleton import NOSE, Keypoints
+from dancebench.datasets.video.clips import write_clip
 
 SIZE = (64, 48)
 

@@ -13,7 +13,7 @@ from dancebench.benchmark.metrics.per_subject import null_reason, subject_values
 from dancebench.benchmark.metrics.pieces import one_run
 from dancebench.benchmark.metrics.warp import POINTS_PER_LIMB, measure_warp
 from dancebench.core.opencv import cv2
-from dancebench.datasets.skeleton import L_ELBOW, L_WRIST, NECK, NOSE, R_ELBOW, R_WRIST, Keypoints
+from dancebench.datasets.pose.skeleton import L_ELBOW, L_WRIST, NECK, NOSE, R_ELBOW, R_WRIST, Keypoints
 
 SIZE = (64, 48)
 Frames = npt.NDArray[np.uint8]

@@ -21,10 +21,10 @@ from dancebench.benchmark.metrics.regions import REGIONS
 from dancebench.benchmark.metrics.registry import METRICS, RATIOS, REGION_METRICS, metric_info
 from dancebench.benchmark.metrics.warp import measure_warp
 from dancebench.core.errors import BenchError
-from dancebench.datasets import dancers
-from dancebench.datasets.poses import extract_poses
-from dancebench.datasets.skeleton import L_SMALL_TOE, R_SMALL_TOE, R_WRIST, Keypoints
-from dancebench.datasets.video import write_clip
+from dancebench.datasets.dancers import dancer as dancers
+from dancebench.datasets.pose.holistic import extract_poses
+from dancebench.datasets.pose.skeleton import L_SMALL_TOE, R_SMALL_TOE, R_WRIST, Keypoints
+from dancebench.datasets.video.clips import write_clip
 
 SIZE = (128, 64)
 

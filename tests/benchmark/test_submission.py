@@ -14,8 +14,9 @@ from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
 from dancebench.core.metric import Metric
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.manifest import Split, VideoRow, write_manifest
-from dancebench.datasets.models import (
+from dancebench.datasets.corpora.manifest import Split, VideoRow, write_manifest
+from dancebench.datasets.subjects.dataset import Dataset
+from dancebench.datasets.subjects.records import (
     DatasetRecord,
     FileSource,
     Permission,
@@ -24,7 +25,6 @@ from dancebench.datasets.models import (
     SubjectEntry,
     SubjectRecord,
 )
-from dancebench.datasets.store import Dataset
 from dancebench.leaderboards import records
 from dancebench.leaderboards.board import rebuild
 from dancebench.leaderboards.tables import Section, sections

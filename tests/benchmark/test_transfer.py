@@ -18,11 +18,11 @@ from dancebench.core.errors import UnknownNameError
 from dancebench.core.files import sha256_file
 from dancebench.core.progress import silent
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.dancers import dance, make_dancer
-from dancebench.datasets.frames import resize
-from dancebench.datasets.normalise import ankle_positions, fit_normalisation
-from dancebench.datasets.store import Dataset
-from dancebench.datasets.video import VideoReader, write_clip
+from dancebench.datasets.dancers.dancer import dance, make_dancer
+from dancebench.datasets.pose.normalise import ankle_positions, fit_normalisation
+from dancebench.datasets.subjects.dataset import Dataset
+from dancebench.datasets.video.clips import VideoReader, write_clip
+from dancebench.datasets.video.frames import resize
 from dancebench.synth.render import FakeRecord
 
 VARIANT = "fakes/fbf-ts/demo-tiny/{}/tiny-s0"

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from dancebench.datasets.manifest import Split, VideoRow, write_manifest
-from dancebench.datasets.video import write_clip
+from dancebench.datasets.corpora.manifest import Split, VideoRow, write_manifest
+from dancebench.datasets.video.clips import write_clip
 from dancebench.detect.detectors.pair_patch import PairPatchConfig
 
 if TYPE_CHECKING:

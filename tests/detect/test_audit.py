@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
-from dancebench.datasets.manifest import Split, VideoRow, read_manifest
-from dancebench.datasets.video import EncoderSettings, stream, write_clip
+from dancebench.datasets.corpora.manifest import Split, VideoRow, read_manifest
+from dancebench.datasets.video.clips import EncoderSettings, stream, write_clip
 from dancebench.detect.audit import audit_frames, audit_leaks, clip_size
 
 BASE = VideoRow(

@@ -10,8 +10,8 @@ import pytest
 
 from dancebench.core.metric import Metric
 from dancebench.core.progress import Report
-from dancebench.datasets.manifest import VideoRow, read_manifest
-from dancebench.datasets.video import write_clip
+from dancebench.datasets.corpora.manifest import VideoRow, read_manifest
+from dancebench.datasets.video.clips import write_clip
 from dancebench.detect.aggregate import find_rule
 from dancebench.detect.controls import container_features, flags, label_permutation, null_control, shortcut_controls
 from dancebench.detect.evaluate import ScoreTables, auc, score_rows

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dancebench.core.opencv import cv2
-from dancebench.datasets.dancers import dance, make_dancer
+from dancebench.datasets.dancers.dancer import dance, make_dancer
 from dancebench.detect.near_duplicates import (
     BITS,
     CORRELATION,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from outside_files import make_detector, moving, write_sound, write_video
 
-from dancebench.datasets.decoding import inspect
+from dancebench.datasets.video.decoding import inspect
 from dancebench.detect.card import LoadedDetector, load_detector
 from dancebench.detect.outside import Prepared, fitted_box, oddities, prepare
 from dancebench.detect.score import VideoScore, score_video

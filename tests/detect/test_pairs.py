@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dancebench.core.errors import BenchError
-from dancebench.datasets.manifest import read_manifest
-from dancebench.datasets.video import VideoReader
+from dancebench.datasets.corpora.manifest import read_manifest
+from dancebench.datasets.video.clips import VideoReader
 from dancebench.detect import pairs as pairs_module
 from dancebench.detect.pairs import PairPool, PooledClip, augment, load_pool, pair_starts, read_pairs
 

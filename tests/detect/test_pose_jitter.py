@@ -12,8 +12,8 @@ from safetensors.numpy import load_file, save_file
 
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import silent
-from dancebench.datasets import skeleton as body
-from dancebench.datasets.skeleton import Keypoints
+from dancebench.datasets.pose import skeleton as body
+from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.detect.detectors import pose_jitter
 from dancebench.detect.detectors.pose_jitter import NAMES, STATE, PoseJitter, PoseJitterConfig, pose_features
 from dancebench.detect.evaluate import auc

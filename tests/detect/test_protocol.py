@@ -11,7 +11,7 @@ import pytest
 
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
-from dancebench.datasets.manifest import read_manifest, write_manifest
+from dancebench.datasets.corpora.manifest import read_manifest, write_manifest
 from dancebench.detect.card import CARD, DetectorCard, load_detector
 from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig
 from dancebench.detect.evaluate import MEASURES

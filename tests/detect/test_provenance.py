@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from dancebench.datasets.video import write_clip
+from dancebench.datasets.video.clips import write_clip
 from dancebench.detect.provenance import OFFLINE, Credentials, read_credentials
 
 CAPTURE = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"

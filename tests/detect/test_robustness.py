@@ -14,8 +14,8 @@ import pytest
 
 from dancebench.core.errors import UnknownNameError
 from dancebench.core.files import sha256_file
-from dancebench.datasets.manifest import VideoRow, read_manifest, write_manifest
-from dancebench.datasets.video import probe
+from dancebench.datasets.corpora.manifest import VideoRow, read_manifest, write_manifest
+from dancebench.datasets.video.clips import probe
 from dancebench.detect.aggregate import LearnedRule
 from dancebench.detect.evaluate import Thresholds, evaluate, score_rows
 from dancebench.detect.pairs import PairPool, Pairs

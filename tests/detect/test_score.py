@@ -16,8 +16,8 @@ from outside_files import make_detector, moving, write_video
 from pydantic import ValidationError
 
 from dancebench.core.errors import BenchError
-from dancebench.datasets.decoding import inspect
-from dancebench.datasets.manifest import read_manifest
+from dancebench.datasets.corpora.manifest import read_manifest
+from dancebench.datasets.video.decoding import inspect
 from dancebench.detect import outside
 from dancebench.detect.card import CARD, LoadedDetector, load_detector
 from dancebench.detect.outside import expand, prepare

@@ -10,7 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from dancebench.core.errors import BenchError, UnknownNameError
-from dancebench.datasets.manifest import Split, VideoRow, read_manifest
+from dancebench.datasets.corpora.manifest import Split, VideoRow, read_manifest
 from dancebench.detect.evaluate import (
     NO_THRESHOLD,
     auc,

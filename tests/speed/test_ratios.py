@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from speed.timing import medians, show
 
-from dancebench.datasets.video import VideoReader, write_clip
+from dancebench.datasets.video.clips import VideoReader, write_clip
 
 pytestmark = pytest.mark.speed
 

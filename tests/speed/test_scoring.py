@@ -12,8 +12,8 @@ import pytest
 from outside_files import make_detector, moving, write_video
 from speed.timing import medians, show
 
-from dancebench.datasets.decoding import stream
-from dancebench.datasets.frames import Letterbox
+from dancebench.datasets.video.decoding import stream
+from dancebench.datasets.video.frames import Letterbox
 from dancebench.detect.card import load_detector
 from dancebench.detect.score import score_video
 

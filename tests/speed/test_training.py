@@ -11,7 +11,7 @@ import torch
 from speed.plain import networks, plain_step
 from speed.timing import medians, show
 
-from dancebench.datasets.store import Subject
+from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.acceleration import has_bf16
 from dancebench.synth.adversarial import AdversarialPhase
 from dancebench.synth.clip import Batch, Frames, TrainingClip, load_training_clip

@@ -9,7 +9,7 @@ import pytest
 import torch
 from speed.plain import plain_step
 
-from dancebench.datasets.store import Subject
+from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.acceleration import has_bf16
 from dancebench.synth.clip import TrainingClip, load_training_clip
 from dancebench.synth.gan import GanConfig, GanPhase

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from dancebench.core.errors import BenchError
 from dancebench.core.nn import distributed
-from dancebench.datasets.store import Subject
+from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth import loop
 from dancebench.synth.gan import GanConfig
 from dancebench.synth.method import Schedule
@@ -26,7 +26,7 @@ from pathlib import Path
 import torch
 from dancebench.core.nn import distributed
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.store import Dataset
+from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.synth.gan import GanConfig
 from dancebench.synth.training import TrainJob, train
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dancebench.datasets.store import Subject
+from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth import clip as clip_module
 from dancebench.synth.clip import HostBatch, load_training_clip
 from dancebench.synth.gan import GanConfig

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dancebench.core.errors import UnknownNameError
-from dancebench.datasets.pose_distance import nearest_pose, pose_distances
-from dancebench.datasets.skeleton import BODY, NOSE
-from dancebench.datasets.sticks import draw_sticks
-from dancebench.datasets.store import Subject
+from dancebench.datasets.pose.distance import nearest_pose, pose_distances
+from dancebench.datasets.pose.skeleton import BODY, NOSE
+from dancebench.datasets.pose.stick_figures import draw_sticks
+from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.clip import (
     Motion,
     TrainingClip,

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from dancebench.core.errors import BenchError
 from dancebench.core.nn.checkpoint import read_state
 from dancebench.core.progress import Report, silent
-from dancebench.datasets.skeleton import NOSE
-from dancebench.datasets.store import Subject
+from dancebench.datasets.pose.skeleton import NOSE
+from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth import loop
 from dancebench.synth.clip import Batch, load_training_clip
 from dancebench.synth.gan import GanConfig, GanMethod, GanPhase, LocalStage

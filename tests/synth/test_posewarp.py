@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from dancebench.core.nn.trunks import Trunk
-from dancebench.datasets.skeleton import L_HIP, L_SHOULDER, NECK, NOSE, R_ELBOW, R_SHOULDER, R_WRIST
-from dancebench.datasets.store import Subject
+from dancebench.datasets.pose.skeleton import L_HIP, L_SHOULDER, NECK, NOSE, R_ELBOW, R_SHOULDER, R_WRIST
+from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.clip import Motion, TrainingClip, load_training_clip
 from dancebench.synth.limbs import (
     JOINTS,

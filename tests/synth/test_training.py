@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
 from dancebench.core.progress import Report
-from dancebench.datasets.prepare import write_poses
-from dancebench.datasets.store import Subject
+from dancebench.datasets.subjects.dataset import Subject
+from dancebench.datasets.subjects.prepare import write_poses
 from dancebench.synth import loop, training
 from dancebench.synth.clip import Batch
 from dancebench.synth.gan import GanConfig, GanPhase, LocalStage

@@ -1,0 +1,1 @@
+"""Videos that detectors are trained and tested on, as manifests."""

@@ -1,0 +1,1 @@
+"""The demo dancers: procedurally drawn people, and the catalogue of demo datasets."""

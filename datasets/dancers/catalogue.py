@@ -1,0 +1,152 @@
+"""The demo catalogue: drawn dancers that go the whole real way, from mp4 to prepared clip.
+
+    demo        5 targets, 62 forensic subjects (40 train, 8 validation, 14 holdout), 4 drivers
+    demo-small  what `bench demo` uses: one target, 12 forensic subjects, shorter clips
+    demo-tiny   for tests
+
+A catalogue lists all its dancers; each is drawn and prepared when it is first needed. Nobody is shown:
+the figures are procedural, so no consent and no licence beyond the generator's own is involved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dancebench.core.errors import UnknownNameError
+from dancebench.core.progress import Report, silent
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.dancers import dancer as dancers
+from dancebench.datasets.pose.skeleton import Keypoints
+from dancebench.datasets.subjects.dataset import Dataset, prepare_subject
+from dancebench.datasets.subjects.prepare import write_poses
+from dancebench.datasets.subjects.records import (
+    DatasetRecord,
+    DrawnSource,
+    Permission,
+    PrepareConfig,
+    Role,
+    SplitConfig,
+    SubjectEntry,
+)  # fmt: skip
+from dancebench.datasets.video.clips import write_clip
+from dancebench.datasets.video.frames import open_source
+
+FPS: Final = 25.0
+TRUTH: Final = "truth.npz"
+"""The file beside a drawn dancer's clip that keeps the true keypoints."""
+_LICENCE: Final = "MIT (drawn by dancebench)"
+_BASIS: Final = "A procedurally drawn figure: no person is shown."
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How many dancers of each role, and how many frames each clip has."""
+
+    targets: int
+    train: int
+    validation: int
+    holdout: int
+    drivers: int
+    target_frames: int
+    frames: int
+
+
+SELECTIONS: Final = {
+    "demo": Selection(5, 40, 8, 14, 4, target_frames=500, frames=200),
+    "demo-small": Selection(1, 6, 2, 4, 0, target_frames=300, frames=100),
+    "demo-tiny": Selection(1, 2, 1, 2, 2, target_frames=60, frames=40),
+}
+
+# Role → (id prefix, first seed). Targets are plain numbers, as in `bench synth --subject 3`.
+_SERIES: Final[dict[Role, tuple[str, int]]] = {
+    "target": ("", 100),
+    "train": ("train", 1000),
+    "validation": ("validation", 2000),
+    "holdout": ("holdout", 3000),
+    "driver": ("driver", 4000),
+}
+
+
+def catalogue(name: str) -> DatasetRecord:
+    """The dataset record of a demo selection; nothing is drawn yet.
+
+    Raises:
+        UnknownNameError: There is no selection of that name.
+    """
+    if name not in SELECTIONS:
+        raise UnknownNameError("demo selection", name, SELECTIONS)
+    selection = SELECTIONS[name]
+    counts: dict[Role, int] = {
+        "target": selection.targets,
+        "train": selection.train,
+        "validation": selection.validation,
+        "holdout": selection.holdout,
+        "driver": selection.drivers,
+    }
+    subjects = []
+    for role, count in counts.items():
+        prefix, first_seed = _SERIES[role]
+        n_frames = selection.target_frames if role == "target" else selection.frames
+        for k in range(1, count + 1):
+            source = DrawnSource(generator_version=dancers.GENERATOR_VERSION, seed=first_seed + k, n_frames=n_frames)
+            label = str(k) if role == "target" else f"{prefix}{k:02d}"
+            subjects.append(SubjectEntry(id=label, role=role, source=source))
+    return DatasetRecord(
+        name=name,
+        licence=_LICENCE,
+        prepare=PrepareConfig(height=dancers.HEIGHT, width=dancers.WIDTH, fps=FPS),
+        split=SplitConfig(),
+        subjects=tuple(subjects),
+    )
+
+
+def open_demo(workspace: Workspace, name: str) -> Dataset:
+    """The demo dataset of that name, listed in the workspace."""
+    return Dataset.create(workspace, catalogue(name))
+
+
+def draw_subject(dataset: Dataset, subject_id: str, *, report: Report = silent) -> None:
+    """Draw a dancer to an mp4 and prepare it like any recording; does nothing if that was done.
+
+    `TRUTH` beside the clip keeps the true keypoints, which MediaPipe's are judged by.
+    """
+    if dataset.is_prepared(subject_id):
+        return
+    entry = dataset.entry(subject_id)
+    source = entry.source
+    if not isinstance(source, DrawnSource):
+        raise TypeError(f"{subject_id} is a recording, not a drawn dancer")
+    permission = Permission(
+        kind="consent" if entry.role == "target" else "legal-basis",
+        text=_BASIS,
+        sha256=hashlib.sha256(_BASIS.encode()).hexdigest(),
+    )
+    with tempfile.TemporaryDirectory(prefix="dancebench-") as scratch:
+        drawing, truth = Path(scratch) / "drawn.mp4", Path(scratch) / TRUTH
+        performance = dancers.dance(dancers.make_dancer(source.seed), source.n_frames, FPS)
+        true_points: list[Keypoints] = []
+
+        def pictures() -> Iterator[npt.NDArray[np.uint8]]:
+            for picture, points in performance:
+                true_points.append(points)
+                yield picture
+
+        write_clip(drawing, pictures(), FPS)
+        write_poses(truth, np.stack(true_points))
+        prepare_subject(
+            dataset,
+            entry,
+            open_source(drawing),
+            licence=_LICENCE,
+            permission=permission,
+            extra_files={TRUTH: truth},
+            report=lambda what, done, total: report(f"drawing {subject_id}", done, total),
+        )

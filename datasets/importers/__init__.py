@@ -1,0 +1,1 @@
+"""Layouts of other projects that `bench data import` reads, one module each."""

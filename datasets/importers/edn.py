@@ -1,0 +1,168 @@
+"""The folder layout of the public Everybody-Dance-Now release.
+
+    train_img/*.png              frames
+    train_label/*.png            the stick figure drawn for each
+    train_facetexts128/*.txt     optional: "miny maxy minx maxx", the face's crop box
+    test_img, test_label, test_facetexts128   the held-out part, likewise
+
+A file belongs to the frame whose number its name carries (`numbered`). The given pictures condition a
+synthesizer as they are; poses are found in the frames, for the metrics.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import sha256_file, sha256_json
+from dancebench.datasets.importers.numbered import numbered, open_images, part_of, stretches
+from dancebench.datasets.subjects.footage import Box, Footage, Imported, Moment, Stretch
+from dancebench.datasets.subjects.records import ImportedSource
+from dancebench.datasets.video.frames import FolderSource
+
+_PARTS: Final = ("train", "test")
+_LAYOUT_HINT: Final = "Expected train_img, train_label, test_img and test_label in it."
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One part: frames, pictures and boxes in the order of their numbers."""
+
+    numbers: tuple[int, ...]
+    images: FolderSource
+    labels: FolderSource
+    faces: tuple[Box | None, ...]
+    texts: tuple[Path, ...]
+
+    @property
+    def hashes(self) -> list[str | list[list[str]]]:
+        texts = [[path.name, sha256_file(path)] for path in self.texts]
+        return [self.images.sha256, self.labels.sha256, texts]
+
+    def stretch(self, where: range) -> Iterator[tuple[float, Moment]]:
+        """(seconds, moment) of frames in a row."""
+        frames, labels = part_of(self.images, where).frames(), part_of(self.labels, where).frames()
+        faces = self.faces[where.start : where.stop]
+        for (seconds, frame), (_, label), face in zip(frames, labels, faces, strict=True):
+            yield seconds, Moment(frame, label=label, face=face)
+
+
+def open_edn(folder: Path, *, fps: float) -> Imported:
+    """Read and check such a folder whole.
+
+    Args:
+        folder: Holds the part's folders.
+        fps: Rate at which the numbered frames were taken.
+
+    Raises:
+        BenchError: A folder is missing (the test part cannot be measured without its frames), frames and
+            pictures do not match in number or size, a face text is not a box, an image cannot be decoded.
+    """
+    _check_folders(folder)
+    parts = [_read_part(folder, name, fps) for name in _PARTS]
+    train, test = (part.images for part in parts)
+    if (train.height, train.width) != (test.height, test.width):
+        raise BenchError(
+            f"{test.images[0]} is {test.height}x{test.width} where the frames of train_img are "
+            f"{train.height}x{train.width} (height x width).",
+            hint="Both parts must show the person at one picture size.",
+        )
+    footage = Footage(
+        height=train.height,
+        width=train.width,
+        fps=fps,
+        n_frames=train.n_frames + test.n_frames,
+        decoder=train.decoder,
+        stretches=tuple(
+            Stretch(partial(part.stretch, where), held_out=name == "test")
+            for name, part in zip(_PARTS, parts, strict=True)
+            for where in stretches(part.numbers)
+        ),
+    )
+    source = ImportedSource(
+        layout="edn",
+        name=folder.resolve().name,
+        sha256=sha256_json([part.hashes for part in parts]),
+        frames_sha256=(train.sha256, test.sha256),
+        fps=fps,
+    )
+    return Imported(footage, source)
+
+
+def _check_folders(folder: Path) -> None:
+    if not folder.is_dir():
+        raise BenchError(f"{folder} is not a folder.", hint=_LAYOUT_HINT)
+    for name in ("train_img", "train_label", "test_img", "test_label"):
+        if (folder / name).is_dir():
+            continue
+        if name == "test_img":
+            raise BenchError(
+                f"{folder} has no test_img: without the test part's real frames nothing can be measured on it.",
+                hint="Put the frames that belong to test_label into test_img, or move a part of train_img and "
+                "train_label to test_img and test_label.",
+            )
+        raise BenchError(f"{folder} has no {name}.", hint=_LAYOUT_HINT)
+
+
+def _read_part(folder: Path, name: str, fps: float) -> _Part:
+    images, labels = numbered(folder / f"{name}_img"), numbered(folder / f"{name}_label")
+    text_folder = folder / f"{name}_facetexts128"
+    texts = numbered(text_folder, {".txt"}) if text_folder.is_dir() else {}
+    _check_matching(labels, images)
+    _check_matching(images, labels)
+    _check_matching(texts, images)
+    if all(len(run) == 1 for run in stretches(list(images))):
+        first = ", ".join(str(number) for number in list(images)[:3])
+        raise BenchError(
+            f"No two frames of {folder / name}_img follow each other: their numbers are {first} …",
+            hint="Renumber the frames in steps of one if they were taken one after another.",
+        )
+    frames, drawn = open_images(images, fps), open_images(labels, fps)
+    size = frames.height, frames.width
+    if size != (drawn.height, drawn.width):
+        raise BenchError(
+            f"{drawn.images[0]} is {drawn.height}x{drawn.width} where its frame is {size[0]}x{size[1]} "
+            f"(height x width; {len(labels)} labels, {len(images)} images).",
+            hint="A label is drawn at the size of its frame.",
+        )
+    faces = tuple(_read_box(texts[number], size) if number in texts else None for number in images)
+    return _Part(tuple(images), frames, drawn, faces, tuple(texts.values()))
+
+
+def _check_matching(files: dict[int, Path], others: dict[int, Path]) -> None:
+    """Refuse a file whose number none of the others carries."""
+    other = next(iter(others.values())).parent.name
+    for number, path in files.items():
+        if number not in others:
+            raise BenchError(
+                f"{path} belongs to no file of {other} ({len(files)} files in {path.parent.name}, "
+                f"{len(others)} in {other}).",
+                hint=f"The last number in a name is the frame's: {other} lacks {number}.",
+            )
+
+
+def _read_box(path: Path, size: tuple[int, int]) -> Box | None:
+    """The box in a face text, cut to the picture; None where it says that no face was found (nothing above 0).
+
+    Raises:
+        BenchError: It does not hold four numbers that bound a part of the picture.
+    """
+    try:
+        top, bottom, left, right = (float(word) for word in path.read_text(encoding="utf-8").split())
+    except ValueError:  # of four words, of numbers, of UTF-8
+        top = bottom = left = right = math.nan
+    if max(top, bottom, left, right) <= 0:
+        return None
+    top, bottom = max(top, 0.0), min(bottom, float(size[0]))
+    left, right = max(left, 0.0), min(right, float(size[1]))
+    if not (top < bottom and left < right):
+        raise BenchError(
+            f"{path} does not hold the box of a face in a picture of {size[0]}x{size[1]} (height x width).",
+            hint='Expected "miny maxy minx maxx" in pixels, or no file where no face was found.',
+        )
+    return top, bottom, left, right

@@ -1,0 +1,74 @@
+"""Files that carry a frame's number in their name, as frame000123.png or 000123_keypoints.json do.
+
+The number is the last run of digits in the stem. Frames follow each other where their numbers do: a number
+that is left out is a gap in time, and no pair of frames may straddle it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dancebench.core.errors import BenchError
+from dancebench.datasets.video.frames import IMAGE_SUFFIXES, FolderSource, open_source
+
+_DIGITS = re.compile(r"[0-9]+")
+
+
+def numbered(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES, *, ending: str = "") -> dict[int, Path]:
+    """The files of a folder by the number in their names, ascending.
+
+    Args:
+        folder: Where they lie; hidden files are passed over.
+        suffixes: Of the files meant, in lower case.
+        ending: What their stems end in beside the number.
+
+    Raises:
+        BenchError: No folder, no such file in it, a name without a number, or two with the same.
+    """
+    wanted = " or ".join(f"*{ending}{suffix}" for suffix in sorted(suffixes))
+    if not folder.is_dir():
+        raise BenchError(f"{folder} is not a folder.", hint=f"Expected a folder of {wanted}.")
+    files: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in suffixes or not path.stem.endswith(ending) or path.name.startswith("."):
+            continue
+        digits = _DIGITS.findall(path.stem.removesuffix(ending))
+        if not digits:
+            raise BenchError(f"{path} has no number in its name.", hint="Number the frames in their names.")
+        number = int(digits[-1])
+        if number in files:
+            raise BenchError(
+                f"{path} and {files[number].name} carry the same frame number, {number}.",
+                hint="The last run of digits in a name is the frame's number; keep one file of each.",
+            )
+        files[number] = path
+    if not files:
+        raise BenchError(f"{folder} holds no {wanted}.", hint="Check the folder and the --layout.")
+    return dict(sorted(files.items()))
+
+
+def stretches(numbers: Sequence[int]) -> list[range]:
+    """Positions in `numbers` (ascending) of the maximal stretches of adjacent ones."""
+    cuts = [k for k in range(1, len(numbers)) if numbers[k] != numbers[k - 1] + 1]
+    return [range(a, b) for a, b in zip([0, *cuts], [*cuts, len(numbers)], strict=True)]
+
+
+def open_images(images: dict[int, Path], fps: float) -> FolderSource:
+    """The images of one folder, all that `numbered` found in it, in the order of their numbers.
+
+    Raises:
+        BenchError: As `open_source`.
+    """
+    paths = tuple(images.values())
+    source = open_source(paths[0].parent, fps=fps)
+    if not isinstance(source, FolderSource):
+        raise TypeError(f"{paths[0].parent} is no folder of images")
+    return replace(source, images=paths)
+
+
+def part_of(source: FolderSource, where: range) -> FolderSource:
+    """Some of a folder's images, in a row."""
+    return replace(source, images=source.images[where.start : where.stop], n_frames=len(where))

@@ -1,0 +1,248 @@
+"""Poses that OpenPose wrote: one `*_keypoints.json` a frame, in the order of the numbers in their names.
+
+Each holds `people`, each of them `pose_keypoints_2d` (BODY_25 or COCO-18) and perhaps `face_keypoints_2d` (70
+points), `hand_left_keypoints_2d` and `hand_right_keypoints_2d` (21 each): x, y in pixels of the frame and a
+confidence, 0 = missing. Left and right are the person's own. They take the place of poses of our own finding.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import sha256_file, sha256_json
+from dancebench.datasets.importers.numbered import numbered, open_images, part_of, stretches
+from dancebench.datasets.pose.distance import pose_distances
+from dancebench.datasets.pose.skeleton import (
+    BODY,
+    FACE,
+    L_HIP,
+    LEFT_HAND,
+    MID_HIP,
+    N_POINTS,
+    R_HIP,
+    RIGHT_HAND,
+    Keypoints,
+)  # fmt: skip
+from dancebench.datasets.subjects.footage import Footage, Imported, Moment, Stretch
+from dancebench.datasets.subjects.records import ImportedSource
+from dancebench.datasets.video.frames import FolderSource, FrameSource, open_source
+
+_BODY_POINTS: Final = {25: "BODY_25", 18: "COCO-18"}
+# COCO-18 goes without the middle of the hips, which BODY_25 has in place 8, and without feet.
+_BODY_FROM_COCO: Final = [point if point < MID_HIP else point + 1 for point in range(18)]
+# Of the 70: bridge, tip, chin, right and left jaw end, base of the nose, right and left pupil.
+_FACE_FROM_70: Final = [27, 30, 8, 0, 16, 33, 68, 69]
+_PARTS: Final = {"hand_left_keypoints_2d": (LEFT_HAND, 21), "hand_right_keypoints_2d": (RIGHT_HAND, 21)}
+_MARGIN: Final = 0.1
+"""Share of the picture by which a point may lie outside, before the frames are thought to be others."""
+_SCALE_HINT: Final = "Run OpenPose with --keypoint_scale 0 on the frames given here: it writes their pixels."
+
+
+def open_openpose(folder: Path, frames: Path, *, fps: float) -> Imported:
+    """Read and check poses and frames whole.
+
+    Args:
+        folder: Of the JSON files.
+        frames: The video or the folder of images that OpenPose saw.
+        fps: Rate at which a folder's numbered images were taken; a video brings its own.
+
+    Raises:
+        BenchError: A file is not of this format (names it), the numbers of files and frames differ or run
+            out of step, the poses are not in the frames' pixels, or the frames cannot be read.
+    """
+    files = numbered(folder, {".json"}, ending="_keypoints")
+    images = numbered(frames) if frames.is_dir() else None
+    recording = open_images(images, fps) if images else open_source(frames)
+    numbers = list(images) if images else list(range(recording.n_frames))
+    _check_in_step(files, numbers, frames)
+    people, form = _read_all(files.values())
+    _check_pixels(people, list(files.values()), recording)
+    poses, several = follow(people)
+    footage = Footage(
+        height=recording.height,
+        width=recording.width,
+        fps=recording.fps,
+        n_frames=recording.n_frames,
+        decoder=recording.decoder,
+        stretches=tuple(Stretch(partial(_moments, recording, poses, where)) for where in stretches(numbers)),
+        given_poses=f"openpose json {form}",
+    )
+    hashes = [[path.name, sha256_file(path)] for path in files.values()]
+    source = ImportedSource(
+        layout="openpose",
+        name=frames.resolve().name,
+        sha256=sha256_json([recording.sha256, hashes]),
+        frames_sha256=(recording.sha256,),
+        fps=fps if images else None,
+    )
+    note = f"Several people in {several} of {len(files)} frames: the one nearest to the frame before was taken."
+    return Imported(footage, source, (note,) if several else ())
+
+
+def _moments(recording: FrameSource, poses: Keypoints, where: range) -> Iterator[tuple[float, Moment]]:
+    """(seconds, moment) of frames in a row; `where` is all of a video."""
+    row = part_of(recording, where) if isinstance(recording, FolderSource) else recording
+    done = 0
+    for (seconds, frame), pose in zip(row.frames(), poses[where.start : where.stop], strict=False):
+        yield seconds, Moment(frame, pose=pose)
+        done += 1
+    if done < len(where):
+        raise BenchError(
+            f"Only {done} of the {len(where)} frames can be decoded: poses and frames would run out of step.",
+            hint="Copy the video again, or give the frames as a folder of images.",
+        )
+
+
+def _check_in_step(files: dict[int, Path], numbers: Sequence[int], frames: Path) -> None:
+    """Refuse files that are not one a frame, or whose numbers leave out others than the frames' do."""
+    if len(files) != len(numbers):
+        raise BenchError(
+            f"There are {len(files)} JSON files for the {len(numbers)} frames of {frames}.",
+            hint="OpenPose writes one *_keypoints.json a frame: name the frames that it saw.",
+        )
+    first_file = next(iter(files))
+    for (number, path), frame in zip(files.items(), numbers, strict=True):
+        if number - first_file != frame - numbers[0]:
+            raise BenchError(
+                f"{path} is out of step with {frames}: its frame would be number {frame}.",
+                hint="The numbers in the names must leave out the same frames on both sides.",
+            )
+
+
+# ---------------------------------------------------------------- the format
+
+
+def _read_all(paths: Iterable[Path]) -> tuple[list[Keypoints], str]:
+    """The people of every file, float32 [N, 75, 3] each, and the one body format of them all."""
+    people: list[Keypoints] = []
+    seen: int | None = None
+    for path in paths:
+        persons, body_points = read_people(path)
+        if body_points is not None and seen not in (None, body_points):
+            raise BenchError(
+                f"{path} holds {body_points} body points where the files before hold {seen}.",
+                hint="Take all files from one run of OpenPose.",
+            )
+        seen = seen or body_points
+        people.append(persons)
+    return people, _BODY_POINTS[seen or 25]
+
+
+def read_people(path: Path) -> tuple[Keypoints, int | None]:
+    """The people of one file in our layout.
+
+    Returns:
+        float32 [N, 75, 3], people without a single body point left out, and how many points their bodies
+        are made of (25 or 18; None without people).
+
+    Raises:
+        BenchError: The file is not of OpenPose's format.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8
+        raise _malformed(path, f"it is not JSON ({error})") from error
+    persons = document.get("people") if isinstance(document, dict) else None
+    if not isinstance(persons, list) or not all(isinstance(person, dict) for person in persons):
+        raise _malformed(path, "it has no list of people")
+    sizes = {len(_triples(path, person, "pose_keypoints_2d", _BODY_POINTS)) for person in persons}
+    if len(sizes) > 1:
+        raise _malformed(path, "its people have bodies of both 25 and 18 points")
+    layouts = [_to_layout(path, person) for person in persons]
+    there = [points for points in layouts if points[BODY, 2].any()]
+    stacked = np.stack(there) if there else np.zeros((0, N_POINTS, 3), np.float32)
+    return stacked, sizes.pop() if sizes else None
+
+
+def _to_layout(path: Path, person: dict[str, Any]) -> Keypoints:
+    points = np.zeros((N_POINTS, 3), np.float32)
+    body = _triples(path, person, "pose_keypoints_2d", _BODY_POINTS)
+    if len(body) == 25:
+        points[BODY] = body
+    else:
+        points[_BODY_FROM_COCO] = body
+        if points[R_HIP, 2] > 0 and points[L_HIP, 2] > 0:
+            points[MID_HIP] = (points[R_HIP] + points[L_HIP]) / 2
+    face = _triples(path, person, "face_keypoints_2d", (0, 70))
+    if len(face):
+        points[FACE] = face[_FACE_FROM_70]
+    for key, (part, count) in _PARTS.items():
+        hand = _triples(path, person, key, (0, count))
+        if len(hand):
+            points[part] = hand
+    points[points[:, 2] <= 0] = 0
+    return points
+
+
+def _triples(path: Path, person: dict[str, Any], key: str, counts: Collection[int]) -> npt.NDArray[np.float64]:
+    """A list x, y, confidence, x, y … as float64 [n, 3], n one of `counts`; what is not there has no points."""
+    values = person.get(key) or []
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        raise _malformed(path, f"{key} is not a list of numbers")
+    if len(values) not in {3 * count for count in counts}:
+        expected = " or ".join(str(3 * count) for count in sorted(counts, reverse=True))
+        raise _malformed(path, f"{key} holds {len(values)} numbers, not {expected}")
+    try:
+        triples = np.array(values, np.float64).reshape(-1, 3)
+    except OverflowError:  # a whole number beyond all floats
+        triples = np.full((len(values) // 3, 3), np.inf)
+    if not np.isfinite(triples).all():
+        raise _malformed(path, f"{key} holds a number that is not finite")
+    return triples
+
+
+def _malformed(path: Path, reason: str) -> BenchError:
+    return BenchError(
+        f"{path} is not a file of OpenPose's: {reason}.",
+        hint="Expected people[].pose_keypoints_2d with the 75 numbers of BODY_25 or the 54 of COCO-18.",
+    )
+
+
+def _check_pixels(people: Sequence[Keypoints], paths: Sequence[Path], recording: FrameSource) -> None:
+    """Refuse poses that are shares of the picture, or that lie well outside it."""
+    size = np.array([recording.width, recording.height])
+    found_points = [persons[..., :2][persons[..., 2] > 0] for persons in people]  # [n, 2] a file
+    everywhere = np.concatenate(found_points)
+    if len(everywhere) and np.abs(everywhere).max() <= 1:
+        raise BenchError("The poses are given as shares of the picture, not in pixels.", hint=_SCALE_HINT)
+    for path, points in zip(paths, found_points, strict=True):
+        if ((points < -_MARGIN * size) | (points > (1 + _MARGIN) * size)).any():
+            raise BenchError(
+                f"{path} has a point well outside its frame of {recording.height}x{recording.width} (height x width).",
+                hint=_SCALE_HINT,
+            )
+
+
+# ---------------------------------------------------------------- one person of several
+
+
+def follow(people: Sequence[Keypoints]) -> tuple[Keypoints, int]:
+    """One person through all frames.
+
+    In the first frame that shows anybody it is the one found most surely (the largest sum of the body's
+    confidences), from then on whoever is nearest to the person last seen (`pose_distances`).
+
+    Args:
+        people: float32 [N, 75, 3] a frame; N may be 0, which leaves the pose missing.
+
+    Returns:
+        float32 [T, 75, 3], and in how many frames there were several people.
+    """
+    poses = np.zeros((len(people), N_POINTS, 3), np.float32)
+    last: Keypoints | None = None
+    for t, persons in enumerate(people):
+        if len(persons) == 0:
+            continue
+        distances = pose_distances(last, persons) if last is not None else np.full(len(persons), np.inf)
+        sureness = persons[:, BODY, 2].sum(axis=-1)
+        chosen = np.argmin(distances) if np.isfinite(distances).any() else np.argmax(sureness)
+        poses[t] = last = persons[chosen]
+    return poses, sum(len(persons) > 1 for persons in people)

@@ -1,0 +1,52 @@
+"""The distance of two poses (EDN Eq. 6): keypoints in one picture's pixels go in, pixels come out."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dancebench.datasets.pose.skeleton import BODY, Keypoints
+
+
+def pose_distances(pose: Keypoints, others: Keypoints) -> npt.NDArray[np.float64]:
+    """Eq. 6: the mean distance of corresponding body joints.
+
+    Missing joints carry no position: the mean runs over the joints that both poses have.
+
+    Args:
+        pose: float32 [75, 3], or [N, 75, 3] to pair each with one of `others`.
+        others: float32 [N, 75, 3], in the same pixels.
+
+    Returns:
+        float64 [N] in pixels; infinite where no joint is shared.
+    """
+    both = shared_joints(pose, others)  # [N, 25]
+    distance = np.linalg.norm(others[:, BODY, :2] - pose[..., BODY, :2], axis=-1).astype(np.float64)  # [N, 25]
+    count = both.sum(axis=-1)
+    total = np.where(both, distance, 0.0).sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.inf)
+
+
+def shared_joints(pose: Keypoints, others: Keypoints) -> npt.NDArray[np.bool_]:
+    """Body joints that both poses have: [N, 25]."""
+    return np.asarray((pose[..., BODY, 2] > 0) & (others[:, BODY, 2] > 0))
+
+
+def nearest_pose(pose: Keypoints, others: Keypoints) -> int | None:
+    """Which of `others` is nearest to `pose` by Eq. 6, where joints may be missing.
+
+    A mean over one or two joints that happen to lie close says little: candidates count only if they share at
+    least half of the joints found in `pose`, or, where no one does, as many as the best of them.
+
+    Args:
+        pose: float32 [75, 3].
+        others: float32 [N, 75, 3], in the same pixels.
+
+    Returns:
+        Its index; None where nobody shares a joint.
+    """
+    count = shared_joints(pose, others).sum(axis=-1)  # [N]
+    if count.max(initial=0) == 0:
+        return None
+    needed = min(int(count.max()), -(-int((pose[BODY, 2] > 0).sum()) // 2))
+    return int(np.argmin(np.where(count >= needed, pose_distances(pose, others), np.inf)))

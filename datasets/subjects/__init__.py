@@ -1,0 +1,1 @@
+"""People in the data: their records, permissions, preparation, datasets and real clips."""

@@ -1,0 +1,297 @@
+"""Datasets on disk: subjects with their prepared clips, listed by `dataset.json`.
+
+    datasets/NAME/dataset.json
+    datasets/NAME/subjects/ID/{clip.mp4, poses.npz, subject.json}, with imports also labels/, face_boxes.npz
+
+A recording is added, or an import, with the person's consent (targets) or a stated legal basis (everybody
+else). A subject's folder is written whole before `dataset.json` names it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.files import atomic_folder, sha256_file, sha256_json
+from dancebench.core.progress import Report, silent
+from dancebench.core.workspace import Workspace, safe_name
+from dancebench.datasets.pose.holistic import extractor_version
+from dancebench.datasets.subjects.footage import Footage, Imported
+from dancebench.datasets.subjects.permission import StatedPermission
+from dancebench.datasets.subjects.prepare import prepare
+from dancebench.datasets.subjects.records import (
+    DatasetRecord,
+    FileSource,
+    Permission,
+    Role,
+    SubjectEntry,
+    SubjectRecord,
+    recordings,
+)  # fmt: skip
+from dancebench.datasets.subjects.subject import Subject
+from dancebench.datasets.video.frames import FrameSource, open_source
+
+__all__ = ["Dataset", "Subject", "names", "prepare_subject", "size_for"]
+
+
+_RUN_ROLES: Final[tuple[Role, ...]] = ("target", "driver")
+"""Roles whose clips may have gaps: forensic pairs, and the clips that a detector sees, would straddle them."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset of one workspace."""
+
+    folder: Path
+    record: DatasetRecord
+
+    @classmethod
+    def create(cls, workspace: Workspace, record: DatasetRecord) -> Dataset:
+        """Write a new dataset, or open the one that stands under its name if it is the same.
+
+        Raises:
+            BenchError: Another dataset has that name.
+        """
+        folder = workspace.dataset(record.name)
+        path = folder / "dataset.json"
+        if path.exists():
+            standing = cls(folder, DatasetRecord.load(path))
+            if standing.record.dataset_id != record.dataset_id:
+                raise BenchError(
+                    f"The workspace already has another dataset named '{record.name}'.",
+                    hint="Choose another name, another --workspace, or remove the old one.",
+                )
+            return standing
+        record.save(path)
+        return cls(folder, record)
+
+    @classmethod
+    def open(cls, workspace: Workspace, name: str) -> Dataset:
+        """Open a dataset by name.
+
+        Raises:
+            UnknownNameError: There is none of that name.
+        """
+        path = workspace.dataset(name) / "dataset.json"
+        if not path.exists():
+            raise UnknownNameError("dataset", name, names(workspace))
+        return cls(path.parent, DatasetRecord.load(path))
+
+    def ids(self, *roles: Role) -> list[str]:
+        """Subjects in the order they were listed, all or those of the given roles."""
+        return [entry.id for entry in self.record.subjects if not roles or entry.role in roles]
+
+    def entry(self, subject_id: str) -> SubjectEntry:
+        """How the dataset lists a subject.
+
+        Raises:
+            UnknownNameError: It lists none of that id.
+        """
+        for entry in self.record.subjects:
+            if entry.id == subject_id:
+                return entry
+        raise UnknownNameError("subject", subject_id, self.ids())
+
+    def subject_folder(self, subject_id: str) -> Path:
+        return self.folder / "subjects" / safe_name("subject", subject_id)
+
+    def is_prepared(self, subject_id: str) -> bool:
+        """Whether the subject's clip has been made."""
+        return (self.subject_folder(subject_id) / "subject.json").exists()
+
+    def subject(self, subject_id: str) -> Subject:
+        """A prepared subject.
+
+        Raises:
+            UnknownNameError: The dataset lists none of that id.
+            BenchError: Its clip has not been made.
+        """
+        self.entry(subject_id)
+        folder = self.subject_folder(subject_id)
+        if not self.is_prepared(subject_id):
+            raise BenchError(
+                f"Subject '{subject_id}' of dataset '{self.record.name}' has no clip yet.",
+                hint="bench data demo draws the demo dancers; bench data add prepares a recording.",
+            )
+        return Subject(folder, SubjectRecord.load(folder / "subject.json"), self.record.split)
+
+    def content_sha256(self, subject_ids: list[str]) -> str:
+        """Hash of the prepared files of the given subjects."""
+        records = [self.subject(subject_id).record for subject_id in sorted(subject_ids)]
+        return sha256_json([[record.id, *record.contents] for record in records])
+
+    def add(
+        self,
+        subject_id: str,
+        recording: Path,
+        *,
+        role: Role,
+        licence: str,
+        permission: StatedPermission,
+        report: Report = silent,
+    ) -> tuple[Dataset, Subject]:
+        """Prepare a recording and list it; nothing is left where that fails.
+
+        Adding the same recording again under the same id changes nothing.
+
+        Raises:
+            BenchError: The id is taken by another recording, or the recording cannot be used.
+        """
+        safe_name("subject", subject_id)
+        recorded = open_source(recording)
+        source = FileSource(name=recording.name, sha256=recorded.sha256)
+        entry = SubjectEntry(id=subject_id, role=role, source=source)
+        return self._grow(entry, Footage.plain(recorded), licence, permission, report)
+
+    def include(
+        self,
+        subject_id: str,
+        imported: Imported,
+        *,
+        role: Role,
+        licence: str,
+        permission: StatedPermission,
+        report: Report = silent,
+    ) -> tuple[Dataset, Subject]:
+        """Prepare an import and list it, as `add` does a recording.
+
+        Raises:
+            BenchError: As `add`; or the footage has gaps and the role does not stand them.
+        """
+        safe_name("subject", subject_id)
+        gaps = len(imported.footage.stretches) - 1
+        if gaps and role not in _RUN_ROLES:
+            raise BenchError(
+                f"The frames have {gaps} gap(s) in time, which role '{role}' does not allow: forensic pairs would "
+                "straddle them.",
+                hint="Import it with --role target or --role driver.",
+            )
+        entry = SubjectEntry(id=subject_id, role=role, source=imported.source)
+        return self._grow(entry, imported.footage, licence, permission, report)
+
+    def _grow(
+        self, entry: SubjectEntry, footage: Footage, licence: str, permission: StatedPermission, report: Report
+    ) -> tuple[Dataset, Subject]:
+        self._check_place(entry)
+        if entry.id in self.ids() and self.is_prepared(entry.id):
+            return self, self.subject(entry.id)
+        prepare_subject(
+            self,
+            entry,
+            footage,
+            licence=licence,
+            permission=permission.record,
+            extra_files=permission.files,
+            report=report,
+        )
+        path = self.folder / "dataset.json"
+        # Read again: another `add` may have ended while this one prepared its clip.
+        record = DatasetRecord.load(path) if path.exists() else self.record
+        others = tuple(other for other in record.subjects if other.id != entry.id)
+        grown = Dataset(self.folder, record.model_copy(update={"subjects": (*others, entry)}))
+        grown.record.save(path)
+        return grown, grown.subject(entry.id)
+
+    def _check_place(self, entry: SubjectEntry) -> None:
+        """Refuse an id that another source has, and a recording that plays another role already."""
+        for other in self.record.subjects:
+            same = _but_name(entry) == _but_name(other)
+            if other.id == entry.id and not same:
+                raise BenchError(
+                    f"Dataset '{self.record.name}' already has a subject '{entry.id}' "
+                    f"({other.role}, {other.source.kind} source).",
+                    hint="Choose another --subject.",
+                )
+            shared = recordings(entry.source) & recordings(other.source)
+            if shared and other.id != entry.id and other.role != entry.role:
+                raise BenchError(
+                    f"The recording is already in '{self.record.name}', as '{other.id}' ({other.role}).",
+                    hint="One person's recording in two roles would leak between the splits.",
+                )
+
+    def verify(self) -> list[str]:
+        """Compare every prepared file with its recorded hash; returns what is wrong, a line each."""
+        problems = []
+        for entry in self.record.subjects:
+            if not self.is_prepared(entry.id):
+                if entry.source.kind != "drawn":
+                    problems.append(f"{entry.id}: its folder is missing")
+                continue
+            subject = self.subject(entry.id)
+            if (subject.record.role, subject.record.source) != (entry.role, entry.source):
+                problems.append(f"{entry.id}: subject.json and dataset.json disagree on role or source")
+            problems += subject.changed_files()
+        return problems
+
+
+def prepare_subject(
+    dataset: Dataset,
+    entry: SubjectEntry,
+    recording: FrameSource | Footage,
+    *,
+    licence: str,
+    permission: Permission,
+    extra_files: dict[str, Path] | None = None,
+    report: Report = silent,
+) -> None:
+    """Write a subject's folder, whole or not at all.
+
+    Args:
+        dataset: The dataset whose prepare configuration applies.
+        entry: Identity, role and source.
+        recording: The frames, and what came with them.
+        licence: Of the recording.
+        permission: Consent or legal basis.
+        extra_files: Files to keep beside the clip, by name (a demo dancer's true keypoints).
+        report: Progress.
+    """
+    footage = recording if isinstance(recording, Footage) else Footage.plain(recording)
+    with atomic_folder(dataset.subject_folder(entry.id)) as folder:
+        made = prepare(footage, dataset.record.prepare, folder, report=report)
+        for name, path in (extra_files or {}).items():
+            shutil.copyfile(path, folder / name)
+        SubjectRecord(
+            id=entry.id,
+            role=entry.role,
+            source=entry.source,
+            licence=licence,
+            permission=permission,
+            source_fps=footage.fps,
+            source_height=footage.height,
+            source_width=footage.width,
+            source_frames=footage.n_frames,
+            fps=float(made.clip.fps),
+            height=made.clip.height,
+            width=made.clip.width,
+            n_frames=made.clip.n_frames,
+            person_frames=made.person_frames,
+            decoder=footage.decoder,
+            encoder=made.clip.encoder,
+            pose_extractor=footage.given_poses or extractor_version(),
+            clip_sha256=sha256_file(folder / "clip.mp4"),
+            poses_sha256=sha256_file(folder / "poses.npz"),
+            breaks=made.breaks,
+            n_train=made.n_train,
+            labels_sha256=made.labels_sha256,
+            face_boxes_sha256=made.face_boxes_sha256,
+        ).save(folder / "subject.json")
+
+
+def _but_name(entry: SubjectEntry) -> tuple[Role, dict[str, object]]:
+    """Role and source, whatever the source's file is called."""
+    return entry.role, entry.source.model_dump(exclude={"name"})
+
+
+def names(workspace: Workspace) -> list[str]:
+    """Names of the workspace's datasets."""
+    return sorted(path.parent.name for path in workspace.root.glob("datasets/*/dataset.json"))
+
+
+def size_for(height: int, width: int) -> tuple[int, int]:
+    """The clip size that wastes least on a recording of this size: 512x256, 512x512 or 256x512."""
+    shapes = {0.5: (512, 256), 1.0: (512, 512), 2.0: (256, 512)}
+    aspect = width / height
+    return shapes[min(shapes, key=lambda shape: max(shape / aspect, aspect / shape))]

@@ -1,0 +1,67 @@
+"""The permission to use a recording: a target's consent, or the legal basis for everybody else."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dancebench.core.errors import BenchError
+from dancebench.datasets.subjects.records import Permission, Role
+
+
+@dataclass(frozen=True)
+class StatedPermission:
+    """A permission as it was given.
+
+    Attributes:
+        record: What the subject's record keeps.
+        files: The document to keep beside the clip, by the name it gets; empty for a plain statement.
+    """
+
+    record: Permission
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+def permission_for(role: Role, *, consent: str | None, legal_basis: str | None) -> StatedPermission:
+    """The permission that a role needs.
+
+    Args:
+        role: A target needs `consent`, every other role a `legal_basis`.
+        consent: A statement, or the path of a document.
+        legal_basis: Likewise.
+
+    Raises:
+        BenchError: The needed one is missing or empty (says why it is needed), or names a file that does
+            not exist.
+    """
+    if role == "target":
+        kind, flag, given = "consent", "--consent", consent
+        reason = "a target's likeness is synthesized, which needs that person's consent"
+    else:
+        kind, flag, given = "legal-basis", "--legal-basis", legal_basis
+        reason = "recordings of people are personal data, and their use needs a legal basis"
+    if given is None or not given.strip():
+        raise BenchError(
+            f"No {kind.replace('-', ' ')} is stated: {reason}.",
+            hint=f'{flag} "TEXT" or {flag} FILE (a release form, a licence that covers this use).',
+        )
+    path = _document(given.strip(), flag)
+    data = path.read_bytes() if path else given.strip().encode()
+    if not data.strip():
+        raise BenchError(f"{path} is empty.", hint=f"{flag} needs a document that says something.")
+    record = Permission.model_validate(
+        {"kind": kind, "text": path.name if path else given.strip(), "sha256": hashlib.sha256(data).hexdigest()}
+    )
+    return StatedPermission(record, {f"permission{path.suffix}": path} if path else {})
+
+
+def _document(given: str, flag: str) -> Path | None:
+    """The file that `given` names; None for a statement. One word that looks like a path must be one."""
+    path = Path(given)
+    one_word = not any(character.isspace() for character in given)
+    if one_word and path.is_file():
+        return path
+    if one_word and ("/" in given or path.suffix):
+        raise BenchError(f"{given} does not exist.", hint=f'{flag} takes a file that is there, or a "TEXT".')
+    return path if len(given) < 1024 and path.is_file() else None

@@ -1,0 +1,80 @@
+"""What an import keeps beside a clip: conditioning pictures and face boxes, as they were given.
+
+labels/000000.png …   one a frame, letterboxed to the clip's size, lossless
+face_boxes.npz        float32 [T, 4] in clip pixels: top, bottom, left, right; NaN = none
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import atomic_path, sha256_file, sha256_json
+from dancebench.core.opencv import cv2
+from dancebench.datasets.subjects.footage import Box
+from dancebench.datasets.video.decoding import Frame
+from dancebench.datasets.video.frames import Letterbox
+
+LABELS = "labels"
+FACE_BOXES = "face_boxes.npz"
+
+FaceBoxes = npt.NDArray[np.float32]
+"""float32 [T, 4]: top, bottom, left, right edge in clip pixels; NaN = none."""
+
+
+def label_path(folder: Path, t: int) -> Path:
+    """Where frame `t`'s conditioning picture lies in a subject's folder."""
+    return folder / LABELS / f"{t:06d}.png"
+
+
+def write_label(folder: Path, t: int, picture: Frame) -> None:
+    """Keep frame `t`'s picture, uint8 RGB (H, W, 3), in a folder that is not yet in its place."""
+    path = label_path(folder, t)
+    path.parent.mkdir(exist_ok=True)
+    _, encoded = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
+    path.write_bytes(encoded.tobytes())
+
+
+def read_label(folder: Path, t: int) -> Frame:
+    """Frame `t`'s picture: uint8 RGB (H, W, 3).
+
+    Raises:
+        BenchError: It is missing or damaged.
+    """
+    path = label_path(folder, t)
+    data = path.read_bytes() if path.exists() else b""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if pixels is None:
+        raise BenchError(f"{path} is missing or damaged.", hint="Remove the subject's folder and import it again.")
+    return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def labels_sha256(folder: Path) -> str:
+    """Hash over all that lies in the folder of pictures, by name and content."""
+    return sha256_json([[path.name, sha256_file(path)] for path in sorted((folder / LABELS).iterdir())])
+
+
+def box_in_clip(box: Box | None, letterbox: Letterbox) -> Box:
+    """A box in the clip's pixels; NaN for none."""
+    if box is None:
+        return (np.nan,) * 4
+    top, bottom, left, right = box
+    corners = np.array([[left, top], [right, bottom]])
+    (left, top), (right, bottom) = (letterbox.points(corners - 0.5) + 0.5).tolist()  # edges lie between centres
+    return top, bottom, left, right
+
+
+def write_face_boxes(path: Path, boxes: FaceBoxes) -> None:
+    """Write boxes float32 [T, 4], whole or not at all."""
+    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+        np.savez_compressed(handle, boxes=boxes.astype(np.float32))
+
+
+def read_face_boxes(path: Path) -> FaceBoxes:
+    """Read what `write_face_boxes` wrote; nothing is unpickled."""
+    with np.load(path, allow_pickle=False) as stored:
+        boxes: FaceBoxes = stored["boxes"]
+    return boxes

@@ -1,0 +1,1 @@
+"""Video files: decoding, random access, encoding, resizing and resampling of frames."""

@@ -1,0 +1,297 @@
+"""Frames of any recording, and the two things done to them: fewer by time stamp, smaller by letterbox.
+
+A video file or a folder of images goes in; (time in seconds, uint8 RGB (H, W, 3)) comes out. Pixel
+coordinates are (x, y) with the centre of the first pixel at (0, 0). All resizing of frames happens here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import sha256_file, sha256_json
+from dancebench.core.opencv import cv2
+from dancebench.datasets.video.clips import clip_rate
+from dancebench.datasets.video.decoding import Frame, over_black, probe, pyav_version, stream
+
+IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
+DEFAULT_FOLDER_FPS: Final = 25.0
+_SAME_RATE: Final = 1.005
+"""A source this little faster than the target loses no frame: dropping one in hundreds would leave a jolt."""
+_EARLY: Final = 0.25
+"""Share of a source period by which a frame may precede its tick: some containers round to milliseconds."""
+
+Item = TypeVar("Item")
+Floats = npt.NDArray[np.floating[Any]]
+
+
+class FrameSource(Protocol):
+    """A recording that can be read from its first frame, as often as wanted."""
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+
+    @property
+    def fps(self) -> float:
+        """Mean rate."""
+
+    @property
+    def n_frames(self) -> int:
+        """Frames held; a damaged file may decode to fewer."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the content: of the file, or of the names and hashes of the images."""
+
+    @property
+    def decoder(self) -> str:
+        """What decodes, with its version."""
+
+    def frames(self) -> Iterator[tuple[float, Frame]]:
+        """(seconds, uint8 RGB (H, W, 3)) in order, times strictly increasing."""
+
+
+@dataclass(frozen=True)
+class VideoSource:
+    """A video file."""
+
+    path: Path
+    height: int
+    width: int
+    fps: float
+    n_frames: int
+    sha256: str
+    decoder: str
+
+    def frames(self) -> Iterator[tuple[float, Frame]]:
+        """(seconds, uint8 RGB (H, W, 3)) in order."""
+        return stream(self.path)
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """A folder of images, one a frame."""
+
+    images: tuple[Path, ...]
+    height: int
+    width: int
+    fps: float
+    n_frames: int
+    sha256: str
+    decoder: str
+
+    def frames(self) -> Iterator[tuple[float, Frame]]:
+        """(seconds, uint8 RGB (H, W, 3)) in order."""
+        for index, image in enumerate(self.images):
+            yield index / self.fps, _decode_image(image, image.read_bytes())
+
+
+def open_source(path: Path, *, fps: float = DEFAULT_FOLDER_FPS) -> FrameSource:
+    """Open a video file, or a folder of images in the order of the numbers in their names.
+
+    A folder is read and checked whole, so that a bad image is named before long work begins.
+
+    Args:
+        path: A video, or a folder of png, jpg, jpeg, bmp or webp.
+        fps: Of a folder; a video brings its own.
+
+    Raises:
+        BenchError: As `probe`; a folder without images; an image that cannot be decoded or differs in size.
+    """
+    if path.is_dir():
+        return _open_folder(path, fps)
+    info = probe(path)
+    return VideoSource(path, info.height, info.width, info.fps, info.n_frames, sha256_file(path), pyav_version())
+
+
+def _open_folder(path: Path, fps: float) -> FolderSource:
+    if not (math.isfinite(fps) and fps > 0):
+        raise BenchError(f"A folder of images cannot have {fps} frames per second.")
+    images = sorted(
+        (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")),
+        key=lambda image: natural_key(image.name),
+    )
+    if not images:
+        raise BenchError(
+            f"{path} holds no images.", hint=f"Expected {', '.join(sorted(IMAGE_SUFFIXES))}, or name a video."
+        )
+    hashes: list[tuple[str, str]] = []
+    shape: tuple[int, ...] = ()
+    for image in images:
+        data = image.read_bytes()
+        hashes.append((image.name, hashlib.sha256(data).hexdigest()))
+        found = _decode_image(image, data).shape
+        shape = shape or found
+        if found != shape:
+            raise BenchError(
+                f"{image} is {found[0]} x {found[1]} (height x width); the images before are {shape[0]} x {shape[1]}.",
+                hint="All images of a folder must have one size.",
+            )
+    decoder = f"opencv {cv2.__version__}"
+    return FolderSource(tuple(images), shape[0], shape[1], fps, len(images), sha256_json(hashes), decoder)
+
+
+def natural_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:
+    """Sorts names by the numbers in them: frame9 before frame10."""
+    parts = [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
+    return parts, name
+
+
+def _decode_image(path: Path, data: bytes) -> Frame:
+    raw = np.frombuffer(data, dtype=np.uint8)
+    if path.suffix.lower() not in {".jpg", ".jpeg"}:  # JPEG knows no transparency
+        stored = _imdecode(raw, cv2.IMREAD_UNCHANGED)
+        if stored is not None and stored.ndim == 3 and stored.shape[2] == 4:
+            straight = stored if stored.dtype == np.uint8 else (stored // 257).astype(np.uint8)
+            return over_black(straight[..., [2, 1, 0, 3]])
+    pixels = _imdecode(raw, cv2.IMREAD_COLOR)  # 8 bits, turned as Exif says
+    if pixels is None:
+        raise BenchError(f"{path} cannot be decoded as an image.", hint="Replace it or take it out.")
+    return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def _imdecode(raw: npt.NDArray[np.uint8], flags: int) -> npt.NDArray[Any] | None:
+    """BGR or BGRA, or None; OpenCV raises on no data at all."""
+    return cv2.imdecode(raw, flags) if raw.size else None
+
+
+# ---------------------------------------------------------------- rate
+
+
+def normalised_rate(source_fps: float, target_fps: float) -> Fraction:
+    """The nominal rate of a resampled clip: the target's, or the source's where that is slower."""
+    return clip_rate(min(source_fps, target_fps))
+
+
+def resample(
+    frames: Iterable[tuple[float, Item]], source_fps: float, target_fps: float
+) -> Iterator[tuple[float, Item]]:
+    """Drop frames by time stamp down to at most `target_fps`; never repeat one, which would forge pairs.
+
+    Kept is the first frame at or after each tick of the target's grid, which begins at the first frame (a
+    quarter of a source period early counts as on time). A source no faster than the target is kept whole;
+    its clip then has the source's rate, see `normalised_rate`.
+
+    Args:
+        frames: (seconds, frame), times strictly increasing.
+        source_fps: Mean rate of the source.
+        target_fps: The most frames per second to keep.
+
+    Yields:
+        The frames kept, with their own time stamps, at least 1 / target - 1.25 / source seconds apart.
+    """
+    if source_fps <= target_fps * _SAME_RATE:
+        yield from frames
+        return
+    early = _EARLY * target_fps / source_fps  # in ticks
+    spacing = 1 - (1 + _EARLY) * target_fps / source_fps  # in ticks; bites only where the rate varies
+    start: float | None = None
+    tick, last = 0, -math.inf
+    for seconds, frame in frames:
+        start = seconds if start is None else start
+        position = (seconds - start) * target_fps
+        if position >= tick - early and position - last >= spacing - 1e-9:
+            yield seconds, frame
+            tick, last = math.floor(position + early) + 1, position
+
+
+# ---------------------------------------------------------------- geometry
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """Fits one picture size into another: aspect kept, black bars, never stretched.
+
+    Attributes:
+        source: (height, width) in pixels.
+        target: (height, width) in pixels.
+    """
+
+    source: tuple[int, int]
+    target: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if min(*self.source, *self.target) < 1:
+            raise BenchError(f"A picture of {self.source} cannot be fitted into {self.target}.")
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """(height, width) of the picture within its bars."""
+        scale = min(self.target[0] / self.source[0], self.target[1] / self.source[1])
+        height, width = (max(1, round(side * scale)) for side in self.source)
+        return min(height, self.target[0]), min(width, self.target[1])
+
+    @property
+    def offset(self) -> tuple[int, int]:
+        """(top, left) bar in pixels."""
+        height, width = self.inner
+        return (self.target[0] - height) // 2, (self.target[1] - width) // 2
+
+    def apply(self, frame: Frame) -> Frame:
+        """(H, W, 3) of the source size → (H', W', 3) of the target size.
+
+        Raises:
+            BenchError: The frame is not of the source size.
+        """
+        if frame.shape[:2] != self.source:
+            raise BenchError(
+                f"A frame of {frame.shape[0]} x {frame.shape[1]} came where {self.source[0]} x "
+                f"{self.source[1]} (height x width) was expected.",
+            )
+        if self.source == self.target:
+            return frame
+        (height, width), (top, left) = self.inner, self.offset
+        boxed = np.zeros((*self.target, frame.shape[2]), dtype=np.uint8)  # (H', W', 3)
+        boxed[top : top + height, left : left + width] = _resized(frame, height, width)
+        return boxed
+
+    def points(self, xy: Floats) -> Floats:
+        """Source pixel coordinates float (..., 2) → target pixel coordinates, pixel centres at integers."""
+        scale, shift = self._map()
+        return ((xy + 0.5) * scale - 0.5 + shift).astype(xy.dtype)
+
+    def inverse(self, xy: Floats) -> Floats:
+        """Target pixel coordinates float (..., 2) → source pixel coordinates; undoes `points`."""
+        scale, shift = self._map()
+        return ((xy - shift + 0.5) / scale - 0.5).astype(xy.dtype)
+
+    def _map(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Scale and shift of (x, y)."""
+        (height, width), (top, left) = self.inner, self.offset
+        scale = np.array([width / self.source[1], height / self.source[0]])
+        return scale, np.array([left, top], dtype=np.float64)
+
+
+def _resized(frame: Frame, height: int, width: int) -> Frame:
+    if frame.shape[:2] == (height, width):
+        return frame
+    shrinks = height * width < frame.shape[0] * frame.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized: Frame = cv2.resize(np.ascontiguousarray(frame), (width, height), interpolation=method)
+    return resized
+
+
+def resize(frames: Frame, size: tuple[int, int]) -> Frame:
+    """Letterbox one frame (H, W, 3) or many (N, H, W, 3) to `size` = (height, width)."""
+    letterbox = Letterbox((frames.shape[-3], frames.shape[-2]), size)
+    if frames.ndim == 3:
+        return letterbox.apply(frames)
+    boxed = np.empty((len(frames), *size, 3), dtype=np.uint8)
+    for index, frame in enumerate(frames):
+        boxed[index] = letterbox.apply(frame)
+    return boxed

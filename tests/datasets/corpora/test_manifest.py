@@ -1,0 +1,62 @@
+"""The video manifest: round trip and refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dancebench.core.errors import BenchError
+from dancebench.datasets.corpora.manifest import VideoRow, contained, read_manifest, write_manifest
+
+
+def row(video_id: str = "a/a/real", path: str = "reals/a.mp4") -> VideoRow:
+    return VideoRow(
+        video_id=video_id, path=path, sha256="0" * 64, label=0, split="train", subject_id="a", source_id="a",
+        method=None, fps=25, n_frames=10, codec="h264", crf=18, width=64, height=128,
+    )  # fmt: skip
+
+
+def test_rows_survive_the_disk(tmp_path: Path) -> None:
+    rows = [row(), row("b/b/fbf", "fakes/b.mp4")]
+    write_manifest(tmp_path / "m.jsonl", rows)
+    assert read_manifest(tmp_path / "m.jsonl") == rows
+
+
+@pytest.mark.parametrize("path", ["../out.mp4", "/etc/passwd", "a/../../out.mp4"])
+def test_a_path_may_not_leave_the_folder(tmp_path: Path, path: str) -> None:
+    write_manifest(tmp_path / "m.jsonl", [row(path=path)])
+    with pytest.raises(BenchError, match="leaves the folder of its manifest"):
+        read_manifest(tmp_path / "m.jsonl")
+
+
+def test_a_link_that_leads_out_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link").symlink_to(tmp_path)
+    with pytest.raises(BenchError, match="leaves the folder"):
+        contained(tmp_path / "in", "link/x.mp4")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("nonsense\n", ":1 is not a row"), ('{"video_id": "a"}\n', ":1 is not a row"), ("", "^$")],
+)
+def test_a_line_that_is_no_row_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text(text)
+    if not text:
+        assert read_manifest(path) == []
+        return
+    with pytest.raises(BenchError, match=message):
+        read_manifest(path)
+
+
+def test_a_video_stands_once(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "m.jsonl", [row(), row()])
+    with pytest.raises(BenchError, match=":2 repeats the video_id 'a/a/real'"):
+        read_manifest(tmp_path / "m.jsonl")
+
+
+def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="does not exist"):
+        read_manifest(tmp_path / "m.jsonl")

@@ -1,0 +1,255 @@
+"""Datasets on disk: adding, listing, verifying, refusing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.workspace import Workspace, safe_name
+from dancebench.datasets.dancers.catalogue import SELECTIONS, catalogue
+from dancebench.datasets.pose.skeleton import has_person
+from dancebench.datasets.pose.stick_figures import draw_sticks
+from dancebench.datasets.subjects.dataset import Dataset, Subject, names, size_for
+from dancebench.datasets.subjects.permission import permission_for
+from dancebench.datasets.subjects.records import (
+    DatasetRecord,
+    FileSource,
+    ImportedSource,
+    PrepareConfig,
+    Role,
+    SplitConfig,
+    SubjectEntry,
+    SubjectRecord,
+)  # fmt: skip
+from dancebench.datasets.video.clips import write_clip
+
+
+def entry(subject: str, *, role: Role = "train", sha: str = "a" * 64, name: str = "x.mp4") -> SubjectEntry:
+    return SubjectEntry(id=subject, role=role, source=FileSource(name=name, sha256=sha))
+
+
+def record(*entries: SubjectEntry, name: str = "d", fps: float = 30.0) -> DatasetRecord:
+    return DatasetRecord(name=name, licence="MIT", prepare=PrepareConfig(fps=fps), subjects=entries)
+
+
+def test_the_dataset_id_follows_sources_roles_and_preparation_only() -> None:
+    base = record(entry("a"), entry("b")).dataset_id
+    assert record(entry("b"), entry("a"), name="other").dataset_id == base
+    assert record(entry("a", name="renamed.mp4"), entry("b")).dataset_id == base
+    assert record(entry("a", role="holdout"), entry("b")).dataset_id != base
+    assert record(entry("a", sha="b" * 64), entry("b")).dataset_id != base
+    assert record(entry("a"), entry("b"), fps=25).dataset_id != base
+
+
+def test_an_import_has_its_own_identity() -> None:
+    def dataset_id(**source: Any) -> str:
+        fields = {"layout": "edn", "name": "e", "sha256": "a" * 64} | source
+        return record(SubjectEntry(id="a", role="target", source=ImportedSource(**fields))).dataset_id
+
+    base = dataset_id()
+    assert dataset_id(name="renamed") == base
+    assert len({base, dataset_id(layout="openpose"), dataset_id(sha256="b" * 64), dataset_id(fps=25)}) == 4
+
+
+def test_frozen_published_dataset_ids_hold() -> None:
+    published = [
+        json.loads(path.read_text())["data"]
+        for path in (Path(__file__).parents[2] / "leaderboards" / "published" / "records").glob("*.json")
+    ]
+    drawn = [data for data in published if data["dataset"] in SELECTIONS]
+    assert drawn
+    for data in drawn:
+        assert catalogue(data["dataset"]).dataset_id == data["dataset_id"]
+
+
+def test_frozen_content_hash_of_a_plain_recording(walker: Subject) -> None:
+    """Nothing of what only imports bring enters the hash of a clip without it."""
+    plain = walker.record.model_copy(update={"clip_sha256": "a" * 64, "poses_sha256": "b" * 64})
+    assert plain.contents == ["a" * 64, "b" * 64]
+    assert plain.content_sha256 == "2ba3056e95d23c0c154eca683e330401c46e441d5074523e16349e29d7597a64"
+
+
+def test_records_of_version_1_are_read_and_written_as_version_2(walker: Subject) -> None:
+    path = walker.folder / "subject.json"
+    new = json.loads(path.read_text())
+    assert new["schema_version"] == 2
+    brought = ("breaks", "n_train", "labels_sha256", "face_boxes_sha256")
+    old = {key: value for key, value in new.items() if key not in brought} | {"schema_version": 1}
+    path.write_text(json.dumps(old))
+    assert SubjectRecord.load(path) == walker.record
+    dataset = walker.folder.parents[1] / "dataset.json"
+    lists = json.loads(dataset.read_text()) | {"schema_version": 1}
+    dataset.write_text(json.dumps(lists))
+    assert DatasetRecord.load(dataset).schema_version == 2
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"breaks": [0]}, {"breaks": [30]}, {"breaks": [5, 5]}, {"breaks": [7, 5]}, {"n_train": 5}]
+)
+def test_breaks_lie_within_the_clip_and_the_parts_are_apart(walker: Subject, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        SubjectRecord.model_validate(walker.record.model_dump() | wrong)
+
+
+@hypothesis.given(breaks=st.sets(st.integers(1, 29)).map(sorted), start=st.integers(0, 30), length=st.integers(0, 30))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_runs_part_a_span_at_its_breaks(walker: Subject, breaks: Sequence[int], start: int, length: int) -> None:
+    broken = Subject(walker.folder, walker.record.model_copy(update={"breaks": tuple(breaks)}), walker.split)
+    span = range(start, min(start + length, 30))
+    runs = broken.runs(span)
+    assert [t for run in runs for t in run] == list(span)
+    assert all(runs)
+    assert [run.start for run in runs[1:]] == [t for t in span[1:] if broken.starts_run[t]]
+    assert broken.starts_run[0]
+
+
+def test_an_explicit_boundary_takes_the_place_of_the_split(walker: Subject) -> None:
+    assert (walker.train, walker.test) == (range(24), range(24, 30))
+    update = {"n_train": 10, "breaks": (10,)}
+    parted = Subject(walker.folder, walker.record.model_copy(update=update), walker.split)
+    assert (parted.train, parted.test) == (range(10), range(10, 30))
+
+
+def test_pictures_of_a_plain_recording_are_our_sticks(walker: Subject) -> None:
+    keypoints = walker.keypoints()
+    assert has_person(keypoints).all()
+    pictures = list(walker.pictures(iter([3, 1]), (64, 32)))
+    for t, picture in zip((3, 1), pictures, strict=True):
+        assert np.array_equal(picture, draw_sticks(keypoints[t], (128, 64), (64, 32)))
+    assert walker.picture_style == "sticks"
+    assert walker.face_boxes() is None
+
+
+def test_the_chronological_split_covers_every_frame_once() -> None:
+    for n in (1, 7, 40, 187):
+        split = SplitConfig(train_fraction=0.8)
+        assert [*split.train(n), *split.test(n)] == list(range(n))
+    assert len(SplitConfig(train_fraction=0.2).train(100)) == 20
+
+
+def test_a_name_cannot_leave_its_folder() -> None:
+    for bad in ("../up", "a/b", "", ".", "..", "a\n", "x" * 65, "/etc"):
+        with pytest.raises(BenchError):
+            safe_name("dataset", bad)
+
+
+def test_opening_an_unknown_dataset_proposes_the_nearest(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    Dataset.create(workspace, record(name="mine"))
+    with pytest.raises(UnknownNameError) as error:
+        Dataset.open(workspace, "mien")
+    assert error.value.hint is not None
+    assert "'mine'" in error.value.hint
+    assert names(workspace) == ["mine"]
+
+
+def test_a_name_is_taken_once(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    Dataset.create(workspace, record(entry("a")))
+    assert Dataset.create(workspace, record(entry("a"))).ids() == ["a"]
+    with pytest.raises(BenchError, match="already has another dataset named 'd'"):
+        Dataset.create(workspace, record(entry("b")))
+
+
+def test_unknown_and_unprepared_subjects_are_told_apart(tmp_path: Path) -> None:
+    dataset = Dataset.create(Workspace(tmp_path), record(entry("anna")))
+    with pytest.raises(UnknownNameError, match="Unknown subject 'ana'"):
+        dataset.subject("ana")
+    with pytest.raises(BenchError, match="has no clip yet"):
+        dataset.subject("anna")
+
+
+@pytest.mark.parametrize(("role", "flag"), [("target", "--consent"), ("driver", "--legal-basis")])
+def test_without_permission_nobody_is_added(role: Role, flag: str) -> None:
+    for given in (None, "", "  "):
+        with pytest.raises(BenchError) as error:
+            permission_for(role, consent=given, legal_basis=given)
+        assert error.value.hint is not None
+        assert flag in error.value.hint
+    with pytest.raises(BenchError):  # the other role's permission does not do
+        permission_for(
+            role, consent="yes" if role != "target" else None, legal_basis="yes" if role == "target" else None
+        )
+
+
+def test_permission_may_be_a_text_or_a_file(tmp_path: Path) -> None:
+    form = tmp_path / "release form.txt"
+    form.write_text("I agree.")
+    from_file = permission_for("target", consent=str(form), legal_basis=None)
+    from_text = permission_for("target", consent="I agree.", legal_basis=None)
+    assert from_file.record.text == "release form.txt"
+    assert from_file.files == {"permission.txt": form}
+    assert from_text.record.text == "I agree."
+    assert from_text.files == {}
+    assert from_file.record.sha256 == from_text.record.sha256
+
+
+def test_a_mistyped_document_is_not_taken_for_a_statement(tmp_path: Path) -> None:
+    for given in ("releese.pdf", str(tmp_path / "nowhere")):
+        with pytest.raises(BenchError, match="does not exist"):
+            permission_for("target", consent=given, legal_basis=None)
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(BenchError, match="is empty"):
+        permission_for("target", consent=str(tmp_path / "empty.txt"), legal_basis=None)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((1080, 1920), (256, 512)), ((1920, 1080), (512, 256)), ((720, 720), (512, 512)), ((480, 640), (512, 512))],
+)
+def test_closed_form_clip_sizes_waste_least(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert size_for(*size) == expected
+
+
+def blank(path: Path, n_frames: int = 12) -> Path:
+    rng = np.random.default_rng(0)
+    write_clip(path, (rng.integers(0, 60, (128, 64, 3), dtype=np.uint8) for _ in range(n_frames)), 25)
+    return path
+
+
+def test_a_recording_without_a_person_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "w")
+    dataset = Dataset(workspace.dataset("d"), record())
+    with pytest.raises(BenchError, match="No person was found in any of the 12 frames"):
+        dataset.add(
+            "a",
+            blank(tmp_path / "noise.mp4"),
+            role="target",
+            licence="MIT",
+            permission=permission_for("target", consent="yes", legal_basis=None),
+        )
+    assert [path for path in workspace.root.rglob("*") if path.is_file()] == []
+
+
+def test_a_real_recording_is_added_once_and_verified(tmp_path: Path, real_clips: Path) -> None:
+    dataset = Dataset(Workspace(tmp_path).dataset("d"), record())
+    form = tmp_path / "form.txt"
+    form.write_text("I agree.")
+    permission = permission_for("target", consent=str(form), legal_basis=None)
+    clip = real_clips / "tfjs_pose_squats.mp4"
+    grown, subject = dataset.add("a", clip, role="target", licence="Apache-2.0", permission=permission)
+    assert (subject.record.n_frames, subject.record.fps) == (65, 5.0)
+    assert subject.record.person_frames == 65
+    assert grown.verify() == []
+    assert (subject.folder / "permission.txt").read_text() == "I agree."
+    again, same = grown.add("a", clip, role="target", licence="Apache-2.0", permission=permission)
+    assert (again.ids(), same.record) == (["a"], subject.record)
+    with pytest.raises(BenchError, match="already has a subject 'a'"):
+        grown.add("a", clip, role="driver", licence="Apache-2.0", permission=permission)
+    content = grown.content_sha256(["a"])
+    poses = subject.folder / "poses.npz"
+    poses.write_bytes(poses.read_bytes()[:-1] + b"x")
+    assert grown.verify() == ["a: poses.npz was changed after it was prepared"]
+    (subject.folder / "clip.mp4").unlink()
+    assert "a: clip.mp4 is missing" in grown.verify()
+    assert grown.content_sha256(["a"]) == content  # it is of the record: verify compares the files
