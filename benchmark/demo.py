@@ -23,7 +23,7 @@ from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import open_demo
 from dancebench.leaderboards.board import rebuild
 from dancebench.leaderboards.records import RunRecord
-from dancebench.synth.method import Precision, base_of
+from dancebench.synth.base import Precision, base_of
 
 TARGET_METHODS: Final = ("mean-frame", "nearest", "posewarp", "fbf", "fbf-ts", "fbf-ts-fg")
 _FORENSIC_METHOD: Final = "fbf-ts"

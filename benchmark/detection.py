@@ -31,7 +31,7 @@ from dancebench.detect.controls import NULL_SHIFT_LIMIT
 from dancebench.detect.protocol import HoldoutResult, train_and_evaluate
 from dancebench.detect.registry import DetectorConfig, configured_detector
 from dancebench.leaderboards import records
-from dancebench.synth.method import METHODS
+from dancebench.synth.base import METHODS
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from dancebench.datasets.subjects.prepare import read_poses
 from dancebench.datasets.subjects.real_clips import shown_frames
 from dancebench.leaderboards import records
 from dancebench.leaderboards.tables import COLUMNS
-from dancebench.synth.method import METHODS, LearnedMethod
+from dancebench.synth.base import METHODS, LearnedMethod
 
 _PRIMARY: Final = COLUMNS["synthesis"][0].metric
 

@@ -12,8 +12,8 @@ from dancebench.benchmark.presets import PRESETS, Preset
 from dancebench.benchmark.synthesis import open_dataset
 from dancebench.core.workspace import Workspace
 from dancebench.detect.registry import DETECTORS, DetectorConfig
+from dancebench.synth.base import METHODS, LearnedMethod
 from dancebench.synth.clip import Frames, TrainingClip
-from dancebench.synth.method import METHODS, LearnedMethod
 
 
 def method_facts() -> list[dict[str, Any]]:

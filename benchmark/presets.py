@@ -20,11 +20,11 @@ from dancebench.detect.detectors.ensemble import EnsembleConfig
 from dancebench.detect.detectors.pair_patch import PairPatchConfig
 from dancebench.detect.detectors.spectrum import SpectrumConfig
 from dancebench.detect.registry import DetectorConfig
-from dancebench.synth.gan import GanConfig, LocalStage
-from dancebench.synth.losses import PERCEPTUAL_TRUNKS
-from dancebench.synth.method import METHODS, Precision, Schedule, SynthConfig, TrunkChoice
+from dancebench.synth.base import METHODS, Precision, Schedule, SynthConfig, TrunkChoice
+from dancebench.synth.gan.losses import PERCEPTUAL_TRUNKS
+from dancebench.synth.gan.method import GanConfig, LocalStage
 from dancebench.synth.methods.fbf_ts_fg import FaceGanConfig
-from dancebench.synth.methods.posewarp import PoseWarpConfig
+from dancebench.synth.methods.posewarp.method import PoseWarpConfig
 
 Part = TypeVar("Part", bound=Strict)
 

@@ -20,11 +20,11 @@ from dancebench.datasets.dancers.catalogue import SELECTIONS, draw_subject, open
 from dancebench.datasets.subjects.dataset import Dataset, Subject
 from dancebench.datasets.subjects.real_clips import RealRecord, shown_frames, write_real
 from dancebench.datasets.subjects.records import DrawnSource
+from dancebench.synth.base import METHODS, LearnedMethod, SynthConfig
 from dancebench.synth.clip import training_size
-from dancebench.synth.loop import PLAIN, Options
-from dancebench.synth.method import METHODS, LearnedMethod, SynthConfig
 from dancebench.synth.render import FakeRecord, held_out, render_fake
-from dancebench.synth.training import TrainJob, TrainRecord, train
+from dancebench.synth.training.loop import PLAIN, Options
+from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, train
 
 MIN_SHOWN_FRAMES: Final = 2
 """A pair needs two."""

@@ -29,10 +29,10 @@ from dancebench.datasets.subjects.records import recordings
 from dancebench.datasets.subjects.subject import Subject
 from dancebench.datasets.video.clips import VideoReader, write_clip
 from dancebench.datasets.video.frames import Letterbox, resize
+from dancebench.synth.base import METHODS
 from dancebench.synth.clip import Motion, nose_positions
-from dancebench.synth.method import METHODS
 from dancebench.synth.render import Drive, FakeRecord, render_fake
-from dancebench.synth.training import TrainJob, TrainRecord, intact
+from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, intact
 
 AS_IS: Final = "none"
 """Uses the source's poses as they are; a target that drives itself is always driven so."""

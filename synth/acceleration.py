@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import nn
 
-from dancebench.synth.method import Precision
+from dancebench.synth.base import Precision
 
 _BETAS: Final = (0.5, 0.999)
 

@@ -23,7 +23,7 @@ from dancebench.datasets.subjects.dataset import Subject
 from dancebench.datasets.subjects.real_clips import shown_frames
 from dancebench.datasets.video.clips import encoder_version, write_clip
 from dancebench.synth.clip import Motion, Pixels, face_centres
-from dancebench.synth.training import TrainJob, TrainRecord, load_method
+from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, load_method
 
 
 class FakeRecord(Document):

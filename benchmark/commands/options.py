@@ -15,7 +15,7 @@ from dancebench.core.errors import BenchError
 from dancebench.core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from dancebench.synth.method import Precision
+    from dancebench.synth.base import Precision
 
 WorkspaceOption = Annotated[
     Path,

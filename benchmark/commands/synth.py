@@ -80,7 +80,7 @@ def synth(
     from dancebench.benchmark.synthesis import assist, dismiss, draw_missing, open_dataset, plan
     from dancebench.core.nn import distributed
     from dancebench.leaderboards.board import rebuild, rich_tables
-    from dancebench.synth.loop import Options
+    from dancebench.synth.training.loop import Options
 
     clock = Clock(argv())
     where = device(device_name)

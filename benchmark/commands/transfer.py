@@ -55,7 +55,7 @@ def transfer(
     """
     from dancebench.benchmark.synthesis import draw_missing, open_dataset
     from dancebench.benchmark.transfer import TransferPlan, export, run_transfer
-    from dancebench.synth.method import METHODS
+    from dancebench.synth.base import METHODS
 
     METHODS[method]
     opened = open_workspace(workspace)

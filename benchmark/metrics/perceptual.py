@@ -1,6 +1,6 @@
 """LPIPS v0.1 (Zhang et al. 2018) through the lpips package, with a trunk that was found and checked.
 
-The package carries the linear weights; the backbone's come from `core.trunks`.
+The package carries the linear weights; the backbone's come from `core.nn.trunks`.
 """
 
 from __future__ import annotations

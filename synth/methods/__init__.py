@@ -1,1 +1,1 @@
-"""One module per method; each registers itself."""
+"""One module or package per method; each registers itself."""

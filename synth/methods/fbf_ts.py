@@ -7,8 +7,8 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from dancebench.synth.gan import GanMethod
-from dancebench.synth.method import METHODS
+from dancebench.synth.base import METHODS
+from dancebench.synth.gan.method import GanMethod
 
 
 @METHODS.register("fbf-ts")

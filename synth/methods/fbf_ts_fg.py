@@ -19,13 +19,13 @@ from dancebench.core.nn.patchgan import PatchDiscriminator
 from dancebench.core.nn.trunks import Trunk
 from dancebench.core.progress import Report
 from dancebench.datasets.pose.face_crop import FaceBox, face_box
-from dancebench.synth.adversarial import AdversarialPhase, Verdicts
+from dancebench.synth.base import METHODS, LearnedMethod, Phase, Schedule, SynthConfig
 from dancebench.synth.clip import Batch, Motion, TrainingClip, scaled_points, to_pixels, to_tensor
-from dancebench.synth.gan import GanConfig
-from dancebench.synth.losses import Features, PerceptualLoss, gan_loss
-from dancebench.synth.method import METHODS, LearnedMethod, Phase, Schedule, SynthConfig
+from dancebench.synth.gan.losses import Features, PerceptualLoss, gan_loss
+from dancebench.synth.gan.method import GanConfig
+from dancebench.synth.gan.networks import GlobalGenerator
+from dancebench.synth.gan.phase import AdversarialPhase, Verdicts
 from dancebench.synth.methods.fbf_ts import TemporalSmoothing
-from dancebench.synth.networks import GlobalGenerator
 
 
 class FaceGanConfig(SynthConfig):

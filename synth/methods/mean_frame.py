@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from dancebench.synth.base import METHODS, Method, SynthConfig
 from dancebench.synth.clip import Motion, TrainingClip
-from dancebench.synth.method import METHODS, Method, SynthConfig
 
 _PIECE: Final = 64
 """Frames that are added up at once."""

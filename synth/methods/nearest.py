@@ -11,8 +11,8 @@ import torch
 
 from dancebench.datasets.pose.distance import nearest_pose
 from dancebench.datasets.pose.skeleton import scaled
+from dancebench.synth.base import METHODS, Method, SynthConfig
 from dancebench.synth.clip import Motion, TrainingClip
-from dancebench.synth.method import METHODS, Method, SynthConfig
 
 
 @METHODS.register("nearest")

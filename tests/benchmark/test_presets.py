@@ -6,8 +6,8 @@ import pytest
 
 from dancebench.benchmark.presets import PRESETS, Settings, configured
 from dancebench.core.errors import UnknownNameError
-from dancebench.synth.gan import GanConfig
-from dancebench.synth.method import METHODS
+from dancebench.synth.base import METHODS
+from dancebench.synth.gan.method import GanConfig
 from dancebench.synth.methods.fbf_ts_fg import FaceGanConfig
 
 

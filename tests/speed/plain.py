@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from dancebench.core.nn.convolution import Conv2d
-from dancebench.synth.losses import FEATURE_MATCHING_WEIGHT, feature_matching_loss
-from dancebench.synth.networks import GlobalGenerator, MultiscaleDiscriminator
+from dancebench.synth.gan.losses import FEATURE_MATCHING_WEIGHT, feature_matching_loss
+from dancebench.synth.gan.networks import GlobalGenerator, MultiscaleDiscriminator
 
 Step = Callable[[torch.Tensor, torch.Tensor], dict[str, float]]
 """(poses, frames), both (B, 2, 3, H, W), to the losses of the step."""

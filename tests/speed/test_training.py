@@ -13,10 +13,10 @@ from speed.timing import medians, show
 
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.acceleration import has_bf16
-from dancebench.synth.adversarial import AdversarialPhase
+from dancebench.synth.base import METHODS, Precision, Schedule
 from dancebench.synth.clip import Batch, Frames, TrainingClip, load_training_clip
-from dancebench.synth.gan import GanConfig
-from dancebench.synth.method import METHODS, Precision, Schedule
+from dancebench.synth.gan.method import GanConfig
+from dancebench.synth.gan.phase import AdversarialPhase
 
 pytestmark = pytest.mark.speed
 

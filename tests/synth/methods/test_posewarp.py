@@ -14,8 +14,9 @@ from torch import nn
 from dancebench.core.nn.trunks import Trunk
 from dancebench.datasets.pose.skeleton import L_HIP, L_SHOULDER, NECK, NOSE, R_ELBOW, R_SHOULDER, R_WRIST
 from dancebench.datasets.subjects.dataset import Subject
+from dancebench.synth.base import Phase, Schedule
 from dancebench.synth.clip import Motion, TrainingClip, load_training_clip
-from dancebench.synth.limbs import (
+from dancebench.synth.methods.posewarp.limbs import (
     JOINTS,
     LIMBS,
     fit_similarity,
@@ -24,9 +25,8 @@ from dancebench.synth.limbs import (
     log_prior,
     warp,
 )  # fmt: skip
-from dancebench.synth.method import Phase, Schedule
-from dancebench.synth.methods.posewarp import Pairs, PoseWarp, PoseWarpConfig, ScaledPerceptualLoss, WarpPhase
-from dancebench.synth.posewarp_networks import PoseWarpNetworks, UNet
+from dancebench.synth.methods.posewarp.method import Pairs, PoseWarp, PoseWarpConfig, ScaledPerceptualLoss, WarpPhase
+from dancebench.synth.methods.posewarp.networks import PoseWarpNetworks, UNet
 
 CPU = torch.device("cpu")
 TINY = PoseWarpConfig(

@@ -2,7 +2,7 @@
 in Unseen Poses", CVPR 2018.
 
 A frame is not drawn from nothing: a training frame in a similar pose is cut into limbs, each limb moves to
-its new place, and networks mend the seams and fill in the background (synth/posewarp_networks.py). Here it
+its new place, and networks mend the seams and fill in the background (`networks.py`). Here it
 is trained on one person's clip, like every other method.
 
 It departs from the publication where a short training on one person gains by it, as measured on the end of
@@ -31,12 +31,12 @@ from dancebench.core.nn.trunks import Trunk
 from dancebench.datasets.pose.distance import nearest_pose, pose_distances
 from dancebench.datasets.pose.skeleton import scaled
 from dancebench.synth.acceleration import adam, autocast, laid_out
-from dancebench.synth.adversarial import AdversarialPhase, Verdicts
+from dancebench.synth.base import METHODS, LearnedMethod, Phase, Schedule, SynthConfig
 from dancebench.synth.clip import Batch, Motion, TrainingClip, to_pixels, to_tensor
-from dancebench.synth.limbs import JOINTS, heatmaps
-from dancebench.synth.losses import Features, PerceptualLoss, gan_loss
-from dancebench.synth.method import METHODS, LearnedMethod, Phase, Schedule, SynthConfig
-from dancebench.synth.posewarp_networks import PoseWarpNetworks, Redrawn
+from dancebench.synth.gan.losses import Features, PerceptualLoss, gan_loss
+from dancebench.synth.gan.phase import AdversarialPhase, Verdicts
+from dancebench.synth.methods.posewarp.limbs import JOINTS, heatmaps
+from dancebench.synth.methods.posewarp.networks import PoseWarpNetworks, Redrawn
 
 _NEAR_GAP: Final = 10  # frames; a pair any closer in time shows one picture twice
 _NEAREST: Final = 10  # how many training frames count as near a pose

@@ -15,12 +15,13 @@ from dancebench.core.files import sha256_file
 from dancebench.core.progress import Report
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.datasets.subjects.prepare import write_poses
-from dancebench.synth import loop, training
+from dancebench.synth.base import Schedule
 from dancebench.synth.clip import Batch
-from dancebench.synth.gan import GanConfig, GanPhase, LocalStage
-from dancebench.synth.method import Schedule
+from dancebench.synth.gan.method import GanConfig, GanPhase, LocalStage
 from dancebench.synth.render import FakeRecord, held_out, render_fake
-from dancebench.synth.training import TrainJob, TrainRecord, finished, load_method, train
+from dancebench.synth.training import loop
+from dancebench.synth.training import synthesizer as training
+from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, finished, load_method, train
 
 TINY = GanConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, schedule=Schedule(steps=12, batch=2))
 TWO_STAGES = TINY.model_copy(update={"local": LocalStage(schedule=Schedule(steps=5, batch=2), n_blocks=1, n_scales=2)})

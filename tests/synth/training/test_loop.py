@@ -15,15 +15,15 @@ from dancebench.core.nn.checkpoint import read_state
 from dancebench.core.progress import Report, silent
 from dancebench.datasets.pose.skeleton import NOSE
 from dancebench.datasets.subjects.dataset import Subject
-from dancebench.synth import loop
+from dancebench.synth.base import METHODS, Schedule
 from dancebench.synth.clip import Batch, load_training_clip
-from dancebench.synth.gan import GanConfig, GanMethod, GanPhase, LocalStage
-from dancebench.synth.loop import Options
-from dancebench.synth.method import METHODS, Schedule
+from dancebench.synth.gan.method import GanConfig, GanMethod, GanPhase, LocalStage
 from dancebench.synth.methods.fbf_ts_fg import FaceGan, FaceGanConfig
-from dancebench.synth.methods.posewarp import PoseWarpConfig
+from dancebench.synth.methods.posewarp.method import PoseWarpConfig
 from dancebench.synth.render import held_out
-from dancebench.synth.training import TrainJob, finished, load_method, train
+from dancebench.synth.training import loop
+from dancebench.synth.training.loop import Options
+from dancebench.synth.training.synthesizer import TrainJob, finished, load_method, train
 
 CPU = torch.device("cpu")
 ONE = GanConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, schedule=Schedule(steps=6, batch=2))
@@ -189,7 +189,7 @@ def test_a_clip_without_a_face_is_refused(face_job: TrainJob, monkeypatch: pytes
     train(face_job.base)
     clip = load_training_clip(face_job.subject, 64)
     hidden = replace(clip, face_centres=np.full_like(clip.face_centres, np.nan))
-    monkeypatch.setattr("dancebench.synth.training.load_training_clip", lambda *_: hidden)
+    monkeypatch.setattr("dancebench.synth.training.synthesizer.load_training_clip", lambda *_: hidden)
     with pytest.raises(BenchError, match="No face is seen in any training frame") as error:
         train(face_job)
     assert error.value.hint == "Use --method fbf-ts, which needs none."

@@ -10,10 +10,10 @@ import torch
 
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth import clip as clip_module
+from dancebench.synth.base import METHODS, Phase, Schedule
 from dancebench.synth.clip import HostBatch, load_training_clip
-from dancebench.synth.gan import GanConfig
-from dancebench.synth.loading import _ahead, batches
-from dancebench.synth.method import METHODS, Phase, Schedule
+from dancebench.synth.gan.method import GanConfig
+from dancebench.synth.training.batches import _ahead, batches
 
 CPU = torch.device("cpu")
 CONFIG = GanConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, schedule=Schedule(steps=4, batch=3))

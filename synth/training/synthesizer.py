@@ -28,9 +28,9 @@ from dancebench.core.nn.trunks import Trunk, TrunkUnavailableError, load_trunk
 from dancebench.core.progress import Report, silent
 from dancebench.core.schema import Document, Strict
 from dancebench.datasets.subjects.dataset import Subject
+from dancebench.synth.base import METHODS, LearnedMethod, Method, SynthConfig
 from dancebench.synth.clip import load_training_clip
-from dancebench.synth.loop import PLAIN, Options, PhaseRecord, run_phases
-from dancebench.synth.method import METHODS, LearnedMethod, Method, SynthConfig
+from dancebench.synth.training.loop import PLAIN, Options, PhaseRecord, run_phases
 
 
 class BaseRecord(Strict):

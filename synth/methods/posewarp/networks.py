@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dancebench.synth.limbs import JOINTS, LIMBS, heatmaps, limb_maps, log_prior, warp
+from dancebench.synth.methods.posewarp.limbs import JOINTS, LIMBS, heatmaps, limb_maps, log_prior, warp
 
 _SLOPE = 0.2
 

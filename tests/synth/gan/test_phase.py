@@ -11,10 +11,10 @@ from speed.plain import plain_step
 
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.acceleration import has_bf16
+from dancebench.synth.base import METHODS, Schedule, SynthConfig
 from dancebench.synth.clip import TrainingClip, load_training_clip
-from dancebench.synth.gan import GanConfig, GanPhase
-from dancebench.synth.method import METHODS, Schedule, SynthConfig
-from dancebench.synth.networks import GlobalGenerator, MultiscaleDiscriminator, checkpoint_activations
+from dancebench.synth.gan.method import GanConfig, GanPhase
+from dancebench.synth.gan.networks import GlobalGenerator, MultiscaleDiscriminator, checkpoint_activations
 
 CPU = torch.device("cpu")
 CONFIG = GanConfig(long_side=64, ngf=8, n_down=2, n_blocks=2, ndf=8, n_scales=2, schedule=Schedule(steps=1, batch=2))

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from dancebench.core.nn.trunks import load_trunk
-from dancebench.synth.losses import PerceptualLoss, feature_matching_loss, gan_loss
+from dancebench.synth.gan.losses import PerceptualLoss, feature_matching_loss, gan_loss
 
 
 def test_closed_form_lsgan_is_zero_at_its_target_and_sums_over_scales() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from dancebench.synth.networks import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
+from dancebench.synth.gan.networks import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
 
 
 def parameters(network: nn.Module) -> int:

@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from dancebench.core.errors import BenchError
 from dancebench.core.nn import distributed
 from dancebench.datasets.subjects.dataset import Subject
-from dancebench.synth import loop
-from dancebench.synth.gan import GanConfig
-from dancebench.synth.method import Schedule
-from dancebench.synth.training import TrainJob, TrainRecord, train
+from dancebench.synth.base import Schedule
+from dancebench.synth.gan.method import GanConfig
+from dancebench.synth.training import loop
+from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, train
 
 CONFIG = GanConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, schedule=Schedule(steps=4, batch=2))
 
@@ -27,8 +27,8 @@ import torch
 from dancebench.core.nn import distributed
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.subjects.dataset import Dataset
-from dancebench.synth.gan import GanConfig
-from dancebench.synth.training import TrainJob, train
+from dancebench.synth.gan.method import GanConfig
+from dancebench.synth.training.synthesizer import TrainJob, train
 
 torch.set_num_threads(1)
 distributed.join("cpu")

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from dancebench.core.nn.distributed import share_of
+from dancebench.synth.base import Phase
 from dancebench.synth.clip import Batch, HostBatch
-from dancebench.synth.method import Phase
 
 _AHEAD: Final = 3
 """Batches that wait in pinned memory."""

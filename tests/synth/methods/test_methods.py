@@ -16,6 +16,7 @@ from dancebench.datasets.pose.distance import nearest_pose, pose_distances
 from dancebench.datasets.pose.skeleton import BODY, NOSE
 from dancebench.datasets.pose.stick_figures import draw_sticks
 from dancebench.datasets.subjects.dataset import Subject
+from dancebench.synth.base import METHODS, Schedule
 from dancebench.synth.clip import (
     Motion,
     TrainingClip,
@@ -25,8 +26,7 @@ from dancebench.synth.clip import (
     to_tensor,
     training_size,
 )
-from dancebench.synth.gan import GanConfig, GanMethod, GanPhase
-from dancebench.synth.method import METHODS, Schedule
+from dancebench.synth.gan.method import GanConfig, GanMethod, GanPhase
 
 CPU = torch.device("cpu")
 TINY = GanConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, schedule=Schedule(steps=4, batch=2))

@@ -18,9 +18,9 @@ from torch import nn
 
 from dancebench.core.nn.distributed import average_gradients
 from dancebench.synth.acceleration import adam, autocast, laid_out
+from dancebench.synth.base import Phase, Precision, Schedule
 from dancebench.synth.clip import Batch, TrainingClip
-from dancebench.synth.losses import Features, gan_loss
-from dancebench.synth.method import Phase, Precision, Schedule
+from dancebench.synth.gan.losses import Features, gan_loss
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from torch.nn import functional as F
 
 from dancebench.core.nn.trunks import Trunk
 from dancebench.core.schema import Strict
-from dancebench.synth.adversarial import AdversarialPhase, Verdicts
+from dancebench.synth.base import LearnedMethod, Phase, Schedule, SynthConfig
 from dancebench.synth.clip import Batch, Motion, TrainingClip, to_pixels, to_tensor
-from dancebench.synth.losses import FEATURE_MATCHING_WEIGHT, PerceptualLoss, feature_matching_loss, gan_loss
-from dancebench.synth.method import LearnedMethod, Phase, Schedule, SynthConfig
-from dancebench.synth.networks import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
+from dancebench.synth.gan.losses import FEATURE_MATCHING_WEIGHT, PerceptualLoss, feature_matching_loss, gan_loss
+from dancebench.synth.gan.networks import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
+from dancebench.synth.gan.phase import AdversarialPhase, Verdicts
 
 
 class LocalStage(Strict):

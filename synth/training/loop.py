@@ -26,10 +26,10 @@ from dancebench.core.nn.distributed import average, is_first, processes, shared
 from dancebench.core.nn.trunks import Trunk
 from dancebench.core.progress import Report
 from dancebench.core.schema import Strict
+from dancebench.synth.base import LearnedMethod, Phase
 from dancebench.synth.clip import Batch
-from dancebench.synth.loading import batches
-from dancebench.synth.method import LearnedMethod, Phase
-from dancebench.synth.networks import checkpoint_activations
+from dancebench.synth.gan.networks import checkpoint_activations
+from dancebench.synth.training.batches import batches
 
 SAVE_EVERY_SECONDS: Final = 20.0
 SAVING_SHARE: Final = 20.0

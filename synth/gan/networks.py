@@ -4,7 +4,7 @@
     LocalEnhancer             the same at twice the size, around a global generator
     MultiscaleDiscriminator   condition and image, stacked (B, C, H, W) → features per scale and layer
 
-Parameter counts at the paper's widths are the check (tests/synth/test_networks.py).
+Parameter counts at the paper's widths are the check (tests/synth/gan/test_networks.py).
 """
 
 from __future__ import annotations

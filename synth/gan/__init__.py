@@ -1,0 +1,1 @@
+"""What the adversarial methods share: networks, losses, the training phase."""

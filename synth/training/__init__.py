@@ -1,0 +1,1 @@
+"""Training a synthesizer: batches, the training loop, the folder of a trained synthesizer."""
