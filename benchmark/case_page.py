@@ -36,8 +36,8 @@ from dancebench.core.files import write_text
 from dancebench.core.opencv import cv2
 
 if TYPE_CHECKING:
-    from dancebench.detect.domain import Deviation
-    from dancebench.detect.score import MomentPicture, Scored, ScoreReport, VideoScore
+    from dancebench.detect.casework.score import MomentPicture, Scored, ScoreReport, VideoScore
+    from dancebench.detect.evaluation.training_domain import Deviation
 
 Picture = npt.NDArray[np.uint8]
 

@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from dancebench.detect.score import VideoScore
+    from dancebench.detect.casework.score import VideoScore
 
 ENFSI = (
     (2, "weak support"),
@@ -44,7 +44,7 @@ FEATURES = {
     "flicker": "flicker of the whole picture, in 1/255",
     "frame_rate": "frames per second",
 }
-"""The features of `detect.domain` in plain words."""
+"""The features of `training_domain` in plain words."""
 
 
 def printed(text: str) -> str:

@@ -26,10 +26,10 @@ from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.corpora.manifest import VideoRow, write_manifest
 from dancebench.datasets.subjects.dataset import Dataset
-from dancebench.detect.aggregate import DEFAULT_RULE, check_rule
-from dancebench.detect.controls import NULL_SHIFT_LIMIT
-from dancebench.detect.protocol import HoldoutResult, train_and_evaluate
-from dancebench.detect.registry import DetectorConfig, configured_detector
+from dancebench.detect.detectors.base import DetectorConfig, configured_detector
+from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, check_rule
+from dancebench.detect.evaluation.controls import NULL_SHIFT_LIMIT
+from dancebench.detect.protocol.holdout import HoldoutResult, train_and_evaluate
 from dancebench.leaderboards import records
 from dancebench.synth.base import METHODS
 

@@ -11,7 +11,7 @@ from dancebench.benchmark.metrics.registry import METRICS
 from dancebench.benchmark.presets import PRESETS, Preset
 from dancebench.benchmark.synthesis import open_dataset
 from dancebench.core.workspace import Workspace
-from dancebench.detect.registry import DETECTORS, DetectorConfig
+from dancebench.detect.detectors.base import DETECTORS, DetectorConfig
 from dancebench.synth.base import METHODS, LearnedMethod
 from dancebench.synth.clip import Frames, TrainingClip
 

@@ -16,10 +16,10 @@ from typing import Any, Final, TypeVar
 
 from dancebench.core.errors import UnknownNameError
 from dancebench.core.schema import Strict
+from dancebench.detect.detectors.base import DetectorConfig
 from dancebench.detect.detectors.ensemble import EnsembleConfig
 from dancebench.detect.detectors.pair_patch import PairPatchConfig
 from dancebench.detect.detectors.spectrum import SpectrumConfig
-from dancebench.detect.registry import DetectorConfig
 from dancebench.synth.base import METHODS, Precision, Schedule, SynthConfig, TrunkChoice
 from dancebench.synth.gan.losses import PERCEPTUAL_TRUNKS
 from dancebench.synth.gan.method import GanConfig, LocalStage

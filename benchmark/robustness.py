@@ -17,10 +17,10 @@ from dancebench.core.files import atomic_path, sha256_json
 from dancebench.core.progress import Report
 from dancebench.datasets.corpora.manifest import VideoRow, read_manifest
 from dancebench.datasets.video.clips import encoder_version
-from dancebench.detect.card import load_detector
-from dancebench.detect.perturb import NONE, PERTURBATIONS
-from dancebench.detect.plots import robustness_curves
-from dancebench.detect.robustness import robustness_table, score_perturbed, summarise
+from dancebench.detect.evaluation.plots import robustness_curves
+from dancebench.detect.evaluation.robustness import robustness_table, score_perturbed, summarise
+from dancebench.detect.inputs.perturbations import NONE, PERTURBATIONS
+from dancebench.detect.protocol.card import load_detector
 from dancebench.leaderboards import records
 
 _FOLDER = _LEVEL = "perturbed"

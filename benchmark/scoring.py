@@ -29,9 +29,9 @@ from dancebench.core.environment import code_version, set_workers, versions
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.core.progress import Report, silent
-from dancebench.detect.card import CARD, DetectorCard, load_detector
-from dancebench.detect.score import Scored, ScoreReport, ScoreSettings, VideoScore, failed_score, scored_video
-from dancebench.detect.verify import Verification, compare
+from dancebench.detect.casework.score import Scored, ScoreReport, ScoreSettings, VideoScore, failed_score, scored_video
+from dancebench.detect.casework.verify import Verification, compare
+from dancebench.detect.protocol.card import CARD, DetectorCard, load_detector
 
 TIMEOUT = 600.0
 _EVERY = 1.0

@@ -24,11 +24,11 @@ from dancebench.core.schema import Name
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.corpora.manifest import VideoRow, read_manifest
 from dancebench.datasets.subjects.dataset import Dataset
-from dancebench.detect.aggregate import DEFAULT_RULE
-from dancebench.detect.audit import audit_leaks, clip_size
-from dancebench.detect.controls import flags
-from dancebench.detect.registry import DETECTORS
-from dancebench.detect.submission import (
+from dancebench.detect.detectors.base import DETECTORS
+from dancebench.detect.evaluation.aggregation import DEFAULT_RULE
+from dancebench.detect.evaluation.controls import flags
+from dancebench.detect.inputs.leak_audit import audit_leaks, clip_size
+from dancebench.detect.protocol.submitted_scores import (
     Measured,
     Submission,
     SubmittedTables,
@@ -69,7 +69,7 @@ def run_submission(
     Args:
         workspace: With the dataset.
         dataset_name: Whose people the videos show.
-        scores: CSV, see `detect.submission`.
+        scores: CSV, see `submitted_scores`.
         name: Of the system.
         manifest: Of the videos; None: that of the dataset's newest detection run.
         aggregator: Rule from pair logits to a video's score, for pair tables.

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.files import sha256_file
-from dancebench.detect.calibration import Calibration
-from dancebench.detect.card import CARD, Calibrations, DetectorCard, TrainingDomain
 from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig
-from dancebench.detect.domain import clip_features, fit_domain
-from dancebench.detect.evaluate import ErrorRates, Thresholds
+from dancebench.detect.evaluation.calibration import Calibration, Calibrations
+from dancebench.detect.evaluation.metrics import ErrorRates, Thresholds
+from dancebench.detect.evaluation.training_domain import clip_features, fit_domain
+from dancebench.detect.protocol.card import CARD, DetectorCard, TrainingDomain
 
 Frames = Sequence[npt.NDArray[np.uint8]]
 SIZE = (64, 32)

@@ -34,9 +34,9 @@ from dancebench.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from dancebench.benchmark.scoring import Scoring
-    from dancebench.detect.card import DetectorCard
-    from dancebench.detect.score import ScoreReport, VideoScore
-    from dancebench.detect.verify import Verification
+    from dancebench.detect.casework.score import ScoreReport, VideoScore
+    from dancebench.detect.casework.verify import Verification
+    from dancebench.detect.protocol.card import DetectorCard
 
 _FORMATS: Final = ("table", "json", "csv", "html")
 REPORT: Final = "report.json"
@@ -88,7 +88,7 @@ def score(
     opened, used = open_workspace(workspace), workers(jobs, where)
 
     from dancebench.benchmark.scoring import Scoring
-    from dancebench.detect.score import ScoreSettings
+    from dancebench.detect.casework.score import ScoreSettings
 
     if verify is not None:
         _verify(verify, opened, detector, Scoring(Path(), ScoreSettings(), where, timeout), used)
@@ -111,8 +111,8 @@ def _check_format(name: str, folder: Path | None) -> None:
 def _scored(names: Sequence[str], how: Scoring, opened: Workspace, folder: Path | None, used: int) -> ScoreReport:
     """Score all files; pages are written as the files are done, so that no picture is kept."""
     from dancebench.benchmark.scoring import report_on, score_files
-    from dancebench.detect.card import CARD, DetectorCard
-    from dancebench.detect.outside import expand
+    from dancebench.detect.casework.prepare import expand
+    from dancebench.detect.protocol.card import CARD, DetectorCard
 
     paths = expand(names)
     card, dataset = DetectorCard.load(how.folder / CARD), _dataset_of(opened, how.folder)
@@ -137,7 +137,7 @@ def _page_name(index: int, path: Path) -> str:
 
 
 def _show(report: ScoreReport, how: Scoring, format_: str, folder: Path | None) -> None:
-    from dancebench.detect.card import CARD, DetectorCard
+    from dancebench.detect.protocol.card import CARD, DetectorCard
 
     if format_ == "json":
         print_json(report.model_dump(mode="json"))
@@ -163,7 +163,7 @@ def _show(report: ScoreReport, how: Scoring, format_: str, folder: Path | None) 
 
 def _verify(path: Path, opened: Workspace, detector: str, how: Scoring, used: int) -> None:
     from dancebench.benchmark.scoring import verify
-    from dancebench.detect.score import ScoreReport
+    from dancebench.detect.casework.score import ScoreReport
 
     recorded = ScoreReport.load(path)
     folder = _folder_of_weights(opened, detector, recorded.weights_sha256)
@@ -188,7 +188,7 @@ def _verified(found: Verification) -> list[str]:
 
 def _folder_of_weights(opened: Workspace, detector: str, weights: str) -> Path:
     """The detector of a report: the folder named, or any of the workspace, that has its weights."""
-    from dancebench.detect.card import CARD, DetectorCard
+    from dancebench.detect.protocol.card import CARD, DetectorCard
 
     for folder in [Path(detector), *(card.parent for card in sorted(opened.root.glob(f"detectors/*/*/{CARD}")))]:
         card = DetectorCard.load_if_usable(folder / CARD)

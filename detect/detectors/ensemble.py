@@ -26,8 +26,7 @@ from scipy.special import expit
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path
 from dancebench.core.progress import Report
-from dancebench.detect.pairs import PairPool, Pairs
-from dancebench.detect.registry import (
+from dancebench.detect.detectors.base import (
     DETECTORS,
     Detector,
     DetectorConfig,
@@ -35,6 +34,7 @@ from dancebench.detect.registry import (
     configured_detector,
     detector_kind,
 )
+from dancebench.detect.inputs.pairs import PairPool, Pairs
 
 _SHARED: Final = ("height", "width", "degraded", "copies", "seed")
 _BATCH: Final = 16

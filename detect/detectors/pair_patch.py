@@ -19,9 +19,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dancebench.core.nn.patchgan import PatchTrunk
-from dancebench.detect.gradcam import MapNetwork
-from dancebench.detect.neural import NeuralConfig, NeuralDetector
-from dancebench.detect.registry import DETECTORS
+from dancebench.detect.detectors._gradcam import MapNetwork
+from dancebench.detect.detectors._neural import NeuralConfig, NeuralDetector
+from dancebench.detect.detectors.base import DETECTORS
 
 
 class PairPatchConfig(NeuralConfig):

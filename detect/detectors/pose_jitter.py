@@ -32,9 +32,9 @@ from dancebench.core.progress import Report
 from dancebench.datasets.pose import skeleton as body
 from dancebench.datasets.pose.holistic import extract_poses
 from dancebench.datasets.pose.skeleton import Keypoints, found, has_person
-from dancebench.detect.pairs import PairPool, Pairs
-from dancebench.detect.registry import DETECTORS, DetectorConfig
-from dancebench.detect.sklearn_model import FeatureDetector, Features, linear_model
+from dancebench.detect.detectors._features import FeatureDetector, Features, linear_model
+from dancebench.detect.detectors.base import DETECTORS, DetectorConfig
+from dancebench.detect.inputs.pairs import PairPool, Pairs
 
 STATE: Final = "features.safetensors"
 _SAVE_EVERY: Final = 8  # windows: some ten seconds of work

@@ -26,9 +26,9 @@ from pydantic import Field
 
 from dancebench.core.opencv import cv2
 from dancebench.core.progress import Report
-from dancebench.detect.pairs import PairPool, Pairs
-from dancebench.detect.registry import DETECTORS, DetectorConfig
-from dancebench.detect.sklearn_model import FeatureDetector, Features, linear_model
+from dancebench.detect.detectors._features import FeatureDetector, Features, linear_model
+from dancebench.detect.detectors.base import DETECTORS, DetectorConfig
+from dancebench.detect.inputs.pairs import PairPool, Pairs
 
 RINGS: Final = 16
 _TINY: Final = 1e-8  # a thousandth of the variance of rounding to 8 bits

@@ -28,11 +28,11 @@ from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file, write_text
 from dancebench.core.nn import torchvision_ops
 from dancebench.core.progress import Report
-from dancebench.detect.gradcam import MapNetwork
-from dancebench.detect.neural import NeuralConfig, NeuralDetector
-from dancebench.detect.pairs import PairPool, Pairs
-from dancebench.detect.registry import DETECTORS
-from dancebench.detect.training import STATE
+from dancebench.detect.detectors._gradcam import MapNetwork
+from dancebench.detect.detectors._neural import NeuralConfig, NeuralDetector
+from dancebench.detect.detectors._training import STATE
+from dancebench.detect.detectors.base import DETECTORS
+from dancebench.detect.inputs.pairs import PairPool, Pairs
 
 _HUB_SECONDS = 5.0
 _ORIGIN_NOTE = "origin.txt"

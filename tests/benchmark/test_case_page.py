@@ -18,12 +18,8 @@ from dancebench.benchmark import case_page
 from dancebench.benchmark.case_page import overlaid, render, scale_chart, timeline_chart, write_case_page
 from dancebench.benchmark.case_words import ENFSI, FEATURES, finding, printed, rate_words, signed, support, times
 from dancebench.core.errors import BenchError
-from dancebench.detect import domain
-from dancebench.detect.calibration import Calibration
-from dancebench.detect.domain import Deviation, DomainDistance
-from dancebench.detect.evaluate import ErrorRates
-from dancebench.detect.provenance import Credentials
-from dancebench.detect.score import (
+from dancebench.detect.casework.content_credentials import Credentials
+from dancebench.detect.casework.score import (
     CalibrationFacts,
     Moment,
     MomentPicture,
@@ -34,6 +30,10 @@ from dancebench.detect.score import (
     ScoreSettings,
     VideoScore,
 )
+from dancebench.detect.evaluation import training_domain as domain
+from dancebench.detect.evaluation.calibration import Calibration
+from dancebench.detect.evaluation.metrics import ErrorRates
+from dancebench.detect.evaluation.training_domain import Deviation, DomainDistance
 
 VOID = {"meta", "img", "br"}
 HOSTILE = "<script>alert(1)<!-- \" onload='x' \u202e4pm.exe"

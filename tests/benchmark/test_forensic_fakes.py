@@ -22,7 +22,7 @@ from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import catalogue
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.datasets.subjects.subject import Subject
-from dancebench.detect.audit import audit_leaks
+from dancebench.detect.inputs.leak_audit import audit_leaks
 
 
 def plan_in(workspace: Path, others: tuple[str, ...] = ()) -> ForensicPlan:

@@ -10,7 +10,7 @@ import pytest
 from dancebench.benchmark import robustness
 from dancebench.benchmark.robustness import perturb_and_score
 from dancebench.core.progress import silent
-from dancebench.detect.perturb import PERTURBATIONS
+from dancebench.detect.inputs.perturbations import PERTURBATIONS
 from dancebench.leaderboards.board import rebuild
 from dancebench.leaderboards.records import RunRecord
 

@@ -21,8 +21,8 @@ from dancebench.benchmark.commands.options import out
 from dancebench.benchmark.commands.score import COLUMNS, csv_row
 from dancebench.benchmark.scoring import Scoring, score_files
 from dancebench.core.errors import BenchError
-from dancebench.detect.card import CARD, DetectorCard
-from dancebench.detect.score import Scored, ScoreReport, ScoreSettings, failed_score
+from dancebench.detect.casework.score import Scored, ScoreReport, ScoreSettings, failed_score
+from dancebench.detect.protocol.card import CARD, DetectorCard
 
 
 def bench(*arguments: object) -> Result:

@@ -14,7 +14,7 @@ from dancebench.datasets.video.clips import write_clip
 from dancebench.detect.detectors.pair_patch import PairPatchConfig
 
 if TYPE_CHECKING:
-    from dancebench.detect.protocol import HoldoutResult
+    from dancebench.detect.protocol.holdout import HoldoutResult
 
 SIZE, FRAMES, FPS = (64, 32), 20, 25.0
 SPLITS: dict[Split, range] = {"train": range(0, 6), "validation": range(6, 9), "holdout": range(9, 13)}
@@ -102,6 +102,6 @@ def config() -> PairPatchConfig:
 @pytest.fixture(scope="session")
 def result(manifest: Path, config: PairPatchConfig, tmp_path_factory: pytest.TempPathFactory) -> "HoldoutResult":
     """The whole protocol on these clips, once."""
-    from dancebench.detect.protocol import train_and_evaluate
+    from dancebench.detect.protocol.holdout import train_and_evaluate
 
     return train_and_evaluate(manifest, "pair-patch", config, tmp_path_factory.mktemp("detector"))

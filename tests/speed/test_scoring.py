@@ -14,16 +14,16 @@ from speed.timing import medians, show
 
 from dancebench.datasets.video.decoding import stream
 from dancebench.datasets.video.frames import Letterbox
-from dancebench.detect.card import load_detector
-from dancebench.detect.score import score_video
+from dancebench.detect.casework.score import score_video
+from dancebench.detect.protocol.card import load_detector
 
 pytestmark = pytest.mark.speed
 CLIP, SIZE = (256, 128), (128, 64)
 _PEAK = """
 import re, sys
 from pathlib import Path
-from dancebench.detect.card import load_detector
-from dancebench.detect.score import score_video
+from dancebench.detect.protocol.card import load_detector
+from dancebench.detect.casework.score import score_video
 found = score_video(Path(sys.argv[2]), load_detector(Path(sys.argv[1])))
 peak = re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())
 print(found.n_frames, found.status, int(peak[1]) / 1024)

@@ -54,5 +54,6 @@ class Registry(Generic[T]):
             return
         package = importlib.import_module(self._package)
         for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
-            importlib.import_module(f"{self._package}.{module.name}")
+            if not module.name.startswith("_"):  # what several entries share
+                importlib.import_module(f"{self._package}.{module.name}")
         self._discovered = True

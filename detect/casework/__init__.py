@@ -1,0 +1,1 @@
+"""Scoring videos from outside: preparation, likelihood ratio, uncertainty, content credentials, verification."""

@@ -1,0 +1,287 @@
+"""From a video from outside to what a detector is shown: a file in; a prepared clip, its clock and its oddities out.
+
+A video goes the last stretch of the way that the training clips went: frames dropped by time stamp to their
+rate, cropped to the person where that is asked for, letterboxed to their size, and written by the same encoder.
+(Training reals were encoded once before that, at the larger size of prepared clips.) The whole video is
+encoded, not windows around the pairs, because the training clips are continuous: a frame's coding (its place in
+the group of pictures, what it is predicted from) is then as it was in training. Each frame is decoded once and
+goes through alone, so memory grows with the length by the time stamps only; the clip is on disk and small.
+"""
+
+from __future__ import annotations
+
+import glob
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import is_temporary
+from dancebench.core.progress import Report, silent
+from dancebench.core.schema import Strict
+from dancebench.datasets.pose.holistic import extract_poses
+from dancebench.datasets.video.clips import Frame, VideoReader, stream, write_clip
+from dancebench.datasets.video.decoding import Inspection, decoded, upright
+from dancebench.datasets.video.frames import Letterbox, normalised_rate, resample, resize
+from dancebench.detect.inputs.pairs import Pairs, pair_starts, too_short
+from dancebench.detect.protocol.card import TrainingDomain
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts"})
+"""Of the files that a folder stands for; by name any file may be scored."""
+
+Starts = npt.NDArray[np.intp]
+"""Indices of frames, increasing (N,)."""
+
+LOOKS = 16
+"""Frames, evenly spaced, in which a person is looked for."""
+_MARGIN = 0.15
+"""Of the person's box, on each side: the topmost point of a pose is the eyes, the outermost the fingers."""
+_BATCH = 64
+"""Windows in memory at once."""
+_PQ, _HLG = 16, 18
+_UNEVEN = 0.1
+"""Share of the usual step between frames by which a step may differ where the rate is constant."""
+
+
+class Crop(Strict):
+    """The part of the upright picture that was scored, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    looked_at: int
+    """Frames in which a person was looked for."""
+    found_in: int
+    """Frames in which one was found."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An outside video as a detector knows it."""
+
+    clip: Path
+    fps: float
+    """Of the clip."""
+    times: npt.NDArray[np.float64]
+    """When each frame of the clip is shown, in seconds by the clock of the original (T,)."""
+    pts: npt.NDArray[np.int64] | None
+    """The same in the original's own time base; None where its stamps are missing or repeated."""
+
+    def starts(self, k: int | None, window: int) -> Starts:
+        """The first frames of `k` evenly placed windows (None: all).
+
+        Raises:
+            BenchError: The clip has fewer frames than a window.
+        """
+        starts = pair_starts(len(self.times), k, window)
+        if len(starts) == 0:
+            raise too_short("The video", window)
+        return starts
+
+    def windows(self, starts: Starts, size: tuple[int, int], window: int) -> Iterator[Pairs]:
+        """The windows from these frames on, letterboxed to `size`: batches of uint8 (N, window, H, W, 3)."""
+        with VideoReader(self.clip) as reader:
+            for first in range(0, len(starts), _BATCH):
+                index = starts[first : first + _BATCH, None] + np.arange(window)  # (N, window)
+                needed, places = np.unique(index, return_inverse=True)  # each frame is decoded once
+                frames = resize(reader.read(needed.tolist()), size)
+                yield frames[places.reshape(index.shape)]
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames of the clip, uint8 RGB (H, W, 3)."""
+        return (frame for _, frame in stream(self.clip))
+
+
+def prepare(
+    found: Inspection, domain: TrainingDomain, crop: Crop | None, folder: Path, report: Report = silent
+) -> Prepared:
+    """Write a video anew as the clips that a detector learned from.
+
+    Args:
+        found: The video.
+        domain: Size and rate of those clips.
+        crop: Keep only this part of the picture.
+        folder: Where the clip goes.
+        report: Progress.
+
+    Raises:
+        BenchError: The video cannot be decoded.
+    """
+    info = found.info
+    letterbox = Letterbox(shown_size(found, crop), (domain.clip_height, domain.clip_width))
+    rate = normalised_rate(info.fps, domain.fps_max)
+    expected = max(1, round(info.n_frames * float(rate) / info.fps))
+    times = array("d")
+
+    def frames() -> Iterator[Frame]:
+        for seconds, stored in resample(decoded(info.path), info.fps, domain.fps_max):
+            times.append(seconds)
+            yield letterbox.apply(_cropped(upright(stored), crop))
+            report(f"reading {info.path.name}", min(len(times), expected - 1), expected)
+        report(f"reading {info.path.name}", expected, expected)
+
+    clip = folder / "clip.mp4"
+    write_clip(clip, frames(), rate)
+    seconds = np.asarray(times, dtype=np.float64)
+    return Prepared(clip, float(rate), seconds, _pts(seconds, found))
+
+
+def shown_size(found: Inspection, crop: Crop | None) -> tuple[int, int]:
+    """(height, width) of the part of the picture that is scored."""
+    return (found.info.height, found.info.width) if crop is None else (crop.height, crop.width)
+
+
+def _cropped(frame: Frame, crop: Crop | None) -> Frame:
+    if crop is None:
+        return frame
+    return frame[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+
+
+def _pts(seconds: npt.NDArray[np.float64], found: Inspection) -> npt.NDArray[np.int64] | None:
+    if not found.timeline.pts:
+        return None
+    base: Fraction = found.timeline.time_base
+    stamps: npt.NDArray[np.int64] = np.rint(seconds * base.denominator / base.numerator).astype(np.int64)
+    return stamps
+
+
+# ---------------------------------------------------------------- which files
+
+
+def expand(names: Sequence[str]) -> list[Path]:
+    """The video files that `names` stand for, each once, in order; a name without any stands for itself.
+
+    Args:
+        names: Files, folders (searched through) and globs, as given on a command line.
+    """
+    found: dict[Path, None] = {}
+    for name in names:
+        path = Path(name)
+        if path.exists():
+            matches = [path]
+        else:
+            matches = sorted(Path(match) for match in glob.glob(name, recursive=True)) or [path]
+        for match in matches:
+            inside = sorted(_videos_in(match)) if match.is_dir() else []
+            found |= dict.fromkeys(inside or [match])
+    return list(found)
+
+
+def _videos_in(folder: Path) -> list[Path]:
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    return [path for path in files if path.is_file() and not is_temporary(path)]
+
+
+# ---------------------------------------------------------------- what is odd about a file
+
+
+def oddities(found: Inspection) -> list[str]:
+    """What was done to frames that no training clip needs, in words."""
+    info, picture = found.info, found.picture
+    notes = []
+    if found.claimed_frames > info.n_frames:
+        notes.append(f"its header claims {found.claimed_frames} frames, {info.n_frames} are there")
+    if steps := _uneven_steps(found.timeline.timestamps, float(found.timeline.time_base)):
+        notes.append(f"variable frame rate: {steps[0]:.3g} to {steps[1]:.3g} s between frames; none was repeated")
+    if info.rotation:
+        notes.append(f"turned upright by {info.rotation} degrees, as its metadata say")
+    curve = {_PQ: "PQ", _HLG: "HLG"}.get(picture.transfer)
+    if curve is not None:
+        notes.append(f"high dynamic range ({curve}): not tone-mapped, so colours are off")
+    if picture.bits > 8:
+        notes.append(f"{picture.bits} bits a component: reduced to 8")
+    if picture.interlaced:
+        notes.append("interlaced: not deinterlaced, so moving edges are combed")
+    if picture.alpha == "over black":
+        notes.append("transparency is shown over black")
+    if picture.alpha == "ignored":
+        notes.append("its transparency is not decoded")
+    if info.height % 2 or info.width % 2:
+        notes.append(f"odd picture size: {info.width}x{info.height}")
+    return notes
+
+
+def _uneven_steps(timestamps: npt.NDArray[np.float64], tick: float) -> tuple[float, float] | None:
+    """Shortest and longest step in seconds, if they differ by more than the rounding of a container."""
+    if len(timestamps) < 3:
+        return None
+    steps = np.diff(timestamps)
+    usual = float(np.median(steps))
+    if np.abs(steps - usual).max() <= max(_UNEVEN * usual, 1.5 * tick):
+        return None
+    return float(steps.min()), float(steps.max())
+
+
+# ---------------------------------------------------------------- the person
+
+
+def find_person(found: Inspection, aspect: float) -> Crop:
+    """The part of the picture in which the person moves, in a fixed box over the whole video.
+
+    Poses are looked for in `LOOKS` evenly spaced frames; the box holds all points found, with a margin, and is
+    widened to the aspect of the detector's clips as far as the picture reaches.
+
+    Args:
+        found: The video.
+        aspect: Width over height of the clips that the detector learned from.
+
+    Raises:
+        BenchError: No person was found, or MediaPipe cannot be imported.
+    """
+    info = found.info
+    indices = pair_starts(info.n_frames, LOOKS, 1).tolist()
+    with VideoReader(info.path, decoder="pyav") as reader:
+        poses = list(extract_poses(_readable(reader, indices)))
+    boxes = [_box(points) for points in poses if (points[:, 2] > 0).any()]
+    if not boxes:
+        raise BenchError(
+            f"No person was found in {len(poses)} frames of {info.path}.",
+            hint="Score the whole picture: leave --person-crop out.",
+        )
+    low, high = np.min([box[0] for box in boxes], axis=0), np.max([box[1] for box in boxes], axis=0)
+    left, top, width, height = fitted_box(low, high, aspect, (info.height, info.width))
+    return Crop(left=left, top=top, width=width, height=height, looked_at=len(poses), found_in=len(boxes))
+
+
+def _readable(reader: VideoReader, indices: list[int]) -> Iterator[Frame]:
+    for index in indices:
+        try:
+            frame = reader[index]
+        except BenchError:
+            continue  # damaged there: the other looks decide
+        yield frame
+
+
+def _box(points: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Lower and upper corner (x, y) of the points found."""
+    seen = points[points[:, 2] > 0, :2].astype(np.float64)
+    return seen.min(axis=0), seen.max(axis=0)
+
+
+def fitted_box(
+    low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], aspect: float, size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """A box with its margin, of one aspect as far as the picture allows.
+
+    Args:
+        low: (x, y) of the corner nearest the origin, in pixels.
+        high: (x, y) of the opposite corner.
+        aspect: Width over height.
+        size: (height, width) of the picture.
+
+    Returns:
+        (left, top, width, height) in whole pixels within the picture, at least one each.
+    """
+    limit = np.array([size[1], size[0]], dtype=np.float64)
+    centre, reach = (low + high) / 2, np.maximum(high - low, 1) * (1 + 2 * _MARGIN)
+    wanted = np.maximum(reach, [reach[1] * aspect, reach[0] / aspect])
+    sides = np.minimum(np.ceil(wanted), limit)
+    corner = np.clip(np.floor(centre - sides / 2), 0, limit - sides)  # shifted inwards rather than cut
+    left, top, width, height = (int(number) for number in (*corner, *sides))
+    return left, top, width, height

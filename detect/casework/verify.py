@@ -1,0 +1,88 @@
+"""Is a report still true? A recorded report and the same files scored again in; what differs out.
+
+Scores may differ by `TOLERANCE` before that counts. Decoding, resizing and encoding are exact in whole numbers
+for one set of versions; the network adds float32 in an order that batch, processor or GPU choose. Other batches
+move logits by less than 1e-5 (tested). A thousandth leaves room for other hardware, and is far below the spread
+between pairs of one video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dancebench.core.schema import Strict
+from dancebench.detect.casework.score import ScoreReport, VideoScore
+
+TOLERANCE = 1e-3
+"""Absolute, and relative above 1."""
+
+
+class VideoCheck(Strict):
+    """A video of a report, looked at again."""
+
+    path: str
+    differences: tuple[str, ...]
+    """Each in words; none where it came out the same."""
+
+
+class Verification(Strict):
+    """What differs between a report and the same scored again."""
+
+    versions: tuple[str, ...]
+    """Libraries and code; they explain differences and are none by themselves."""
+    detector: tuple[str, ...]
+    videos: tuple[VideoCheck, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing but versions differs."""
+        return not self.detector and not any(video.differences for video in self.videos)
+
+
+def compare(recorded: ScoreReport, again: ScoreReport) -> Verification:
+    """Compare two reports on the same videos, in the same order.
+
+    Args:
+        recorded: The report to verify.
+        again: Its videos, scored anew by its settings.
+    """
+    before, now = _code(recorded), _code(again)
+    named = [
+        f"{name}: {before.get(name, 'not recorded')}, now {now.get(name, 'not recorded')}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+    detector = []
+    if recorded.weights_sha256 != again.weights_sha256:
+        detector.append("the detector has other weights")
+    if recorded.card_sha256 != again.card_sha256:
+        detector.append("the detector's card was changed: its calibration or thresholds may be others")
+    return Verification(
+        versions=tuple(named),
+        detector=tuple(detector),
+        videos=tuple(
+            VideoCheck(path=first.path, differences=tuple(differences(first, second)))
+            for first, second in zip(recorded.videos, again.videos, strict=True)
+        ),
+    )
+
+
+def differences(recorded: VideoScore, again: VideoScore) -> Iterator[str]:
+    """What differs between two scores of one video, in words."""
+    if recorded.sha256 != again.sha256:
+        gone = "the file is missing or cannot be read"
+        yield gone if again.sha256 is None else "the file was changed: its SHA-256 is another"
+    if recorded.status != again.status:
+        because = again.reason or "; ".join(again.abstained_because)
+        yield f"status {recorded.status}, now {again.status}" + (f" ({because})" if because else "")
+    for name in ("score", "llr"):
+        before, now = getattr(recorded, name), getattr(again, name)
+        if before is not None and now is not None and abs(before - now) > TOLERANCE * max(1.0, abs(before)):
+            yield f"{name} {before:+.4f}, now {now:+.4f}"
+    if None not in (recorded.score, again.score) and recorded.n_pairs != again.n_pairs:
+        yield f"{recorded.n_pairs} pairs, now {again.n_pairs}"
+
+
+def _code(report: ScoreReport) -> dict[str, str]:
+    facts = report.versions | {"dancebench": report.dancebench, "device": report.device}
+    return facts | {"git": f"{report.git_sha}{' with changes' if report.dirty else ''}"}

@@ -1,0 +1,142 @@
+"""Detectors that measure features and leave the verdict to a scikit-learn classifier.
+
+The classifier is kept by skops, which holds no code: only the types of its own closed list (those of
+scikit-learn and NumPy) are read back, and none is added to it.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from abc import abstractmethod
+from io import BytesIO
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import skops.io
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import write_bytes
+from dancebench.detect.detectors.base import Detector, DetectorConfig, Logits
+from dancebench.detect.inputs.pairs import Pairs
+
+MODEL: Final = "model.skops"
+
+Features = npt.NDArray[np.float64]
+"""(N, features), finite."""
+
+_IDENTITY = re.compile(r'("__id__": |"file": ")(\d+)')
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
+
+
+class FeatureDetector(Detector):
+    """A detector that knows windows by features, and a fitted pipeline over them.
+
+    Class attributes:
+        NAMES: Of the features, in order.
+    """
+
+    WEIGHTS = MODEL
+    NAMES: ClassVar[tuple[str, ...]]
+
+    def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
+        super().__init__(config, device)
+        self.model: Pipeline | None = None
+
+    @abstractmethod
+    def measure(self, pairs: Pairs) -> Features:
+        """Features float64 (N, len(NAMES)), finite, of windows uint8 (N, window, H, W, 3)."""
+
+    def logits(self, pairs: Pairs) -> Logits:
+        return log_odds(self.model, self.measure(pairs))
+
+    @property
+    def parameters(self) -> int:
+        return learned_numbers(self.model)
+
+    def save(self, folder: Path) -> None:
+        save_model(folder / self.WEIGHTS, self.model)
+
+    @classmethod
+    def load(cls, folder: Path, config: DetectorConfig, device: str = "cpu") -> Self:
+        detector = cls(config, device)
+        detector.model = load_model(folder / cls.WEIGHTS, len(cls.NAMES))
+        return detector
+
+
+def linear_model(strength: float) -> Pipeline:
+    """Standardised features and a logistic regression with C = `strength`, not fitted yet."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
+
+
+def log_odds(model: Pipeline | None, features: Features) -> npt.NDArray[np.float32]:
+    """The model's log-odds of being fake, float32 (N,); N may be 0.
+
+    Raises:
+        ValueError: There is no model yet.
+    """
+    if not len(features):
+        return np.zeros(0, np.float32)
+    if model is None:
+        raise ValueError("a detector is trained before it is asked")
+    return np.asarray(model.decision_function(features), np.float32)
+
+
+def learned_numbers(model: Pipeline | None) -> int:
+    """Coefficients and the intercept; 0 before it is fitted."""
+    return 0 if model is None else int(model[-1].coef_.size + model[-1].intercept_.size)
+
+
+def save_model(path: Path, model: Pipeline | None) -> None:
+    """Write a fitted model; the same model always gives the same bytes.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if model is None:
+        raise ValueError("a detector is trained before it is saved")
+    write_bytes(path, _canonical(skops.io.dumps(model)))
+
+
+def load_model(path: Path, n_features: int) -> Pipeline:
+    """Read what `save_model` wrote.
+
+    Raises:
+        BenchError: It is no such model, holds types that are not on the list, or takes other features.
+    """
+    try:
+        model: Any = skops.io.loads(path.read_bytes(), trusted=[])
+        if not isinstance(model, Pipeline) or model.n_features_in_ != n_features:
+            raise ValueError(f"not a model of {n_features} features")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile,
+            UntrustedTypesFoundException) as error:  # fmt: skip
+        reason = str(error).splitlines()[0]
+        raise BenchError(
+            f"{path} does not hold the model of this detector ({reason}).", hint="Train it again."
+        ) from error
+    return model
+
+
+def _canonical(data: bytes) -> bytes:
+    """The same skops file with its objects numbered in order, in place of their addresses, and without dates."""
+    numbers: dict[str, str] = {}
+
+    def renumbered(found: re.Match[str]) -> str:
+        return found[1] + numbers.setdefault(found[2], str(len(numbers)))
+
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        schema = _IDENTITY.sub(renumbered, archive.read("schema.json").decode())
+        members = {f"{numbers[Path(name).stem]}{Path(name).suffix}": archive.read(name)
+                   for name in archive.namelist() if name != "schema.json"}  # fmt: skip
+    written = BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name in sorted(members):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), members[name])
+        archive.writestr(zipfile.ZipInfo("schema.json", _EPOCH), schema)
+    return written.getvalue()

@@ -1,0 +1,132 @@
+"""Detectors that are one torch network: windows in, a feature map, a logit out.
+
+A network trains with binary cross-entropy on real (0) and synthesized (1) windows drawn from the pool. All
+that is shared by such detectors is here: training, scoring in batches, where they look, and their one file.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import atomic_path
+from dancebench.core.progress import Report
+from dancebench.detect.detectors._gradcam import MapNetwork, grad_cam
+from dancebench.detect.detectors._training import one_thread, train
+from dancebench.detect.detectors.base import Detector, DetectorConfig, Logits
+from dancebench.detect.inputs.pairs import PairPool, Pairs
+
+_SCORING_BATCH = 16
+_ORIGIN = "origin"
+
+
+class NeuralConfig(DetectorConfig):
+    """How a network trains."""
+
+    steps: int = Field(default=300, ge=1)
+    batch: int = Field(default=16, ge=2, multiple_of=2)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    decay_share: float = Field(default=0.5, ge=0, le=1)
+    """Last share of the steps over which the learning rate falls linearly to zero."""
+
+
+class NeuralDetector(Detector):
+    """A detector whose `network` says it all.
+
+    The network is made from the config's seed, without touching torch's own generator.
+    """
+
+    config: NeuralConfig
+
+    def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
+        super().__init__(config, device)
+        self._origin: str | None = None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.network = self.build()
+        self.network.to(device)
+
+    @abstractmethod
+    def build(self) -> MapNetwork:
+        """The untrained network, whose input is what `tensor` gives."""
+
+    def tensor(self, pairs: Pairs) -> Tensor:
+        """uint8 (B, window, H, W, 3) -> float (B, 3 window, H, W) in [-1, 1]: frame by frame, RGB in each."""
+        x = torch.from_numpy(np.ascontiguousarray(pairs)).to(self.device)
+        x = x.permute(0, 1, 4, 2, 3).flatten(1, 2)  # (B, 3 window, H, W)
+        return x.float() / 127.5 - 1
+
+    @property
+    def origin(self) -> str | None:
+        return self._origin
+
+    def fit(self, pool: PairPool, state: Path, report: Report) -> None:
+        def step_loss(generator: np.random.Generator) -> Tensor:
+            pairs, labels = pool.batch(self.config.batch, generator)
+            logits = self.network(self.tensor(pairs))
+            return F.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels).to(self.device))
+
+        train(
+            self.network,
+            step_loss,
+            steps=self.config.steps,
+            learning_rate=self.config.learning_rate,
+            decay_share=self.config.decay_share,
+            seed=self.config.seed,
+            state=state,
+            report=report,
+        )
+
+    @torch.inference_mode()
+    def logits(self, pairs: Pairs) -> Logits:
+        self.network.eval()
+        with one_thread():
+            parts = [self.network(self.tensor(part)).cpu().numpy() for part in _parts(pairs)]
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+    def saliency(self, pairs: Pairs) -> npt.NDArray[np.float32] | None:
+        """Grad-CAM at the last feature map."""
+        self.network.eval()
+        with one_thread():
+            maps = [grad_cam(self.network, self.tensor(part)) for part in _parts(pairs)]
+        return np.concatenate(maps) if maps else np.zeros((0, *self.config.size), np.float32)
+
+    @property
+    def parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    def save(self, folder: Path) -> None:
+        weights = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
+        with atomic_path(folder / self.WEIGHTS) as path:
+            save_file(weights, path, None if self.origin is None else {_ORIGIN: self.origin})
+
+    @classmethod
+    def load(cls, folder: Path, config: DetectorConfig, device: str = "cpu") -> Self:
+        detector = cls(config, device)
+        path = folder / cls.WEIGHTS
+        try:
+            with safe_open(path, framework="pt", device="cpu") as stored:
+                detector._origin = (stored.metadata() or {}).get(_ORIGIN)
+                names = stored.keys()
+                detector.network.load_state_dict({name: stored.get_tensor(name) for name in names})
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise BenchError(
+                f"{path} does not hold the weights of this detector ({reason}).", hint="Train it again."
+            ) from error
+        return detector
+
+
+def _parts(pairs: Pairs) -> list[Pairs]:
+    return [pairs[start : start + _SCORING_BATCH] for start in range(0, len(pairs), _SCORING_BATCH)]

@@ -1,0 +1,275 @@
+"""What could fake a good result: the videos of a manifest in, control metrics out.
+
+    null_shift           reals encoded once more and paired with themselves: how far their scores move
+    shortcut_auc, _p     a baseline that sees only containers, picture size, duration and frame count
+    bytes_per_frame_auc  the same baseline on the bytes per frame, by which fakes differ by nature
+    permutation_auc, _p  the detector's own scores under labels swapped within each person
+
+The baselines are scikit-learn logistic regressions, trained on the training people and tested on held-out
+ones. A shortcut is flagged where labels swapped within each person do as well with p < 0.01; with few
+people p cannot get that small. The detector itself shall beat such swaps, and their mean shall be chance: where
+it is not, people with more fakes score higher as people.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from dancebench.core.errors import BenchError
+from dancebench.core.metric import Metric
+from dancebench.core.progress import Report, silent
+from dancebench.core.stats import jackknife_interval, permutation_p
+from dancebench.datasets.corpora.manifest import VideoRow
+from dancebench.datasets.video.clips import probe, stream, write_clip
+from dancebench.datasets.video.decoding import opened
+from dancebench.detect.detectors.base import Detector
+from dancebench.detect.evaluation.aggregation import Rule
+from dancebench.detect.evaluation.metrics import Labels, Scores, auc, video_level
+from dancebench.detect.evaluation.score_tables import ScoreTables
+from dancebench.detect.inputs.pairs import checked_path, read_pairs
+
+NULL_SHIFT_LIMIT = 0.10
+SHORTCUT_P = 0.01
+PERMUTATIONS = 999
+DETECTOR_P = 0.01
+CHANCE_LIMIT = 0.05
+"""How far the mean AUC under swapped labels may lie from 0.5."""
+
+Features = dict[str, str | float]
+
+# ---------------------------------------------------------------- null control
+
+
+def null_control(
+    detector: Detector,
+    root: Path,
+    rows: Sequence[VideoRow],
+    tables: ScoreTables,
+    rule: Rule,
+    report: Report = silent,
+) -> Metric:
+    """Encode every held-out real once more and see how far its score moves.
+
+    Args:
+        detector: Trained.
+        root: The manifest's folder.
+        rows: Held-out videos.
+        tables: Their scores.
+        rule: Of aggregation, by which they were scored.
+        report: Progress.
+
+    Returns:
+        `null_shift`: the median of |score again - score| as a share of the gap, the median score of the
+        fakes minus that of the reals. Null where the detector does not set fakes above reals.
+    """
+    scored = tables.scored
+    before = dict(zip(scored["video_id"], scored["score"], strict=True))
+    reals = [row for row in rows if row.label == 0 and row.video_id in before]
+    unit = f"share of the gap between reals and fakes; at most {NULL_SHIFT_LIMIT:.2f} passes"
+    medians = scored.groupby("label")["score"].median()
+    of_fakes, of_reals = (float(medians[label]) if label in medians else math.nan for label in (1, 0))
+    gap = of_fakes - of_reals
+    if not gap > 0:
+        reason = "no reals or no fakes were scored" if math.isnan(gap) else "fakes score no higher than reals"
+        return Metric(value=None, reason=reason, n=len(reals), unit=unit, higher_is_better=False)
+    shifts = []
+    with tempfile.TemporaryDirectory() as folder:
+        again = Path(folder) / "again.mp4"
+        for done, row in enumerate(reals):
+            report("null control", done, len(reals))
+            write_clip(again, (frame for _, frame in stream(checked_path(root, row))), row.fps)
+            _, pairs = read_pairs(again, detector.config.size, detector.config.count, detector.window)
+            logits = detector.logits(pairs)
+            shifts.append(abs(rule(logits.astype(np.float64)) - before[row.video_id]))
+    report("null control", len(reals), len(reals))
+    share = float(np.median(shifts)) / gap
+    return Metric(value=share, n=len(reals), unit=unit, higher_is_better=False)
+
+
+# ---------------------------------------------------------------- label permutation
+
+
+def label_permutation(tables: ScoreTables, *, permutations: int = PERMUTATIONS, seed: int) -> dict[str, Metric]:
+    """Score the held-out videos against labels swapped within each person.
+
+    Args:
+        tables: Scores of held-out videos.
+        permutations: How many swaps, at least 50.
+        seed: Of the swaps.
+
+    Returns:
+        `permutation_auc`, the mean video AUC over the swaps, and `permutation_p`, that of the observed one.
+        Null where all videos are of one kind; the p also where so few people allow so few swaps that it could
+        not fall below `DETECTOR_P`.
+
+    Raises:
+        ValueError: There are fewer than 50 permutations.
+    """
+    if permutations < _LEAST_PERMUTATIONS:
+        raise ValueError(f"{permutations} permutations say little, take at least {_LEAST_PERMUTATIONS}")
+    labels, scores, subjects = video_level(tables)
+    unit_auc = f"mean AUC over videos in [0, 1] of {permutations} swaps of labels within people; chance 0.5"
+    unit_p = f"p of {permutations} swaps of labels within people; {DETECTOR_P} and above is flagged"
+    if not 0 < labels.sum() < len(labels):
+        null = partial(Metric, value=None, reason=_ONE_KIND, n=len(labels), higher_is_better=None)
+        return {"permutation_auc": null(unit=unit_auc), "permutation_p": null(unit=unit_p)}
+    mean, p = _swapped_auc(labels, scores, subjects.tolist(), permutations, seed)
+    labellings = _labellings(labels, subjects)
+    coarse = labellings * DETECTOR_P < 1
+    reason = f"{len(set(subjects))} people allow {labellings} labellings, too few for p < {DETECTOR_P}"
+    return {
+        "permutation_auc": Metric(value=mean, n=len(labels), unit=unit_auc, higher_is_better=None),
+        "permutation_p": Metric(
+            value=None if coarse else p,
+            reason=reason if coarse else None,
+            n=len(labels),
+            unit=unit_p,
+            higher_is_better=False,
+        ),
+    }
+
+
+_LEAST_PERMUTATIONS = 50
+
+
+def _labellings(labels: Labels, subjects: npt.NDArray[np.str_]) -> int:
+    """How many ways there are to swap labels within people."""
+    of_each = [labels[subjects == subject] for subject in np.unique(subjects)]
+    return math.prod(math.comb(len(own), int(own.sum())) for own in of_each)
+
+
+def _swapped_auc(
+    labels: Labels, scores: Scores, subjects: list[str], permutations: int, seed: int
+) -> tuple[float, float]:
+    """Mean AUC over swaps of labels within people, and the p of the observed one."""
+    ranks = rankdata(scores)  # AUC from the fakes' sum of ranks (Mann and Whitney), which is quicker
+    fakes = int(labels.sum())
+    pairs = fakes * (len(labels) - fakes)
+
+    def of(swapped: Labels) -> float:
+        return (float(ranks[swapped == 1].sum()) - fakes * (fakes + 1) / 2) / pairs
+
+    return permutation_p(of, labels, subjects, permutations=permutations, seed=seed)
+
+
+# ---------------------------------------------------------------- shortcuts
+
+
+def container_features(path: Path) -> Features:
+    """All that a file tells without its picture or its bytes: container, tags, size, duration, frames."""
+    info = probe(path)
+    with opened(path) as (container, video):
+        tags: Features = {f"tag {key}": value for key, value in container.metadata.items()}
+        tags |= {f"stream tag {key}": value for key, value in video.metadata.items()}
+    return tags | {
+        "container": info.container,
+        "codec": info.codec,
+        "pixel format": info.pix_fmt,
+        "time base": str(info.time_base),
+        "rotation": float(info.rotation),
+        "audio": float(info.has_audio),
+        "width": float(info.width),
+        "height": float(info.height),
+        "frames": float(info.n_frames),
+        "seconds": info.duration_s,
+        "rate": info.average_rate,
+    }
+
+
+def bytes_per_frame(path: Path) -> Features:
+    """Logarithm of the file's bytes per frame."""
+    info = probe(path)
+    return {"log bytes per frame": math.log(info.bytes / info.n_frames)}
+
+
+def shortcut_controls(root: Path, rows: Sequence[VideoRow], *, seed: int) -> dict[str, Metric]:
+    """`shortcut_auc`, `shortcut_p` and `bytes_per_frame_auc`.
+
+    Args:
+        root: The manifest's folder.
+        rows: Videos of training and held-out people; of the held-out ones only those that were scored.
+        seed: Of the permutations.
+
+    Raises:
+        BenchError: A video cannot be read, or the training people lack reals or fakes.
+    """
+    test = [row for row in rows if row.split == "holdout"]
+    labels = np.array([row.label for row in test], dtype=np.int64)
+    subjects = [row.subject_id for row in test]
+    from_container = _baseline(container_features, root, rows)
+    unit_p = f"p of {PERMUTATIONS} swaps of labels within people; below {SHORTCUT_P} is flagged"
+    if 0 < labels.sum() < len(labels):
+        _, p = _swapped_auc(labels, from_container, subjects, PERMUTATIONS, seed)
+        p_metric = Metric(value=p, n=len(test), unit=unit_p, higher_is_better=None)
+    else:
+        p_metric = Metric(value=None, reason=_ONE_KIND, n=len(test), unit=unit_p, higher_is_better=None)
+    return {
+        "shortcut_auc": _auc_metric(labels, from_container, subjects, "container, size, duration, frames"),
+        "shortcut_p": p_metric,
+        "bytes_per_frame_auc": _auc_metric(labels, _baseline(bytes_per_frame, root, rows), subjects, "bytes per frame"),
+    }
+
+
+_ONE_KIND = "the held-out videos are of one kind"
+
+
+def _baseline(features: Callable[[Path], Features], root: Path, rows: Sequence[VideoRow]) -> Scores:
+    """Train on the training people; scores of the held-out videos (N,)."""
+    seen = {split: [row for row in rows if row.split == split] for split in ("train", "holdout")}
+    inputs = {split: [features(checked_path(root, row)) for row in part] for split, part in seen.items()}
+    labels = [row.label for row in seen["train"]]
+    if len(set(labels)) < 2:
+        raise BenchError("The training people lack real or fake videos.", hint="A baseline learns from both.")
+    if not inputs["holdout"]:
+        return np.zeros(0)
+    model = make_pipeline(
+        DictVectorizer(sparse=False),
+        StandardScaler(),
+        LogisticRegression(class_weight="balanced", max_iter=1000),
+    )
+    model.fit(inputs["train"], labels)
+    scores: Scores = model.decision_function(inputs["holdout"])
+    return scores.round(9)  # equal inputs are ties, whatever the order of summation
+
+
+def _auc_metric(labels: Labels, scores: Scores, subjects: list[str], sees: str) -> Metric:
+    unit = f"AUC over videos in [0, 1] of a baseline that sees only {sees}; chance 0.5"
+    value = auc(labels, scores)
+    if math.isnan(value):
+        return Metric(value=None, reason=_ONE_KIND, n=len(labels), unit=unit, higher_is_better=None)
+    interval = jackknife_interval(lambda chosen: auc(labels[chosen], scores[chosen]), subjects)
+    return Metric(value=value, ci95=interval, n=len(labels), unit=unit, higher_is_better=None)
+
+
+def flags(metrics: dict[str, Metric]) -> list[str]:
+    """What the controls found, in words for the record and the leaderboard; empty where all is well.
+
+    Args:
+        metrics: Of the controls; one that was not made, or is null, flags nothing.
+    """
+    shift, shortcut, p, chance = (
+        metrics[name].value if name in metrics else None
+        for name in ("null_shift", "shortcut_p", "permutation_p", "permutation_auc")
+    )
+    found = []
+    if shift is not None and shift > NULL_SHIFT_LIMIT:
+        found.append(f"null control: reals encoded once more move by {shift:.0%} of the real-fake gap")
+    if shortcut is not None and shortcut < SHORTCUT_P:
+        found.append(f"shortcut: container, size, duration and frame count tell fakes (p = {shortcut:.3g})")
+    if p is not None and p >= DETECTOR_P:
+        found.append(f"label permutation: the detector does not beat swapped labels (p = {p:.3g})")
+    if chance is not None and abs(chance - 0.5) > CHANCE_LIMIT:
+        found.append(f"label permutation: swapped labels give an AUC of {chance:.3f}, not 0.5")
+    return found

@@ -1,0 +1,260 @@
+"""How well a detector tells fakes from reals: score tables in, metrics with intervals by person out.
+
+label 1 = fake; a higher score = more likely fake; a video is called fake where its score lies above the
+threshold, which was chosen on validation people. ROC, AUC and average precision are scikit-learn's; the
+equal error rate is where the linearly interpolated ROC meets FPR = FNR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+
+from dancebench.core.errors import BenchError
+from dancebench.core.metric import Metric
+from dancebench.core.schema import Strict
+from dancebench.core.stats import Indices, jackknife_interval
+from dancebench.detect.evaluation.score_tables import ScoreTables
+
+Labels = npt.NDArray[np.int64]
+"""(N,), 1 = fake, 0 = real."""
+Scores = npt.NDArray[np.float64]
+"""(N,), higher = more likely fake."""
+
+
+class Thresholds(Strict):
+    """Scores above which a video or a pair is called fake."""
+
+    video: float
+    pair: float
+
+
+class ErrorRates(Strict):
+    """What goes wrong at the threshold among held-out people; None where there is no such video."""
+
+    false_positive_rate: float | None
+    """Share of reals called fake."""
+    n_real: int
+    false_negative_rate: float | None
+    """Share of fakes called real."""
+    n_fake: int
+
+
+# ---------------------------------------------------------------- statistics
+
+
+def auc(labels: Labels, scores: Scores) -> float:
+    """Area under the ROC curve in [0, 1]; ties count half; NaN for one class."""
+    return float(roc_auc_score(labels, scores)) if _both(labels) else float("nan")
+
+
+def average_precision(labels: Labels, scores: Scores) -> float:
+    """Average precision in [0, 1], fakes positive; chance is their share; NaN for one class."""
+    return float(average_precision_score(labels, scores)) if _both(labels) else float("nan")
+
+
+def equal_error_rate(labels: Labels, scores: Scores) -> float:
+    """Where FPR = FNR on the linearly interpolated ROC, in [0, 1]; NaN for one class."""
+    if not _both(labels):
+        return float("nan")
+    fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
+    return float(np.interp(0.0, fpr - (1 - tpr), fpr))  # FPR - FNR rises strictly from -1 to 1
+
+
+def tpr_at_fpr(labels: Labels, scores: Scores, limit: float) -> float:
+    """Largest share of fakes found by a threshold that at most `limit` of the reals exceed; NaN for one class.
+
+    No interpolation: with n reals the false-positive rate moves in steps of 1/n, and below the first step the
+    threshold is the highest real.
+    """
+    if not _both(labels):
+        return float("nan")
+    fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
+    return float(tpr[fpr <= limit + 1e-12].max())
+
+
+def choose_threshold(labels: Labels, scores: Scores) -> float:
+    """The threshold of highest balanced accuracy: in ties the middle of the widest gap between scores.
+
+    Only gaps between distinct scores are candidates, so the threshold is finite even where the detector is
+    worse than chance; where all scores are equal, it is that score and nothing lies above it.
+
+    Raises:
+        BenchError: One class is missing.
+    """
+    if not _both(labels):
+        raise BenchError(
+            "A threshold needs real and fake videos of validation people.",
+            hint="Give the manifest both kinds under split 'validation'.",
+        )
+    values = np.unique(scores)  # (V,) rising
+    if len(values) == 1:
+        return float(values[0])
+    order = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
+    fakes, reals = (np.searchsorted(kind, values[:-1], side="right") / len(kind) for kind in order)
+    balanced = (1 - fakes + reals) / 2  # (V - 1,) of a threshold in each gap
+    best = np.flatnonzero(balanced >= balanced.max() - 1e-12)
+    gap = best[np.argmax(np.diff(values)[best])]
+    return float((values[gap] + values[gap + 1]) / 2)
+
+
+def _both(labels: Labels) -> bool:
+    return 0 < int(np.sum(labels)) < len(labels)
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def thresholds_of(tables: ScoreTables) -> Thresholds:
+    """Thresholds from the scores of validation people.
+
+    Raises:
+        BenchError: One class is missing, or could not be scored.
+    """
+    if not _both(tables.scored["label"].to_numpy()) and tables.failures:
+        first = tables.failures[0]
+        raise BenchError(
+            f"Too few validation videos could be scored: {first.item}: {first.reason}",
+            hint="A threshold needs real and fake videos of validation people.",
+        )
+    video, pair = video_level(tables), pair_level(tables)
+    return Thresholds(
+        video=choose_threshold(video.labels, video.scores), pair=choose_threshold(pair.labels, pair.scores)
+    )
+
+
+MEASURES = ("auc", "accuracy", "eer", "ap", "tpr_fpr1", "tpr_fpr5")
+"""What is measured at each level; `tpr_fpr1` is the true-positive rate at 1% false positives."""
+
+
+def evaluate(
+    tables: ScoreTables, thresholds: Thresholds | None, measures: Sequence[str] = MEASURES
+) -> dict[str, Metric]:
+    """`video_…` and `pair_…` measures with intervals by subject.
+
+    Args:
+        tables: Scores of held-out people.
+        thresholds: From validation people; without them there is no accuracy.
+        measures: Some of `MEASURES`.
+    """
+    return {
+        f"{name}_{measure}": _metric(level, measure, _statistics(threshold)[measure], name, threshold is None)
+        for name, level, threshold in _levels(tables, thresholds)
+        for measure in measures
+    }
+
+
+def per_subject(tables: ScoreTables, thresholds: Thresholds | None) -> dict[str, dict[str, float | None]]:
+    """The same auc and accuracy for each person alone: metric -> subject -> value, None for one class."""
+    values: dict[str, dict[str, float | None]] = {}
+    for name, level, threshold in _levels(tables, thresholds):
+        statistics = _statistics(threshold)
+        for measure in ("auc", "accuracy"):
+            of_subject = values.setdefault(f"{name}_{measure}", {})
+            for subject in np.unique(level.subjects):
+                chosen = level.subjects == subject
+                value = statistics[measure](level.labels[chosen], level.scores[chosen])
+                of_subject[str(subject)] = value if np.isfinite(value) else None
+    return values
+
+
+def error_rates(tables: ScoreTables, threshold: float) -> ErrorRates:
+    """Errors of the video scores at `threshold`."""
+    level = video_level(tables)
+    called_fake = level.scores > threshold
+    reals, fakes = called_fake[level.labels == 0], called_fake[level.labels == 1]
+    return ErrorRates(
+        false_positive_rate=float(reals.mean()) if len(reals) else None,
+        n_real=len(reals),
+        false_negative_rate=float(1 - fakes.mean()) if len(fakes) else None,
+        n_fake=len(fakes),
+    )
+
+
+NO_THRESHOLD = "no scores of validation people, so no threshold"
+
+
+class Level(NamedTuple):
+    """Scored items, of videos or of pairs: labels, scores and the person behind each (N,)."""
+
+    labels: Labels
+    scores: Scores
+    subjects: npt.NDArray[np.str_]
+
+
+_Statistic = Callable[[Labels, Scores], float]
+
+
+def video_level(tables: ScoreTables) -> Level:
+    """The videos that have a score."""
+    return _level(tables.scored, "score")
+
+
+def pair_level(tables: ScoreTables) -> Level:
+    """Their pairs, by logit."""
+    return _level(tables.pairs.merge(tables.scored, on="video_id", validate="many_to_one"), "logit")
+
+
+def _level(table: pd.DataFrame, column: str) -> Level:
+    return Level(
+        table["label"].to_numpy(np.int64),
+        table[column].to_numpy(np.float64),
+        table["subject_id"].to_numpy(np.str_),
+    )
+
+
+def _levels(tables: ScoreTables, thresholds: Thresholds | None) -> list[tuple[str, Level, float | None]]:
+    return [
+        ("video", video_level(tables), thresholds.video if thresholds else None),
+        ("pair", pair_level(tables), thresholds.pair if thresholds else None),
+    ]
+
+
+def _statistics(threshold: float | None) -> dict[str, _Statistic]:
+    def accuracy(labels: Labels, scores: Scores) -> float:
+        if threshold is None or not len(labels):
+            return float("nan")
+        return float(((scores > threshold) == (labels == 1)).mean())
+
+    return {
+        "auc": auc,
+        "accuracy": accuracy,
+        "eer": equal_error_rate,
+        "ap": average_precision,
+        "tpr_fpr1": lambda labels, scores: tpr_at_fpr(labels, scores, 0.01),
+        "tpr_fpr5": lambda labels, scores: tpr_at_fpr(labels, scores, 0.05),
+    }
+
+
+def _metric(level: Level, measure: str, statistic: _Statistic, item: str, no_threshold: bool) -> Metric:
+    labels, scores, subjects = level
+    n = len(labels)
+    prevalence = f"{labels.mean():.3f} of the {item}s fake" if n else f"no {item}s"
+    reals = int((labels == 0).sum())
+    steps = f"{reals} reals allow steps of {1 / reals:.3f}" if reals else "no reals"
+    unit = {
+        "auc": f"AUC over {item}s in [0, 1], chance 0.5",
+        "accuracy": f"share of {item}s called right at the validation threshold, {prevalence}",
+        "eer": f"equal error rate over {item}s in [0, 1]",
+        "ap": f"average precision over {item}s in [0, 1], {prevalence}",
+        "tpr_fpr1": f"share of fake {item}s found at a false-positive rate of at most 0.01; {steps}",
+        "tpr_fpr5": f"share of fake {item}s found at a false-positive rate of at most 0.05; {steps}",
+    }[measure]
+    better = measure != "eer"
+    value = statistic(labels, scores)
+    if not np.isfinite(value):
+        one_kind = f"all scored {item}s are of one kind"
+        undefined = NO_THRESHOLD if measure == "accuracy" and no_threshold else one_kind
+        reason = undefined if n else f"no {item} was scored"
+        return Metric(value=None, reason=reason, n=n, unit=unit, higher_is_better=better)
+
+    def over(chosen: Indices) -> float:
+        return statistic(labels[chosen], scores[chosen])
+
+    interval = jackknife_interval(over, subjects.tolist(), scale="logit")
+    return Metric(value=value, ci95=interval, n=n, unit=unit, higher_is_better=better)

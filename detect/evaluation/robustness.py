@@ -1,0 +1,327 @@
+"""What a detector still tells after what happens to videos: held-out videos in; scores and metrics out.
+
+Every held-out clip, real and fake alike, is perturbed, written by the one encoder, and scored like any clip;
+under `none` the clip itself is scored. Names carry the perturbation behind an @:
+
+    video_auc@perturbation=crf40   with its interval by person; pair_auc@… over pairs
+    auc_loss@perturbation=crf40    AUC of the untouched clips minus that of their perturbed copies, of videos scored
+                                   both ways
+    fpr@perturbation=beautified    share of the real videos called fake at the frozen threshold
+    tpr@perturbation=beautified    share of the fake videos called fake there
+
+label 1 = fake; a higher score = more likely fake. The threshold stays that of unperturbed validation people.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from dancebench.core.errors import BenchError
+from dancebench.core.metric import Metric
+from dancebench.core.progress import Report, silent
+from dancebench.core.stats import Indices, jackknife_interval, share_interval
+from dancebench.datasets.corpora.manifest import VideoRow, contained
+from dancebench.datasets.video.clips import ENCODER, stream, write_clip
+from dancebench.detect.detectors.base import Detector
+from dancebench.detect.evaluation.aggregation import LEARNED, LearnedRule, Rule, find_rule
+from dancebench.detect.evaluation.metrics import Thresholds, auc
+from dancebench.detect.evaluation.score_tables import ScoreTables, score_rows
+from dancebench.detect.inputs.pairs import checked_path
+from dancebench.detect.inputs.perturbations import NONE, PERTURBATIONS, Perturbation, find_perturbation
+
+COLUMNS = [
+    "perturbation", "family", "strength", "kind", "video_id", "subject_id", "source_id", "method", "label",
+    "score", "status", "reason", "n_pairs", "logits",
+]  # fmt: skip
+"""Of a table; `video_id` is that of the clip itself, `logits` those of its copy's pairs in order of time (list)."""
+
+
+class RobustnessResult(NamedTuple):
+    """A detector on perturbed copies of videos."""
+
+    table: pd.DataFrame
+    """One row per perturbation and video, columns `COLUMNS`."""
+    metrics: dict[str, Metric]
+
+
+def robustness(
+    detector: Detector,
+    root: Path,
+    rows: Sequence[VideoRow],
+    rule: Rule | LearnedRule | str,
+    thresholds: Thresholds,
+    report: Report = silent,
+    names: Sequence[str] | None = None,
+) -> RobustnessResult:
+    """Score the videos under every perturbation, one after the other, and sum up.
+
+    Args:
+        detector: Trained.
+        root: The manifest's folder.
+        rows: Held-out videos.
+        rule: Of aggregation, by which the thresholds were chosen.
+        thresholds: From validation people.
+        report: Progress.
+        names: Some of `PERTURBATIONS`; None for all. `none` is always among them.
+
+    Raises:
+        UnknownNameError: There is no such perturbation or rule.
+    """
+    chosen = list(dict.fromkeys([NONE, *(PERTURBATIONS if names is None else names)]))
+    for name in chosen:
+        find_perturbation(name)  # before the first is done
+    tables = [score_perturbed(detector, root, rows, name, rule, report) for name in chosen]
+    return RobustnessResult(pd.concat(tables, ignore_index=True), summarise(tables, thresholds))
+
+
+# ---------------------------------------------------------------- scores
+
+
+def score_perturbed(
+    detector: Detector,
+    root: Path,
+    rows: Sequence[VideoRow],
+    name: str,
+    rule: Rule | LearnedRule | str,
+    report: Report = silent,
+) -> pd.DataFrame:
+    """Score every video under one perturbation; one that cannot be perturbed or scored is a row with its reason.
+
+    A job by itself: for another process give `rule` by name or fitted, since callables may not travel. One copy
+    at a time lies on the disk.
+
+    Args:
+        detector: Trained.
+        root: The manifest's folder.
+        rows: Held-out videos.
+        name: Of `PERTURBATIONS`.
+        rule: Of aggregation.
+        report: Progress.
+
+    Returns:
+        One row per video, columns `COLUMNS`.
+
+    Raises:
+        UnknownNameError: There is no such perturbation or rule.
+    """
+    perturbation, scoring = find_perturbation(name), _rule(rule)
+    found = []
+    for done, row in enumerate(rows):
+        report(f"scoring under {name}", done, len(rows))
+        found.append(_described(row, perturbation) | _scored(detector, root, row, perturbation, scoring))
+    report(f"scoring under {name}", len(rows), len(rows))
+    return pd.DataFrame(found, columns=COLUMNS)
+
+
+def write_perturbed(root: Path, row: VideoRow, perturbation: Perturbation, folder: Path) -> VideoRow:
+    """Write the perturbed copy of a video under `folder`, by the one encoder.
+
+    Args:
+        root: The manifest's folder.
+        row: The video.
+        perturbation: What happens to it.
+        folder: Of the copies: `VIDEO_ID@PERTURBATION.mp4`.
+
+    Returns:
+        The row of the copy in a manifest in `folder`; `derived_from` names the video, `perturbation` what happened.
+
+    Raises:
+        BenchError: The video cannot be read, was changed since the manifest was written, or has no frame; or
+            its identifier leaves the folder.
+    """
+    video_id = f"{row.video_id}@{perturbation.name}"
+    path = contained(folder, f"{video_id}.mp4")
+    frames = (frame for _, frame in stream(checked_path(root, row)))
+    info = write_clip(path, perturbation.apply(frames, row.fps), row.fps * perturbation.rate)
+    return row.model_copy(
+        update={
+            "video_id": video_id,
+            "path": path.relative_to(folder.resolve()).as_posix(),
+            "sha256": info.sha256,
+            "derived_from": row.video_id,
+            "perturbation": perturbation.name,
+            "fps": info.fps,
+            "n_frames": info.n_frames,
+            "codec": "h264",
+            "crf": ENCODER.crf,
+            "width": info.width,
+            "height": info.height,
+        }
+    )
+
+
+def _rule(rule: Rule | LearnedRule | str) -> Rule:
+    if isinstance(rule, LearnedRule):
+        return find_rule(LEARNED, rule)
+    return find_rule(rule) if isinstance(rule, str) else rule
+
+
+def _described(row: VideoRow, perturbation: Perturbation) -> dict[str, object]:
+    return {
+        "perturbation": perturbation.name,
+        "family": perturbation.family,
+        "strength": perturbation.strength,
+        "kind": perturbation.kind,
+        "video_id": row.video_id,
+        "subject_id": row.subject_id,
+        "source_id": row.source_id,
+        "method": row.method,
+        "label": row.label,
+    }
+
+
+def _scored(detector: Detector, root: Path, row: VideoRow, perturbation: Perturbation, rule: Rule) -> dict[str, object]:
+    """What `COLUMNS` lists from `score` on."""
+    score, logits, reason = np.nan, np.zeros(0), None
+    with tempfile.TemporaryDirectory(prefix="dancebench-") as name:
+        folder = Path(name).resolve()
+        try:
+            tables = _tables(detector, root, row, perturbation, folder)
+            if tables.failures:
+                reason = tables.failures[0].reason
+            else:
+                (logits,) = tables.logits().values()
+                score = rule(logits)
+        except BenchError as error:
+            reason = error.message
+    return {
+        "score": score,
+        "status": "ok" if reason is None else "failed",
+        "reason": reason and reason.replace(f"{folder}/", ""),  # the same words whatever the folder was called
+        "n_pairs": len(logits),
+        "logits": logits.tolist(),
+    }
+
+
+def _tables(detector: Detector, root: Path, row: VideoRow, perturbation: Perturbation, folder: Path) -> ScoreTables:
+    if perturbation.name == NONE:
+        return score_rows(detector, root, [row])
+    return score_rows(detector, folder, [write_perturbed(root, row, perturbation, folder)])
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def summarise(tables: Sequence[pd.DataFrame], thresholds: Thresholds) -> dict[str, Metric]:
+    """`video_auc@…`, `pair_auc@…`, `auc_loss@…`, `fpr@…` and `tpr@…` of every perturbation in the tables.
+
+    Args:
+        tables: What `score_perturbed` returned, one per perturbation.
+        thresholds: From validation people.
+
+    Returns:
+        The metrics in the tables' order; `auc_loss` of `none` would be 0 and is left out.
+    """
+    everything = pd.concat(tables, ignore_index=True)
+    by_name = {str(name): part for name, part in everything.groupby("perturbation", sort=False)}
+    untouched = by_name.get(NONE, everything.iloc[:0])
+    metrics = {}
+    for name, table in by_name.items():
+        scored = table[table["status"] == "ok"]
+        pairs = scored.explode("logits")
+        metrics[_name("video_auc", name)] = _auc(scored, "score", "video")
+        metrics[_name("pair_auc", name)] = _auc(pairs, "logits", "pair")
+        if name != NONE:
+            metrics[_name("auc_loss", name)] = _auc_loss(untouched[untouched["status"] == "ok"], scored)
+        metrics[_name("fpr", name)] = _called_fake(scored, 0, thresholds.video)
+        metrics[_name("tpr", name)] = _called_fake(scored, 1, thresholds.video)
+    return metrics
+
+
+def robustness_table(metrics: dict[str, Metric], detector: str) -> pd.DataFrame:
+    """What `plots.robustness_curves` draws, of one detector: a row for each perturbation that was measured.
+
+    Args:
+        metrics: Of `summarise`; others may stand beside them.
+        detector: Its name.
+
+    Returns:
+        Columns detector, family, strength, perturbation, auc, low and high (of its interval) and
+        false_positive_rate; NaN where there is none.
+    """
+    rows = []
+    for name, perturbation in PERTURBATIONS.items():
+        measured = metrics.get(_name("video_auc", name))
+        if measured is None:
+            continue
+        interval = measured.ci95
+        rows.append(
+            {
+                "detector": detector,
+                "family": perturbation.family,
+                "strength": perturbation.strength,
+                "perturbation": name,
+                "auc": _number(measured.value),
+                "low": _number(interval.low if interval else None),
+                "high": _number(interval.high if interval else None),
+                "false_positive_rate": _number(metrics[_name("fpr", name)].value),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _name(measure: str, perturbation: str) -> str:
+    return f"{measure}@perturbation={perturbation}"
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _auc(table: pd.DataFrame, column: str, item: str) -> Metric:
+    labels, scores = table["label"].to_numpy(np.int64), table[column].to_numpy(np.float64)
+    unit = f"AUC over {item}s in [0, 1], chance 0.5"
+    value = auc(labels, scores)
+    if not np.isfinite(value):
+        return _null(_missing(table, item), len(table), unit, True)
+    interval = jackknife_interval(
+        lambda chosen: auc(labels[chosen], scores[chosen]), table["subject_id"].tolist(), scale="logit"
+    )
+    return Metric(value=value, ci95=interval, n=len(table), unit=unit, higher_is_better=True)
+
+
+def _auc_loss(untouched: pd.DataFrame, perturbed: pd.DataFrame) -> Metric:
+    """Paired: of the videos that have a score both ways, so that a failure is no loss."""
+    both = untouched.merge(perturbed[["video_id", "score"]], on="video_id", suffixes=("", "_perturbed"))
+    labels = both["label"].to_numpy(np.int64)
+    before, after = both["score"].to_numpy(np.float64), both["score_perturbed"].to_numpy(np.float64)
+    unit = "video AUC untouched minus perturbed, in [-1, 1]"
+
+    def loss(chosen: Indices) -> float:
+        return auc(labels[chosen], before[chosen]) - auc(labels[chosen], after[chosen])
+
+    value = loss(np.arange(len(both)))
+    if not np.isfinite(value):
+        reason = _missing(both, "video") if len(untouched) else "no untouched video was scored"
+        return _null(reason, len(both), unit, False)
+    interval = jackknife_interval(loss, both["subject_id"].tolist(), scale="identity")
+    if interval is not None:
+        low, high = max(interval.low, -1.0), min(interval.high, 1.0)
+        # where no person moves it, that says how coarse it is, not how certain
+        interval = interval.model_copy(update={"low": low, "high": high}) if low < high else None
+    return Metric(value=value, ci95=interval, n=len(both), unit=unit, higher_is_better=False)
+
+
+def _called_fake(table: pd.DataFrame, label: int, threshold: float) -> Metric:
+    kind = table[table["label"] == label]
+    what, better = ("fake", True) if label else ("real", False)
+    unit = f"share of the {what} videos called fake at the frozen threshold"
+    if kind.empty:
+        return _null(f"no {what} video was scored", 0, unit, better)
+    called = kind["score"] > threshold
+    interval = share_interval(called.tolist(), kind["subject_id"].tolist())
+    return Metric(value=float(called.mean()), ci95=interval, n=len(kind), unit=unit, higher_is_better=better)
+
+
+def _missing(table: pd.DataFrame, item: str) -> str:
+    return f"all scored {item}s are of one kind" if len(table) else f"no {item} was scored"
+
+
+def _null(reason: str, n: int, unit: str, better: bool) -> Metric:
+    return Metric(value=None, reason=reason, n=n, unit=unit, higher_is_better=better)

@@ -1,0 +1,131 @@
+"""Scores of many videos: a detector and the rows of a manifest in, score tables out.
+
+    pair table    video_id, t (seconds), logit
+    video table   video_id, subject_id, source_id, method, label, score, status, n_pairs, aggregator, reason
+
+label 1 = fake; a higher score = more likely fake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dancebench.core.errors import BenchError
+from dancebench.core.progress import Report, silent
+from dancebench.core.schema import Strict
+from dancebench.datasets.corpora.manifest import VideoRow
+from dancebench.detect.detectors.base import Detector
+from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, LearnedRule, Rule, aggregate, fit_learned_rule
+from dancebench.detect.inputs.pairs import checked_path, read_pairs
+
+PAIR_COLUMNS = ["video_id", "t", "logit"]
+VIDEO_COLUMNS = [
+    "video_id", "subject_id", "source_id", "method", "label",
+    "score", "status", "n_pairs", "aggregator", "reason",
+]  # fmt: skip
+
+
+class Failure(Strict):
+    """A video that could not be scored, and why."""
+
+    item: str
+    """Its video_id."""
+    reason: str
+
+
+class ScoreTables(NamedTuple):
+    """Scores of many videos."""
+
+    pairs: pd.DataFrame
+    videos: pd.DataFrame
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Videos without a score."""
+        failed = self.videos[self.videos["status"] == "failed"]
+        return [
+            Failure(item=video, reason=reason)
+            for video, reason in zip(failed["video_id"], failed["reason"], strict=True)
+        ]
+
+    @property
+    def scored(self) -> pd.DataFrame:
+        """The rows of `videos` that have a score."""
+        return self.videos[self.videos["status"] == "ok"]
+
+    def select(self, chosen: pd.Series) -> ScoreTables:
+        """The videos where `chosen`, a boolean column beside `videos`, is true, and their pairs."""
+        videos = self.videos[chosen]
+        return ScoreTables(self.pairs[self.pairs["video_id"].isin(videos["video_id"])], videos)
+
+    def aggregated(self, rule: Rule, name: str) -> ScoreTables:
+        """The same pairs, their videos scored by another rule."""
+        logits = self.logits()
+        scores = [rule(logits[video]) if video in logits else np.nan for video in self.videos["video_id"]]
+        return ScoreTables(self.pairs, self.videos.assign(score=scores, aggregator=name))
+
+    def logits(self) -> dict[str, npt.NDArray[np.float64]]:
+        """video_id -> the logits of its pairs in order of time (N,)."""
+        ordered = self.pairs.sort_values(["video_id", "t"])
+        return {str(video): part["logit"].to_numpy(np.float64) for video, part in ordered.groupby("video_id")}
+
+    def learned_rule(self) -> LearnedRule | None:
+        """The rule `learned` fitted to these videos; None where reals or fakes are lacking."""
+        scored = self.scored
+        if scored["label"].nunique() < 2:
+            return None
+        logits = self.logits()
+        return fit_learned_rule(
+            [logits[video] for video in scored["video_id"]], scored["label"].to_numpy(), scored["subject_id"].tolist()
+        )
+
+    def joined(self) -> pd.DataFrame:
+        """Videos and pairs in one table, told apart by `level`."""
+        parts = [self.videos.assign(level="video"), self.pairs.assign(level="pair")]
+        return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+
+# ---------------------------------------------------------------- scores
+
+
+def score_rows(detector: Detector, root: Path, rows: Sequence[VideoRow], report: Report = silent) -> ScoreTables:
+    """Score the videos of a manifest by the mean logit of their pairs; one that cannot be read is a row with its
+    reason.
+
+    Args:
+        detector: Trained.
+        root: The manifest's folder.
+        rows: Which videos.
+        report: Progress.
+    """
+    config = detector.config
+    pairs: list[pd.DataFrame] = []
+    videos = []
+    for done, row in enumerate(rows):
+        report("scoring", done, len(rows))
+        fields: dict[str, Any] = {
+            "video_id": row.video_id, "subject_id": row.subject_id, "source_id": row.source_id,
+            "method": row.method, "label": row.label, "aggregator": DEFAULT_RULE,
+        }  # fmt: skip
+        try:
+            times, frames = read_pairs(checked_path(root, row), config.size, config.count, detector.window)
+            logits = detector.logits(frames)
+            fields |= {
+                "score": aggregate(logits),
+                "status": "ok",
+                "n_pairs": len(logits),
+                "reason": None,
+            }
+            pairs.append(pd.DataFrame({"video_id": row.video_id, "t": times, "logit": logits}))
+        except BenchError as error:
+            fields |= {"score": np.nan, "status": "failed", "n_pairs": 0, "reason": error.message}
+        videos.append(fields)
+    report("scoring", len(rows), len(rows))
+    table = pd.concat(pairs, ignore_index=True) if pairs else pd.DataFrame(columns=PAIR_COLUMNS)
+    return ScoreTables(table, pd.DataFrame(videos, columns=VIDEO_COLUMNS))

@@ -1,0 +1,115 @@
+"""Whether a manifest can be trusted: its rows in, nothing or the offending pairs out.
+
+People do not leak: whoever is seen in one split is in no other, and whoever drives or is seen in the holdout
+does neither elsewhere; training and validation may share who only drives. No file stands in two splits, no
+recording whose motion drives in the holdout does so elsewhere, and no frames of two splits are near-duplicates.
+All clips have one size, since every clip that a detector sees is written from frames of one size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dancebench.core.errors import BenchError
+from dancebench.core.progress import Report, silent
+from dancebench.datasets.corpora.manifest import VideoRow
+from dancebench.datasets.video.clips import VideoReader
+from dancebench.detect.inputs.near_duplicates import FRAMES, Fingerprint, fingerprint, near_duplicates
+from dancebench.detect.inputs.pairs import checked_path, pair_starts
+
+_SHOWN = 3
+_HOLDOUT = "holdout"
+
+
+def audit_leaks(rows: Sequence[VideoRow]) -> None:
+    """Refuse a manifest in which the test is known from the training, by what its rows say.
+
+    Raises:
+        BenchError: A person, a file, or a recording that drives stands in two splits that may not share it;
+            the message names the pairs of videos.
+    """
+    people = [
+        (person, row, person != row.subject_id)
+        for row in rows
+        for person in dict.fromkeys((row.subject_id, row.source_id))
+    ]
+    _refuse("The person '{}'", people, "Give each person one split.")
+    files = [(row.sha256, row, False) for row in rows]
+    _refuse("The file with sha256 {:.12}…", files, "Give each video one split.")
+    motions = [(row.motion_sha256, row, True) for row in rows if row.motion_sha256 is not None]
+    _refuse("The motion with sha256 {:.12}…", motions, "Let other recordings drive the held-out people.")
+
+
+def audit_frames(root: Path, rows: Sequence[VideoRow], report: Report = silent) -> None:
+    """Refuse a manifest in which clips of two splits show the same recording, whatever their rows say.
+
+    Args:
+        root: The manifest's folder.
+        rows: Its videos. One that cannot be read is passed over: training refuses it, scoring reports it.
+        report: Progress.
+
+    Raises:
+        BenchError: Frames are near-duplicates across splits; the message names the pairs of videos.
+    """
+    known: list[tuple[VideoRow, Fingerprint]] = []
+    for done, row in enumerate(rows):
+        report("comparing frames across splits", done, len(rows))
+        try:
+            known.append((row, _fingerprint(checked_path(root, row))))
+        except BenchError:
+            continue
+    report("comparing frames across splits", len(rows), len(rows))
+    found = near_duplicates([each for _, each in known], [row.split for row, _ in known])
+    leaks = [
+        f"{_pair(known[each.first][0], known[each.second][0])} show the same picture "
+        f"({each.bits} of 64 bits differ, correlation {each.correlation:.3f})"
+        for each in found
+    ]
+    _raise(leaks, "Leave one of the copies out, or give both one split.")
+
+
+def clip_size(rows: Sequence[VideoRow]) -> tuple[int, int]:
+    """The (height, width) of all clips.
+
+    Raises:
+        BenchError: There are none, or they have several sizes.
+    """
+    sizes = sorted({(row.height, row.width) for row in rows})
+    if len(sizes) != 1:
+        found = ", ".join(f"{height}x{width}" for height, width in sizes) or "none"
+        raise BenchError(
+            f"The clips of a manifest have one size; here: {found} (height x width).",
+            hint="Prepare all recordings to the same size.",
+        )
+    return sizes[0]
+
+
+def _fingerprint(path: Path) -> Fingerprint:
+    with VideoReader(path) as reader:
+        return fingerprint(list(reader.read(pair_starts(len(reader), FRAMES, window=1).tolist())))
+
+
+def _refuse(what: str, entries: Sequence[tuple[str, VideoRow, bool]], hint: str) -> None:
+    """Raise where one key occurs in two splits that may not share it; entries say whether it only drives there."""
+    seen: dict[str, dict[tuple[str, bool], VideoRow]] = {}  # key -> (split, only drives) -> first row
+    leaks = []
+    for key, row, only_drives in entries:
+        before = seen.setdefault(key, {})
+        for (split, drove), first in before.items():
+            shared = drove and only_drives and _HOLDOUT not in (split, row.split)
+            if split != row.split and not shared:
+                leaks.append(f"{what.format(key)} is in {_pair(first, row)}")
+                break
+        before.setdefault((row.split, only_drives), row)
+    _raise(leaks, hint)
+
+
+def _pair(first: VideoRow, second: VideoRow) -> str:
+    return f"{first.video_id} ({first.split}) and {second.video_id} ({second.split})"
+
+
+def _raise(leaks: Sequence[str], hint: str) -> None:
+    if leaks:
+        more = f" and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
+        raise BenchError(f"Leak between splits: {'; '.join(leaks[:_SHOWN])}{more}.", hint=hint)

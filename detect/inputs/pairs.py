@@ -1,0 +1,246 @@
+"""Pairs of consecutive frames: from the videos of a manifest to what a detector learns from and scores.
+
+A pair is two neighbouring frames of one clip; a detector that needs more sees windows of so many. Scoring
+takes K evenly placed pairs; training draws at random from a pool in memory, as many fakes as reals, people
+evenly. All frames of a pair get the same augmentation; a share of them comes from degraded copies of the clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import sha256_file
+from dancebench.core.progress import Report, silent
+from dancebench.datasets.corpora.manifest import VideoRow, contained
+from dancebench.datasets.video.clips import VideoReader
+from dancebench.datasets.video.frames import resize
+from dancebench.detect.inputs.perturbations import degraded_copy
+
+Frames = npt.NDArray[np.uint8]
+"""uint8 (F, H, W, 3), RGB."""
+Pairs = npt.NDArray[np.uint8]
+"""uint8 (N, window, H, W, 3), RGB; the window is 2 for pairs proper."""
+
+POOL_BYTES = 1 << 30
+"""The pool holds at most this much: 43,690 frames of 128x64, or 2,730 of 512x256."""
+MAX_SHIFT = 4
+"""Pixels, each way; so that the place of the codec's 8x8 blocks cannot be learned by heart."""
+MAX_GAIN = 0.1
+"""Contrast changes by up to this share, brightness by up to half of it."""
+
+
+def pair_starts(n_frames: int, k: int | None, window: int = 2) -> npt.NDArray[np.intp]:
+    """First frames of `k` evenly placed windows (None: all): the middles of k equal parts of the clip.
+
+    Returns:
+        Strictly increasing indices in [0, n_frames - window]; all of them where there are no more than `k`,
+        none for fewer frames than a window has.
+    """
+    places = max(n_frames - window + 1, 0)
+    if k is None or places <= k:
+        return np.arange(places)
+    return (2 * np.arange(k) + 1) * places // (2 * k)
+
+
+def read_pairs(
+    path: Path, size: tuple[int, int], k: int | None, window: int = 2
+) -> tuple[npt.NDArray[np.float64], Pairs]:
+    """The `k` evenly placed windows of a clip (None: all), letterboxed to `size` (height, width).
+
+    Returns:
+        When the first frame of each is shown, in seconds (N,), and the frames uint8 (N, window, H, W, 3).
+
+    Raises:
+        BenchError: The clip cannot be read or has fewer frames than a window.
+    """
+    with VideoReader(path) as reader:
+        starts = pair_starts(len(reader), k, window)
+        if len(starts) == 0:
+            raise too_short(str(path), window)
+        index = starts[:, None] + np.arange(window)  # (N, window)
+        needed, places = np.unique(index, return_inverse=True)  # each frame is decoded once
+        frames = resize(reader.read(needed.tolist()), size)
+        return reader.timestamps[starts], frames[places.reshape(index.shape)]
+
+
+def too_short(what: str, window: int) -> BenchError:
+    """The refusal of a video without a single window."""
+    count = "two" if window == 2 else str(window)
+    return BenchError(f"{what} has fewer than {count} frames.", hint=f"This detector judges {count} frames at once.")
+
+
+@dataclass(frozen=True)
+class PooledClip:
+    """A training clip in memory."""
+
+    subject_id: str
+    label: int
+    frames: Frames
+    firsts: npt.NDArray[np.intp]
+    """Positions in `frames` of the first frame of each window; its other frames stand next to it."""
+    degraded: tuple[Frames, ...] = ()
+    """The same frames, compressed and reduced to several degrees."""
+
+
+class PairPool:
+    """Training windows in memory, to draw batches from.
+
+    Args:
+        clips: Of the training people.
+        window: Frames of a window.
+        degraded: Share of the windows that are drawn from degraded copies, where a clip has one.
+
+    Raises:
+        BenchError: There is no real or no fake clip.
+    """
+
+    def __init__(self, clips: Sequence[PooledClip], window: int = 2, degraded: float = 0.0) -> None:
+        self.window = window
+        self._clips = clips
+        self._degraded = degraded
+        self._by_label: list[list[list[PooledClip]]] = []  # label -> subject -> clips
+        for label, kind in enumerate(("real", "fake")):
+            subjects: dict[str, list[PooledClip]] = {}
+            for clip in clips:
+                if clip.label == label:
+                    subjects.setdefault(clip.subject_id, []).append(clip)
+            if not subjects:
+                raise BenchError(
+                    f"The training people have no {kind} video.", hint="A detector learns from both kinds."
+                )
+            self._by_label.append([subjects[name] for name in sorted(subjects)])
+
+    @property
+    def people(self) -> list[str]:
+        """All subjects, sorted."""
+        return sorted({clip.subject_id for clip in self._clips})
+
+    def of(self, people: Container[str]) -> PairPool:
+        """The same pool with only these subjects.
+
+        Raises:
+            BenchError: They have no real or no fake clip.
+        """
+        chosen = [clip for clip in self._clips if clip.subject_id in people]
+        return PairPool(chosen, self.window, self._degraded)
+
+    def with_window(self, window: int) -> PairPool:
+        """The same pool in shorter windows: all those that lie within its own."""
+        if window > self.window:
+            raise ValueError(f"a pool of {self.window} frames a window has none of {window}")
+        within = np.arange(self.window - window + 1)
+        clips = [replace(clip, firsts=np.unique(clip.firsts[:, None] + within)) for clip in self._clips]
+        return PairPool(clips, window, self._degraded)
+
+    def batch(self, size: int, generator: np.random.Generator) -> tuple[Pairs, npt.NDArray[np.float32]]:
+        """Draw augmented windows: half of them real, people evenly, then their clips, then the windows.
+
+        Returns:
+            uint8 (size, window, H, W, 3) and labels float32 (size,), 0 and 1 by turns.
+        """
+        labels = np.arange(size) % 2
+        drawn = []
+        for label in labels:
+            subjects = self._by_label[label]
+            clips = subjects[generator.integers(len(subjects))]
+            clip = clips[generator.integers(len(clips))]
+            first = clip.firsts[generator.integers(len(clip.firsts))]
+            frames = clip.frames
+            if clip.degraded and generator.random() < self._degraded:
+                frames = clip.degraded[generator.integers(len(clip.degraded))]
+            drawn.append(augment(frames[first : first + self.window], generator))
+        return np.stack(drawn), labels.astype(np.float32)
+
+
+def load_pool(
+    root: Path,
+    rows: Sequence[VideoRow],
+    size: tuple[int, int],
+    report: Report = silent,
+    *,
+    window: int = 2,
+    degraded: float = 0.0,
+    copies: int = 1,
+    seed: int = 0,
+) -> PairPool:
+    """Read every video once: all its frames, or evenly placed windows where `POOL_BYTES` holds no more.
+
+    Args:
+        root: The manifest's folder.
+        rows: The training people's videos.
+        size: (height, width) of the frames in memory.
+        report: Progress.
+        window: Frames of a window.
+        degraded: Share of the windows that are drawn from degraded copies; 0 makes none.
+        copies: How many degraded copies each clip gets.
+        seed: Of how strongly each copy is degraded.
+
+    Raises:
+        BenchError: A video cannot be read, was changed since the manifest was written, or is shorter than a
+            window; or one label is missing.
+    """
+    copies = copies if degraded > 0 else 0
+    share = POOL_BYTES // (1 + copies) // max(len(rows), 1) // (size[0] * size[1] * 3)  # frames a clip may keep
+    clips = []
+    for done, row in enumerate(rows):
+        report("reading training clips", done, len(rows))
+        clip = _pooled(checked_path(root, row), row, size, share, window)
+        seeds = [(seed, done, copy) for copy in range(copies)]
+        degrees = tuple(degraded_copy(clip.frames, row.fps, np.random.default_rng(each)) for each in seeds)
+        clips.append(replace(clip, degraded=degrees))
+    report("reading training clips", len(rows), len(rows))
+    return PairPool(clips, window, degraded)
+
+
+def _pooled(path: Path, row: VideoRow, size: tuple[int, int], share: int, window: int) -> PooledClip:
+    """At most `share` frames (but one window) of a clip."""
+    with VideoReader(path) as reader:
+        whole = len(reader) <= share
+        starts = pair_starts(len(reader), None if whole else max(share // window, 1), window)
+        if len(starts) == 0:
+            raise too_short(row.video_id, window)
+        indices = np.unique(starts[:, None] + np.arange(window))
+        frames = resize(reader.read(indices.tolist()), size)
+    return PooledClip(row.subject_id, row.label, frames, np.searchsorted(indices, starts))
+
+
+def checked_path(root: Path, row: VideoRow) -> Path:
+    """Where a manifest's video lies.
+
+    Raises:
+        BenchError: It is missing, or its bytes are not those that the manifest names.
+    """
+    path = contained(root, row.path)
+    if not path.is_file():
+        raise BenchError(f"{row.video_id}: {path} does not exist.", hint="Make the manifest's videos again.")
+    if sha256_file(path) != row.sha256:
+        raise BenchError(
+            f"{row.video_id}: {path} was changed after the manifest was written.",
+            hint="Make the video and its manifest again.",
+        )
+    return path
+
+
+def augment(pair: Frames, generator: np.random.Generator) -> Frames:
+    """Mirror, shift and brighten all frames alike.
+
+    Args:
+        pair: uint8 (window, H, W, 3).
+        generator: Drawn from the same number of times whatever comes out.
+    """
+    mirrored = generator.random() < 0.5
+    top, left = generator.integers(2 * MAX_SHIFT + 1, size=2)
+    gain = 1 + MAX_GAIN * (2 * generator.random() - 1)
+    offset = 255 * MAX_GAIN / 2 * (2 * generator.random() - 1)
+    height, width = pair.shape[1:3]
+    if mirrored:
+        pair = pair[:, :, ::-1]
+    edges = ((0, 0), (MAX_SHIFT, MAX_SHIFT), (MAX_SHIFT, MAX_SHIFT), (0, 0))
+    pair = np.pad(pair, edges, mode="reflect")[:, top : top + height, left : left + width]
+    return (pair * np.float32(gain) + np.float32(offset)).round().clip(0, 255).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""The holdout protocol, the detector card, and submitted scores of other systems."""

@@ -1,0 +1,145 @@
+"""`card.json`: what a trained detector is, what it learned from, and how well it does on people it never saw.
+
+The card is written last: a folder without one holds an unfinished training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import ValidationError
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import sha256_file
+from dancebench.core.metric import Metric
+from dancebench.core.schema import Document, Strict
+from dancebench.detect.detectors.base import Detector, DetectorConfig, detector_kind
+from dancebench.detect.evaluation.aggregation import LearnedRule, Rule, find_rule
+from dancebench.detect.evaluation.calibration import Calibrations
+from dancebench.detect.evaluation.metrics import ErrorRates, Thresholds
+from dancebench.detect.evaluation.training_domain import DomainModel
+
+CARD = "card.json"
+
+
+class SplitData(Strict):
+    """The videos of one split."""
+
+    sha256: str
+    """Hash of their identifiers, labels and file hashes."""
+    n_videos: int
+    subjects: tuple[str, ...]
+
+
+class TrainingDomain(Strict):
+    """What the detector was made for; videos unlike this are outside its experience."""
+
+    clip_height: int
+    clip_width: int
+    """Size of the clips; outside videos are letterboxed and encoded at it."""
+    fps_min: float
+    fps_max: float
+    methods: tuple[str, ...]
+    """Synthesis methods of the training fakes."""
+    encoder: str
+
+
+class DetectorCard(Document):
+    """Facts of a trained detector."""
+
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
+
+    detector: str
+    """Its full name, that of its variant included."""
+    config: dict[str, Any]
+    parameters: int
+    weights_sha256: str
+    origin: str | None
+    """Where its weights started, if not at random."""
+    training_id: str
+    """Hash of detector, config and training videos: equal ids are the same training."""
+    data: dict[str, SplitData]
+    """By split."""
+    domain: TrainingDomain
+    familiarity: DomainModel
+    """What the training clips look like: how far a video lies from it decides whether to abstain."""
+    aggregator: str
+    learned: LearnedRule | None
+    """The rule `learned`, fitted on the validation people; None where they did not allow it."""
+    thresholds: Thresholds
+    """Chosen on the validation people, on raw scores."""
+    calibration: Calibrations
+    metrics: dict[str, Metric]
+    """On the held-out people."""
+    error_rates: ErrorRates
+    """Of the video threshold on the held-out people."""
+    flags: tuple[str, ...]
+    """What the controls found."""
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Refuse cards of the first version: they hold no calibration, and none can be made from them.
+
+        Raises:
+            BenchError: Always.
+        """
+        raise BenchError(
+            "The detector was trained by an earlier release, which did not calibrate its scores.",
+            hint="Train it again: bench detect --holdout.",
+        )
+
+    @property
+    def rule(self) -> Rule:
+        """From the logits of a video's pairs to its score."""
+        return find_rule(self.aggregator, self.learned)
+
+
+@dataclass(frozen=True)
+class LoadedDetector:
+    """A detector ready to score, and its card."""
+
+    folder: Path
+    card: DetectorCard
+    detector: Detector
+
+
+def load_detector(folder: Path, *, device: str = "cpu") -> LoadedDetector:
+    """Open a trained detector.
+
+    Raises:
+        UnknownNameError: No such detector is registered here.
+        BenchError: There is no card, the weights are missing or were changed, or the card and this release
+            disagree on the config.
+    """
+    if not (folder / CARD).exists():
+        raise BenchError(
+            f"{folder} holds no trained detector.",
+            hint="bench detect --holdout trains one; a killed one resumes.",
+        )
+    card = DetectorCard.load(folder / CARD)
+    try:
+        config = detector_kind(card.detector).Config.model_validate(card.config)
+    except ValidationError as error:
+        raise BenchError(
+            f"{folder / CARD} has a config that '{card.detector}' does not know: {error.errors()[0]['msg']}.",
+            hint="It was made by another release: train the detector again.",
+        ) from error
+    return LoadedDetector(folder, card, load_weights(folder, card, config, device=device))
+
+
+def load_weights(folder: Path, card: DetectorCard, config: DetectorConfig, *, device: str) -> Detector:
+    """The detector of a card, after a look at the hash of its weights.
+
+    Raises:
+        UnknownNameError: No such detector is registered here.
+        BenchError: The weights are missing, were changed, or do not fit `config`.
+    """
+    kind = detector_kind(card.detector)
+    weights = folder / kind.WEIGHTS
+    if not weights.is_file() or sha256_file(weights) != card.weights_sha256:
+        state = "were changed or damaged" if weights.is_file() else "are missing"
+        raise BenchError(f"The weights {weights} {state}.", hint=f"Restore them, or remove {folder} and train again.")
+    return kind.load(folder, config, device)

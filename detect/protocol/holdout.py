@@ -1,0 +1,246 @@
+"""The holdout protocol: a manifest in; a trained detector, its card and its result on unseen people out.
+
+    audit → train on the training people → threshold and calibration from validation people → held-out people
+          → controls
+
+Done again with the same config and videos it trains no more, and only measures; killed, it resumes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import sha256_file, sha256_json
+from dancebench.core.metric import Metric
+from dancebench.core.progress import Report, silent
+from dancebench.core.stats import share_interval
+from dancebench.datasets.corpora.manifest import Split, VideoRow, read_manifest
+from dancebench.datasets.video.clips import encoder_version, stream
+from dancebench.detect.detectors.base import Detector, DetectorConfig, detector_kind
+from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, LearnedRule, Rule, check_rule, find_rule
+from dancebench.detect.evaluation.breakdowns import by_method, by_rule, by_source, of_methods
+from dancebench.detect.evaluation.calibration import Calibrations
+from dancebench.detect.evaluation.calibration_metrics import (
+    calibration_metrics,
+    fit_calibrations,
+    overconfidence,
+    save_figures,
+)
+from dancebench.detect.evaluation.controls import flags, label_permutation, null_control, shortcut_controls
+from dancebench.detect.evaluation.metrics import Thresholds, error_rates, evaluate, per_subject, thresholds_of
+from dancebench.detect.evaluation.score_tables import Failure, ScoreTables, score_rows
+from dancebench.detect.evaluation.training_domain import DomainModel, clip_features, fit_domain
+from dancebench.detect.inputs.leak_audit import audit_frames, audit_leaks, clip_size
+from dancebench.detect.inputs.pairs import checked_path, load_pool
+from dancebench.detect.protocol.card import CARD, DetectorCard, SplitData, TrainingDomain, load_weights
+
+_STATE = "training-"
+
+
+@dataclass(frozen=True)
+class HoldoutResult:
+    """A detector on people it never saw."""
+
+    folder: Path
+    card: DetectorCard
+    metrics: dict[str, Metric]
+    """Of the card: `video_…`, `pair_…` and the controls."""
+    per_subject: dict[str, dict[str, float | None]]
+    """Metric -> held-out subject -> value."""
+    tables: ScoreTables
+    """Scores of the held-out people, fakes of methods that were not trained on among them."""
+    failures: list[Failure]
+    """Validation and held-out videos without a score."""
+
+
+def train_and_evaluate(
+    manifest_path: Path,
+    detector_name: str,
+    config: DetectorConfig,
+    folder: Path,
+    report: Report = silent,
+    *,
+    aggregator: str = DEFAULT_RULE,
+    device: str = "cpu",
+) -> HoldoutResult:
+    """Train a detector, freeze its thresholds, measure it on held-out people, and write its card.
+
+    Args:
+        manifest_path: JSONL of videos with splits train, validation and holdout.
+        detector_name: Of the registry.
+        config: Of the detector's own class.
+        folder: Where weights, loss log and card go.
+        report: Progress.
+        aggregator: Rule from pair logits to a video's score.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        UnknownNameError: No such detector or aggregator.
+        BenchError: The manifest leaks, lacks a split or a kind of video, or a training video cannot be read.
+    """
+    check_rule(aggregator)  # before hours of training
+    rows = read_manifest(manifest_path)
+    splits = {split: [row for row in rows if row.split == split] for split in get_args(Split)}
+    root = manifest_path.parent
+    _check(root, rows, splits, report)
+    training_id = _training_id(detector_name, config, splits["train"])
+    detector = _trained(detector_name, config, training_id, folder, root, splits["train"], device, report)
+    familiarity = _familiarity(root, splits["train"], report)
+    frozen = _frozen(score_rows(detector, root, splits["validation"], report), aggregator)
+    everything = score_rows(detector, root, splits["holdout"], report).aggregated(frozen.rule, aggregator)
+    known = {row.method for row in splits["train"] if row.method is not None}
+    holdout = of_methods(everything, known)
+    held_out = [row for row in splits["holdout"] if row.video_id in set(holdout.scored["video_id"])]
+    metrics = {
+        **_measured(holdout, everything, frozen, config.seed),
+        "abstained": _abstentions(root, held_out, familiarity, report),
+        "null_shift": null_control(detector, root, held_out, holdout, frozen.rule, report),
+        **shortcut_controls(root, [*splits["train"], *held_out], seed=config.seed),
+    }
+    card = DetectorCard(
+        detector=detector_name,
+        config=config.model_dump(mode="json"),
+        parameters=detector.parameters,
+        weights_sha256=sha256_file(folder / detector.WEIGHTS),
+        origin=detector.origin,
+        training_id=training_id,
+        data={split: _split_data(part) for split, part in splits.items()},
+        domain=_domain(splits["train"]),
+        familiarity=familiarity,
+        aggregator=aggregator,
+        learned=frozen.learned,
+        thresholds=frozen.thresholds,
+        calibration=frozen.calibration,
+        metrics=metrics,
+        error_rates=error_rates(holdout, frozen.thresholds.video),
+        flags=(*flags(metrics), *overconfidence(frozen.calibration)),
+    )
+    save_figures(folder, holdout, frozen.thresholds, frozen.calibration)
+    card.save(folder / CARD)
+    _remove_states(folder)
+    return HoldoutResult(
+        folder, card, metrics, per_subject(holdout, frozen.thresholds), everything,
+        [*frozen.failures, *everything.failures],
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    """What validation people decided, before any held-out person was looked at."""
+
+    learned: LearnedRule | None
+    rule: Rule
+    thresholds: Thresholds
+    calibration: Calibrations
+    failures: list[Failure]
+
+
+def _frozen(validation: ScoreTables, aggregator: str) -> _Frozen:
+    learned = validation.learned_rule()
+    rule = find_rule(aggregator, learned)
+    tables = validation.aggregated(rule, aggregator)
+    return _Frozen(learned, rule, thresholds_of(tables), fit_calibrations(tables), tables.failures)
+
+
+def _measured(holdout: ScoreTables, everything: ScoreTables, frozen: _Frozen, seed: int) -> dict[str, Metric]:
+    """What the scores alone tell; `everything` has also the fakes of methods that were not trained on."""
+    return {
+        **evaluate(holdout, frozen.thresholds),
+        **calibration_metrics(holdout, frozen.calibration),
+        **label_permutation(holdout, seed=seed),
+        **by_source(holdout, frozen.thresholds),
+        **by_method(everything, frozen.thresholds),
+        **by_rule(holdout, frozen.learned),
+    }
+
+
+def _check(root: Path, rows: Sequence[VideoRow], splits: dict[str, list[VideoRow]], report: Report) -> None:
+    missing = [split for split, part in splits.items() if not part]
+    if missing:
+        raise BenchError(
+            f"The manifest has no videos of split {' and '.join(missing)}.",
+            hint="A detector is trained, its threshold chosen and its result measured on different people.",
+        )
+    audit_leaks(rows)
+    clip_size(rows)
+    audit_frames(root, rows, report)
+
+
+def _trained(
+    name: str, config: DetectorConfig, training_id: str, folder: Path, root: Path, rows: Sequence[VideoRow],
+    device: str, report: Report,
+) -> Detector:  # fmt: skip
+    """The detector of this training: loaded where it is finished, resumed where it is half done."""
+    if (folder / CARD).exists():
+        card = DetectorCard.load(folder / CARD)
+        if card.training_id == training_id:
+            return load_weights(folder, card, config, device=device)
+    (folder / CARD).unlink(missing_ok=True)  # it would speak of weights that are about to change
+    state = folder / f"{_STATE}{training_id[:16]}"  # named by the training: no other can resume from it
+    detector = detector_kind(name)(config, device)
+    pool = load_pool(
+        root, rows, config.size, report,
+        window=detector.window, degraded=config.degraded, copies=config.copies, seed=config.seed,
+    )  # fmt: skip
+    detector.fit(pool, state, report)
+    detector.save(folder)
+    return detector
+
+
+def _familiarity(root: Path, rows: Sequence[VideoRow], report: Report) -> DomainModel:
+    return fit_domain(_features(root, rows, report), [row.subject_id for row in rows])
+
+
+def _features(root: Path, rows: Sequence[VideoRow], report: Report) -> list[dict[str, float]]:
+    features = []
+    for done, row in enumerate(rows):
+        report("describing clips", done, len(rows))
+        features.append(clip_features((frame for _, frame in stream(checked_path(root, row))), row.fps))
+    report("describing clips", len(rows), len(rows))
+    return features
+
+
+def _abstentions(root: Path, rows: Sequence[VideoRow], familiarity: DomainModel, report: Report) -> Metric:
+    """Share of the held-out clips that lie too far from the training clips to be judged."""
+    outside = [familiarity.compare(features).outside for features in _features(root, rows, report)]
+    unit = "share of the held-out videos that lie outside the training domain"
+    if not outside:
+        return Metric(value=None, reason="no video was scored", n=0, unit=unit, higher_is_better=False)
+    interval = share_interval(outside, [row.subject_id for row in rows])
+    return Metric(value=sum(outside) / len(outside), ci95=interval, n=len(outside), unit=unit, higher_is_better=False)
+
+
+def _remove_states(folder: Path) -> None:
+    """Keep the loss log of a finished training, and nothing else of it."""
+    for state in folder.glob(f"{_STATE}*"):
+        for log in state.glob("*.jsonl"):
+            log.replace(folder / log.name)
+        shutil.rmtree(state)
+
+
+def _training_id(name: str, config: DetectorConfig, rows: Sequence[VideoRow]) -> str:
+    trains = config.model_dump(mode="json", exclude={"pairs"})  # how many are scored changes no weight
+    return sha256_json([name, trains, _split_data(rows).sha256])
+
+
+def _split_data(rows: Sequence[VideoRow]) -> SplitData:
+    facts = sorted([row.video_id, row.subject_id, row.label, row.sha256] for row in rows)
+    subjects = tuple(sorted({row.subject_id for row in rows}))
+    return SplitData(sha256=sha256_json(facts), n_videos=len(rows), subjects=subjects)
+
+
+def _domain(rows: Sequence[VideoRow]) -> TrainingDomain:
+    height, width = clip_size(rows)
+    return TrainingDomain(
+        clip_height=height,
+        clip_width=width,
+        fps_min=min(row.fps for row in rows),
+        fps_max=max(row.fps for row in rows),
+        methods=tuple(sorted({row.method for row in rows if row.method is not None})),
+        encoder=encoder_version(),
+    )

@@ -1,0 +1,222 @@
+"""Preparing outside videos: odd files, each made here, and what is said of them."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from outside_files import make_detector, moving, write_sound, write_video
+
+from dancebench.datasets.video.decoding import inspect
+from dancebench.detect.casework.prepare import Prepared, fitted_box, oddities, prepare
+from dancebench.detect.casework.score import VideoScore, score_video
+from dancebench.detect.protocol.card import LoadedDetector, load_detector
+
+LARGE = (128, 64)
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedDetector:
+    return load_detector(make_detector(tmp_path_factory.mktemp("detector")))
+
+
+def prepared(path: Path, loaded: LoadedDetector) -> Prepared:
+    return prepare(inspect(path), loaded.card.domain, None, path.parent)
+
+
+def checked(score: VideoScore) -> VideoScore:
+    """A file that is odd but can be scored."""
+    assert score.status != "failed", score.reason
+    assert score.score is not None
+    assert score.n_pairs > 0
+    return score
+
+
+def noted(score: VideoScore, words: str) -> bool:
+    return any(words in note for note in checked(score).notes)
+
+
+# --- files that can be scored, with a note
+
+
+def test_plain_video_has_no_notes(loaded: LoadedDetector, tmp_path: Path) -> None:
+    found = checked(score_video(write_video(tmp_path / "a.mp4", moving(30, LARGE)), loaded))
+    assert found.notes == ()
+    assert (found.container, found.codec, found.width, found.height) == ("mov,mp4,m4a,3gp,3g2,mj2", "h264", 64, 128)
+    assert (found.fps, found.n_frames, found.bytes) == (25, 30, (tmp_path / "a.mp4").stat().st_size)
+    assert found.duration_s == pytest.approx(1.2)
+
+
+def test_variable_frame_rate_keeps_the_files_clock(loaded: LoadedDetector, tmp_path: Path) -> None:
+    stamps = [*range(0, 600, 40), *range(600, 2200, 80)]
+    path = write_video(tmp_path / "v.mkv", moving(len(stamps), LARGE), stamps=stamps, time_base=Fraction(1, 1000))
+    found = score_video(path, loaded)
+    assert noted(found, "variable frame rate: 0.04 to 0.08 s")
+    assert {round(pair.t * 1000) for pair in found.pairs} <= set(stamps)
+    assert all(pair.pts == round(pair.t * 1000) for pair in found.pairs)
+
+
+def test_rounded_stamps_are_not_a_variable_rate(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "ntsc.mkv", moving(40, LARGE), rate=30)  # Matroska counts milliseconds
+    assert oddities(inspect(path)) == []
+
+
+def test_rotated_video_stands_upright(loaded: LoadedDetector, tmp_path: Path) -> None:
+    quarter = [0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30]
+    found = score_video(write_video(tmp_path / "r.mp4", moving(30, (64, 128)), matrix=quarter), loaded)
+    assert noted(found, "turned upright")
+    assert (found.width, found.height) == (64, 128)
+
+
+@pytest.mark.parametrize("transfer", [1, 16, 18])
+def test_ten_bits_and_high_dynamic_range(transfer: int, loaded: LoadedDetector, tmp_path: Path) -> None:
+    curve = {1: "bt709", 16: "smpte2084", 18: "arib-std-b67"}[transfer]
+    path = write_video(
+        tmp_path / "ten.mp4", moving(30, LARGE), pix_fmt="yuv420p10le", options={"x264-params": f"transfer={curve}"}
+    )
+    found = score_video(path, loaded)
+    assert noted(found, "10 bits a component")
+    assert noted(found, "high dynamic range") == (transfer != 1)
+
+
+@pytest.mark.parametrize(("size", "codec", "name"), [((127, 65), "png", "o.mov"), ((64, 31), "ffv1", "o.mkv")])
+def test_odd_sizes(size: tuple[int, int], codec: str, name: str, loaded: LoadedDetector, tmp_path: Path) -> None:
+    path = write_video(tmp_path / name, moving(20, size), codec=codec, pix_fmt="rgb24" if codec == "png" else "bgr0")
+    assert noted(score_video(path, loaded), f"odd picture size: {size[1]}x{size[0]}")
+
+
+def with_alpha(n_frames: int) -> list[Any]:
+    return [np.dstack([frame, np.full(frame.shape[:2], 128, np.uint8)]) for frame in moving(n_frames, LARGE)]
+
+
+def test_transparency_over_black(loaded: LoadedDetector, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mov", with_alpha(20), codec="png", pix_fmt="rgba", layout="rgba")
+    assert noted(score_video(path, loaded), "over black")
+    half = next(prepared(path, loaded).frames()).max()
+    assert half == pytest.approx(115, abs=6)  # 230 at half opacity
+
+
+def test_transparency_that_is_not_decoded_is_named(loaded: LoadedDetector, tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "a.webm", with_alpha(12), codec="libvpx-vp9", pix_fmt="yuva420p", layout="rgba",
+        metadata={"alpha_mode": "1"}, options={"deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "0"},
+    )  # fmt: skip
+    assert noted(score_video(path, loaded), "transparency is not decoded")
+
+
+def test_gif(loaded: LoadedDetector, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.gif", moving(20, LARGE), codec="gif", pix_fmt="rgb8")
+    assert checked(score_video(path, loaded)).codec == "gif"
+
+
+def test_interlaced(loaded: LoadedDetector, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "i.mp4", moving(30, LARGE), options={"x264-params": "interlaced=1:tff=1"})
+    assert noted(score_video(path, loaded), "interlaced")
+
+
+# --- files that a detector should not judge
+
+
+def test_slide_show_is_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:
+    found = score_video(write_video(tmp_path / "slow.mp4", moving(12, LARGE), rate=1), loaded)
+    assert found.status == "abstained"
+    assert any("1 frames per second are far below" in reason for reason in found.abstained_because)
+
+
+def test_enlarged_picture_is_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:
+    found = score_video(write_video(tmp_path / "small.mp4", moving(30, (32, 16))), loaded)
+    assert any("smaller than the detector's frames of 32x64" in reason for reason in found.abstained_because)
+
+
+def test_few_pairs_are_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:
+    found = score_video(write_video(tmp_path / "brief.mp4", moving(3, LARGE)), loaded)
+    assert found.n_pairs == 2
+    assert any("only 2 pairs" in reason for reason in found.abstained_because)
+    assert found.llr_interval is None
+    assert "2 pairs" in str(found.llr_interval_reason)
+
+
+def test_unlike_videos_are_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (30, *LARGE, 3), np.uint8)
+    noise[::2] //= 8
+    found = score_video(write_video(tmp_path / "noise.mp4", list(noise)), loaded)
+    assert found.domain is not None
+    assert found.domain.outside
+    assert any("unlike the videos" in reason for reason in found.abstained_because)
+
+
+# --- files that cannot be scored
+
+
+def truncated(path: Path, share: float) -> Path:
+    whole = write_video(
+        path, moving(200, LARGE), container_options={"movflags": "+faststart"}, options={"bf": "0"}
+    )  # fmt: skip
+    whole.write_bytes(whole.read_bytes()[: int(share * whole.stat().st_size)])
+    return whole
+
+
+def test_container_that_claims_more_than_it_holds(loaded: LoadedDetector, tmp_path: Path) -> None:
+    found = score_video(truncated(tmp_path / "cut.mp4", 0.6), loaded)
+    assert noted(found, "its header claims 200 frames")
+    assert found.n_frames is not None
+    assert 60 < found.n_frames < 180
+    assert max(pair.t for pair in found.pairs) < found.n_frames / 25
+
+
+def broken(root: Path) -> list[tuple[Path, str]]:
+    (root / "empty.mp4").write_bytes(b"")
+    (root / "text.mp4").write_text("Dear reader, this is a letter.\n" * 50)
+    whole = write_video(root / "whole.mp4", moving(30, LARGE)).read_bytes()
+    (root / "headless.mp4").write_bytes(whole[: len(whole) // 2])
+    return [
+        (root / "empty.mp4", "empty"),
+        (root / "text.mp4", "not a video"),
+        (root / "headless.mp4", "cut off"),
+        (root / "missing.mp4", "does not exist"),
+        (root, "is a folder"),
+        (write_sound(root / "sound.mp4"), "sound only"),
+        (write_video(root / "one.mp4", moving(1, LARGE)), "fewer than two frames"),
+    ]
+
+
+def test_broken_files_are_rows_with_their_reasons(loaded: LoadedDetector, tmp_path: Path) -> None:
+    for path, words in broken(tmp_path):
+        found = score_video(path, loaded)
+        assert found.status == "failed"
+        assert words in str(found.reason), path
+        assert found.score is found.llr is found.above_threshold is None
+        assert (found.sha256 is None) == (not path.is_file())
+
+
+# --- where the person is
+
+
+@given(
+    corners=st.lists(st.floats(-50, 700), min_size=4, max_size=4),
+    aspect=st.floats(0.2, 3),
+    size=st.tuples(st.integers(16, 500), st.integers(16, 500)),
+)
+def test_box_lies_in_the_picture_and_holds_the_person(
+    corners: Sequence[float], aspect: float, size: tuple[int, int]
+) -> None:
+    xs, ys = sorted(corners[:2]), sorted(corners[2:])
+    low, high = np.array([xs[0], ys[0]]), np.array([xs[1], ys[1]])
+    left, top, width, height = fitted_box(low, high, aspect, size)
+    assert 0 <= left < left + width <= size[1]
+    assert 0 <= top < top + height <= size[0]
+    inside = np.clip(low, 0, [size[1], size[0]]), np.clip(high, 0, [size[1], size[0]])
+    assert (np.array([left, top]) <= np.ceil(inside[0])).all()
+    assert (np.array([left + width, top + height]) >= np.floor(inside[1])).all()
+    if width < size[1] and height < size[0]:
+        assert width / height == pytest.approx(aspect, rel=0.15, abs=1 / height + width / height**2)
+
+
+def test_box_of_a_known_person() -> None:
+    """100 wide and 200 high, 15% more on each side: 260 high, and 130 wide for an aspect of one half."""
+    assert fitted_box(np.array([450.0, 400.0]), np.array([550.0, 600.0]), 0.5, (1000, 1000)) == (435, 370, 130, 260)
+    assert fitted_box(np.array([0.0, 400.0]), np.array([100.0, 600.0]), 0.5, (1000, 1000)) == (0, 370, 130, 260)

@@ -1,0 +1,274 @@
+"""Scoring of videos from outside."""
+
+import dataclasses
+import shutil
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+from outside_files import make_detector, moving, write_video
+from pydantic import ValidationError
+
+from dancebench.core.errors import BenchError
+from dancebench.datasets.corpora.manifest import read_manifest
+from dancebench.datasets.video.decoding import inspect
+from dancebench.detect.casework import prepare as outside
+from dancebench.detect.casework.prepare import expand, prepare
+from dancebench.detect.casework.score import ScoreSettings, VideoScore, score_video, scored_video
+from dancebench.detect.inputs.pairs import Pairs
+from dancebench.detect.protocol.card import CARD, LoadedDetector, load_detector
+
+if TYPE_CHECKING:
+    from dancebench.detect.protocol.holdout import HoldoutResult
+
+
+@pytest.fixture(scope="module")
+def loaded(result: "HoldoutResult") -> LoadedDetector:
+    """Trained on the clips of this folder's tests."""
+    return load_detector(result.folder)
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> LoadedDetector:
+    return load_detector(make_detector(tmp_path_factory.mktemp("untrained")))
+
+
+def write_foreign(path: Path, frames: list[npt.NDArray[np.uint8]], rate: int, start: float = 0.0) -> Path:
+    """A video as others make them: another codec, its clock beginning at `start` seconds."""
+    with av.open(str(path), "w") as container:
+        out = container.add_stream("mpeg4", rate=rate, options={"qscale": "2"})
+        out.height, out.width, out.pix_fmt = *frames[0].shape[:2], "yuv420p"
+        out.codec_context.qmin, out.codec_context.qmax = 1, 3
+        for index, pixels in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = index + round(start * rate), Fraction(1, rate)
+            container.mux(out.encode(frame))
+        container.mux(out.encode(None))
+    return path
+
+
+# --- what comes out
+
+
+def test_outside_videos_of_another_codec_and_size_are_told(
+    loaded: LoadedDetector, clips: SimpleNamespace, tmp_path: Path
+) -> None:
+    """Four times the size, MPEG-4: after the same resize and encoder they look like the training clips."""
+    for subject in (20, 21):
+        real = write_foreign(tmp_path / "r.mkv", clips.real_frames(subject, size=(256, 128)), 25)
+        fake = write_foreign(tmp_path / "f.mkv", clips.fake_frames(subject, size=(256, 128)), 25)
+        scores = [score_video(path, loaded) for path in (real, fake)]
+        assert all(score.status != "failed" for score in scores)
+        first, second = (score.score for score in scores)
+        assert first is not None
+        assert second is not None
+        assert first < second
+
+
+def test_a_score_comes_with_its_threshold_and_its_error_rates(
+    loaded: LoadedDetector, manifest: Path, result: "HoldoutResult"
+) -> None:
+    rows = {row.video_id: row for row in read_manifest(manifest)}
+    row = rows["s10/s10/blur"]
+    found = score_video(manifest.parent / row.path, loaded)
+    assert found.sha256 == row.sha256
+    assert found.threshold == result.card.thresholds.video
+    assert found.above_threshold is True
+    assert found.error_rates == result.card.error_rates
+    assert found.n_pairs == len(found.pairs) == 8
+    assert found.score == pytest.approx(np.mean([pair.logit for pair in found.pairs]), rel=1e-5)
+    in_run = result.tables.videos.set_index("video_id")["score"]
+    gap = in_run["s10/s10/blur"] - in_run["s10/s10/real"]
+    assert abs(found.score - in_run["s10/s10/blur"]) < 0.25 * gap  # encoded once more
+
+
+def prepared_pairs(path: Path, loaded: LoadedDetector) -> tuple[list[float], Pairs]:
+    """What the detector is shown, and when."""
+    found = prepare(inspect(path), loaded.card.domain, None, path.parent)
+    starts = found.starts(8, loaded.detector.window)
+    (pairs,) = found.windows(starts, loaded.detector.config.size, loaded.detector.window)
+    return found.times[starts].tolist(), pairs
+
+
+def test_scoring_is_deterministic(untrained: LoadedDetector, manifest: Path) -> None:
+    path = manifest.parent / "s10-real.mp4"
+    assert score_video(path, untrained) == score_video(path, untrained)
+
+
+def test_times_are_those_of_the_files_own_clock(
+    untrained: LoadedDetector, clips: SimpleNamespace, tmp_path: Path
+) -> None:
+    """50 fps from 3 s on: every other frame is dropped, down to the 25 fps of training."""
+    path = write_foreign(tmp_path / "late.mkv", clips.real_frames(5, n_frames=36), 50, start=3.0)
+    times, pairs = prepared_pairs(path, untrained)
+    assert len(pairs) == 8
+    np.testing.assert_allclose(times, 3 + np.array([1, 3, 5, 7, 9, 11, 13, 15]) / 25, atol=2e-3)
+
+
+def test_pairs_stay_consecutive(untrained: LoadedDetector, tmp_path: Path) -> None:
+    """Frames that grow lighter by 8 each: so do the pairs."""
+    frames = [np.full((64, 32, 3), 20 + 8 * t, np.uint8) for t in range(20)]
+    _, pairs = prepared_pairs(write_foreign(tmp_path / "ramp.mkv", frames, 25), untrained)
+    steps = pairs[:, 1].astype(float).mean(axis=(1, 2, 3)) - pairs[:, 0].astype(float).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(steps, 8, atol=2)
+
+
+def test_other_shapes_are_letterboxed(untrained: LoadedDetector, tmp_path: Path) -> None:
+    frames = [np.full((64, 128, 3), 200, np.uint8)] * 4
+    _, pairs = prepared_pairs(write_foreign(tmp_path / "wide.mkv", frames, 25), untrained)
+    assert pairs.shape == (3, 2, 64, 32, 3)
+    assert pairs[:, :, :22].max() < 30
+    assert pairs[:, :, 28:36].min() > 150
+
+
+# --- the likelihood ratio and what stands beside it
+
+
+def test_likelihood_ratios_follow_from_the_card(untrained: LoadedDetector, tmp_path: Path) -> None:
+    """Temperature 2 and offset 0.25, for the video and for its pairs."""
+    found = score_video(write_video(tmp_path / "a.mp4", moving(60)), untrained)
+    assert found.score is not None
+    assert found.llr == pytest.approx((found.score - 0.25) / 2)
+    assert [pair.llr for pair in found.pairs] == pytest.approx([(pair.logit - 0.25) / 2 for pair in found.pairs])
+    assert found.llr_interval is not None
+    assert (found.llr_interval.low + found.llr_interval.high) / 2 == pytest.approx(found.llr)
+    assert "5 blocks of time" in found.llr_interval.method
+    assert found.calibration.subjects == 8
+    assert found.calibration.caution is None
+    assert found.credentials is not None
+
+
+def test_over_confidence_is_named_where_people_were_told_apart(untrained: LoadedDetector, tmp_path: Path) -> None:
+    calibration = untrained.card.calibration
+    certain = calibration.model_copy(update={"video": calibration.video.model_copy(update={"separable": True})})
+    card = untrained.card.model_copy(update={"calibration": certain})
+    found = score_video(tmp_path / "missing.mp4", dataclasses.replace(untrained, card=card))
+    assert "over-confidence cannot be excluded" in str(found.calibration.caution)
+
+
+def test_all_pairs_are_scored_on_request_and_agree(untrained: LoadedDetector, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", moving(150))
+    everything = score_video(path, untrained, ScoreSettings(pairs="all"))
+    few = score_video(path, untrained, ScoreSettings(pairs=5))
+    assert (everything.n_pairs, few.n_pairs) == (149, 5)
+    logits = {pair.pts: pair.logit for pair in everything.pairs}
+    assert [logits[pair.pts] for pair in few.pairs] == pytest.approx([pair.logit for pair in few.pairs], abs=1e-5)
+
+
+def test_moments_are_pairs_and_their_pictures_are_what_the_detector_saw(
+    untrained: LoadedDetector, tmp_path: Path
+) -> None:
+    path = write_video(tmp_path / "a.mp4", moving(100))
+    scored = scored_video(path, untrained, ScoreSettings(pairs="all"), pictures=True)
+    record = scored.record
+    assert len(record.moments) == len(scored.pictures) == 4
+    assert record.moments[0].llr == max(pair.llr for pair in record.pairs)
+    llrs = {pair.t: pair.llr for pair in record.pairs}
+    for moment, picture in zip(record.moments, scored.pictures, strict=True):
+        assert (picture.t, picture.llr) == (moment.t, moment.llr)
+        assert llrs[moment.t] == moment.llr
+        expected = moving(100)[round(moment.t * 25)]
+        assert np.abs(picture.frame.astype(int) - expected).mean() < 12
+    assert scored_video(path, untrained).pictures == []
+
+
+def test_every_second_video_frame_of_a_fast_file_is_skipped(untrained: LoadedDetector, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "fast.mp4", moving(60), rate=50)
+    found = score_video(path, untrained, ScoreSettings(pairs="all"))
+    assert found.n_pairs == 29
+    assert found.fps == 50
+
+
+# --- the person
+
+
+def standing_at(left: float, top: float, width: float, height: float) -> Any:
+    """In place of MediaPipe: a person in that box, in every other frame."""
+
+    def poses(frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[npt.NDArray[np.float32]]:
+        for index, _ in enumerate(frames):
+            points = np.zeros((75, 3), np.float32)
+            if index % 2 == 0:
+                points[:2] = [[left, top, 1], [left + width, top + height, 1]]
+            yield points
+
+    return poses
+
+
+def test_crop_follows_the_person(untrained: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "wide.mp4", moving(40, (256, 512)))
+    monkeypatch.setattr(outside, "extract_poses", standing_at(400, 60, 40, 100))
+    found = score_video(path, untrained, ScoreSettings(person_crop=True))
+    assert found.crop is not None
+    assert (found.crop.left, found.crop.top, found.crop.width, found.crop.height) == (387, 45, 65, 130)
+    assert (found.crop.looked_at, found.crop.found_in) == (16, 8)
+    whole = score_video(path, untrained)
+    assert whole.crop is None
+    assert whole.score != found.score
+
+
+def test_nobody_in_the_picture_is_a_named_failure(
+    untrained: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outside, "extract_poses", lambda frames: (np.zeros((75, 3), np.float32) for _ in frames))
+    found = score_video(write_video(tmp_path / "a.mp4", moving(40)), untrained, ScoreSettings(person_crop=True))
+    assert found.status == "failed"
+    assert "No person was found in 16 frames" in str(found.reason)
+
+
+def test_small_person_is_enlarged_and_abstained_from(
+    untrained: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outside, "extract_poses", standing_at(100, 60, 10, 20))
+    found = score_video(
+        write_video(tmp_path / "far.mp4", moving(40, (256, 512))), untrained, ScoreSettings(person_crop=True)
+    )
+    assert any("smaller than the detector's frames" in reason for reason in found.abstained_because)
+
+
+# --- bad input
+
+
+def test_contradictory_records_are_refused(untrained: LoadedDetector, tmp_path: Path) -> None:
+    good = score_video(write_video(tmp_path / "a.mp4", moving(60)), untrained).model_dump()
+    for change in (
+        {"reason": "none"},
+        {"score": None},
+        {"status": "failed"},
+        {"status": "abstained", "abstained_because": ()},
+    ):
+        with pytest.raises(ValidationError):
+            VideoScore.model_validate(good | change)
+
+
+def test_damaged_detectors_are_refused_by_name(untrained: LoadedDetector, tmp_path: Path) -> None:
+    for change, words in (
+        (lambda folder: (folder / "weights.safetensors").write_bytes(b"x"), "changed or damaged"),
+        (lambda folder: (folder / "weights.safetensors").unlink(), "are missing"),
+        (lambda folder: (folder / CARD).write_text('{"schema_version": 99}'), "has schema version 99"),
+        (lambda folder: (folder / CARD).write_text('{"schema_version": 1}'), "earlier release"),
+        (lambda folder: (folder / CARD).unlink(), "holds no trained detector"),
+    ):
+        folder = Path(shutil.copytree(untrained.folder, tmp_path / words.replace(" ", "-")))
+        change(folder)
+        with pytest.raises(BenchError, match=words):
+            load_detector(folder)
+
+
+def test_folders_and_globs_stand_for_their_videos_each_once(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    for name in ("b.mp4", "a.MOV", "deep/c.webm", "notes.txt", ".partial-7-d.mp4"):
+        (tmp_path / name).touch()
+    everything = [tmp_path / name for name in ("a.MOV", "b.mp4", "deep/c.webm")]
+    assert expand([str(tmp_path)]) == everything
+    assert expand([str(tmp_path / "*.mp4"), str(tmp_path)]) == [everything[1], everything[0], everything[2]]
+    assert expand([str(tmp_path / "*.avi")]) == [tmp_path / "*.avi"]
+    odd = tmp_path / "take[1].mp4"  # a name that is also a pattern
+    odd.touch()
+    assert expand([str(odd)]) == [odd]

@@ -1,0 +1,144 @@
+"""Several detectors as one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from dancebench.core.errors import BenchError
+from dancebench.core.progress import silent
+from dancebench.detect.detectors import pose_jitter
+from dancebench.detect.detectors.ensemble import Ensemble, EnsembleConfig, fit_fusion
+from dancebench.detect.inputs.pairs import PairPool, PooledClip
+
+CONFIG = EnsembleConfig(
+    height=32, width=32, fusion_windows=16,
+    configs={"pair-patch": {"ndf": 4, "steps": 4, "batch": 4}, "spectrum": {"windows": 16}},
+)  # fmt: skip
+
+
+def clip(person: str, label: int) -> PooledClip:
+    fine = np.random.default_rng(ord(person)).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    frames = fine if label else fine[:, ::4, ::4].repeat(4, axis=1).repeat(4, axis=2)
+    return PooledClip(person, label, frames, np.arange(7))
+
+
+CLIPS = [clip(person, label) for person in "abcd" for label in (0, 1)]
+
+
+def pairs(n: int, window: int = 2) -> Any:
+    return np.random.default_rng(0).integers(0, 256, (n, window, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
+    detector = Ensemble(CONFIG)
+    detector.fit(PairPool(CLIPS), tmp_path_factory.mktemp("state"), silent)
+    return detector
+
+
+# --- foreign reference
+
+
+def test_foreign_reference_fusion_is_logistic_regression_where_no_weight_wants_below_zero() -> None:
+    rng = np.random.default_rng(0)
+    members = rng.normal(size=(200, 2)) * [3, 0.1] + [5, -1]
+    labels = rng.random(200) < expit((members[:, 0] - 5) / 3 + (members[:, 1] + 1) / 0.1)
+    standard = (members - members.mean(axis=0)) / members.std(axis=0)
+    theirs = LogisticRegression(C=1.0, tol=1e-8).fit(standard, labels)
+    ours = fit_fusion(members, labels)
+    np.testing.assert_allclose(ours.weights, theirs.coef_[0], rtol=1e-3)
+    np.testing.assert_allclose(ours.logits(members), theirs.decision_function(standard), rtol=1e-2, atol=1e-3)
+
+
+# --- closed form
+
+
+def test_closed_form_a_member_that_is_wrong_throughout_is_ignored() -> None:
+    labels = np.arange(40) % 2
+    right = labels + np.random.default_rng(0).normal(0, 0.5, 40)
+    fusion = fit_fusion(np.stack([right, -right - labels], axis=1), labels)
+    assert fusion.weights[0] > 0
+    assert fusion.weights[1] == 0
+
+
+def test_closed_form_a_member_that_never_moves_does_no_harm() -> None:
+    labels = np.arange(10) % 2
+    fusion = fit_fusion(np.stack([labels, np.full(10, 3)], axis=1).astype(np.float64), labels)
+    assert np.isfinite(fusion.logits(np.array([[0.5, 3]]))).all()
+
+
+def test_closed_form_people_are_either_the_members_or_the_fusions(trained: Ensemble) -> None:
+    learning, fusing = trained._people(["a", "b", "c", "d", "e", "f", "g", "h"])
+    assert len(learning) == 6
+    assert len(fusing) == 2
+    assert not learning & fusing
+
+
+# --- laws
+
+
+def test_saved_and_loaded_it_says_the_same(trained: Ensemble, tmp_path: Path) -> None:
+    trained.save(tmp_path)
+    again = Ensemble.load(tmp_path, CONFIG)
+    logits = trained.logits(pairs(4))
+    assert logits.dtype == np.float32
+    np.testing.assert_array_equal(logits, again.logits(pairs(4)))
+    np.testing.assert_allclose(logits[2:3], trained.logits(pairs(4)[2:3]), rtol=1e-4, atol=1e-5)
+    assert again.logits(pairs(0)).shape == (0,)
+    assert again.parameters == trained.parameters
+    again.save(tmp_path / "again")
+    assert (tmp_path / "again" / Ensemble.WEIGHTS).read_bytes() == (tmp_path / Ensemble.WEIGHTS).read_bytes()
+
+
+def test_it_sees_as_much_as_its_most_patient_member(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def nobody(frames: Any) -> Any:
+        return (np.zeros((75, 3), np.float32) for _ in frames)
+
+    monkeypatch.setattr(pose_jitter, "extract_poses", nobody)
+    config = EnsembleConfig(
+        height=32, width=32, members=("spectrum", "pose-jitter"), fusion_windows=4,
+        configs={"spectrum": {"windows": 8}, "pose-jitter": {"frames": 4, "windows": 4}},
+    )  # fmt: skip
+    detector = Ensemble(config)
+    assert detector.window == 4
+    longer = [PooledClip(each.subject_id, each.label, each.frames, np.arange(5)) for each in CLIPS]
+    detector.fit(PairPool(longer, window=4), tmp_path, silent)
+    windows = pairs(2, window=4)
+    inside = [detector.members[0].logits(windows[:, place : place + 2]) for place in range(3)]
+    np.testing.assert_allclose(detector._members(windows)[:, 0], np.mean(inside, axis=0), rtol=1e-5)
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"members": ("ensemble",)}, "cannot be a member"),
+        ({"members": ("spectrum", "spectrum")}, "named twice"),
+        ({"members": ("spectra",)}, "Unknown detector"),
+        ({"configs": {"pose-jitter": {}}}, "not a member"),
+        ({"configs": {"spectrum": {"height": 64}}}, "cannot be set"),
+    ],
+)
+def test_members_that_cannot_be_are_refused(settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(BenchError, match=why):
+        Ensemble(EnsembleConfig(**settings))
+
+
+def test_one_person_is_too_few(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="two training people"):
+        Ensemble(CONFIG).fit(PairPool(CLIPS[:2]), tmp_path, silent)
+
+
+def test_weights_of_something_else_are_refused(trained: Ensemble, tmp_path: Path) -> None:
+    trained.save(tmp_path)
+    tensors = load_file(tmp_path / Ensemble.WEIGHTS)
+    save_file({**tensors, "fusion/means": np.zeros(3)}, tmp_path / Ensemble.WEIGHTS)
+    with pytest.raises(BenchError, match="does not hold the weights"):
+        Ensemble.load(tmp_path, CONFIG)

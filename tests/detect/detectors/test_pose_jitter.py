@@ -1,0 +1,155 @@
+"""The detector of motion; MediaPipe's part is played by poses that are known."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from dancebench.core.errors import BenchError
+from dancebench.core.progress import silent
+from dancebench.datasets.pose import skeleton as body
+from dancebench.datasets.pose.skeleton import Keypoints
+from dancebench.detect.detectors import pose_jitter
+from dancebench.detect.detectors.pose_jitter import NAMES, STATE, PoseJitter, PoseJitterConfig, pose_features
+from dancebench.detect.evaluation.metrics import auc
+from dancebench.detect.inputs.pairs import PairPool, PooledClip
+
+CONFIG = PoseJitterConfig(height=16, width=16, windows=32)
+FRAMES = CONFIG.frames
+
+
+def moving(tremble: float, seed: int = 0, frames: int = FRAMES) -> Keypoints:
+    """A person who walks on at one pixel a frame, with a torso of 20 pixels."""
+    rng = np.random.default_rng(seed)
+    poses = np.ones((frames, 75, 3), np.float32)
+    poses[:, :, :2] = np.random.default_rng(7).uniform(0, 50, (75, 2))
+    poses[:, body.NECK, :2], poses[:, body.MID_HIP, :2] = (30, 10), (30, 30)
+    poses[:, :, 0] += np.arange(frames)[:, None]
+    poses[:, :, :2] += rng.normal(0, tremble, (frames, 75, 2))
+    return poses
+
+
+def named(poses: Keypoints) -> dict[str, float]:
+    return dict(zip(NAMES, pose_features(poses, 64).tolist(), strict=True))
+
+
+def clip(person: str, label: int, frames: int = 20) -> PooledClip:
+    """Its brightness is its label: what the stand-in below goes by."""
+    pictures = np.full((frames, 16, 16, 3), 40 + 160 * label, np.uint8)
+    return PooledClip(person, label, pictures, np.arange(frames - FRAMES + 1))
+
+
+POOL = PairPool([clip(person, label) for person in "ab" for label in (0, 1)], FRAMES)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A stand-in for MediaPipe: bright people tremble. Holds one entry per window."""
+    made: list[int] = []
+
+    def extract(frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Keypoints]:
+        bright = np.mean(next(iter(frames))) > 120
+        made.append(int(bright))
+        yield from moving(0.8 if bright else 0.2, seed=len(made))
+
+    monkeypatch.setattr(pose_jitter, "extract_poses", extract)
+    return made
+
+
+# --- closed form
+
+
+def test_closed_form_even_motion_has_a_velocity_and_no_acceleration() -> None:
+    found = named(moving(0))
+    for part in ("trunk", "hands"):
+        assert found[f"{part} velocity"] == pytest.approx(np.log(1 / 20 / 1e-3 + 1), rel=1e-3)
+        assert found[f"{part} acceleration"] == pytest.approx(0, abs=1e-2)
+        assert found[f"{part} missing"] == found[f"{part} flicker"] == 0
+    assert found["shin variation"] == pytest.approx(0, abs=1e-4)
+    assert found["torso"] == pytest.approx(np.log(20 / 64))
+
+
+def test_closed_form_a_hand_that_comes_and_goes() -> None:
+    poses = moving(0)
+    poses[::2, body.LEFT_HAND] = 0
+    found = named(poses)
+    assert found["hands missing"] == pytest.approx(0.25)
+    assert found["hands flicker"] == pytest.approx(0.5)
+    assert found["arms missing"] == 0
+
+
+def test_closed_form_arms_of_different_length() -> None:
+    poses = moving(0)
+    poses[:, body.R_ELBOW, :2] = poses[:, body.R_SHOULDER, :2] + [0, 10]
+    poses[:, body.L_ELBOW, :2] = poses[:, body.L_SHOULDER, :2] + [0, 20]
+    assert named(poses)["upper arm asymmetry"] == pytest.approx(np.log(2), rel=0.01)
+
+
+# --- laws
+
+
+def test_trembling_raises_what_it_should() -> None:
+    calm, nervous = named(moving(0.1)), named(moving(1.0))
+    for name in ("arms jerk", "legs acceleration", "thigh variation"):
+        assert nervous[name] > calm[name]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0, 1), st.integers(0, 99))
+def test_features_are_finite_whatever_is_missing(share: float, seed: int) -> None:
+    poses = moving(0.5, frames=4)
+    poses[np.random.default_rng(seed).random((4, 75)) < share] = 0
+    assert np.isfinite(pose_features(poses, 64)).all()
+
+
+def test_size_and_place_do_not_matter() -> None:
+    poses = moving(0.5)
+    larger = poses.copy()
+    larger[..., :2] = 3 * poses[..., :2] + 10
+    np.testing.assert_allclose(pose_features(poses, 64), pose_features(larger, 192), rtol=1e-3, atol=1e-4)
+
+
+def test_it_learns_trembling_and_says_the_same_once_loaded(calls: list[int], tmp_path: Path) -> None:
+    detector = PoseJitter(CONFIG)
+    assert detector.window == 12
+    detector.fit(POOL, tmp_path, silent)
+    windows, labels = POOL.batch(8, np.random.default_rng(5))
+    assert auc(labels.astype(np.int64), detector.logits(windows).astype(np.float64)) == 1
+    detector.save(tmp_path)
+    loaded = PoseJitter.load(tmp_path, CONFIG)
+    assert loaded.parameters == len(NAMES) + 1
+    assert loaded.logits(windows[:0]).shape == (0,)
+
+
+def test_an_interrupted_extraction_goes_on_where_it_was(calls: list[int], tmp_path: Path) -> None:
+    def killed(_: str, done: int, __: int) -> None:
+        if done == 18:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        PoseJitter(CONFIG).fit(POOL, tmp_path, killed)
+    kept = load_file(tmp_path / STATE)["features"]
+    assert kept.shape == (16, len(NAMES))
+    calls.clear()
+    PoseJitter(CONFIG).fit(POOL, tmp_path, silent)
+    assert len(calls) == 16
+    np.testing.assert_array_equal(load_file(tmp_path / STATE)["features"][:16], kept)
+
+
+# --- bad input
+
+
+def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
+    save_file({"features": np.zeros(3)}, tmp_path / STATE)
+    with pytest.raises(BenchError, match="cannot be used"):
+        PoseJitter(CONFIG).fit(POOL, tmp_path, silent)
+
+
+def test_a_window_has_room_for_a_jerk() -> None:
+    with pytest.raises(ValueError, match="frames"):
+        PoseJitterConfig(frames=3)

@@ -1,0 +1,132 @@
+"""The detector of frequencies and noise."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skops.io
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import pearsonr
+from sklearn.dummy import DummyClassifier
+
+from dancebench.core.errors import BenchError
+from dancebench.core.files import sha256_file
+from dancebench.core.opencv import cv2
+from dancebench.core.progress import silent
+from dancebench.detect.detectors.spectrum import (
+    NAMES,
+    RINGS,
+    Spectrum,
+    SpectrumConfig,
+    _correlation,
+    radial_power,
+    spectrum_features,
+)
+from dancebench.detect.evaluation.metrics import auc
+from dancebench.detect.inputs.pairs import PairPool, Pairs, PooledClip
+
+CONFIG = SpectrumConfig(height=32, width=32, windows=64)
+
+
+def noise(seed: int, n: int = 4) -> Pairs:
+    return np.random.default_rng(seed).integers(60, 190, (n, 32, 32, 3), dtype=np.uint8)
+
+
+def pool(people: range) -> PairPool:
+    """Fakes are a little smoother than reals."""
+    clips = []
+    for person in people:
+        frames = noise(person)
+        smooth = np.stack([cv2.GaussianBlur(frame, (0, 0), 0.6) for frame in frames])
+        clips += [PooledClip(str(person), label, each, np.arange(3)) for label, each in ((0, frames), (1, smooth))]
+    return PairPool(clips)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Spectrum:
+    detector = Spectrum(CONFIG)
+    detector.fit(pool(range(4)), Path("unused"), silent)
+    return detector
+
+
+# --- closed form
+
+
+def test_closed_form_a_wave_has_its_power_in_its_ring() -> None:
+    wave = np.sin(2 * np.pi * 0.26 * np.arange(64))[None].repeat(64, axis=0)  # 0.26 cycles a pixel
+    power = radial_power(wave.astype(np.float32))
+    assert power.shape == (RINGS,)
+    assert int(power.argmax()) == int(0.26 * 2 * RINGS)
+
+
+def test_closed_form_white_noise_has_its_variance_at_every_frequency() -> None:
+    white = np.random.default_rng(0).normal(5, 0.5, (256, 256)).astype(np.float32)
+    # the two lowest rings have few frequencies, and the mean was taken from them
+    np.testing.assert_allclose(radial_power(white)[2:], 0.25, rtol=0.15)
+
+
+def test_closed_form_features_of_a_still_pair_have_no_flicker() -> None:
+    still = noise(0, 1)[:, None].repeat(2, axis=1)
+    named = dict(zip(NAMES, spectrum_features(still)[0], strict=True))
+    assert named["flicker in time"] == pytest.approx(1, abs=1e-3)
+    assert named["flicker across"] == 0
+    assert named["change 3"] < -5
+
+
+# --- foreign reference
+
+
+def test_foreign_reference_correlation() -> None:
+    a, b = np.random.default_rng(1).normal(size=(2, 20, 20)).astype(np.float32)
+    assert _correlation(a, a + b) == pytest.approx(pearsonr(a.ravel(), (a + b).ravel()).statistic, abs=1e-4)
+
+
+# --- laws
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 255), st.integers(0, 255), st.sampled_from([(16, 16), (16, 31)]))
+def test_features_are_finite_even_of_plain_pictures(first: int, second: int, size: tuple[int, int]) -> None:
+    pair = np.stack([np.full((*size, 3), value, np.uint8) for value in (first, second)])
+    features = spectrum_features(pair[None])
+    assert features.shape == (1, len(NAMES))
+    assert np.isfinite(features).all()
+
+
+def test_it_tells_people_it_never_saw(trained: Spectrum) -> None:
+    pairs, labels = pool(range(4, 7)).batch(40, np.random.default_rng(0))
+    assert auc(labels.astype(np.int64), trained.logits(pairs).astype(np.float64)) > 0.95
+
+
+def test_a_logit_depends_on_its_own_pair_alone(trained: Spectrum) -> None:
+    pairs, _ = pool(range(2)).batch(6, np.random.default_rng(0))
+    together = trained.logits(pairs)
+    assert together.dtype == np.float32
+    np.testing.assert_allclose(together[3:4], trained.logits(pairs[3:4]), rtol=1e-5)
+    assert trained.logits(pairs[:0]).shape == (0,)
+    assert trained.saliency(pairs) is None
+
+
+def test_saved_and_loaded_it_says_the_same_and_the_same_training_gives_the_same_bytes(
+    trained: Spectrum, tmp_path: Path
+) -> None:
+    again = Spectrum(CONFIG)
+    again.fit(pool(range(4)), tmp_path, silent)
+    for name, detector in (("a", trained), ("b", again)):
+        detector.save(tmp_path / name)
+    assert sha256_file(tmp_path / "a" / Spectrum.WEIGHTS) == sha256_file(tmp_path / "b" / Spectrum.WEIGHTS)
+    loaded = Spectrum.load(tmp_path / "a", CONFIG)
+    pairs = pool(range(2)).batch(4, np.random.default_rng(0))[0]
+    np.testing.assert_array_equal(loaded.logits(pairs), trained.logits(pairs))
+    assert loaded.parameters == trained.parameters == len(NAMES) + 1
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", skops.io.dumps(DummyClassifier()), skops.io.dumps(Path("x"))])
+def test_what_is_not_its_model_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / Spectrum.WEIGHTS).write_bytes(content)
+    with pytest.raises(BenchError, match="does not hold the model"):
+        Spectrum.load(tmp_path, CONFIG)

@@ -1,0 +1,138 @@
+"""Backbones of timm; nothing is downloaded."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.progress import silent
+from dancebench.detect.detectors import timm_backbone
+from dancebench.detect.detectors.base import DetectorConfig, configured_detector, detector_kind
+from dancebench.detect.detectors.timm_backbone import TimmBackbone, TimmConfig, timm
+from dancebench.detect.inputs.pairs import PairPool, PooledClip
+
+NAME = "mobilenetv3_small_050"
+
+
+def config(backbone: str = NAME, **settings: Any) -> DetectorConfig:
+    small = {"height": 64, "width": 32, "steps": 2, "batch": 4, "pretrained": False}
+    return configured_detector(f"timm:{backbone}", None, **small | settings)
+
+
+def noise(n: int) -> Any:
+    return np.random.default_rng(0).integers(0, 256, (n, 2, 64, 32, 3), dtype=np.uint8)
+
+
+POOL = PairPool([PooledClip("a", label, noise(3)[:, label], np.arange(2)) for label in (0, 1)])
+
+
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuses every download, and knows no cache."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr(timm_backbone.urllib.request, "urlopen", refuse)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
+    monkeypatch.delenv("BENCH_WEIGHTS", raising=False)
+
+
+# --- closed form
+
+
+def test_closed_form_the_input_is_both_frames_and_what_changed() -> None:
+    pair = np.stack([np.full((64, 32, 3), 0, np.uint8), np.full((64, 32, 3), 255, np.uint8)])[None]
+    x = TimmBackbone(config()).tensor(pair)[0, :, 0, 0]
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    torch.testing.assert_close(x, torch.cat([-mean / std, (1 - mean) / std, 1 / std]))
+
+
+# --- foreign reference
+
+
+def test_foreign_reference_parameters_are_timms_own() -> None:
+    built = timm().create_model(NAME, in_chans=9, num_classes=1)
+    assert TimmBackbone(config()).parameters == sum(weight.numel() for weight in built.parameters())
+
+
+# --- laws
+
+
+def test_trained_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
+    assert detector_kind(f"timm:{NAME}") is TimmBackbone
+    detector = TimmBackbone(config())
+    detector.fit(POOL, tmp_path / "state", silent)
+    detector.save(tmp_path)
+    again = TimmBackbone.load(tmp_path, config())
+    logits = detector.logits(noise(5))
+    np.testing.assert_array_equal(logits, again.logits(noise(5)))
+    np.testing.assert_allclose(logits[4:], detector.logits(noise(5)[4:]), rtol=1e-3, atol=1e-5)
+    assert detector.logits(noise(0)).shape == (0,)
+    assert again.origin is None
+
+
+def test_it_says_where_it_looks() -> None:
+    seen = TimmBackbone(config()).saliency(noise(3))
+    assert seen is not None
+    assert seen.shape == (3, 64, 32)
+    assert 0 <= seen.min() <= seen.max() <= 1
+
+
+def test_a_transformer_works_at_any_size_and_cannot_say_where() -> None:
+    detector = TimmBackbone(config("test_vit"))
+    assert detector.logits(noise(2)).shape == (2,)
+    assert detector.saliency(noise(2)) is None
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_without_pretrained_weights_it_starts_at_random_and_keeps_the_reason(tmp_path: Path) -> None:
+    wanting = config(pretrained=True)
+    detector, plain = TimmBackbone(wanting), TimmBackbone(config())
+    for each, name in ((detector, "a"), (plain, "b")):
+        each.fit(POOL, tmp_path / name, silent)
+    np.testing.assert_array_equal(detector.logits(noise(2)), plain.logits(noise(2)))
+    assert detector.origin is not None
+    assert detector.origin.startswith("at random, since pretrained weights of mobilenetv3_small_050 are not")
+    detector.save(tmp_path)
+    assert TimmBackbone.load(tmp_path, wanting).origin == detector.origin
+    resumed = TimmBackbone(wanting)
+    resumed.fit(POOL, tmp_path / "a", silent)
+    assert resumed.origin == detector.origin
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_weights_at_hand_are_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
+    published = timm().create_model(NAME).state_dict()  # 3 channels, 1000 classes
+    save_file(published, tmp_path / f"{NAME}.safetensors")
+    detector = TimmBackbone(config(pretrained=True))
+    detector.fit(POOL, tmp_path / "state", lambda what, done, total: None)
+    assert detector.origin is not None
+    assert detector.origin.startswith("pretrained mobilenetv3_small_050, SHA-256 ")
+    began = TimmBackbone(config(pretrained=True))
+    began._start()
+    filters = published["conv_stem.weight"].repeat(1, 3, 1, 1) / 3
+    torch.testing.assert_close(began.network.backbone.conv_stem.weight.detach(), filters)
+
+
+# --- bad input
+
+
+def test_an_unknown_backbone_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="Unknown timm backbone") as caught:
+        TimmConfig(backbone="resnet10tt")
+    assert caught.value.hint is not None
+    assert "resnet10t" in caught.value.hint
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_a_file_of_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
+    save_file({"other": torch.zeros(1)}, tmp_path / f"{NAME}.safetensors")
+    with pytest.raises(BenchError, match="does not hold the weights of mobilenetv3_small_050"):
+        TimmBackbone(config(pretrained=True)).fit(POOL, tmp_path / "state", silent)

@@ -1,0 +1,134 @@
+"""Leaks between splits and sizes of clips."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dancebench.core.errors import BenchError
+from dancebench.core.opencv import cv2
+from dancebench.datasets.corpora.manifest import Split, VideoRow, read_manifest
+from dancebench.datasets.video.clips import EncoderSettings, stream, write_clip
+from dancebench.detect.inputs.leak_audit import audit_frames, audit_leaks, clip_size
+
+BASE = VideoRow(
+    video_id="a/a/real", path="a.mp4", sha256="1" * 64, label=0, split="train", subject_id="a", source_id="a",
+    method=None, fps=25, n_frames=20, codec="h264", crf=18, width=32, height=64,
+)  # fmt: skip
+
+
+def row(video: str, **changes: object) -> VideoRow:
+    """A row of its own person and file, but for the changes."""
+    own = {"video_id": f"{video}/{video}/real", "sha256": video * 64, "subject_id": video, "source_id": video}
+    return BASE.model_copy(update=own | changes)
+
+
+def test_separate_people_pass() -> None:
+    audit_leaks([BASE, row("b", split="validation"), row("c", split="holdout"), row("d")])
+
+
+@pytest.mark.parametrize("role", ["subject_id", "source_id"])
+def test_a_person_in_two_splits_is_named_with_both_videos(role: str) -> None:
+    with pytest.raises(BenchError) as caught:
+        audit_leaks([BASE, row("b", split="holdout", **{role: "a"})])
+    assert "The person 'a'" in caught.value.message
+    assert "a/a/real (train) and b/b/real (holdout)" in caught.value.message
+
+
+def test_a_file_in_two_splits_is_named_with_both_videos() -> None:
+    with pytest.raises(BenchError, match=r"sha256 111111111111….*a/a/real \(train\) and b/b/real \(holdout\)"):
+        audit_leaks([BASE, row("b", split="holdout", sha256="1" * 64)])
+
+
+def test_many_leaks_are_counted() -> None:
+    leaks = [row(name, split="holdout", source_id="a") for name in "bcdef"]
+    with pytest.raises(BenchError, match="and 2 more"):
+        audit_leaks([BASE, *leaks])
+
+
+# --- who drives
+
+
+@given(first=st.sampled_from(get_args(Split)), second=st.sampled_from(get_args(Split)))
+def test_only_training_and_validation_share_who_drives(first: Split, second: Split) -> None:
+    rows = [row("b", split=first, source_id="driver"), row("c", split=second, source_id="driver")]
+    if first != second and "holdout" in (first, second):
+        with pytest.raises(BenchError, match="The person 'driver'"):
+            audit_leaks(rows)
+    else:
+        audit_leaks(rows)
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_who_is_seen_in_training_does_not_drive_in_validation(turn: int) -> None:
+    """Whatever comes first, and although the same person also drives in training."""
+    rows = [row("b", source_id="a"), BASE, row("c", split="validation", source_id="a")]
+    with pytest.raises(BenchError, match="The person 'a'"):
+        audit_leaks(rows[::turn])
+
+
+def test_a_driving_motion_is_not_shared_with_the_holdout() -> None:
+    motion = {"motion_sha256": "9" * 64}
+    audit_leaks([row("b", **motion), row("c", split="validation", **motion), row("d", split="holdout")])
+    with pytest.raises(BenchError, match=r"The motion with sha256 999999999999….*b/b/real.*d/d/real"):
+        audit_leaks([row("b", **motion), row("d", split="holdout", **motion)])
+
+
+# --- frames
+
+
+def copied(root: Path, video: VideoRow, split: Split) -> VideoRow:
+    """A brighter copy of half the size at CRF 35, as of another person."""
+    frames = (
+        cv2.convertScaleAbs(cv2.resize(frame, (frame.shape[1] // 2, frame.shape[0] // 2)), alpha=1.1, beta=15)
+        for _, frame in stream(root / video.path)
+    )
+    made = write_clip(root / "copy.mp4", frames, video.fps, encoder=EncoderSettings(crf=35))
+    changes = {"video_id": "x/x/real", "subject_id": "x", "source_id": "x", "split": split}
+    return video.model_copy(update=changes | {"path": "copy.mp4", "sha256": made.sha256})
+
+
+def textured(root: Path, clips: SimpleNamespace, person: int, split: Split) -> VideoRow:
+    video: VideoRow = clips.add_video(root, person, split, 0, clips.real_frames(person, size=(128, 64)))
+    return video
+
+
+def test_an_altered_copy_in_another_split_is_named(tmp_path: Path, clips: SimpleNamespace) -> None:
+    rows = [textured(tmp_path, clips, person, "train") for person in range(3)]
+    audit_frames(tmp_path, [*rows, copied(tmp_path, rows[1], "train")])
+    leak = [*rows, copied(tmp_path, rows[1], "holdout")]
+    audit_leaks(leak)  # nothing that the rows say gives it away
+    with pytest.raises(BenchError, match=r"s01/s01/real \(train\) and x/x/real \(holdout\) show the same picture"):
+        audit_frames(tmp_path, leak)
+
+
+def test_frames_of_other_people_pass(manifest: Path) -> None:
+    told = []
+    audit_frames(manifest.parent, read_manifest(manifest), lambda what, done, total: told.append((done, total)))
+    assert told[-1] == (26, 26)
+
+
+def test_a_video_that_cannot_be_read_is_left_to_others(tmp_path: Path, clips: SimpleNamespace) -> None:
+    damaged, gone = (textured(tmp_path, clips, person, "train") for person in range(2))
+    (tmp_path / damaged.path).write_bytes(b"nothing")
+    (tmp_path / gone.path).unlink()
+    audit_frames(tmp_path, [damaged, gone, textured(tmp_path, clips, 2, "holdout")])
+
+
+def test_black_clips_are_not_taken_for_one_another(tmp_path: Path, clips: SimpleNamespace) -> None:
+    black = [np.zeros((64, 32, 3), np.uint8)] * 4
+    splits: tuple[Split, Split] = ("train", "holdout")
+    audit_frames(tmp_path, [clips.add_video(tmp_path, k, split, 0, black) for k, split in enumerate(splits)])
+
+
+# --- sizes
+
+
+def test_clip_size_is_the_one_size() -> None:
+    assert clip_size([BASE, row("b")]) == (64, 32)
+    with pytest.raises(BenchError, match="64x32, 64x64"):
+        clip_size([BASE, row("b", width=64)])

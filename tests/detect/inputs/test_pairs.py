@@ -1,0 +1,165 @@
+"""Pairs of consecutive frames."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dancebench.core.errors import BenchError
+from dancebench.datasets.corpora.manifest import read_manifest
+from dancebench.datasets.video.clips import VideoReader
+from dancebench.detect.inputs import pairs as pairs_module
+from dancebench.detect.inputs.pairs import PairPool, PooledClip, augment, load_pool, pair_starts, read_pairs
+
+# --- closed form
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "k", "expected"),
+    [(0, 4, []), (1, 4, []), (2, 4, [0]), (5, 4, [0, 1, 2, 3]), (101, 2, [25, 75]), (11, 5, [1, 3, 5, 7, 9])],
+)
+def test_closed_form_pair_starts(n_frames: int, k: int, expected: list[int]) -> None:
+    assert pair_starts(n_frames, k).tolist() == expected
+
+
+# --- laws
+
+
+@given(st.integers(0, 5000), st.integers(1, 300))
+def test_pair_starts_are_distinct_rising_even_and_inside(n_frames: int, k: int) -> None:
+    starts = pair_starts(n_frames, k)
+    assert len(starts) == min(k, max(n_frames - 1, 0))
+    if len(starts):
+        assert starts[0] >= 0
+        assert starts[-1] + 1 <= n_frames - 1
+    if len(starts) > 1:
+        gaps = np.diff(starts)
+        assert gaps.min() >= 1
+        assert gaps.max() - gaps.min() <= 1
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_both_frames_of_a_pair_are_augmented_alike(seed: int) -> None:
+    frame = np.random.default_rng(5).integers(0, 256, (24, 16, 3), dtype=np.uint8)
+    first, second = augment(np.stack([frame, frame]), np.random.default_rng(seed))
+    assert first.shape == frame.shape
+    np.testing.assert_array_equal(first, second)
+
+
+def test_augmentation_consumes_the_same_randomness_whatever_comes_out() -> None:
+    pair = np.zeros((2, 24, 16, 3), np.uint8)
+    for seed in range(20):
+        used, plain = np.random.default_rng(seed), np.random.default_rng(seed)
+        augment(pair, used)
+        plain.random()
+        plain.integers(9, size=2)
+        plain.random(2)
+        assert used.random() == plain.random()
+
+
+# --- reading
+
+
+def test_read_pairs_are_neighbours_of_the_clip(manifest: Path) -> None:
+    path = manifest.parent / read_manifest(manifest)[0].path
+    times, found = read_pairs(path, (64, 32), 4)
+    with VideoReader(path) as reader:
+        starts = pair_starts(len(reader), 4)
+        for pair, start in zip(found, starts, strict=True):
+            np.testing.assert_array_equal(pair, reader.read([start, start + 1]))
+        np.testing.assert_array_equal(times, reader.timestamps[starts])
+
+
+def test_read_pairs_letterboxes_to_the_detectors_size(manifest: Path) -> None:
+    path = manifest.parent / read_manifest(manifest)[0].path
+    _, found = read_pairs(path, (32, 32), 2)
+    assert found.shape == (2, 2, 32, 32, 3)
+    assert found[..., :7, :].max() == 0  # a 64x32 clip becomes 32x16 between two bars
+
+
+@pytest.mark.parametrize("budget", [1 << 30, 24 * 6 * 64 * 32 * 3, 1])
+def test_every_pooled_pair_is_consecutive_within_any_memory(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch, budget: int
+) -> None:
+    monkeypatch.setattr(pairs_module, "POOL_BYTES", budget)
+    monkeypatch.setattr(pairs_module, "augment", lambda pair, generator: pair)
+    rows = read_manifest(manifest)
+    pool = load_pool(manifest.parent, rows, (64, 32))
+    neighbours = set()
+    for row in rows:
+        with VideoReader(manifest.parent / row.path) as reader:
+            frames = reader.read(range(len(reader)))
+        neighbours |= {(row.label, a.tobytes() + b.tobytes()) for a, b in itertools.pairwise(frames)}
+    batch, labels = pool.batch(64, np.random.default_rng(0))
+    drawn = {(int(label), pair.tobytes()) for label, pair in zip(labels, batch, strict=True)}
+    assert drawn <= neighbours
+    if budget == 1:
+        assert len(drawn) <= len(rows)  # one pair of each
+
+
+def clip(subject: str, label: int, value: int, n_frames: int = 5) -> PooledClip:
+    frames = np.full((n_frames, 16, 16, 3), value, np.uint8)
+    return PooledClip(subject, label, frames, np.arange(n_frames - 1))
+
+
+def test_a_batch_is_half_fake_and_draws_people_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs_module, "augment", lambda pair, generator: pair)
+    many = [clip("a", 1, 10) for _ in range(9)]  # one person with many fakes must not dominate
+    pool = PairPool([clip("a", 0, 1), clip("b", 0, 2), *many, clip("b", 1, 20)])
+    batch, labels = pool.batch(400, np.random.default_rng(0))
+    values = batch[:, 0, 0, 0, 0]
+    assert labels.mean() == 0.5
+    assert set(values[labels == 0]) == {1, 2}
+    share_of_a = (values[labels == 1] == 10).mean()
+    assert 0.4 < share_of_a < 0.6
+
+
+def test_a_batch_follows_from_its_generator_alone() -> None:
+    pool = PairPool([clip("a", 0, 1), clip("a", 1, 2)])
+    first, again = (pool.batch(8, np.random.default_rng((3, 7)))[0] for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_degraded_copies_differ_and_are_drawn_as_often_as_asked(manifest: Path) -> None:
+    rows = [row for row in read_manifest(manifest) if row.subject_id == "s01"]
+    pool = load_pool(manifest.parent, rows, (64, 32), degraded=0.75, copies=3)
+    for each in pool._clips:
+        assert len(each.degraded) == 3
+        assert all(copy.shape == each.frames.shape for copy in each.degraded)
+        assert not np.array_equal(each.degraded[0], each.degraded[1])
+    levels = np.array([0, 80, 160, 240])  # so far apart that augmentation confuses none
+    flat = [
+        replace(
+            each,
+            frames=np.full_like(each.frames, levels[0]),
+            degraded=tuple(np.full_like(each.frames, level) for level in levels[1:]),
+        )
+        for each in pool._clips
+    ]
+    drawn, _ = PairPool(flat, 2, degraded=0.75).batch(1000, np.random.default_rng(0))
+    nearest = np.abs(drawn.mean(axis=(1, 2, 3, 4))[:, None] - levels).argmin(axis=1)
+    assert np.bincount(nearest, minlength=4) / 1000 == pytest.approx(np.full(4, 0.25), abs=0.05)
+
+
+# --- bad input
+
+
+def test_a_pool_without_fakes_is_an_error() -> None:
+    with pytest.raises(BenchError, match="no fake video"):
+        PairPool([clip("a", 0, 1)])
+
+
+def test_a_video_that_was_changed_is_an_error(manifest: Path) -> None:
+    row = read_manifest(manifest)[0].model_copy(update={"sha256": "0" * 64})
+    with pytest.raises(BenchError, match="was changed after"):
+        load_pool(manifest.parent, [row], (64, 32))
+
+
+def test_a_video_that_is_missing_is_an_error(manifest: Path) -> None:
+    row = read_manifest(manifest)[0].model_copy(update={"path": "gone.mp4"})
+    with pytest.raises(BenchError, match="does not exist"):
+        load_pool(manifest.parent, [row], (64, 32))

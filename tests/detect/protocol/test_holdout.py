@@ -1,0 +1,240 @@
+"""The holdout protocol from manifest to card, with the paper's detector."""
+
+import functools
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.files import sha256_file
+from dancebench.datasets.corpora.manifest import read_manifest, write_manifest
+from dancebench.detect.detectors._training import train
+from dancebench.detect.detectors.base import DETECTORS
+from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig
+from dancebench.detect.evaluation.metrics import MEASURES
+from dancebench.detect.protocol.card import CARD, DetectorCard, load_detector
+from dancebench.detect.protocol.holdout import HoldoutResult, train_and_evaluate
+
+QUICK = PairPatchConfig(height=64, width=32, ndf=2, steps=6, batch=4, pairs=2)
+
+
+class Killed(BaseException):
+    """Comes from outside, like Ctrl-C."""
+
+
+# --- the result
+
+
+def test_pair_patch_tells_fakes_of_people_it_never_saw(result: HoldoutResult) -> None:
+    assert result.metrics["video_auc"].value == 1.0
+    pair_auc = result.metrics["pair_auc"].value
+    assert pair_auc is not None
+    assert pair_auc > 0.9
+    assert set(result.tables.videos["subject_id"]) == {"s09", "s10", "s11", "s12"}
+    assert result.failures == []
+
+
+def test_pair_patch_does_not_judge_by_the_encoder(result: HoldoutResult) -> None:
+    shift = result.metrics["null_shift"].value
+    assert shift is not None
+    assert shift <= 0.10
+    (flag,) = result.card.flags
+    assert flag.startswith("calibration: the 3 validation people were told apart without error")
+
+
+def test_every_metric_is_named_and_has_an_interval_by_person(result: HoldoutResult) -> None:
+    measured = {f"{level}_{measure}" for level in ("video", "pair") for measure in MEASURES}
+    calibration = {"video_cllr", "video_cllr_min", "video_brier", "pair_brier", "pair_ece"}
+    controls = {
+        "null_shift", "shortcut_auc", "shortcut_p", "bytes_per_frame_auc", "permutation_auc", "permutation_p",
+        "abstained",
+    }  # fmt: skip
+    assert {name for name in result.metrics if "@" not in name} == measured | calibration | controls
+    for name in measured | calibration:
+        metric = result.metrics[name]
+        assert metric.value is not None
+        interval = metric.ci95
+        assert interval is not None
+        assert (interval.subjects, interval.reliable) == (4, False)
+    assert set(result.per_subject["video_accuracy"]) == {"s09", "s10", "s11", "s12"}
+
+
+def test_the_tables_have_the_shape_that_any_detector_can_submit(result: HoldoutResult) -> None:
+    assert list(result.tables.pairs.columns) == ["video_id", "t", "logit"]
+    assert {"video_id", "score", "status", "n_pairs", "aggregator"} <= set(result.tables.videos.columns)
+    assert (result.tables.videos["n_pairs"] == 8).all()
+    means = result.tables.pairs.groupby("video_id")["logit"].mean()
+    scores = result.tables.videos.set_index("video_id")["score"]
+    np.testing.assert_allclose(means.loc[scores.index], scores, rtol=1e-5)
+
+
+def test_the_card_tells_what_the_detector_is(result: HoldoutResult) -> None:
+    card = DetectorCard.load(result.folder / CARD)
+    assert card == result.card
+    assert card.weights_sha256 == sha256_file(result.folder / "weights.safetensors")
+    assert card.data["validation"].subjects == ("s06", "s07", "s08")
+    assert (card.domain.clip_height, card.domain.clip_width, card.domain.fps_max) == (64, 32, 25.0)
+    assert card.domain.methods == ("blur",)
+    assert (card.error_rates.n_real, card.error_rates.n_fake) == (4, 4)
+    assert card.parameters == sum(8 * 16 * a * b for a, b in ((6, 1), (8, 2), (16, 4), (32, 8))) + 120 + 65 + 2 * 112
+    assert sorted(path.name for path in result.folder.iterdir()) == [
+        "card.json",
+        "losses.jsonl",
+        "reliability.svg",
+        "roc.svg",
+        "tippett.svg",
+        "weights.safetensors",
+    ]
+
+
+def test_ratios_are_calibrated_on_validation_people_and_bounded_by_their_number(result: HoldoutResult) -> None:
+    calibration = result.card.calibration.video
+    assert (calibration.subjects, calibration.items, calibration.separable) == (3, 6, True)
+    llrs = calibration.llr(result.tables.videos["score"])
+    assert np.abs(llrs).max() <= np.log(4)
+    cost = result.metrics["video_cllr"].value
+    assert cost is not None
+    assert np.log2(1 + 1 / 4) <= cost < 1
+
+
+def test_the_motion_the_method_and_the_rule_have_figures_of_their_own(result: HoldoutResult) -> None:
+    for name in ("source=same", "method=blur"):
+        assert result.metrics[f"video_auc@{name}"].value == result.metrics["video_auc"].value
+    rules = {name.partition("=")[2] for name in result.metrics if "@rule=" in name}
+    assert rules == {"mean-logit", "product", "mean-prob", "median", "top-k", "learned"}
+
+
+@pytest.mark.parametrize("aggregator", ["product", "learned"])
+def test_another_rule_decides_scores_and_threshold(
+    result: HoldoutResult, manifest: Path, config: PairPatchConfig, aggregator: str
+) -> None:
+    other = train_and_evaluate(manifest, "pair-patch", config, result.folder, aggregator=aggregator)
+    assert other.card.aggregator == aggregator
+    assert set(other.tables.videos["aggregator"]) == {aggregator}
+    logits = other.tables.pairs[other.tables.pairs["video_id"] == other.tables.videos["video_id"][0]]["logit"].to_numpy(
+        np.float64
+    )
+    assert other.tables.videos["score"][0] == pytest.approx(other.card.rule(logits))
+    assert other.card.thresholds.video != result.card.thresholds.video
+    train_and_evaluate(manifest, "pair-patch", config, result.folder)
+
+
+# --- again, killed, damaged
+
+
+def test_done_again_it_trains_no_more_and_says_the_same(
+    result: HoldoutResult, manifest: Path, config: PairPatchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PairPatch, "fit", lambda *arguments: pytest.fail("it trained again"))
+    again = train_and_evaluate(manifest, "pair-patch", config, result.folder)
+    assert again.card == result.card
+    fewer = train_and_evaluate(manifest, "pair-patch", config.model_copy(update={"pairs": 3}), result.folder)
+    assert (fewer.tables.videos["n_pairs"] == 3).all()
+    train_and_evaluate(manifest, "pair-patch", config, result.folder)
+
+
+def test_killed_it_resumes_to_the_same_weights(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(what: str, done: int, total: int) -> None:
+        if what == "training the detector" and done == 4:
+            raise Killed
+
+    often = functools.partial(train, checkpoint_seconds=0.0)
+    monkeypatch.setattr("dancebench.detect.detectors._neural.train", often)
+    with pytest.raises(Killed):
+        train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path / "killed", kill)
+    assert not (tmp_path / "killed" / CARD).exists()
+    with pytest.raises(BenchError, match="no trained detector"):
+        load_detector(tmp_path / "killed")
+
+    begun: list[int] = []
+
+    def watch(what: str, done: int, total: int) -> None:
+        if what == "training the detector":
+            begun.append(done)
+
+    resumed = train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path / "killed", watch)
+    whole = train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path / "whole")
+    assert begun[0] == 4
+    assert resumed.card == whole.card
+
+
+def test_another_config_trains_anew(manifest: Path, tmp_path: Path) -> None:
+    first = train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path)
+    other = train_and_evaluate(manifest, "pair-patch", QUICK.model_copy(update={"seed": 1}), tmp_path)
+    assert other.card.weights_sha256 != first.card.weights_sha256
+    assert load_detector(tmp_path).card == other.card
+
+
+def test_damaged_weights_are_refused(result: HoldoutResult, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(result.folder, folder)
+    weights = folder / "weights.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(BenchError, match="were changed or damaged"):
+        load_detector(folder)
+    weights.unlink()
+    with pytest.raises(BenchError, match="are missing"):
+        load_detector(folder)
+
+
+def test_a_card_with_a_config_of_another_release_is_refused(result: HoldoutResult, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(result.folder, folder)
+    card = json.loads((folder / CARD).read_text())
+    card["config"]["wavelets"] = 3
+    (folder / CARD).write_text(json.dumps(card))
+    with pytest.raises(BenchError, match="does not know"):
+        load_detector(folder)
+
+
+# --- bad input
+
+
+def test_a_torn_held_out_video_is_a_failure_and_the_rest_is_measured(manifest: Path, tmp_path: Path) -> None:
+    shutil.copytree(manifest.parent, tmp_path / "clips")
+    (tmp_path / "clips" / "s12-blur.mp4").write_bytes(b"torn")
+    result = train_and_evaluate(tmp_path / "clips" / manifest.name, "pair-patch", QUICK, tmp_path / "detector")
+    assert [failure.item for failure in result.failures] == ["s12/s12/blur"]
+    assert "was changed" in result.failures[0].reason
+    assert result.metrics["video_accuracy"].n == 7
+    assert result.card.error_rates.n_fake == 3
+    assert result.tables.videos.set_index("video_id").loc["s12/s12/blur", "status"] == "failed"
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "holdout"])
+def test_a_manifest_without_a_split_is_refused(manifest: Path, tmp_path: Path, split: str) -> None:
+    rows = [row for row in read_manifest(manifest) if row.split != split]
+    write_manifest(tmp_path / "manifest.jsonl", rows)
+    with pytest.raises(BenchError, match=f"no videos of split {split}"):
+        train_and_evaluate(tmp_path / "manifest.jsonl", "pair-patch", QUICK, tmp_path / "detector")
+
+
+def test_a_leak_stops_the_run_before_it_trains(manifest: Path, tmp_path: Path) -> None:
+    rows = read_manifest(manifest)
+    rows[0] = rows[0].model_copy(update={"split": "holdout"})
+    write_manifest(tmp_path / "manifest.jsonl", rows)
+    with pytest.raises(BenchError, match="Leak between splits: The person 's00'"):
+        train_and_evaluate(tmp_path / "manifest.jsonl", "pair-patch", QUICK, tmp_path / "detector")
+    assert not (tmp_path / "detector").exists()
+
+
+def test_a_clip_of_one_frame_is_refused_in_training(manifest: Path, tmp_path: Path, clips: SimpleNamespace) -> None:
+    shutil.copytree(manifest.parent, tmp_path / "clips")
+    short = clips.add_video(tmp_path / "clips", 50, "train", 0, clips.real_frames(50, n_frames=1))
+    write_manifest(tmp_path / "clips" / "m.jsonl", [*read_manifest(manifest), short])
+    with pytest.raises(BenchError, match="s50/s50/real has fewer than two frames"):
+        train_and_evaluate(tmp_path / "clips" / "m.jsonl", "pair-patch", QUICK, tmp_path / "detector")
+
+
+def test_unknown_names_propose_the_nearest(manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="Unknown detector 'pair-pach'"):
+        train_and_evaluate(manifest, "pair-pach", QUICK, tmp_path)
+    with pytest.raises(UnknownNameError, match="Unknown aggregator 'mediann'"):
+        train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path, aggregator="mediann")
+    assert "pair-patch" in DETECTORS.names()
