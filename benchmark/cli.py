@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 import dancebench
 from dancebench.benchmark.commands import data, demo, detect, leaderboard, listing, score, synth, transfer
 from dancebench.benchmark.commands.options import err
-from dancebench.benchmark.runner import quiet_libraries
+from dancebench.benchmark.jobs import quiet_libraries
 from dancebench.core.errors import BenchError
 from dancebench.core.files import writable
 

@@ -81,7 +81,7 @@ def test_the_wheel_holds_one_package(tmp_path: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"dancebench"}
     for needed in (
-        "py.typed", "datasets/video/clips.py", "benchmark/cli.py", "benchmark/case_page.html.j2",
+        "py.typed", "datasets/video/clips.py", "benchmark/cli.py", "benchmark/casework/page.html.j2",
         "leaderboards/published/reference.json",
     ):  # fmt: skip
         assert f"dancebench/{needed}" in names

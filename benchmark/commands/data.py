@@ -21,7 +21,7 @@ from dancebench.benchmark.commands.options import (
     print_json,
     workers,
 )  # fmt: skip
-from dancebench.benchmark.display import Display
+from dancebench.benchmark.commands.progress_bars import Display
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.workspace import Workspace, safe_name
 
@@ -61,7 +61,7 @@ def demo(
     jobs: JobsOption = None,
 ) -> None:
     """Draw the demo dancers and prepare them like recordings."""
-    from dancebench.benchmark.synthesis import draw_missing
+    from dancebench.benchmark.runs.synthesis import draw_missing
     from dancebench.datasets.dancers.catalogue import open_demo
 
     opened = open_workspace(workspace)

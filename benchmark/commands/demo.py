@@ -23,7 +23,7 @@ from dancebench.benchmark.commands.options import (
     print_json,
     workers,
 )  # fmt: skip
-from dancebench.benchmark.display import Display
+from dancebench.benchmark.commands.progress_bars import Display
 from dancebench.core.errors import BenchError
 
 
@@ -40,7 +40,7 @@ def demo(
 
     [dim]Examples: bench demo · bench demo --workspace try --seed 1[/]
     """
-    from dancebench.benchmark.demo import PLANS, run_demo
+    from dancebench.benchmark.runs.demo import PLANS, run_demo
     from dancebench.leaderboards.board import rich_tables
 
     if full and size is not None:

@@ -25,7 +25,7 @@ from dancebench.benchmark.commands.options import (
     print_json,
     workers,
 )  # fmt: skip
-from dancebench.benchmark.display import Display
+from dancebench.benchmark.commands.progress_bars import Display
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,18 +88,18 @@ def detect(
     if (submit is None) != (name is None) or (manifest is not None and submit is None):
         raise typer.BadParameter("--submit, --name and --manifest belong together", param_hint="bench detect")
     opened = open_workspace(workspace)
-    from dancebench.benchmark.synthesis import open_dataset
+    from dancebench.benchmark.runs.synthesis import open_dataset
 
     open_dataset(opened, dataset)
     if submit is not None and name is not None:
-        from dancebench.benchmark.submission import run_submission
+        from dancebench.benchmark.runs.submission import run_submission
 
         made = run_submission(opened, dataset, submit, name, manifest, aggregator=aggregator, argv=argv())
         _show(opened, [made], json, beside_others=True)
         return
-    from dancebench.benchmark.detection import DetectionJob, check_names, run_detection
-    from dancebench.benchmark.forensic_fakes import ForensicPlan
     from dancebench.benchmark.presets import Settings
+    from dancebench.benchmark.runs.detection import DetectionJob, check_names, run_detection
+    from dancebench.benchmark.runs.protocol_fakes import ForensicPlan
 
     where = device(device_name)
     settings = Settings(seed=seed, precision=precision("auto", where))

@@ -28,7 +28,7 @@ app = typer.Typer(
 @app.command(epilog="Example: bench list methods --json")
 def methods(json: JsonOption = False) -> None:
     """Synthesis methods, with the paper's section and the parameters of each network per preset."""
-    from dancebench.benchmark.inventory import method_facts
+    from dancebench.benchmark.commands.inventory import method_facts
 
     _show(method_facts(), json)
 
@@ -36,7 +36,7 @@ def methods(json: JsonOption = False) -> None:
 @app.command(epilog="Example: bench list detectors")
 def detectors(json: JsonOption = False) -> None:
     """Detectors."""
-    from dancebench.benchmark.inventory import detector_facts
+    from dancebench.benchmark.commands.inventory import detector_facts
 
     _show(detector_facts(), json)
 
@@ -44,7 +44,7 @@ def detectors(json: JsonOption = False) -> None:
 @app.command(epilog="Example: bench list presets --json")
 def presets(json: JsonOption = False) -> None:
     """Presets, with everything they set."""
-    from dancebench.benchmark.inventory import preset_facts
+    from dancebench.benchmark.commands.inventory import preset_facts
 
     _show(preset_facts(), json)
 
@@ -52,7 +52,7 @@ def presets(json: JsonOption = False) -> None:
 @app.command(epilog="Example: bench list metrics")
 def metrics(json: JsonOption = False) -> None:
     """Metrics, with units and the direction of better."""
-    from dancebench.benchmark.inventory import metric_facts
+    from dancebench.benchmark.commands.inventory import metric_facts
 
     _show(metric_facts(), json)
 
@@ -62,7 +62,7 @@ def subjects(
     dataset: DatasetOption = "demo", workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False
 ) -> None:
     """Subjects of a dataset, with their roles."""
-    from dancebench.benchmark.inventory import subject_facts
+    from dancebench.benchmark.commands.inventory import subject_facts
 
     _show(subject_facts(open_workspace(workspace), dataset), json)
 

@@ -28,12 +28,12 @@ from dancebench.benchmark.commands.options import (
     print_json,
     workers,
 )  # fmt: skip
-from dancebench.benchmark.display import Display
+from dancebench.benchmark.commands.progress_bars import Display
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from dancebench.benchmark.scoring import Scoring
+    from dancebench.benchmark.casework.scoring import Scoring
     from dancebench.detect.casework.score import ScoreReport, VideoScore
     from dancebench.detect.casework.verify import Verification
     from dancebench.detect.protocol.card import DetectorCard
@@ -87,7 +87,7 @@ def score(
     count, where = None if pairs is None else pair_count(pairs), device(device_name)
     opened, used = open_workspace(workspace), workers(jobs, where)
 
-    from dancebench.benchmark.scoring import Scoring
+    from dancebench.benchmark.casework.scoring import Scoring
     from dancebench.detect.casework.score import ScoreSettings
 
     if verify is not None:
@@ -110,7 +110,7 @@ def _check_format(name: str, folder: Path | None) -> None:
 
 def _scored(names: Sequence[str], how: Scoring, opened: Workspace, folder: Path | None, used: int) -> ScoreReport:
     """Score all files; pages are written as the files are done, so that no picture is kept."""
-    from dancebench.benchmark.scoring import report_on, score_files
+    from dancebench.benchmark.casework.scoring import report_on, score_files
     from dancebench.detect.casework.prepare import expand
     from dancebench.detect.protocol.card import CARD, DetectorCard
 
@@ -121,7 +121,7 @@ def _scored(names: Sequence[str], how: Scoring, opened: Workspace, folder: Path 
         for index, scored in score_files(paths, how, workers=used, report=display.report):
             rows[index] = scored.record
             if folder is not None:
-                from dancebench.benchmark.case_page import write_case_page
+                from dancebench.benchmark.casework.page import write_case_page
 
                 page = folder / _page_name(index, paths[index])
                 write_case_page(page, scored, report_on([scored.record], card, how, dataset))
@@ -162,7 +162,7 @@ def _show(report: ScoreReport, how: Scoring, format_: str, folder: Path | None) 
 
 
 def _verify(path: Path, opened: Workspace, detector: str, how: Scoring, used: int) -> None:
-    from dancebench.benchmark.scoring import verify
+    from dancebench.benchmark.casework.scoring import verify
     from dancebench.detect.casework.score import ScoreReport
 
     recorded = ScoreReport.load(path)

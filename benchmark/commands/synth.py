@@ -25,11 +25,11 @@ from dancebench.benchmark.commands.options import (
     print_json,
     workers,
 )  # fmt: skip
-from dancebench.benchmark.display import Display
+from dancebench.benchmark.commands.progress_bars import Display
 from dancebench.core.errors import BenchError
 
 if TYPE_CHECKING:
-    from dancebench.benchmark.synthesis import Synthesized
+    from dancebench.benchmark.runs.synthesis import Synthesized
     from dancebench.leaderboards.records import RunRecord
 
 
@@ -74,10 +74,10 @@ def synth(
     torchrun --nproc-per-node 4 -m dancebench.benchmark.cli synth --subject me --dataset mine
     --preset paper --batch 4[/]
     """
-    from dancebench.benchmark.evaluation import run_synthesis
     from dancebench.benchmark.presets import Settings
-    from dancebench.benchmark.provenance import Clock
-    from dancebench.benchmark.synthesis import assist, dismiss, draw_missing, open_dataset, plan
+    from dancebench.benchmark.runs.run_clock import Clock
+    from dancebench.benchmark.runs.synthesis import assist, dismiss, draw_missing, open_dataset, plan
+    from dancebench.benchmark.runs.synthesis_record import run_synthesis
     from dancebench.core.nn import distributed
     from dancebench.leaderboards.board import rebuild, rich_tables
     from dancebench.synth.training.loop import Options

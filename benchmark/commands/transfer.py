@@ -22,7 +22,7 @@ from dancebench.benchmark.commands.options import (
     print_json,
     workers,
 )  # fmt: skip
-from dancebench.benchmark.display import Display
+from dancebench.benchmark.commands.progress_bars import Display
 
 
 def transfer(
@@ -53,8 +53,8 @@ def transfer(
     [dim]Examples: bench transfer --subject 3 --source 4 · bench transfer --subject 1 --subject 3 --source dance.mp4
     --out copies · bench transfer --subject all --source driver01 --method fbf-ts-fg[/]
     """
-    from dancebench.benchmark.synthesis import draw_missing, open_dataset
-    from dancebench.benchmark.transfer import TransferPlan, export, run_transfer
+    from dancebench.benchmark.runs.synthesis import draw_missing, open_dataset
+    from dancebench.benchmark.runs.transfer import TransferPlan, export, run_transfer
     from dancebench.synth.base import METHODS
 
     METHODS[method]

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dancebench.benchmark.metrics.pieces import Frames, Starts
+from dancebench.benchmark.metrics.chunks import Frames, Starts
 from dancebench.datasets.pose.skeleton import Keypoints, body_box
 
 MIN_SHARE: Final = 0.05

@@ -25,10 +25,10 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from dancebench.benchmark.metrics.base import REGION_METRICS
+from dancebench.benchmark.metrics.chunks import Frames, Starts, by_pieces, one_run
 from dancebench.benchmark.metrics.perceptual import Lpips
-from dancebench.benchmark.metrics.pieces import Frames, Starts, by_pieces, one_run
 from dancebench.benchmark.metrics.regions import REGIONS, Box, region_box
-from dancebench.benchmark.metrics.registry import REGION_METRICS
 from dancebench.core.errors import BenchError
 from dancebench.core.nn import torchvision_ops
 from dancebench.datasets.pose.skeleton import Keypoints

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dancebench.benchmark.metrics.registry import METRICS, RATIOS, metric_info
+from dancebench.benchmark.metrics.base import METRICS, RATIOS, metric_info
 
 
 def subject_values(rows: pd.DataFrame) -> pd.DataFrame:

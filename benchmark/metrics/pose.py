@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dancebench.benchmark.metrics.detections import detected_poses
-from dancebench.benchmark.metrics.pieces import Starts
+from dancebench.benchmark.metrics.chunks import Starts
+from dancebench.benchmark.metrics.detected_poses import detected_poses
 from dancebench.core.progress import Report, silent
 from dancebench.datasets.pose.distance import pose_distances, shared_joints
 from dancebench.datasets.pose.skeleton import BODY, Keypoints, found

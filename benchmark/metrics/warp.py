@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.ndimage import map_coordinates
 
-from dancebench.benchmark.metrics.pieces import Frames, Starts
+from dancebench.benchmark.metrics.chunks import Frames, Starts
 from dancebench.datasets.pose.skeleton import LIMBS, Keypoints, found
 
 POINTS_PER_LIMB: Final = 8

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from dancebench.benchmark.metrics.registry import METRICS
+from dancebench.benchmark.metrics.base import METRICS
 from dancebench.leaderboards.board import rebuild, rich_tables
 from dancebench.leaderboards.records import RunRecord, save_run
 from dancebench.leaderboards.tables import COLUMNS, sections

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dancebench.benchmark.detection import DetectionJob, run_detection
-from dancebench.benchmark.evaluation import record_synthesis
-from dancebench.benchmark.forensic_fakes import SPLITS, ForensicPlan
+from dancebench.benchmark.jobs import succeeded
 from dancebench.benchmark.presets import Settings, configured
-from dancebench.benchmark.provenance import Clock
-from dancebench.benchmark.runner import succeeded
-from dancebench.benchmark.showcase import save_sheet, save_side_by_side
-from dancebench.benchmark.synthesis import SynthesisJob, draw_missing, synthesize_all
+from dancebench.benchmark.runs.contact_sheets import save_sheet, save_side_by_side
+from dancebench.benchmark.runs.detection import DetectionJob, run_detection
+from dancebench.benchmark.runs.protocol_fakes import SPLITS, ForensicPlan
+from dancebench.benchmark.runs.run_clock import Clock
+from dancebench.benchmark.runs.synthesis import SynthesisJob, draw_missing, synthesize_all
+from dancebench.benchmark.runs.synthesis_record import record_synthesis
 from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import open_demo

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dancebench.benchmark.metrics.pieces import Starts
+from dancebench.benchmark.metrics.chunks import Starts
 from dancebench.core.files import atomic_path, sha256_file
 from dancebench.core.progress import Report, silent
 from dancebench.datasets.pose.holistic import extract_poses, extractor_version

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from dancebench.benchmark.metrics.chunks import Frames, Starts, by_pieces
 from dancebench.benchmark.metrics.flicker import hide_moving, measure_flicker
 from dancebench.benchmark.metrics.image import measure
 from dancebench.benchmark.metrics.perceptual import Lpips
-from dancebench.benchmark.metrics.pieces import Frames, Starts, by_pieces
 from dancebench.benchmark.metrics.pose import measure_poses
 from dancebench.benchmark.metrics.warp import measure_warp
 from dancebench.core.progress import Report, silent

@@ -14,10 +14,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dancebench.benchmark.motion import Frame, Source, find_source, held_out_part
-from dancebench.benchmark.runner import Job, run_jobs, succeeded
-from dancebench.benchmark.showcase import SYNTHETIC, labelled_row
-from dancebench.benchmark.synthesis import SynthesisJob, training_job
+from dancebench.benchmark.jobs import Job, run_jobs, succeeded
+from dancebench.benchmark.runs.contact_sheets import SYNTHETIC, labelled_row
+from dancebench.benchmark.runs.driving_motion import Frame, Source, find_source, held_out_part
+from dancebench.benchmark.runs.synthesis import SynthesisJob, training_job
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace

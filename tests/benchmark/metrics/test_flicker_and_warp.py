@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from dancebench.benchmark.metrics import flicker
+from dancebench.benchmark.metrics.chunks import one_run
 from dancebench.benchmark.metrics.flicker import hide_moving, measure_flicker
 from dancebench.benchmark.metrics.per_subject import null_reason, subject_values
-from dancebench.benchmark.metrics.pieces import one_run
 from dancebench.benchmark.metrics.warp import POINTS_PER_LIMB, measure_warp
 from dancebench.core.opencv import cv2
 from dancebench.datasets.pose.skeleton import L_ELBOW, L_WRIST, NECK, NOSE, R_ELBOW, R_WRIST, Keypoints

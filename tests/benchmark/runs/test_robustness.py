@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dancebench.benchmark import robustness
-from dancebench.benchmark.robustness import perturb_and_score
+from dancebench.benchmark.runs import robustness
+from dancebench.benchmark.runs.robustness import perturb_and_score
 from dancebench.core.progress import silent
 from dancebench.detect.inputs.perturbations import PERTURBATIONS
 from dancebench.leaderboards.board import rebuild

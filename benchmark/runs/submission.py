@@ -15,8 +15,8 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from dancebench.benchmark.forensic_fakes import SPLITS
-from dancebench.benchmark.provenance import Clock
+from dancebench.benchmark.runs.protocol_fakes import SPLITS
+from dancebench.benchmark.runs.run_clock import Clock
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.metric import Metric

@@ -2,8 +2,8 @@
 
 The page needs no script, no network and no other file; it is the same for the same input, byte for byte, and
 readable on paper. Everything that comes from the video, its name and credentials above all, is somebody else's
-text: it is escaped, and characters that do not print are spelled out. The layout is `case_page.html.j2`, the
-words are `case_words`; here are the drawings, as numbers in their own units, and the pictures.
+text: it is escaped, and characters that do not print are spelled out. The layout is `page.html.j2`, the
+words are in `words.py`; here are the drawings, as numbers in their own units, and the pictures.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.ticker import MaxNLocator
 
-from dancebench.benchmark.case_words import (
+from dancebench.benchmark.casework.words import (
     clock,
     feature_words,
     file_facts,
@@ -79,7 +79,7 @@ def render(scored: Scored, report: ScoreReport) -> str:
 
 @functools.cache
 def _template() -> jinja2.Template:
-    source = importlib.resources.files("dancebench.benchmark").joinpath("case_page.html.j2").read_text("utf-8")
+    source = importlib.resources.files("dancebench.benchmark.casework").joinpath("page.html.j2").read_text("utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dancebench.benchmark import case_page
-from dancebench.benchmark.case_page import overlaid, render, scale_chart, timeline_chart, write_case_page
-from dancebench.benchmark.case_words import ENFSI, FEATURES, finding, printed, rate_words, signed, support, times
+from dancebench.benchmark.casework import page as case_page
+from dancebench.benchmark.casework.page import overlaid, render, scale_chart, timeline_chart, write_case_page
+from dancebench.benchmark.casework.words import ENFSI, FEATURES, finding, printed, rate_words, signed, support, times
 from dancebench.core.errors import BenchError
 from dancebench.detect.casework.content_credentials import Credentials
 from dancebench.detect.casework.score import (

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dancebench.benchmark.cli import app
-from dancebench.benchmark.motion import find_source, held_out_part
-from dancebench.benchmark.transfer import AS_IS, drive_of
+from dancebench.benchmark.runs.driving_motion import find_source, held_out_part
+from dancebench.benchmark.runs.transfer import AS_IS, drive_of
 from dancebench.core.errors import UnknownNameError
 from dancebench.core.files import sha256_file
 from dancebench.core.progress import silent

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dancebench.benchmark.forensic_fakes import (
+from dancebench.benchmark.presets import Settings
+from dancebench.benchmark.runs.driving_motion import Source
+from dancebench.benchmark.runs.protocol_fakes import (
     ForensicPlan,
     drivers_of,
     forensic_jobs,
     make_fakes,
     manifest_rows,
 )
-from dancebench.benchmark.motion import Source
-from dancebench.benchmark.presets import Settings
-from dancebench.benchmark.transfer import AS_IS, drive_of
+from dancebench.benchmark.runs.transfer import AS_IS, drive_of
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import silent
 from dancebench.core.workspace import Workspace

@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dancebench.benchmark.evaluation import body_points
-from dancebench.benchmark.synthesis import Synthesized
+from dancebench.benchmark.runs.synthesis import Synthesized
+from dancebench.benchmark.runs.synthesis_record import body_points
 from dancebench.core.files import write_bytes
 from dancebench.core.opencv import cv2
 from dancebench.datasets.pose.stick_figures import draw_sticks

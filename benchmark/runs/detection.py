@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from dancebench.benchmark.evaluation import body_points
-from dancebench.benchmark.forensic_fakes import SPLITS, ForensicPlan, make_fakes, manifest_rows
+from dancebench.benchmark.jobs import Job, run_jobs, succeeded
 from dancebench.benchmark.metrics.image import measure_clips
 from dancebench.benchmark.presets import configured, preset
-from dancebench.benchmark.provenance import Clock
-from dancebench.benchmark.robustness import perturb_and_score
-from dancebench.benchmark.runner import Job, run_jobs, succeeded
-from dancebench.benchmark.synthesis import Synthesized
+from dancebench.benchmark.runs.protocol_fakes import SPLITS, ForensicPlan, make_fakes, manifest_rows
+from dancebench.benchmark.runs.robustness import perturb_and_score
+from dancebench.benchmark.runs.run_clock import Clock
+from dancebench.benchmark.runs.synthesis import Synthesized
+from dancebench.benchmark.runs.synthesis_record import body_points
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.progress import Report

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dancebench.benchmark.display import Display
-from dancebench.benchmark.runner import Failure, Job, run_jobs, succeeded
+from dancebench.benchmark.commands.progress_bars import Display
+from dancebench.benchmark.jobs import Failure, Job, run_jobs, succeeded
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.progress import Report, silent
 

@@ -15,13 +15,13 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from dancebench.benchmark.metrics.clips import measure_fake
+from dancebench.benchmark.jobs import Failure, Job, run_jobs, succeeded
+from dancebench.benchmark.metrics.base import METRICS
+from dancebench.benchmark.metrics.fake_clip import measure_fake
 from dancebench.benchmark.metrics.per_subject import frames_behind, null_reason, subject_values
 from dancebench.benchmark.metrics.perceptual import Lpips
-from dancebench.benchmark.metrics.registry import METRICS
-from dancebench.benchmark.provenance import Clock
-from dancebench.benchmark.runner import Failure, Job, run_jobs, succeeded
-from dancebench.benchmark.synthesis import SynthesisJob, Synthesized, synthesize_all
+from dancebench.benchmark.runs.run_clock import Clock
+from dancebench.benchmark.runs.synthesis import SynthesisJob, Synthesized, synthesize_all
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.nn.trunks import TrunkUnavailableError

@@ -24,7 +24,7 @@ from typing import Any
 import av
 
 import dancebench
-from dancebench.benchmark.runner import end_with_parent, quiet_libraries, single_threaded
+from dancebench.benchmark.jobs import end_with_parent, quiet_libraries, single_threaded
 from dancebench.core.environment import code_version, set_workers, versions
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file

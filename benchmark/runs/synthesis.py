@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from dancebench.benchmark.jobs import Failure, Job, run_jobs
 from dancebench.benchmark.presets import Settings, configured
-from dancebench.benchmark.runner import Failure, Job, run_jobs
 from dancebench.core.errors import BenchError
 from dancebench.core.nn import distributed
 from dancebench.core.progress import Report

@@ -10,15 +10,15 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from dancebench.benchmark.inventory import metric_facts
-from dancebench.benchmark.metrics import detections
-from dancebench.benchmark.metrics.clips import measure_fake
-from dancebench.benchmark.metrics.detections import detected_poses
+from dancebench.benchmark.commands.inventory import metric_facts
+from dancebench.benchmark.metrics import detected_poses as detections
+from dancebench.benchmark.metrics.base import METRICS, RATIOS, REGION_METRICS, metric_info
+from dancebench.benchmark.metrics.chunks import one_run
+from dancebench.benchmark.metrics.detected_poses import detected_poses
+from dancebench.benchmark.metrics.fake_clip import measure_fake
 from dancebench.benchmark.metrics.per_subject import frames_behind, null_reason, subject_values
-from dancebench.benchmark.metrics.pieces import one_run
 from dancebench.benchmark.metrics.pose import distance, measure_poses, missed
 from dancebench.benchmark.metrics.regions import REGIONS
-from dancebench.benchmark.metrics.registry import METRICS, RATIOS, REGION_METRICS, metric_info
 from dancebench.benchmark.metrics.warp import measure_warp
 from dancebench.core.errors import BenchError
 from dancebench.datasets.dancers import dancer as dancers
@@ -186,7 +186,7 @@ def test_a_fake_has_all_columns_whatever_the_pieces(
         )  # fmt: skip
 
     whole = measured()
-    monkeypatch.setattr("dancebench.benchmark.metrics.pieces.PIECE", 2)
+    monkeypatch.setattr("dancebench.benchmark.metrics.chunks.PIECE", 2)
     assert whole.equals(measured())
     names = [name for name in whole if name in METRICS]
     assert set(names) == set(METRICS) - set(RATIOS)

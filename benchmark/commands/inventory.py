@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from dancebench.benchmark.metrics.registry import METRICS
+from dancebench.benchmark.metrics.base import METRICS
 from dancebench.benchmark.presets import PRESETS, Preset
-from dancebench.benchmark.synthesis import open_dataset
+from dancebench.benchmark.runs.synthesis import open_dataset
 from dancebench.core.workspace import Workspace
 from dancebench.detect.detectors.base import DETECTORS, DetectorConfig
 from dancebench.synth.base import METHODS, LearnedMethod

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from dancebench.benchmark.motion import find_source
+from dancebench.benchmark.jobs import Job, run_jobs, succeeded
 from dancebench.benchmark.presets import Settings, configured
-from dancebench.benchmark.runner import Job, run_jobs, succeeded
-from dancebench.benchmark.synthesis import SynthesisJob, Synthesized, draw_missing, synthesize, training_job
-from dancebench.benchmark.transfer import drive_of
+from dancebench.benchmark.runs.driving_motion import find_source
+from dancebench.benchmark.runs.synthesis import SynthesisJob, Synthesized, draw_missing, synthesize, training_job
+from dancebench.benchmark.runs.transfer import drive_of
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import Report
 from dancebench.core.workspace import Workspace

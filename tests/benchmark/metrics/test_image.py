@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from dancebench.benchmark.metrics import pieces
+from dancebench.benchmark.metrics import chunks as pieces
 from dancebench.benchmark.metrics.image import measure, measure_clips
 from dancebench.benchmark.metrics.perceptual import Lpips
 from dancebench.benchmark.metrics.regions import region_box

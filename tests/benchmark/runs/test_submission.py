@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dancebench.benchmark.cli import app
-from dancebench.benchmark.provenance import Clock
-from dancebench.benchmark.submission import run_submission
+from dancebench.benchmark.runs.run_clock import Clock
+from dancebench.benchmark.runs.submission import run_submission
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
 from dancebench.core.metric import Metric

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dancebench.benchmark.runner import Job, run_jobs, succeeded
+from dancebench.benchmark.jobs import Job, run_jobs, succeeded
 from dancebench.core.files import atomic_path, sha256_json
 from dancebench.core.progress import Report
 from dancebench.datasets.corpora.manifest import VideoRow, read_manifest

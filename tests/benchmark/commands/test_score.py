@@ -15,11 +15,11 @@ from click.testing import Result
 from outside_files import make_detector, moving, write_video
 from typer.testing import CliRunner
 
-from dancebench.benchmark import scoring
+from dancebench.benchmark.casework import scoring
+from dancebench.benchmark.casework.scoring import Scoring, score_files
 from dancebench.benchmark.cli import app
 from dancebench.benchmark.commands.options import out
 from dancebench.benchmark.commands.score import COLUMNS, csv_row
-from dancebench.benchmark.scoring import Scoring, score_files
 from dancebench.core.errors import BenchError
 from dancebench.detect.casework.score import Scored, ScoreReport, ScoreSettings, failed_score
 from dancebench.detect.protocol.card import CARD, DetectorCard

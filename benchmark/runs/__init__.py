@@ -1,0 +1,1 @@
+"""Benchmark runs: what ties the stages together, and the records that they leave."""
