@@ -6,12 +6,38 @@ import ast
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FLOORS = {"core": 0, "datasets": 1, "synth": 2, "detect": 2, "leaderboards": 2, "benchmark": 3}
+FLOORS: dict[str, tuple[set[str], ...]] = {
+    "core": (
+        {"errors", "progress"},
+        {"environment", "files", "opencv", "registry"},
+        {"schema"},
+        {"metric", "workspace"},
+        {"stats"},
+        {"nn"},
+    ),
+    "datasets": ({"video", "corpora"}, {"pose"}, {"subjects"}, {"importers", "dancers"}),
+    "synth": ({"clip"}, {"base"}, {"acceleration"}, {"gan"}, {"methods", "training"}, {"render"}),
+    "detect": ({"inputs"}, {"detectors"}, {"evaluation"}, {"protocol"}, {"casework"}),
+    "leaderboards": ({"records"}, {"reference", "tables"}, {"breakdowns"}, {"markdown"}, {"board"}),
+    "benchmark": ({"jobs", "presets", "metrics"}, {"runs", "casework"}, {"commands"}, {"cli"}),
+}
+"""The rooms of each folder, lowest floor first: a room imports itself and lower floors, nothing up or across."""
+BELOW: dict[str, set[str]] = {
+    "core": set(),
+    "datasets": {"core"},
+    "synth": {"core", "datasets"},
+    "detect": {"core", "datasets"},
+    "leaderboards": {"core", "datasets"},
+    "benchmark": {"core", "datasets", "synth", "detect", "leaderboards"},
+}
+"""The folders that each folder may import from."""
+MAX_FILES = 12
 
 
 def folder(name: str) -> Path:
@@ -30,17 +56,53 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def internal_imports(path: Path) -> Iterator[list[str]]:
+    """The parts behind `dancebench` of each module of ours that a file imports: folder, room, …"""
+    for module in imports(path):
+        package, *parts = module.split(".")
+        if package == "dancebench" and parts and parts[0] in FLOORS:
+            yield parts
+
+
 @pytest.mark.parametrize("name", FLOORS)
-def test_imports_run_only_downwards(name: str) -> None:
+def test_folders_import_only_folders_below(name: str) -> None:
     files = sorted(folder(name).rglob("*.py"))
     assert files
     for path in files:
-        for module in imports(path):
-            parts = module.split(".")
-            if parts[0] != "dancebench" or len(parts) < 2 or parts[1] not in FLOORS:
-                continue
-            other = parts[1]
-            assert other == name or FLOORS[other] < FLOORS[name], f"{path} imports {module}"
+        for other, *rest in internal_imports(path):
+            assert other == name or other in BELOW[name], f"{path} imports {other}.{'.'.join(rest)}"
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_rooms_import_only_rooms_on_floors_below(name: str) -> None:
+    floor_of = {room: floor for floor, rooms in enumerate(FLOORS[name]) for room in rooms}
+    on_disk = {path.stem for path in folder(name).iterdir() if path.suffix == ".py" or any(path.glob("*.py"))}
+    assert on_disk - {"__init__"} == set(floor_of), "every room has a floor, and every floor's rooms exist"
+    for room, floor in floor_of.items():
+        files = sorted((folder(name) / room).rglob("*.py")) or [folder(name) / f"{room}.py"]
+        for path in files:
+            for other, *rest in internal_imports(path):
+                if other == name and rest[0] in floor_of and rest[0] != room:
+                    assert floor_of[rest[0]] < floor, f"{path} imports {other}.{'.'.join(rest)}, up or across"
+
+
+def test_no_room_is_crowded() -> None:
+    for name in FLOORS:
+        rooms = [folder(name), *(path for path in folder(name).rglob("*") if any(path.glob("*.py")))]
+        for room in rooms:
+            files = [path for path in room.iterdir() if path.is_file()]
+            assert len(files) <= MAX_FILES, f"{room} holds {len(files)} files"
+    for name in ("datasets", "detect"):
+        assert {path.name for path in folder(name).glob("*.py")} <= {"__init__.py"}, (
+            f"{name}/ has rooms, no flat module"
+        )
+
+
+def test_tests_mirror_the_folders() -> None:
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        name, *rooms = path.relative_to(ROOT / "tests").parent.parts or (None,)
+        if name in FLOORS:
+            assert folder(name).joinpath(*rooms).is_dir(), f"{path} mirrors no room"
 
 
 def test_mediapipe_is_imported_in_one_place() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -22,12 +22,11 @@ from dancebench.benchmark.commands.options import (
     workers,
 )  # fmt: skip
 from dancebench.benchmark.commands.progress_bars import Display
-from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.errors import BenchError
 from dancebench.core.workspace import Workspace, safe_name
 
 if TYPE_CHECKING:
     from dancebench.datasets.subjects.dataset import Dataset
-    from dancebench.datasets.subjects.footage import Imported
     from dancebench.datasets.subjects.records import DatasetRecord, Role
 
 app = typer.Typer(
@@ -35,9 +34,6 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-LAYOUTS: Final = ("edn", "openpose")
-IMPORT_FPS: Final = 30.0
 
 SubjectOption = Annotated[str, typer.Option("--subject", help="Id of the person in it.")]
 LicenceOption = Annotated[str, typer.Option("--licence", help="Licence of the recording.")]
@@ -150,6 +146,7 @@ def import_layout(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Import what another project has made of a person: frames with their stick figures or poses."""
+    from dancebench.datasets.importers.base import IMPORTERS, ImportRequest
     from dancebench.datasets.subjects.permission import permission_for
 
     chosen = _role(role)
@@ -157,7 +154,7 @@ def import_layout(
     _refuse_catalogue(dataset)
     settings = _Settings(_parse_size(size) if size else None)
     opened = open_workspace(workspace)
-    imported = _read_layout(layout, folder, frames, fps)
+    imported = IMPORTERS[layout](ImportRequest(folder, frames, fps))
     footage = imported.footage
     held = _open_or_begin(opened, dataset, settings, lambda: (footage.height, footage.width))
     with Display(err) as display:
@@ -263,27 +260,6 @@ def _role(name: str) -> Role:
     if chosen is None:
         raise BenchError(f"Unknown role '{name}'.", hint=f"Choose one of {', '.join(ROLES)}.")
     return chosen
-
-
-def _read_layout(layout: str, folder: Path, frames: Path | None, fps: float | None) -> Imported:
-    from dancebench.datasets.importers.edn import open_edn
-    from dancebench.datasets.importers.openpose import open_openpose
-
-    if layout not in LAYOUTS:
-        raise UnknownNameError("layout", layout, LAYOUTS)
-    if layout == "edn":
-        if frames is not None:
-            raise BenchError(
-                "--frames is for --layout openpose.", hint="The edn layout holds its frames: leave it out."
-            )
-        return open_edn(folder, fps=fps or IMPORT_FPS)
-    if frames is None:
-        raise BenchError(
-            "Poses alone are no clip.", hint="--frames VIDEO or --frames FOLDER names the frames that OpenPose saw."
-        )
-    if fps is not None and not frames.is_dir():
-        raise BenchError("--fps is for numbered images: a video brings its own rate.", hint="Leave --fps out.")
-    return open_openpose(folder, frames, fps=fps or IMPORT_FPS)
 
 
 @dataclass(frozen=True)

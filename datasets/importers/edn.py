@@ -20,6 +20,7 @@ from typing import Final
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
+from dancebench.datasets.importers.base import DEFAULT_FPS, IMPORTERS, ImportRequest
 from dancebench.datasets.importers.numbered import numbered, open_images, part_of, stretches
 from dancebench.datasets.subjects.footage import Box, Footage, Imported, Moment, Stretch
 from dancebench.datasets.subjects.records import ImportedSource
@@ -50,6 +51,18 @@ class _Part:
         faces = self.faces[where.start : where.stop]
         for (seconds, frame), (_, label), face in zip(frames, labels, faces, strict=True):
             yield seconds, Moment(frame, label=label, face=face)
+
+
+@IMPORTERS.register("edn")
+def import_edn(request: ImportRequest) -> Imported:
+    """Read and check a folder of the release whole.
+
+    Raises:
+        BenchError: Frames were named beside it, or as `open_edn`.
+    """
+    if request.frames is not None:
+        raise BenchError("--frames is for --layout openpose.", hint="The edn layout holds its frames: leave it out.")
+    return open_edn(request.folder, fps=request.fps or DEFAULT_FPS)
 
 
 def open_edn(folder: Path, *, fps: float) -> Imported:

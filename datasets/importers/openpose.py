@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
+from dancebench.datasets.importers.base import DEFAULT_FPS, IMPORTERS, ImportRequest
 from dancebench.datasets.importers.numbered import numbered, open_images, part_of, stretches
 from dancebench.datasets.pose.distance import pose_distances
 from dancebench.datasets.pose.skeleton import (
@@ -44,6 +45,23 @@ _PARTS: Final = {"hand_left_keypoints_2d": (LEFT_HAND, 21), "hand_right_keypoint
 _MARGIN: Final = 0.1
 """Share of the picture by which a point may lie outside, before the frames are thought to be others."""
 _SCALE_HINT: Final = "Run OpenPose with --keypoint_scale 0 on the frames given here: it writes their pixels."
+
+
+@IMPORTERS.register("openpose")
+def import_openpose(request: ImportRequest) -> Imported:
+    """Read and check a folder of OpenPose's JSON and the frames that it saw.
+
+    Raises:
+        BenchError: No frames are named, a rate is given beside a video, or as `open_openpose`.
+    """
+    frames, fps = request.frames, request.fps
+    if frames is None:
+        raise BenchError(
+            "Poses alone are no clip.", hint="--frames VIDEO or --frames FOLDER names the frames that OpenPose saw."
+        )
+    if fps is not None and not frames.is_dir():
+        raise BenchError("--fps is for numbered images: a video brings its own rate.", hint="Leave --fps out.")
+    return open_openpose(request.folder, frames, fps=fps or DEFAULT_FPS)
 
 
 def open_openpose(folder: Path, frames: Path, *, fps: float) -> Imported:

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from dancebench.benchmark.casework import scoring
 from dancebench.benchmark.casework.scoring import Scoring, score_files
+from dancebench.benchmark.casework.table import CSV_COLUMNS, csv_row
 from dancebench.benchmark.cli import app
 from dancebench.benchmark.commands.options import out
-from dancebench.benchmark.commands.score import COLUMNS, csv_row
 from dancebench.core.errors import BenchError
 from dancebench.detect.casework.score import Scored, ScoreReport, ScoreSettings, failed_score
 from dancebench.detect.protocol.card import CARD, DetectorCard
@@ -94,7 +94,7 @@ def test_csv_is_flat(root: Path) -> None:
     assert result.exit_code == 0, result.output
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert len(rows) == 3
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == CSV_COLUMNS
     assert float(rows[1]["llr_low"]) < float(rows[1]["llr"]) < float(rows[1]["llr_high"])
     assert rows[2]["status"] == "failed"
     assert rows[2]["score"] == ""
@@ -201,5 +201,5 @@ def test_a_thousand_bad_files_are_a_thousand_rows(root: Path, tmp_path: Path) ->
 def test_rows_of_failures_are_flat_too(root: Path) -> None:
     card = DetectorCard.load(root / "workspace/detectors/pair-patch/detection-1" / CARD)
     row = csv_row(failed_score(Path("a.mp4"), card, "none"))
-    assert set(row) == set(COLUMNS)
+    assert set(row) == set(CSV_COLUMNS)
     json.dumps(row)
