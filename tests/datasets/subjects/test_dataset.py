@@ -64,7 +64,7 @@ def test_an_import_has_its_own_identity() -> None:
 def test_frozen_published_dataset_ids_hold() -> None:
     published = [
         json.loads(path.read_text())["data"]
-        for path in (Path(__file__).parents[2] / "leaderboards" / "published" / "records").glob("*.json")
+        for path in (Path(__file__).parents[3] / "leaderboards" / "published" / "records").glob("*.json")
     ]
     drawn = [data for data in published if data["dataset"] in SELECTIONS]
     assert drawn
