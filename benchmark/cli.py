@@ -17,7 +17,7 @@ from dancebench.benchmark.commands import data, demo, detect, leaderboard, listi
 from dancebench.benchmark.commands.options import err
 from dancebench.benchmark.jobs import quiet_libraries
 from dancebench.core.errors import BenchError
-from dancebench.core.files import writable
+from dancebench.core.files import explain_write_errors
 
 
 class _Bench(TyperGroup):
@@ -26,7 +26,7 @@ class _Bench(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, workers included
         try:
-            with writable():
+            with explain_write_errors():
                 return super().invoke(ctx)
         except BenchError as error:
             err.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True, highlight=False)

@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 
 from dancebench.core.environment import set_workers
 from dancebench.core.errors import BenchError
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -44,11 +44,11 @@ class Job(Generic[C, R]):
     """`function(config, report)`, and a name for it that people read."""
 
     label: str
-    function: Callable[[C, Report], R]
+    function: Callable[[C, ReportProgress], R]
     config: C
 
 
-def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: Report) -> list[R | Failure]:
+def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: ReportProgress) -> list[R | Failure]:
     """Run all jobs and return what each returned, in order, or why it failed.
 
     A `BenchError` in one job leaves the others running; anything else is a defect and is raised.
@@ -110,7 +110,7 @@ def single_threaded() -> None:
     cv2.setNumThreads(1)
 
 
-def _attempt(job: Job[C, R], report: Report) -> R | Failure:
+def _attempt(job: Job[C, R], report: ReportProgress) -> R | Failure:
     try:
         return job.function(job.config, report)
     except BenchError as error:
@@ -153,7 +153,7 @@ def _attempt_in_worker(job: Job[C, R]) -> R | Failure:
     return _attempt(job, lambda what, done, total: _messages.put((what, done, total)))
 
 
-def _relay(futures: Sequence[Future[Any]], messages: Any, report: Report) -> None:
+def _relay(futures: Sequence[Future[Any]], messages: Any, report: ReportProgress) -> None:
     """Pass the workers' reports on until all are done."""
     while not all(future.done() for future in futures):
         try:

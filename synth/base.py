@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from dancebench.core.nn.trunks import Trunk
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.core.registry import Registry
 from dancebench.core.schema import Strict
 from dancebench.synth.clip import Batch, Motion, TrainingClip
@@ -192,7 +192,7 @@ class Phase(ABC):
         starts = rng.choice(self.starts, self.schedule.batch)
         return np.asarray(starts[:, None] + np.arange(self.window), dtype=np.intp)
 
-    def prepare(self, report: Report) -> None:  # noqa: B027 most phases need nothing
+    def prepare(self, report: ReportProgress) -> None:  # noqa: B027 most phases need nothing
         """What the first step would otherwise wait for; by default nothing."""
 
     @abstractmethod

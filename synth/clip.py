@@ -14,10 +14,10 @@ import numpy.typing as npt
 import psutil
 import torch
 
-from dancebench.core.environment import workers
+from dancebench.core.environment import count_workers
 from dancebench.core.errors import BenchError
-from dancebench.core.nn.distributed import processes
-from dancebench.datasets.pose.skeleton import NOSE, Keypoints, has_person, scaled
+from dancebench.core.nn.distributed import world_size
+from dancebench.datasets.pose.skeleton import NOSE, Keypoints, has_person, scale_keypoints
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.datasets.video.clips import VideoReader
 from dancebench.datasets.video.frames import resize
@@ -79,7 +79,7 @@ class Motion:
 
     keypoints: Keypoints
     size: tuple[int, int]
-    pictures: Callable[[tuple[int, int]], Iterator[Pixels]]
+    pose_maps: Callable[[tuple[int, int]], Iterator[Pixels]]
     face_centres: npt.NDArray[np.float32]
 
 
@@ -148,7 +148,7 @@ class TrainingClip:
     """
 
     frames: Frames
-    pictures: Frames
+    pose_maps: Frames
     keypoints: Keypoints
     face_centres: npt.NDArray[np.float32]
     starts_run: npt.NDArray[np.bool_]
@@ -181,7 +181,7 @@ class TrainingClip:
     def host_batch(self, index: npt.NDArray[np.intp]) -> HostBatch:
         """The frames `index` [B, n], in host memory."""
         return HostBatch(
-            torch.from_numpy(self.pictures[index]),
+            torch.from_numpy(self.pose_maps[index]),
             torch.from_numpy(self.frames[index]),
             torch.from_numpy(self.keypoints[index]),
             index,
@@ -201,7 +201,7 @@ class TrainingClip:
 
         def pictures(size: tuple[int, int]) -> Iterator[Pixels]:
             for t in span:
-                yield resize(self.pictures[np.array([t], np.intp)][0], size)
+                yield resize(self.pose_maps[np.array([t], np.intp)][0], size)
 
         part = slice(span.start, span.stop)
         return Motion(self.keypoints[part], self.size, pictures, self.face_centres[part])
@@ -235,9 +235,9 @@ def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
     starts_run = subject.starts_run[span.start : span.stop].copy()
     starts_run[:1] = True
     frame_bytes = size[0] * size[1] * 3
-    room = _SHARE_OF_MEMORY * psutil.virtual_memory().available / (workers() * processes())
+    room = _SHARE_OF_MEMORY * psutil.virtual_memory().available / (count_workers() * world_size())
 
-    paint = subject.painter()
+    paint = subject.make_pose_map_drawer()
 
     @functools.cache
     def reader() -> VideoReader:
@@ -253,8 +253,8 @@ def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
     across, down = size[1] / subject.size[1], size[0] / subject.size[0]
     return TrainingClip(
         frames=Frames(frames, len(span), cached=frame_bytes * len(span) <= room, release=reader.cache_clear),
-        pictures=Frames(pictures, len(span), cached=both),
-        keypoints=scaled(keypoints, across, down),
+        pose_maps=Frames(pictures, len(span), cached=both),
+        keypoints=scale_keypoints(keypoints, across, down),
         face_centres=scaled_points(face_centres(subject)[span.start : span.stop], across, down),
         starts_run=starts_run,
         size=size,

@@ -14,14 +14,14 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from dancebench.core.environment import code_version, versions
+from dancebench.core.environment import collect_versions, read_code_version
 from dancebench.core.files import sha256_file, sha256_json
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Document
 from dancebench.datasets.pose.skeleton import has_person
 from dancebench.datasets.subjects.dataset import Subject
-from dancebench.datasets.subjects.real_clips import shown_frames
-from dancebench.datasets.video.clips import encoder_version, write_clip
+from dancebench.datasets.subjects.real_clips import list_shown_frames
+from dancebench.datasets.video.clips import describe_encoder, write_clip
 from dancebench.synth.clip import Motion, Pixels, face_centres
 from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, load_method
 
@@ -95,19 +95,19 @@ def held_out(subject: Subject) -> Drive:
 
     def motion(run: range) -> Motion:
         part = slice(run.start, run.stop)
-        return Motion(keypoints[part], subject.size, lambda size: subject.pictures(run, size), centres[part])
+        return Motion(keypoints[part], subject.size, lambda size: subject.pose_maps(run, size), centres[part])
 
     return Drive(
         source=subject.id,
         source_sha256=subject.record.content_sha256,
         runs=[motion(run) for run in subject.runs(subject.test)],
         fps=subject.record.fps,
-        first_frame=shown_frames(subject)[0],
+        first_frame=list_shown_frames(subject)[0],
     )
 
 
 def render_fake(
-    job: TrainJob, trained: TrainRecord, drive: Drive, path: Path, *, report: Report = silent
+    job: TrainJob, trained: TrainRecord, drive: Drive, path: Path, *, report: ReportProgress = ignore_progress
 ) -> FakeRecord:
     """Draw the job's subject in the motion of `drive`; keeps a fake of the same making.
 
@@ -139,7 +139,7 @@ def render_fake(
 
     clip = write_clip(path, frames(), drive.fps)
     shown: npt.NDArray[np.bool_] = np.concatenate([has_person(run.keypoints[1:]) for run in drive.runs])
-    git_sha, dirty = code_version()
+    git_sha, dirty = read_code_version()
     record = FakeRecord(
         method=job.method,
         preset=job.preset,
@@ -161,7 +161,7 @@ def render_fake(
         encoder=clip.encoder,
         git_sha=git_sha,
         dirty=dirty,
-        versions=versions(),
+        versions=collect_versions(),
     )
     record.save(beside)
     return record
@@ -173,6 +173,6 @@ def _standing(path: Path, beside: Path, trained: TrainRecord, drive: Drive) -> F
     if record is None or not path.exists():
         return None
     same = (record.weights_sha256, record.source_sha256, record.motion_sha256, record.first_frame, record.encoder) == (
-        trained.weights_sha256, drive.source_sha256, drive.sha256, drive.first_frame, encoder_version(),
+        trained.weights_sha256, drive.source_sha256, drive.sha256, drive.first_frame, describe_encoder(),
     )  # fmt: skip
     return record if same and sha256_file(path) == record.sha256 else None

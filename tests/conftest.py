@@ -32,7 +32,7 @@ from dancebench.datasets.pose.skeleton import (
     R_WRIST,
     Keypoints,
 )  # fmt: skip
-from dancebench.datasets.pose.stick_figures import draw_sticks
+from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.subjects.dataset import Dataset, Subject
 from dancebench.datasets.subjects.prepare import write_poses
 from dancebench.datasets.subjects.records import (
@@ -94,7 +94,7 @@ def picture_of(points: Keypoints, size: tuple[int, int]) -> npt.NDArray[np.uint8
     height, width = size
     shade = np.linspace(60, 160, height)[:, None, None]
     picture = np.broadcast_to(shade, (height, width, 3)).astype(np.uint8)
-    blurred = cv2.GaussianBlur(draw_sticks(points, size, size), (0, 0), width / 40)
+    blurred = cv2.GaussianBlur(draw_stick_figure(points, size, size), (0, 0), width / 40)
     return np.clip(picture.astype(int) + 2 * blurred, 0, 255).astype(np.uint8)
 
 

@@ -25,10 +25,10 @@ import av
 
 import dancebench
 from dancebench.benchmark.jobs import end_with_parent, quiet_libraries, single_threaded
-from dancebench.core.environment import code_version, set_workers, versions
+from dancebench.core.environment import collect_versions, read_code_version, set_workers
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.detect.casework.score import Scored, ScoreReport, ScoreSettings, VideoScore, failed_score, scored_video
 from dancebench.detect.casework.verify import Verification, compare
 from dancebench.detect.protocol.card import CARD, DetectorCard, load_detector
@@ -52,7 +52,7 @@ class Scoring:
 
 
 def score_files(
-    paths: Sequence[Path], how: Scoring, *, workers: int = 1, report: Report = silent
+    paths: Sequence[Path], how: Scoring, *, workers: int = 1, report: ReportProgress = ignore_progress
 ) -> Iterator[tuple[int, Scored]]:
     """Score files side by side.
 
@@ -83,14 +83,14 @@ def report_on(
     videos: Sequence[VideoScore], card: DetectorCard, how: Scoring, dataset: str | None = None
 ) -> ScoreReport:
     """The document that goes with scores: all that is needed to make them again."""
-    sha, dirty = code_version()
+    sha, dirty = read_code_version()
     libraries = {name: ".".join(map(str, number)) for name, number in sorted(av.library_versions.items())}
     pairs = how.settings.pairs or card.config["pairs"]
     return ScoreReport(
         dancebench=dancebench.__version__,
         git_sha=sha,
         dirty=dirty,
-        versions=versions() | {name: libraries[name] for name in ("libavcodec", "libavformat", "libswscale")},
+        versions=collect_versions() | {name: libraries[name] for name in ("libavcodec", "libavformat", "libswscale")},
         detector=card.detector,
         weights_sha256=card.weights_sha256,
         card_sha256=sha256_file(how.folder / CARD),
@@ -102,7 +102,9 @@ def report_on(
     )
 
 
-def verify(recorded: ScoreReport, how: Scoring, *, workers: int = 1, report: Report = silent) -> Verification:
+def verify(
+    recorded: ScoreReport, how: Scoring, *, workers: int = 1, report: ReportProgress = ignore_progress
+) -> Verification:
     """Score the files of a report again, by its settings, and say what differs.
 
     Args:
@@ -141,7 +143,7 @@ class _Team:
     size: int
     workers: list[_Worker] = field(default_factory=list)
 
-    def scores(self, paths: Sequence[Path], card: DetectorCard, report: Report) -> Iterator[tuple[int, Scored]]:
+    def scores(self, paths: Sequence[Path], card: DetectorCard, report: ReportProgress) -> Iterator[tuple[int, Scored]]:
         """Hand out the files and take the scores in."""
         waiting = list(range(len(paths)))[::-1]
         missing = len(paths)

@@ -23,7 +23,7 @@ from dancebench.benchmark.commands.options import (
 )  # fmt: skip
 from dancebench.benchmark.commands.progress_bars import Display
 from dancebench.core.errors import BenchError
-from dancebench.core.workspace import Workspace, safe_name
+from dancebench.core.workspace import Workspace, validate_name
 
 if TYPE_CHECKING:
     from dancebench.datasets.subjects.dataset import Dataset
@@ -90,11 +90,11 @@ def add(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
     """Prepare a recording of one person and add it to a dataset."""
-    from dancebench.datasets.subjects.permission import permission_for
+    from dancebench.datasets.subjects.permission import state_permission
     from dancebench.datasets.video.frames import open_source
 
     chosen = _role(role)
-    permission = permission_for(chosen, consent=consent, legal_basis=legal_basis)
+    permission = state_permission(chosen, consent=consent, legal_basis=legal_basis)
     _refuse_catalogue(dataset)
 
     def picture_size() -> tuple[int, int]:
@@ -147,10 +147,10 @@ def import_layout(
 ) -> None:
     """Import what another project has made of a person: frames with their stick figures or poses."""
     from dancebench.datasets.importers.base import IMPORTERS, ImportRequest
-    from dancebench.datasets.subjects.permission import permission_for
+    from dancebench.datasets.subjects.permission import state_permission
 
     chosen = _role(role)
-    permission = permission_for(chosen, consent=consent, legal_basis=legal_basis)
+    permission = state_permission(chosen, consent=consent, legal_basis=legal_basis)
     _refuse_catalogue(dataset)
     settings = _Settings(_parse_size(size) if size else None)
     opened = open_workspace(workspace)
@@ -158,7 +158,7 @@ def import_layout(
     footage = imported.footage
     held = _open_or_begin(opened, dataset, settings, lambda: (footage.height, footage.width))
     with Display(err) as display:
-        held, added = held.include(
+        held, added = held.add_import(
             subject, imported, role=chosen, licence=licence, permission=permission, report=display.report
         )
     facts = added.record
@@ -188,10 +188,10 @@ def list_datasets(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOpti
 
 
 def _facts(workspace: Workspace) -> list[dict[str, Any]]:
-    from dancebench.datasets.subjects.dataset import Dataset, names
+    from dancebench.datasets.subjects.dataset import Dataset, list_datasets
 
     facts = []
-    for name in names(workspace):
+    for name in list_datasets(workspace):
         try:
             held = Dataset.open(workspace, name)
         except BenchError as error:
@@ -275,16 +275,16 @@ def _open_or_begin(
     workspace: Workspace, name: str, settings: _Settings, picture_size: Callable[[], tuple[int, int]]
 ) -> Dataset:
     """The dataset of that name; a new one, not yet written, takes its shape from what it begins with."""
-    from dancebench.datasets.subjects.dataset import Dataset, names, size_for
+    from dancebench.datasets.subjects.dataset import Dataset, choose_clip_size, list_datasets
     from dancebench.datasets.subjects.records import DatasetRecord, PrepareConfig, SplitConfig
 
-    if name in names(workspace):
+    if name in list_datasets(workspace):
         held = Dataset.open(workspace, name)
         _check_settings(held.record, settings)
         return held
-    height, width = settings.size or size_for(*picture_size())
+    height, width = settings.size or choose_clip_size(*picture_size())
     record = DatasetRecord(
-        name=safe_name("dataset", name),
+        name=validate_name("dataset", name),
         licence="per subject",
         prepare=PrepareConfig(height=height, width=width, fps=settings.fps or 30.0),
         split=SplitConfig(train_fraction=settings.train_fraction or 0.8),

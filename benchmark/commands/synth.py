@@ -95,11 +95,11 @@ def synth(
         plan(opened.root, dataset, ids, each, preset, settings, seeds=seeds, device=where, options=options)
         for each in dict.fromkeys(method)
     ]
-    distributed.join(where)
-    if not distributed.is_first():
+    distributed.join_process_group(where)
+    if not distributed.is_main_process():
         assist()
         return
-    count = workers(jobs, where) if distributed.processes() == 1 else 1
+    count = workers(jobs, where) if distributed.world_size() == 1 else 1
     with Display(err) as display:
         draw_missing(opened, held, ids, count, display.report)
         results = [run_synthesis(run, clock=clock, workers=count, report=display.report) for run in runs]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dancebench.core.errors import BenchError
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.video.clips import VideoReader
 
 PIECE: Final = 256
@@ -25,7 +25,9 @@ Measure = Callable[[Frames, Frames, slice], pd.DataFrame]
 """`measure(fakes, reals, span)`: one row for each frame of `span`, in order."""
 
 
-def by_pieces(fake: Path, real: Path, n_frames: int, measure: Measure, *, report: Report = silent) -> pd.DataFrame:
+def by_pieces(
+    fake: Path, real: Path, n_frames: int, measure: Measure, *, report: ReportProgress = ignore_progress
+) -> pd.DataFrame:
     """Rows of two whole clips from a measure of a few frames.
 
     Each piece but the first begins with the last frame of the one before, whose row is dropped: a measure may

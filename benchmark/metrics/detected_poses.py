@@ -16,13 +16,13 @@ import numpy as np
 
 from dancebench.benchmark.metrics.chunks import Starts
 from dancebench.core.files import atomic_path, sha256_file
-from dancebench.core.progress import Report, silent
-from dancebench.datasets.pose.holistic import extract_poses, extractor_version
+from dancebench.core.progress import ReportProgress, ignore_progress
+from dancebench.datasets.pose.holistic import describe_extractor, extract_poses
 from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.datasets.video.clips import VideoReader
 
 
-def detected_poses(clip: Path, starts: Starts, *, report: Report = silent) -> Keypoints:
+def detected_poses(clip: Path, starts: Starts, *, report: ReportProgress = ignore_progress) -> Keypoints:
     """The poses that the extractor finds in a clip: float32 [T, 75, 3] in its pixels.
 
     Tracking begins anew at every start, since the frame before says nothing about that one.
@@ -39,7 +39,7 @@ def detected_poses(clip: Path, starts: Starts, *, report: Report = silent) -> Ke
     made_from = json.dumps(
         {
             "clip_sha256": sha256_file(clip),
-            "extractor": extractor_version(),
+            "extractor": describe_extractor(),
             "starts": np.flatnonzero(starts).tolist(),
         },
         sort_keys=True,
@@ -53,7 +53,7 @@ def detected_poses(clip: Path, starts: Starts, *, report: Report = silent) -> Ke
     return keypoints
 
 
-def _detect(clip: Path, starts: Starts, report: Report) -> Iterator[Keypoints]:
+def _detect(clip: Path, starts: Starts, report: ReportProgress) -> Iterator[Keypoints]:
     first = np.flatnonzero(starts).tolist()
     with VideoReader(clip) as frames:
         for begin, end in zip(first, [*first[1:], len(frames)], strict=True):

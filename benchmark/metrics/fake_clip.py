@@ -12,7 +12,7 @@ from dancebench.benchmark.metrics.image import measure
 from dancebench.benchmark.metrics.perceptual import Lpips
 from dancebench.benchmark.metrics.pose import measure_poses
 from dancebench.benchmark.metrics.warp import measure_warp
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.skeleton import Keypoints
 
 
@@ -24,7 +24,7 @@ def measure_fake(
     truth: Keypoints | None,
     starts: Starts,
     lpips: Lpips | None,
-    report: Report = silent,
+    report: ReportProgress = ignore_progress,
 ) -> pd.DataFrame:
     """Measure a fake against its real.
 

@@ -29,7 +29,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dancebench.benchmark.metrics.chunks import Frames, Starts
-from dancebench.datasets.pose.skeleton import Keypoints, body_box
+from dancebench.datasets.pose.skeleton import Keypoints, compute_body_box
 
 MIN_SHARE: Final = 0.05
 """Of the frame's pixels that the background must have."""
@@ -100,7 +100,7 @@ def _background(keypoints: Keypoints, height: int, width: int) -> Mask | str:
     """Pixels [H, W] outside the body in both frames of `keypoints` [2, 75, 3], or why there is no answer."""
     mask = np.ones((height, width), np.bool_)
     for points in keypoints:
-        box = body_box(points)
+        box = compute_body_box(points)
         if box is None:
             return NO_POSE
         left, top, right, bottom = box

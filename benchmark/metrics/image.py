@@ -99,7 +99,7 @@ def _crop(frames: Frames, boxes: list[Box]) -> torch.Tensor:
 
 def _compare(fake: torch.Tensor, real: torch.Tensor, lpips: Lpips | None) -> dict[str, npt.NDArray[np.float64]]:
     """Per-item metrics of crops (N, 3, h, w) in [0, 1]."""
-    torchvision_ops.ready()
+    torchvision_ops.declare_missing_ops()
     from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
     settings: dict[str, Any] = {"data_range": 1.0, "reduction": "none"}

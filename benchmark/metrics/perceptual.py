@@ -23,7 +23,7 @@ class Lpips:
 
     def __init__(self, backbone: str = "squeeze") -> None:
         trunk = load_trunk(backbone, download=False)
-        torchvision_ops.ready()
+        torchvision_ops.declare_missing_ops()
         import lpips
 
         self.backbone = backbone

@@ -28,16 +28,22 @@ import pandas as pd
 
 from dancebench.benchmark.metrics.chunks import Starts
 from dancebench.benchmark.metrics.detected_poses import detected_poses
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.distance import pose_distances, shared_joints
-from dancebench.datasets.pose.skeleton import BODY, Keypoints, found
+from dancebench.datasets.pose.skeleton import BODY, Keypoints, is_found
 from dancebench.datasets.video.clips import VideoReader
 
 Values = npt.NDArray[np.float64]
 
 
 def measure_poses(
-    fake: Path, real: Path, keypoints: Keypoints, *, truth: Keypoints | None, starts: Starts, report: Report = silent
+    fake: Path,
+    real: Path,
+    keypoints: Keypoints,
+    *,
+    truth: Keypoints | None,
+    starts: Starts,
+    report: ReportProgress = ignore_progress,
 ) -> pd.DataFrame:
     """Detect poses on both clips, or take those kept beside them, and compare.
 
@@ -75,6 +81,6 @@ def distance(detected: Keypoints, wanted: Keypoints, height: int) -> Values:
 
 def missed(detected: Keypoints, wanted: Keypoints) -> Values:
     """Body joints of `wanted` that `detected` lacks, [T]; NaN where `wanted` has none."""
-    there = found(wanted)[:, BODY].sum(axis=-1)
+    there = is_found(wanted)[:, BODY].sum(axis=-1)
     lacking = there - shared_joints(detected, wanted).sum(axis=-1)
     return np.where(there > 0, lacking, np.nan).astype(np.float64)

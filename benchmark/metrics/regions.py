@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import Final, Literal
 
-from dancebench.datasets.pose.face_crop import MIN_SIDE, centred, face_box
-from dancebench.datasets.pose.skeleton import NOSE, Keypoints, body_box
+from dancebench.datasets.pose.face_crop import MIN_SIDE, centre_interval, compute_face_box
+from dancebench.datasets.pose.skeleton import NOSE, Keypoints, compute_body_box
 
 Region = Literal["frame", "body", "face"]
 REGIONS: Final[tuple[Region, ...]] = ("frame", "body", "face")
@@ -35,9 +35,9 @@ def region_box(region: Region, keypoints: Keypoints, size: tuple[int, int]) -> B
     if region == "frame":
         return 0, height, 0, width
     if region == "face":
-        face = face_box(keypoints[NOSE, :2], size) if keypoints[NOSE, 2] > 0 else None
+        face = compute_face_box(keypoints[NOSE, :2], size) if keypoints[NOSE, 2] > 0 else None
         return None if face is None else (face.top, face.bottom, face.left, face.right)
-    box = body_box(keypoints)
+    box = compute_body_box(keypoints)
     if box is None:
         return None
     top, bottom = _outwards(box[1], box[3], height)
@@ -48,4 +48,4 @@ def region_box(region: Region, keypoints: Keypoints, size: tuple[int, int]) -> B
 def _outwards(low: float, high: float, limit: int) -> tuple[int, int]:
     """Grow [low, high] to multiples of the grid, to at least `MIN_SIDE`, within [0, limit]."""
     length = max(MIN_SIDE, math.ceil((high - low) / _GRID) * _GRID)
-    return centred((low + high) / 2, length, limit)
+    return centre_interval((low + high) / 2, length, limit)

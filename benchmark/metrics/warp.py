@@ -24,7 +24,7 @@ import pandas as pd
 from scipy.ndimage import map_coordinates
 
 from dancebench.benchmark.metrics.chunks import Frames, Starts
-from dancebench.datasets.pose.skeleton import LIMBS, Keypoints, found
+from dancebench.datasets.pose.skeleton import LIMBS, Keypoints, is_found
 
 POINTS_PER_LIMB: Final = 8
 _SHARES: Final = (np.arange(POINTS_PER_LIMB) + 0.5) / POINTS_PER_LIMB  # joints themselves belong to two limbs
@@ -58,7 +58,7 @@ def measure_warp(fake: Frames, real: Frames, truth: Keypoints | None, *, starts:
 
 def _material_points(truth: Keypoints, height: int, width: int) -> tuple[Places, Places]:
     """Where the limbs' points lie in two frames: those known, and inside, in both. `truth` is [2, 75, 3]."""
-    known = found(truth)[:, _FROM] & found(truth)[:, _TO]  # (2, limbs)
+    known = is_found(truth)[:, _FROM] & is_found(truth)[:, _TO]  # (2, limbs)
     points = truth[..., :2].astype(np.float64)
     first, last = points[:, _FROM, None], points[:, _TO, None]  # (2, limbs, 1, 2)
     places = first + _SHARES[:, None] * (last - first)  # (2, limbs, points, 2)

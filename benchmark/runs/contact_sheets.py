@@ -16,7 +16,7 @@ from dancebench.benchmark.runs.synthesis import Synthesized
 from dancebench.benchmark.runs.synthesis_record import body_points
 from dancebench.core.files import write_bytes
 from dancebench.core.opencv import cv2
-from dancebench.datasets.pose.stick_figures import draw_sticks
+from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.video.clips import VideoReader, write_clip
 
 SYNTHETIC: Final = {"comment": "Synthetic: made by dancebench."}
@@ -37,7 +37,7 @@ def save_sheet(path: Path, fake: Synthesized, *, moments: int = 4) -> None:
         chosen = np.linspace(0, len(real) - 1, moments + 2)[1:-1].round().astype(int)
         groups = [
             labelled_row(
-                [draw_sticks(points[t], size, size), real[t], drawn[t]],
+                [draw_stick_figure(points[t], size, size), real[t], drawn[t]],
                 ["sticks", "real", fake.job.method],
             )
             for t in chosen.tolist()
@@ -59,7 +59,7 @@ def save_side_by_side(path: Path, fakes: Sequence[Synthesized]) -> None:
 
     def frames() -> Iterator[Picture]:
         for t in range(first.real.n_frames):
-            panels = [draw_sticks(points[t], size, size), *(reader[t] for reader in readers)]
+            panels = [draw_stick_figure(points[t], size, size), *(reader[t] for reader in readers)]
             yield labelled_row(panels, labels)
 
     write_clip(path, frames(), first.real.fps, metadata=SYNTHETIC)

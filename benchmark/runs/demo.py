@@ -18,7 +18,7 @@ from dancebench.benchmark.runs.protocol_fakes import SPLITS, ForensicPlan
 from dancebench.benchmark.runs.run_clock import Clock
 from dancebench.benchmark.runs.synthesis import SynthesisJob, draw_missing, synthesize_all
 from dancebench.benchmark.runs.synthesis_record import record_synthesis
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import open_demo
 from dancebench.leaderboards.board import rebuild
@@ -66,7 +66,7 @@ def run_demo(
     device: str,
     argv: list[str],
     workers: int,
-    report: Report,
+    report: ReportProgress,
 ) -> DemoResult:
     """Draw, prepare, train, fake, measure, detect, and write the leaderboards."""
     clock = Clock(argv)

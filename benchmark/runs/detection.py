@@ -22,7 +22,7 @@ from dancebench.benchmark.runs.synthesis import Synthesized
 from dancebench.benchmark.runs.synthesis_record import body_points
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.corpora.manifest import VideoRow, write_manifest
 from dancebench.datasets.subjects.dataset import Dataset
@@ -76,7 +76,9 @@ def check_names(jobs: Sequence[DetectionJob]) -> None:
             configured(job.fakes.preset, method, job.fakes.settings)
 
 
-def run_detection(jobs: Sequence[DetectionJob], *, argv: list[str], workers: int, report: Report) -> list[Detected]:
+def run_detection(
+    jobs: Sequence[DetectionJob], *, argv: list[str], workers: int, report: ReportProgress
+) -> list[Detected]:
     """Make what is missing, train each detector, evaluate it on held-out people, and record it.
 
     Args:
@@ -94,7 +96,7 @@ def run_detection(jobs: Sequence[DetectionJob], *, argv: list[str], workers: int
 
 
 def detect_on(
-    jobs: Sequence[DetectionJob], made: Sequence[Synthesized], *, argv: list[str], workers: int, report: Report
+    jobs: Sequence[DetectionJob], made: Sequence[Synthesized], *, argv: list[str], workers: int, report: ReportProgress
 ) -> list[Detected]:
     """Train and evaluate every detector on fakes that stand, and save a record of each."""
     quality = fake_quality(jobs[0].fakes, made)
@@ -107,7 +109,7 @@ def detect_on(
     ]
 
 
-def _perturbed(job: DetectionJob, detected: Detected, workers: int, report: Report) -> records.RunRecord:
+def _perturbed(job: DetectionJob, detected: Detected, workers: int, report: ReportProgress) -> records.RunRecord:
     results = Workspace(job.fakes.workspace).results
     return perturb_and_score(
         detected.record, detected.folder, detected.manifest, results,
@@ -123,7 +125,7 @@ class _Recording:
     argv: tuple[str, ...]
 
 
-def _record_detection(recording: _Recording, report: Report) -> Detected:
+def _record_detection(recording: _Recording, report: ReportProgress) -> Detected:
     job, made, clock = recording.job, recording.made, Clock(list(recording.argv))
     plan = job.fakes
     workspace = Workspace(plan.workspace)

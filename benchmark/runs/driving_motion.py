@@ -19,16 +19,16 @@ import numpy.typing as npt
 
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.core.schema import Document
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.pose.holistic import extract_poses, extractor_version
-from dancebench.datasets.pose.skeleton import Keypoints, found
-from dancebench.datasets.subjects.dataset import Dataset, names
+from dancebench.datasets.pose.holistic import describe_extractor, extract_poses
+from dancebench.datasets.pose.skeleton import Keypoints, is_found
+from dancebench.datasets.subjects.dataset import Dataset, list_datasets
 from dancebench.datasets.subjects.prepare import check_person, read_poses, write_poses
-from dancebench.datasets.subjects.records import recordings
+from dancebench.datasets.subjects.records import list_recordings
 from dancebench.datasets.subjects.subject import Subject
-from dancebench.datasets.video.frames import FrameSource, Letterbox, normalised_rate, open_source, resample
+from dancebench.datasets.video.frames import FrameSource, Letterbox, open_source, reduce_rate, resample
 from dancebench.synth.clip import face_centres, nose_positions
 
 Frame = npt.NDArray[np.uint8]
@@ -93,12 +93,12 @@ class Source:
     def fitted(self, size: tuple[int, int]) -> Keypoints:
         """The poses in pixels of a frame of `size`, letterboxed: float32 [T, 75, 3]; missing points stay zero."""
         keypoints = self.keypoints.copy()
-        keypoints[..., :2] = Letterbox(self.size, size).points(keypoints[..., :2])
-        keypoints[~found(keypoints)] = 0
+        keypoints[..., :2] = Letterbox(self.size, size).map_points(keypoints[..., :2])
+        keypoints[~is_found(keypoints)] = 0
         return keypoints
 
 
-def find_source(workspace: Workspace, dataset: Dataset, text: str, *, fps: float, report: Report) -> Source:
+def find_source(workspace: Workspace, dataset: Dataset, text: str, *, fps: float, report: ReportProgress) -> Source:
     """What `--source` names: a subject's id, DATASET/ID, or a video.
 
     Args:
@@ -118,7 +118,7 @@ def find_source(workspace: Workspace, dataset: Dataset, text: str, *, fps: float
     if path.exists():
         return _of_file(workspace, path, fps, report)
     name, slash, subject_id = text.partition("/")
-    if slash and name in names(workspace):
+    if slash and name in list_datasets(workspace):
         other = Dataset.open(workspace, name)
         return _of_subject(other.subject(subject_id), text, f"{name}.{subject_id}", fps)
     raise UnknownNameError("source (neither a subject nor a file)", text, dataset.ids())
@@ -148,23 +148,23 @@ def _of_subject(subject: Subject, label: str, name: str, fps: float, span: range
         name=name,
         sha256=subject.record.content_sha256,
         size=subject.size,
-        fps=float(normalised_rate(rate, fps)),
+        fps=float(reduce_rate(rate, fps)),
         keypoints=subject.keypoints()[kept],
         face_centres=face_centres(subject)[kept],
         starts_run=starts_run,
         indices=kept,
         frames=frames,
-        recordings=recordings(subject.record.source),
+        recordings=list_recordings(subject.record.source),
         subject=subject,
     )
 
 
-def _of_file(workspace: Workspace, path: Path, fps: float, report: Report) -> Source:
+def _of_file(workspace: Workspace, path: Path, fps: float, report: ReportProgress) -> Source:
     video = open_source(path)
     folder = workspace.motion(video.sha256, fps)
     poses = folder / "poses.npz"
     record = MotionRecord.load_if_usable(folder / "motion.json")
-    usable = record is not None and record.pose_extractor == extractor_version() and poses.exists()
+    usable = record is not None and record.pose_extractor == describe_extractor() and poses.exists()
     if record is None or not usable or sha256_file(poses) != record.poses_sha256:
         record = _extract(video, path.name, fps, folder, report)
     keypoints = read_poses(poses)
@@ -185,7 +185,7 @@ def _of_file(workspace: Workspace, path: Path, fps: float, report: Report) -> So
     )
 
 
-def _extract(video: FrameSource, name: str, fps: float, folder: Path, report: Report) -> MotionRecord:
+def _extract(video: FrameSource, name: str, fps: float, folder: Path, report: ReportProgress) -> MotionRecord:
     expected = max(1, round(video.n_frames * min(1.0, fps / video.fps)))
     found_poses: list[Keypoints] = []
     indices: list[int] = []
@@ -199,7 +199,7 @@ def _extract(video: FrameSource, name: str, fps: float, folder: Path, report: Re
         found_poses.append(points)
         report(f"finding poses in {name}", min(len(found_poses), expected), expected)
     keypoints = np.stack(found_poses)
-    rate = float(normalised_rate(video.fps, fps))
+    rate = float(reduce_rate(video.fps, fps))
     check_person(keypoints, rate)
     if len(keypoints) < 2:
         raise BenchError(f"{name} has {len(keypoints)} frame; a motion needs two.", hint="Use a longer clip.")
@@ -210,7 +210,7 @@ def _extract(video: FrameSource, name: str, fps: float, folder: Path, report: Re
         fps=rate,
         height=video.height,
         width=video.width,
-        pose_extractor=extractor_version(),
+        pose_extractor=describe_extractor(),
         indices=tuple(indices),
         poses_sha256=sha256_file(folder / "poses.npz"),
     )

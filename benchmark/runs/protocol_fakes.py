@@ -20,7 +20,7 @@ from dancebench.benchmark.runs.driving_motion import find_source
 from dancebench.benchmark.runs.synthesis import SynthesisJob, Synthesized, draw_missing, synthesize, training_job
 from dancebench.benchmark.runs.transfer import drive_of
 from dancebench.core.errors import BenchError
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.corpora.manifest import Split, VideoRow
 from dancebench.datasets.subjects.dataset import Dataset
@@ -104,7 +104,7 @@ def forensic_jobs(plan: ForensicPlan) -> list[ForensicJob]:
     ]
 
 
-def make_fakes(plan: ForensicPlan, *, workers: int, report: Report) -> list[Synthesized]:
+def make_fakes(plan: ForensicPlan, *, workers: int, report: ReportProgress) -> list[Synthesized]:
     """Make what is missing; what stands is used again.
 
     Raises:
@@ -120,7 +120,7 @@ def make_fakes(plan: ForensicPlan, *, workers: int, report: Report) -> list[Synt
     return [made for each in succeeded(outcomes) for made in each]
 
 
-def synthesize_driven(job: ForensicJob, report: Report) -> list[Synthesized]:
+def synthesize_driven(job: ForensicJob, report: ReportProgress) -> list[Synthesized]:
     """The person's fake in the own motion, then one for each driver; keeps what stands already.
 
     Raises:
@@ -130,7 +130,7 @@ def synthesize_driven(job: ForensicJob, report: Report) -> list[Synthesized]:
     return [own, *(_driven(own, driver, report) for driver in job.drivers)]
 
 
-def _driven(own: Synthesized, driver: str, report: Report) -> Synthesized:
+def _driven(own: Synthesized, driver: str, report: ReportProgress) -> Synthesized:
     job, workspace = own.job, Workspace(own.job.workspace)
     dataset = Dataset.open(workspace, job.dataset)
     subject = dataset.subject(job.subject)

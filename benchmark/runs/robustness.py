@@ -14,9 +14,9 @@ import pandas as pd
 
 from dancebench.benchmark.jobs import Job, run_jobs, succeeded
 from dancebench.core.files import atomic_path, sha256_json
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.datasets.corpora.manifest import VideoRow, read_manifest
-from dancebench.datasets.video.clips import encoder_version
+from dancebench.datasets.video.clips import describe_encoder
 from dancebench.detect.evaluation.plots import robustness_curves
 from dancebench.detect.evaluation.robustness import robustness_table, score_perturbed, summarise
 from dancebench.detect.inputs.perturbations import NONE, PERTURBATIONS
@@ -36,7 +36,14 @@ class _Perturbed:
 
 
 def perturb_and_score(
-    record: records.RunRecord, folder: Path, manifest: Path, results: Path, *, device: str, workers: int, report: Report
+    record: records.RunRecord,
+    folder: Path,
+    manifest: Path,
+    results: Path,
+    *,
+    device: str,
+    workers: int,
+    report: ReportProgress,
 ) -> records.RunRecord:
     """Score the held-out videos of a run under every perturbation, add that to its record, and draw the curves.
 
@@ -81,11 +88,11 @@ def _place(folder: Path, manifest: Path, name: str) -> Path:
     """Where the scores under a perturbation are kept."""
     card = load_detector(folder).card
     rows = sorted((row.video_id, row.sha256) for row in _held_out(manifest, card.domain.methods))
-    decides = [card.weights_sha256, card.config, card.aggregator, rows, encoder_version()]
+    decides = [card.weights_sha256, card.config, card.aggregator, rows, describe_encoder()]
     return folder / _FOLDER / f"{name}-{sha256_json(decides)[:12]}.parquet"
 
 
-def _score(job: _Perturbed, report: Report) -> None:
+def _score(job: _Perturbed, report: ReportProgress) -> None:
     loaded = load_detector(job.folder, device=job.device)
     rows = _held_out(job.manifest, loaded.card.domain.methods)
     table = score_perturbed(loaded.detector, job.manifest.parent, rows, job.name, loaded.card.rule, report)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from dancebench.core.environment import code_version, hardware, versions
+from dancebench.core.environment import collect_versions, describe_hardware, read_code_version
 from dancebench.leaderboards.records import Kind, Run, new_run_id
 
 
@@ -20,15 +20,15 @@ class Clock:
 
     def run(self, kind: Kind, name: str, digest: str, *, seeds: dict[str, int], device: str) -> Run:
         """The finished run, identified by its configuration alone."""
-        git_sha, dirty = code_version()
+        git_sha, dirty = read_code_version()
         return Run(
             id=new_run_id(kind, name, digest),
             kind=kind,
             argv=self.argv,
             git_sha=git_sha,
             dirty=dirty,
-            versions=versions(),
-            hardware={**hardware(), "device": device},
+            versions=collect_versions(),
+            hardware={**describe_hardware(), "device": device},
             seeds=seeds,
             started=self.started,
             seconds=round(time.perf_counter() - self._begin, 1),

@@ -14,11 +14,11 @@ from dancebench.benchmark.jobs import Failure, Job, run_jobs
 from dancebench.benchmark.presets import Settings, configured
 from dancebench.core.errors import BenchError
 from dancebench.core.nn import distributed
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import SELECTIONS, draw_subject, open_demo
 from dancebench.datasets.subjects.dataset import Dataset, Subject
-from dancebench.datasets.subjects.real_clips import RealRecord, shown_frames, write_real
+from dancebench.datasets.subjects.real_clips import RealRecord, list_shown_frames, write_real
 from dancebench.datasets.subjects.records import DrawnSource
 from dancebench.synth.base import METHODS, LearnedMethod, SynthConfig
 from dancebench.synth.clip import training_size
@@ -95,7 +95,9 @@ def open_dataset(workspace: Workspace, name: str) -> Dataset:
     return open_demo(workspace, name) if name in SELECTIONS else Dataset.open(workspace, name)
 
 
-def draw_missing(workspace: Workspace, dataset: Dataset, ids: Sequence[str], workers: int, report: Report) -> None:
+def draw_missing(
+    workspace: Workspace, dataset: Dataset, ids: Sequence[str], workers: int, report: ReportProgress
+) -> None:
     """Draw and prepare those demo dancers among `ids` that are not there yet."""
     jobs = [
         Job(f"drawing {subject_id}", _draw, (workspace.root, dataset.record.name, subject_id))
@@ -107,12 +109,12 @@ def draw_missing(workspace: Workspace, dataset: Dataset, ids: Sequence[str], wor
             raise outcome.error()
 
 
-def _draw(config: tuple[Path, str, str], report: Report) -> None:
+def _draw(config: tuple[Path, str, str], report: ReportProgress) -> None:
     root, name, subject_id = config
     draw_subject(Dataset.open(Workspace(root), name), subject_id, report=report)
 
 
-def synthesize(job: SynthesisJob, report: Report) -> Synthesized:
+def synthesize(job: SynthesisJob, report: ReportProgress) -> Synthesized:
     """Train, draw the held-out motion, and cut the real side to match; keeps what stands already.
 
     Raises:
@@ -127,14 +129,14 @@ def synthesize(job: SynthesisJob, report: Report) -> Synthesized:
             hint="A person is synthesized as a target, with consent, or as a forensic subject.",
         )
     subject.require_unchanged()
-    if len(shown_frames(subject)) < MIN_SHOWN_FRAMES:
+    if len(list_shown_frames(subject)) < MIN_SHOWN_FRAMES:
         raise BenchError(
             f"Only {len(subject.test)} of the {subject.record.n_frames} frames of '{subject.id}' are held out, in "
             f"{len(subject.runs(subject.test))} stretch(es): without the first of each, {MIN_SHOWN_FRAMES} are needed.",
             hint="Use a longer clip, or a dataset with a smaller --train-fraction.",
         )
     training = training_job(job, workspace, dataset, subject)
-    distributed.shared(job)  # whoever assists takes it up now
+    distributed.broadcast(job)  # whoever assists takes it up now
     trained = _train_with_others(training, report)
     fake_path = workspace.fake(job.method, job.dataset, job.subject, job.variant, source=job.subject)
     fake = render_fake(training, trained, held_out(subject), fake_path, report=report)
@@ -163,12 +165,12 @@ def training_job(job: SynthesisJob, workspace: Workspace, dataset: Dataset, subj
     )
 
 
-def _train_with_others(training: TrainJob, report: Report) -> TrainRecord:
+def _train_with_others(training: TrainJob, report: ReportProgress) -> TrainRecord:
     """Train; where other processes assist, a failure ends them all, for they cannot be told of it."""
     try:
         return train(training, report=report)
     except BenchError as error:
-        if distributed.processes() > 1:
+        if distributed.world_size() > 1:
             raise SystemExit(f"error: {error.message}\nhint: {error.hint}") from error
         raise
 
@@ -178,20 +180,22 @@ def assist() -> None:
 
     The first announces every job when it begins to train it, and None at the end.
     """
-    while (job := distributed.shared(_NO_JOB)) is not None:
+    while (job := distributed.broadcast(_NO_JOB)) is not None:
         workspace = Workspace(job.workspace)
         dataset = Dataset.open(workspace, job.dataset)
         train(training_job(job, workspace, dataset, dataset.subject(job.subject)))
-    distributed.leave()
+    distributed.leave_process_group()
 
 
 def dismiss() -> None:
     """Tell those who assist that there is nothing more to do."""
-    distributed.shared(None)
-    distributed.leave()
+    distributed.broadcast(None)
+    distributed.leave_process_group()
 
 
-def synthesize_all(jobs: Sequence[SynthesisJob], *, workers: int, report: Report) -> list[Synthesized | Failure]:
+def synthesize_all(
+    jobs: Sequence[SynthesisJob], *, workers: int, report: ReportProgress
+) -> list[Synthesized | Failure]:
     """What each job left, in order, or why it failed."""
     named = [Job(f"{job.method} on {job.subject}", synthesize, job) for job in jobs]
     return run_jobs(named, workers=workers, report=report)

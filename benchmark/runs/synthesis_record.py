@@ -25,14 +25,14 @@ from dancebench.benchmark.runs.synthesis import SynthesisJob, Synthesized, synth
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.nn.trunks import TrunkUnavailableError
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.stats import mean_interval
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import TRUTH
-from dancebench.datasets.pose.skeleton import Keypoints, scaled
+from dancebench.datasets.pose.skeleton import Keypoints, scale_keypoints
 from dancebench.datasets.subjects.dataset import Dataset, Subject
 from dancebench.datasets.subjects.prepare import read_poses
-from dancebench.datasets.subjects.real_clips import shown_frames
+from dancebench.datasets.subjects.real_clips import list_shown_frames
 from dancebench.leaderboards import records
 from dancebench.leaderboards.tables import COLUMNS
 from dancebench.synth.base import METHODS, LearnedMethod
@@ -58,12 +58,12 @@ def _subject(made: Synthesized) -> Subject:
 def _in_fake(made: Synthesized, keypoints: Keypoints) -> Keypoints:
     subject = _subject(made)
     factors = made.real.width / subject.size[1], made.real.height / subject.size[0]
-    return scaled(keypoints[shown_frames(subject)], *factors)
+    return scale_keypoints(keypoints[list_shown_frames(subject)], *factors)
 
 
-def measure_synthesized(made: Synthesized, report: Report = silent) -> pd.DataFrame:
+def measure_synthesized(made: Synthesized, report: ReportProgress = ignore_progress) -> pd.DataFrame:
     """Per-frame rows of one subject: the fake against the real."""
-    shown = shown_frames(_subject(made))
+    shown = list_shown_frames(_subject(made))
     rows = measure_fake(
         made.fake_path,
         made.real_path,
@@ -77,7 +77,7 @@ def measure_synthesized(made: Synthesized, report: Report = silent) -> pd.DataFr
     return rows.assign(item=item, subject=made.job.subject, seed=made.job.config.seed)
 
 
-def measure_all(made: Sequence[Synthesized], *, workers: int, report: Report) -> pd.DataFrame:
+def measure_all(made: Sequence[Synthesized], *, workers: int, report: ReportProgress) -> pd.DataFrame:
     """The rows of all of them, one after the other.
 
     Raises:
@@ -89,7 +89,7 @@ def measure_all(made: Sequence[Synthesized], *, workers: int, report: Report) ->
 
 
 def run_synthesis(
-    jobs: Sequence[SynthesisJob], *, clock: Clock, workers: int, report: Report
+    jobs: Sequence[SynthesisJob], *, clock: Clock, workers: int, report: ReportProgress
 ) -> tuple[records.RunRecord, list[Synthesized]]:
     """Run one method on one or more subjects of a dataset, measure it and save the record.
 
@@ -106,7 +106,7 @@ def record_synthesis(
     *,
     clock: Clock,
     workers: int,
-    report: Report,
+    report: ReportProgress,
 ) -> tuple[records.RunRecord, list[Synthesized]]:
     """Measure what the jobs of one method left, and save the record of the run.
 

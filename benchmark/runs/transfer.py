@@ -19,13 +19,13 @@ from dancebench.benchmark.runs.contact_sheets import SYNTHETIC, labelled_row
 from dancebench.benchmark.runs.driving_motion import Frame, Source, find_source, held_out_part
 from dancebench.benchmark.runs.synthesis import SynthesisJob, training_job
 from dancebench.core.errors import BenchError, UnknownNameError
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.pose.normalise import NORMALISATIONS, fit_normalisation
 from dancebench.datasets.pose.skeleton import Keypoints
-from dancebench.datasets.pose.stick_figures import draw_sticks
+from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.subjects.dataset import Dataset
-from dancebench.datasets.subjects.records import recordings
+from dancebench.datasets.subjects.records import list_recordings
 from dancebench.datasets.subjects.subject import Subject
 from dancebench.datasets.video.clips import VideoReader, write_clip
 from dancebench.datasets.video.frames import Letterbox, resize
@@ -83,7 +83,7 @@ class _TransferJob:
     target: str
 
 
-def run_transfer(plan: TransferPlan, *, workers: int, report: Report) -> TransferResult:
+def run_transfer(plan: TransferPlan, *, workers: int, report: ReportProgress) -> TransferResult:
     """Let every target dance the source's motion.
 
     Raises:
@@ -151,26 +151,26 @@ def _trained(plan: TransferPlan, workspace: Workspace, dataset: Dataset, target:
     )
 
 
-def _source(plan: TransferPlan, workspace: Workspace, dataset: Dataset, report: Report) -> Source:
+def _source(plan: TransferPlan, workspace: Workspace, dataset: Dataset, report: ReportProgress) -> Source:
     return find_source(workspace, dataset, plan.source, fps=dataset.record.prepare.fps, report=report)
 
 
 def _check_pictures(target: Subject, source: Source) -> None:
-    if target.picture_style == "given" and (source.subject is None or source.subject.picture_style != "given"):
+    if target.pose_map_style == "given" and (source.subject is None or source.subject.pose_map_style != "given"):
         raise BenchError(
             f"'{target.id}' was trained on the pictures that came with its frames; '{source.label}' has none.",
             hint="Drive it with a subject of the same import, or add its recording with bench data add.",
         )
 
 
-def _transfer(job: _TransferJob, report: Report) -> Transferred:
+def _transfer(job: _TransferJob, report: ReportProgress) -> Transferred:
     """One target's fake; keeps one of the same making."""
     plan, workspace = job.plan, Workspace(job.plan.workspace)
     dataset = Dataset.open(workspace, plan.dataset)
     training, record = _trained(plan, workspace, dataset, job.target)
     source = _source(plan, workspace, dataset, report)
     own = source.subject is not None and source.subject.folder == training.subject.folder
-    if not own and source.recordings & recordings(training.subject.record.source):
+    if not own and source.recordings & list_recordings(training.subject.record.source):
         raise BenchError(
             f"'{source.label}' is the recording that '{job.target}' was trained on.",
             hint=f"--source {job.target} drives it with the part that training did not see.",
@@ -199,8 +199,8 @@ def drive_of(source: Source, target: Subject, normalisation: str, *, shown: int 
     """
     runs = source.runs() if shown is None else _last(source, shown)
     keypoints, facts = source.fitted(target.size), None
-    centres = Letterbox(source.size, target.size).points(source.face_centres)
-    given = target.picture_style == "given"
+    centres = Letterbox(source.size, target.size).map_points(source.face_centres)
+    given = target.pose_map_style == "given"
     if normalisation != AS_IS and not given:  # given pictures cannot be moved: they come as they are
         own = target.keypoints()[target.train.start : target.train.stop]
         fitted = fit_normalisation(keypoints, own, frame_height=target.size[0], kind=normalisation)
@@ -238,13 +238,13 @@ def _motion(
     points = keypoints[part]
 
     def drawn(size: tuple[int, int]) -> Iterator[Frame]:
-        return (draw_sticks(pose, target.size, size) for pose in points)
+        return (draw_stick_figure(pose, target.size, size) for pose in points)
 
     def given(size: tuple[int, int]) -> Iterator[Frame]:
         assert source.subject is not None
-        return source.subject.pictures([source.indices[t] for t in run], size)
+        return source.subject.pose_maps([source.indices[t] for t in run], size)
 
-    pictures = given if target.picture_style == "given" else drawn
+    pictures = given if target.pose_map_style == "given" else drawn
     return Motion(points, target.size, pictures, centres[part])
 
 

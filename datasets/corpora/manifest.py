@@ -46,7 +46,7 @@ class VideoRow(Strict):
     perturbation: str | None = None
 
 
-def contained(root: Path, relative: str) -> Path:
+def resolve_inside(root: Path, relative: str) -> Path:
     """`root / relative`, if that lies under `root`.
 
     Raises:
@@ -92,6 +92,6 @@ def read_manifest(path: Path) -> list[VideoRow]:
             ) from error
         if row.video_id in rows:
             raise BenchError(f"{path}:{number} repeats the video_id '{row.video_id}'.", hint="Remove one.")
-        contained(path.parent, row.path)
+        resolve_inside(path.parent, row.path)
         rows[row.video_id] = row
     return list(rows.values())

@@ -107,7 +107,7 @@ class Body:
     girth: float
     """Thickness of the limbs; 1 is average."""
 
-    def metres(self, share: float) -> float:
+    def to_metres(self, share: float) -> float:
         return share * self.stature
 
 
@@ -123,9 +123,9 @@ class Camera:
     horizon: float
 
     @classmethod
-    def framing(cls, body: Body, roam_z: float, *, height: float, zoom: float) -> Camera:
+    def frame(cls, body: Body, roam_z: float, *, height: float, zoom: float) -> Camera:
         """The closest camera (times `zoom` < 1) that keeps raised arms and near feet in the picture."""
-        reach = body.metres(body.leg + 0.05 + body.torso + body.arm + 0.95 * body.hand)
+        reach = body.to_metres(body.leg + 0.05 + body.torso + body.arm + 0.95 * body.hand)
         near_toe = DISTANCE - roam_z - 0.28
         span = (reach - height) / (DISTANCE - roam_z - 0.12) + height / near_toe
         focal = zoom * (HEIGHT - 2 * _MARGIN) / span
@@ -158,36 +158,36 @@ class Skeleton:
     """[3, 3]: rows are the person's left, up and forwards in the world."""
 
 
-def skeleton(body: Body, camera: Camera, pose: Pose) -> Skeleton:
+def build_skeleton(body: Body, camera: Camera, pose: Pose) -> Skeleton:
     """Place all joints of `body` in `pose`."""
     world = np.full((N_POINTS, 3), np.nan)
     hips_turn = _turn(pose.yaw)
-    pelvis = np.array([pose.x, body.metres(0.985 * body.leg + 0.045) - pose.drop, pose.z])
-    ankles = [_foot(world, body, side, pose.feet[side]) for side in range(2)]
-    hip_offsets = [SIDES[side] * body.metres(body.hips) * hips_turn[0] for side in range(2)]
-    pelvis[1] = _reachable(body, pelvis, hip_offsets, ankles)
+    pelvis = np.array([pose.x, body.to_metres(0.985 * body.leg + 0.045) - pose.drop, pose.z])
+    ankles = [_place_foot(world, body, side, pose.feet[side]) for side in range(2)]
+    hip_offsets = [SIDES[side] * body.to_metres(body.hips) * hips_turn[0] for side in range(2)]
+    pelvis[1] = _limit_reach(body, pelvis, hip_offsets, ankles)
     for side, (hip, knee, ankle) in enumerate(LEG_JOINTS):
         world[hip] = pelvis + hip_offsets[side]
         world[ankle] = ankles[side]
         pole = 0.45 * SIDES[side] * hips_turn[0] + hips_turn[2]
-        world[knee] = _knee(world[hip], world[ankle], body.metres(body.leg) / 2, pole)
+        world[knee] = _place_knee(world[hip], world[ankle], body.to_metres(body.leg) / 2, pole)
     world[MID_HIP] = pelvis
 
     spine = _turn(pose.yaw + 0.5 * pose.twist)
-    up = _unit(math.sin(pose.lean) * spine[0] + math.cos(pose.lean) * spine[1] + math.sin(pose.bow) * spine[2])
+    up = _normalise(math.sin(pose.lean) * spine[0] + math.cos(pose.lean) * spine[1] + math.sin(pose.bow) * spine[2])
     across = _turn(pose.yaw + pose.twist)[0]
-    across = _unit(across - (across @ up) * up)
-    world[NECK] = pelvis + body.metres(body.torso) * up
+    across = _normalise(across - (across @ up) * up)
+    world[NECK] = pelvis + body.to_metres(body.torso) * up
     for side in range(2):
-        _arm(world, body, camera, side, pose.arms[side], across, up)
+        _place_arm(world, body, camera, side, pose.arms[side], across, up)
 
     axes = _head_axes(pose)
-    centre = world[NECK] + body.metres(0.045) * up + body.metres(1.05 * body.head) * (0.6 * up + 0.4 * axes[1])
-    _face(world, body.metres(body.head), centre, axes)
+    centre = world[NECK] + body.to_metres(0.045) * up + body.to_metres(1.05 * body.head) * (0.6 * up + 0.4 * axes[1])
+    _place_face(world, body.to_metres(body.head), centre, axes)
     return Skeleton(world, centre, axes)
 
 
-def keypoints(camera: Camera, figure: Skeleton) -> npt.NDArray[np.float32]:
+def project_keypoints(camera: Camera, figure: Skeleton) -> npt.NDArray[np.float32]:
     """The true keypoints [75, 3] of a posed body: x, y in pixels and 1, or zeros for what it lacks."""
     out = np.zeros((N_POINTS, 3), np.float32)
     there = ~np.isnan(figure.world[:, 0])
@@ -196,7 +196,7 @@ def keypoints(camera: Camera, figure: Skeleton) -> npt.NDArray[np.float32]:
     return out
 
 
-def _unit(v: Points) -> Points:
+def _normalise(v: Points) -> Points:
     return np.asarray(v / np.sqrt(v @ v))
 
 
@@ -206,66 +206,66 @@ def _turn(angle: float) -> Points:
     return np.array([[c, 0.0, -s], [0.0, 1.0, 0.0], [s, 0.0, c]])
 
 
-def _foot(world: Points, body: Body, side: int, foot: Foot) -> Points:
+def _place_foot(world: Points, body: Body, side: int, foot: Foot) -> Points:
     """Sets toe and heel; returns the ankle."""
     toe, heel = FOOT_JOINTS[side]
     angle = SIDES[side] * foot.turnout
     forward = np.array([math.sin(angle), 0.0, math.cos(angle)])
     pitch = min(0.9, 2.2 * foot.lift)
     along = math.cos(pitch) * forward - math.sin(pitch) * np.array([0.0, 1.0, 0.0])
-    ankle = np.array([foot.x, body.metres(0.045) + foot.lift, foot.z - body.metres(0.03)])
-    world[toe] = ankle + body.metres(0.098) * along - np.array([0.0, body.metres(0.034), 0.0])
-    world[heel] = ankle - body.metres(0.032) * along - np.array([0.0, body.metres(0.034), 0.0])
+    ankle = np.array([foot.x, body.to_metres(0.045) + foot.lift, foot.z - body.to_metres(0.03)])
+    world[toe] = ankle + body.to_metres(0.098) * along - np.array([0.0, body.to_metres(0.034), 0.0])
+    world[heel] = ankle - body.to_metres(0.032) * along - np.array([0.0, body.to_metres(0.034), 0.0])
     return ankle
 
 
-def _reachable(body: Body, pelvis: Points, offsets: list[Points], ankles: list[Points]) -> float:
+def _limit_reach(body: Body, pelvis: Points, offsets: list[Points], ankles: list[Points]) -> float:
     """The height of the hips at which both legs reach the ground, not sharply the lower of the two."""
     heights = [pelvis[1]]
     for offset, ankle in zip(offsets, ankles, strict=True):
         gap = pelvis + offset - ankle
         apart = gap[0] ** 2 + gap[2] ** 2
-        heights.append(float(ankle[1]) + math.sqrt(max(0.0, (0.99 * body.metres(body.leg)) ** 2 - apart)))
+        heights.append(float(ankle[1]) + math.sqrt(max(0.0, (0.99 * body.to_metres(body.leg)) ** 2 - apart)))
     sharp = 60.0
     return -math.log(sum(math.exp(-sharp * h) for h in heights)) / sharp
 
 
-def _knee(hip: Points, ankle: Points, bone: float, pole: Points) -> Points:
+def _place_knee(hip: Points, ankle: Points, bone: float, pole: Points) -> Points:
     """Where two bones of one length meet between hip and ankle, on the side of `pole`."""
     gap = ankle - hip
     half = math.sqrt(float(gap @ gap)) / 2
     direction = gap / (2 * half)
-    aside = _unit(pole - (pole @ direction) * direction)
+    aside = _normalise(pole - (pole @ direction) * direction)
     return np.asarray(hip + gap / 2 + math.sqrt(max(0.0, bone**2 - half**2)) * aside)
 
 
-def _arm(world: Points, body: Body, camera: Camera, side: int, arm: Arm, across: Points, up: Points) -> None:
+def _place_arm(world: Points, body: Body, camera: Camera, side: int, arm: Arm, across: Points, up: Points) -> None:
     sign = SIDES[side]
     shoulder, elbow, wrist = ARM_JOINTS[side]
     raised = 0.02 * (1 - math.cos(arm.upper)) / 2
-    world[shoulder] = world[NECK] + sign * body.metres(body.shoulders) * across + body.metres(raised - 0.018) * up
+    world[shoulder] = world[NECK] + sign * body.to_metres(body.shoulders) * across + body.to_metres(raised - 0.018) * up
     forwards = np.cross(across, up)
     frame = np.stack([sign * across, up, forwards])
     hand_angle, hand_out = arm.fore + arm.wrist, 0.4 * arm.fore_out
     bones = np.stack([
-        body.metres(0.52 * body.arm) * _direction(arm.upper, arm.upper_out) @ frame,
-        body.metres(0.48 * body.arm) * _direction(arm.fore, arm.fore_out) @ frame,
-        body.metres(body.hand) * _direction(hand_angle, hand_out) @ frame,
+        body.to_metres(0.52 * body.arm) * _arm_direction(arm.upper, arm.upper_out) @ frame,
+        body.to_metres(0.48 * body.arm) * _arm_direction(arm.fore, arm.fore_out) @ frame,
+        body.to_metres(body.hand) * _arm_direction(hand_angle, hand_out) @ frame,
     ])  # fmt: skip
-    bones = _folded(camera, world[shoulder], bones, sign)
+    bones = _fold_arm(camera, world[shoulder], bones, sign)
     world[elbow] = world[shoulder] + bones[0]
     world[wrist] = world[elbow] + bones[1]
-    _hand(world, HANDS[side], bones[2], sign, arm)
+    _place_hand(world, HANDS[side], bones[2], sign, arm)
 
 
-def _direction(angle: float, out: float) -> Points:
+def _arm_direction(angle: float, out: float) -> Points:
     """Outwards, up, forwards."""
     return np.array([
         math.cos(out) * math.sin(angle), -math.cos(out) * math.cos(angle), math.sin(out)
     ])  # fmt: skip
 
 
-def _folded(camera: Camera, shoulder: Points, bones: Points, sign: float) -> Points:
+def _fold_arm(camera: Camera, shoulder: Points, bones: Points, sign: float) -> Points:
     """The same bones, reaching to the front as far as they would leave the picture sideways.
 
     What is nearer to the camera has less room, so later passes correct the first. Bones that pointed backwards
@@ -285,11 +285,11 @@ def _folded(camera: Camera, shoulder: Points, bones: Points, sign: float) -> Poi
     return bones
 
 
-def _hand(world: Points, part: slice, bone: Points, sign: float, arm: Arm) -> None:
+def _place_hand(world: Points, part: slice, bone: Points, sign: float, arm: Arm) -> None:
     """The 21 points of a hand along `bone`; its palm faces the camera where the roll is 0."""
     length = math.sqrt(float(bone @ bone))
     along = bone / length
-    thumb = _unit(np.array([-sign * along[1], sign * along[0], 0.0]))
+    thumb = _normalise(np.array([-sign * along[1], sign * along[0], 0.0]))
     palm = -sign * np.cross(thumb, along)
     c, s = math.cos(arm.roll), math.sin(arm.roll)
     thumb, palm = c * thumb + s * palm, c * palm - s * thumb
@@ -321,7 +321,7 @@ def _head_axes(pose: Pose) -> Points:
     return np.asarray(np.stack([left, up, forwards]) @ roll)
 
 
-def _face(world: Points, size: float, centre: Points, axes: Points) -> None:
+def _place_face(world: Points, size: float, centre: Points, axes: Points) -> None:
     def at(name: str, sign: float = 1.0) -> Points:
         return np.asarray(centre + size * (np.array(FACE_POINTS[name]) * (sign, 1, 1)) @ axes)
 

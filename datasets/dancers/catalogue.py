@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import UnknownNameError
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers import dancer as dancers
 from dancebench.datasets.pose.skeleton import Keypoints
@@ -75,7 +75,7 @@ _SERIES: Final[dict[Role, tuple[str, int]]] = {
 }
 
 
-def catalogue(name: str) -> DatasetRecord:
+def build_catalogue(name: str) -> DatasetRecord:
     """The dataset record of a demo selection; nothing is drawn yet.
 
     Raises:
@@ -110,10 +110,10 @@ def catalogue(name: str) -> DatasetRecord:
 
 def open_demo(workspace: Workspace, name: str) -> Dataset:
     """The demo dataset of that name, listed in the workspace."""
-    return Dataset.create(workspace, catalogue(name))
+    return Dataset.create(workspace, build_catalogue(name))
 
 
-def draw_subject(dataset: Dataset, subject_id: str, *, report: Report = silent) -> None:
+def draw_subject(dataset: Dataset, subject_id: str, *, report: ReportProgress = ignore_progress) -> None:
     """Draw a dancer to an mp4 and prepare it like any recording; does nothing if that was done.
 
     `TRUTH` beside the clip keeps the true keypoints, which MediaPipe's are judged by.

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
-from dancebench.datasets.dancers.body import HEIGHT, WIDTH, Body, Camera, keypoints, skeleton
+from dancebench.datasets.dancers.body import HEIGHT, WIDTH, Body, Camera, build_skeleton, project_keypoints
 from dancebench.datasets.dancers.choreography import ARM_POSES, Choreography, MotionStyle
 from dancebench.datasets.dancers.figure import Figure
 from dancebench.datasets.dancers.look import Look, make_look
@@ -53,9 +53,7 @@ def make_dancer(seed: int) -> Dancer:
     scene = make_scene(rng)
     look = make_look(rng, scene.wall)
     body, style = _make_body(rng), _make_style(rng)
-    camera = Camera.framing(
-        body, style.roam_z, height=float(rng.uniform(1.0, 1.25)), zoom=float(rng.uniform(0.97, 1.03))
-    )
+    camera = Camera.frame(body, style.roam_z, height=float(rng.uniform(1.0, 1.25)), zoom=float(rng.uniform(0.97, 1.03)))
     return Dancer(seed, body, look, style, scene, camera)
 
 
@@ -96,10 +94,10 @@ def _film(
     figure = Figure(dancer.body, dancer.look, np.random.default_rng([dancer.seed, 2]))
     grain = _Grain(dancer.seed)
     for index in range(n_frames):
-        posed = skeleton(dancer.body, dancer.camera, choreography.pose(index / fps))
+        posed = build_skeleton(dancer.body, dancer.camera, choreography.pose(index / fps))
         canvas = Canvas(background)
         figure.paint(canvas, dancer.camera, posed)
-        yield grain.develop(canvas.pixels, index), keypoints(dancer.camera, posed)
+        yield grain.develop(canvas.pixels, index), project_keypoints(dancer.camera, posed)
 
 
 def _check_seed(seed: int) -> None:

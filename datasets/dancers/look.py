@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from dancebench.core.opencv import cv2
-from dancebench.datasets.dancers.paint import TILE, Colour, Fabric, Picture, tinted
+from dancebench.datasets.dancers.paint import TILE, Colour, Fabric, Picture, tint
 
 SKINS: Final[tuple[Colour, ...]] = (
     (250, 218, 194), (240, 196, 164), (228, 176, 138), (206, 150, 112), (178, 122, 84), (148, 98, 66),
@@ -36,12 +36,12 @@ PATTERNS: Final = ("plain", "stripes", "checks", "dots", "zigzag")
 
 @dataclass(frozen=True)
 class Cloth:
-    """A pattern in two colours; `metres` is its repeat."""
+    """A pattern in two colours; `to_metres` is its repeat."""
 
     pattern: str
     colour: Colour
     second: Colour
-    metres: float
+    to_metres: float
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Look:
 
 def make_look(rng: np.random.Generator, wall: Colour) -> Look:
     """Draw a look that stands out from the wall behind it."""
-    skins = [skin for skin in SKINS if _apart(skin, wall) > 40]
+    skins = [skin for skin in SKINS if _colour_distance(skin, wall) > 40]
     skin = skins[rng.integers(len(skins))]
     natural = len(HAIRS) - 2
     hair = HAIRS[rng.integers(len(HAIRS) if rng.random() < 0.4 else natural)]
@@ -79,7 +79,7 @@ def make_look(rng: np.random.Generator, wall: Colour) -> Look:
     kind = str(rng.choice(("trousers", "trousers", "shorts", "skirt", "leggings")))
     return Look(
         skin=skin,
-        hair=hair if _apart(hair, skin) > 60 else HAIRS[0],
+        hair=hair if _colour_distance(hair, skin) > 60 else HAIRS[0],
         hair_style=str(rng.choice(HAIR_STYLES)),
         hair_part=float(rng.uniform(-0.6, 0.6)),
         eyes=EYES[rng.integers(len(EYES))],
@@ -87,9 +87,9 @@ def make_look(rng: np.random.Generator, wall: Colour) -> Look:
         smile=float(rng.uniform(0.03, 0.13)),
         beard=bool(rng.random() < 0.18),
         glasses=bool(rng.random() < 0.22),
-        top=_cloth(rng, top, plain=0.2),
+        top=_make_cloth(rng, top, plain=0.2),
         sleeve=float(rng.choice((0.0, 0.5, 0.62, 2.0))),
-        bottom=_cloth(rng, bottom, plain=0.35 if kind == "skirt" else 0.75),
+        bottom=_make_cloth(rng, bottom, plain=0.35 if kind == "skirt" else 0.75),
         bottom_kind=kind,
         shoes=_pick_apart(rng, CLOTHES, (bottom, 60)),
         soles=(244, 242, 236) if rng.random() < 0.7 else (52, 48, 48),
@@ -114,25 +114,25 @@ def weave(cloth: Cloth) -> Fabric:
     tile: Picture = np.where(second[..., None], cloth.second, cloth.colour).astype(np.float32)
     wrapped = np.tile(tile, (3, 3, 1))
     smooth = cv2.GaussianBlur(wrapped, (0, 0), 1.6)[TILE : 2 * TILE, TILE : 2 * TILE]
-    return Fabric(cloth.colour, np.ascontiguousarray(smooth), cloth.metres)
+    return Fabric(cloth.colour, np.ascontiguousarray(smooth), cloth.to_metres)
 
 
-def folds(rng: np.random.Generator) -> Picture:
+def make_folds(rng: np.random.Generator) -> Picture:
     """Soft creases of a shirt: shades [TILE, TILE] around 1."""
     noise = rng.normal(0, 1, (TILE, TILE)).astype(np.float32)
     wide = cv2.GaussianBlur(np.tile(noise, (3, 3)), (0, 0), sigmaX=9, sigmaY=5)[TILE : 2 * TILE, TILE : 2 * TILE]
     return np.asarray(1 + 0.05 * wide / wide.std(), np.float32)
 
 
-def _cloth(rng: np.random.Generator, colour: Colour, *, plain: float) -> Cloth:
+def _make_cloth(rng: np.random.Generator, colour: Colour, *, plain: float) -> Cloth:
     pattern = "plain" if rng.random() < plain else str(rng.choice(PATTERNS[1:]))
     second = _pick_apart(rng, CLOTHES, (colour, 90))
     if rng.random() < 0.4:
-        second = tinted(colour, 1.55 if sum(colour) < 400 else 0.62)
+        second = tint(colour, 1.55 if sum(colour) < 400 else 0.62)
     return Cloth(pattern, colour, second, float(rng.uniform(0.13, 0.22)))
 
 
-def _apart(a: Colour, b: Colour) -> float:
+def _colour_distance(a: Colour, b: Colour) -> float:
     return float(np.linalg.norm(np.subtract(a, b)))
 
 
@@ -140,7 +140,7 @@ def _pick_apart(rng: np.random.Generator, palette: tuple[Colour, ...], *others: 
     """A colour at the asked distances from others; where there is none, the one that comes closest to it."""
 
     def slack(colour: Colour) -> float:
-        return min(0.0, *(_apart(colour, other) - least for other, least in others))
+        return min(0.0, *(_colour_distance(colour, other) - least for other, least in others))
 
     shuffled = [palette[k] for k in rng.permutation(len(palette))]
     return max(shuffled, key=slack)

@@ -1,6 +1,6 @@
 """Painting for the demo dancers: shapes and fabrics in, a shaded picture out.
 
-A `Canvas` is a float picture that takes round limbs (`tube`) and cut cloth (`cloth`), lit from the upper left
+A `Canvas` is a float picture that takes round limbs (`draw_tube`) and cut cloth (`draw_cloth`), lit from the upper left
 by one lamp. Small things with detail (faces, hands, shoes) are drawn flat on a `Sketch`, four times as fine,
 and laid on the canvas in one step.
 """
@@ -36,11 +36,11 @@ class Fabric:
     colour: Colour
     tile: Picture | None = None
     """[TILE, TILE, 3]"""
-    metres: float = 0.2
+    to_metres: float = 0.2
     """Size of the tile on the body."""
 
 
-def tinted(colour: Colour, factor: float) -> Colour:
+def tint(colour: Colour, factor: float) -> Colour:
     """Lighter (factor > 1, towards white) or darker."""
     if factor <= 1:
         return colour[0] * factor, colour[1] * factor, colour[2] * factor
@@ -72,7 +72,7 @@ class Canvas:
     def __init__(self, background: Picture) -> None:
         self.pixels = background.copy()
 
-    def tube(
+    def draw_tube(
         self,
         start: Points,
         end: Points,
@@ -115,15 +115,15 @@ class Canvas:
         if halo:
             patch *= (1 - halo * np.clip(1 - distance / 4, 0, 1))[..., None]
         across = np.clip(aside / radius, -1, 1)
-        light = _lit(across, -uy, ux)
+        light = _shade(across, -uy, ux)
         cover = np.clip(0.5 - distance, 0, 1)
         if cut:
             past = along - length - radii[1] * 0.22 * np.sqrt(1 - across * across)
             cover = cover * np.clip(0.5 - past, 0, 1)
             light = light * (1 - 0.22 * np.clip(past + 2.2, 0, 1))
-        self._blend(patch, cover, _woven(fabric, across * radius, along, scale), light)
+        self._blend(patch, cover, _sample_weave(fabric, across * radius, along, scale), light)
 
-    def cloth(
+    def draw_cloth(
         self,
         outline: Points,
         fabric: Fabric,
@@ -144,7 +144,7 @@ class Canvas:
             top: Upper end of the axis, where the pattern begins.
             bottom: Lower end of the axis.
             half_width: Pixels from the axis to where the body turns away.
-            halo: As in `tube`.
+            halo: As in `draw_tube`.
             folds: float32 [TILE, TILE], shades laid over the piece from `top` to `bottom`.
         """
         margin = 6 if halo else 2
@@ -163,7 +163,7 @@ class Canvas:
         ux, uy = ((bottom - top) / length).tolist()
         x, y = x - float(top[0]), y - float(top[1])
         along, aside = x * ux + y * uy, y * ux - x * uy
-        light = _lit(np.clip(aside / half_width, -1, 1) * np.float32(0.93), -uy, ux)
+        light = _shade(np.clip(aside / half_width, -1, 1) * np.float32(0.93), -uy, ux)
         if folds is not None:
             u, v = (aside / half_width + 1) * (TILE / 2), along / length * (TILE * 0.9)
             light = light * cv2.remap(
@@ -173,7 +173,7 @@ class Canvas:
                 cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_WRAP,
             )
-        self._blend(patch, cover, _woven(fabric, aside, along, scale), light)
+        self._blend(patch, cover, _sample_weave(fabric, aside, along, scale), light)
 
     def darken(self, centre: Points, radii: tuple[float, float], depth: float) -> None:
         """A soft elliptic shadow on what is there."""
@@ -262,17 +262,17 @@ class Sketch:
         return np.asarray(np.rint(points * (FINE << _SHIFT) + self._offset), np.int32)
 
 
-def _lit(across: Picture, nx: float, ny: float) -> Picture:
+def _shade(across: Picture, nx: float, ny: float) -> Picture:
     """Shade of a cylinder; `across` (-1 to 1) is the normal's part along picture direction (nx, ny)."""
     facing = across * (nx * _LIGHT[0] + ny * _LIGHT[1]) + np.sqrt(1 - across * across) * _LIGHT[2]
     return np.asarray(_AMBIENT + _LAMP * facing, dtype=np.float32)
 
 
-def _woven(fabric: Fabric, aside: Picture, along: Picture, scale: float) -> Picture:
+def _sample_weave(fabric: Fabric, aside: Picture, along: Picture, scale: float) -> Picture:
     """Colour per pixel, [h, w, 3] or [3], of a fabric at pixels (aside, along) of its piece."""
     if fabric.tile is None:
         return np.asarray(fabric.colour, np.float32)
-    per_pixel = TILE / (fabric.metres * scale)
+    per_pixel = TILE / (fabric.to_metres * scale)
     # BORDER_WRAP needs no offset, but a pattern centred on the piece looks tailored.
     u = (aside * per_pixel + TILE / 2).astype(np.float32)
     v = (along * per_pixel).astype(np.float32)

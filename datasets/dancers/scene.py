@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dancebench.core.opencv import cv2
 from dancebench.datasets.dancers.body import DISTANCE, HEIGHT, WIDTH, Camera
-from dancebench.datasets.dancers.paint import Colour, Picture, Points, tinted
+from dancebench.datasets.dancers.paint import Colour, Picture, Points, tint
 
 _FINE: Final = 2
 _WALL_Z: Final = -1.35
@@ -70,13 +70,13 @@ def draw_scene(scene: Scene, camera: Camera, rng: np.random.Generator) -> Pictur
     wall_scale = float(camera.scale(np.array(_WALL_Z)))
     across = (x - WIDTH / 2) / wall_scale
     up = (edge - y) / wall_scale
-    picture = _wall(scene, across, up, rng)
+    picture = _paint_wall(scene, across, up, rng)
     depth = camera.focal * camera.height / np.maximum(y - camera.horizon, 1.0)  # DISTANCE - z
-    ground = _ground(scene, (x - WIDTH / 2) * depth / camera.focal, DISTANCE - depth, rng)
+    ground = _paint_ground(scene, (x - WIDTH / 2) * depth / camera.focal, DISTANCE - depth, rng)
     picture = np.where((y > edge)[..., None], ground, picture)
     room = _Room(np.ascontiguousarray(picture), edge, wall_scale)
-    room.box(-3, 3, 0, 0.09, tinted(scene.wall, 1.5))
-    room.box(-3, 3, 0.085, 0.10, tinted(scene.wall, 0.75))
+    room.box(-3, 3, 0, 0.09, tint(scene.wall, 1.5))
+    room.box(-3, 3, 0.085, 0.10, tint(scene.wall, 0.75))
     for name, place in scene.things:
         _THINGS[name](room, place, rng)
     glow = 1.07 - 0.20 * ((x / WIDTH - 0.5 - 0.4 * scene.light) ** 2) - 0.16 * (y / HEIGHT - 0.35) ** 2
@@ -86,15 +86,15 @@ def draw_scene(scene: Scene, camera: Camera, rng: np.random.Generator) -> Pictur
     return np.asarray(np.clip(small, 0, 255), np.float32)
 
 
-def _noise(rng: np.random.Generator, sigma: float) -> Picture:
+def _make_noise(rng: np.random.Generator, sigma: float) -> Picture:
     """Smooth noise [HEIGHT · 2, WIDTH · 2] with unit deviation."""
     raw = rng.normal(0, 1, (HEIGHT * _FINE, WIDTH * _FINE)).astype(np.float32)
     soft = cv2.GaussianBlur(raw, (0, 0), sigma)
     return np.asarray(soft / soft.std(), np.float32)
 
 
-def _wall(scene: Scene, x: Picture, y: Picture, rng: np.random.Generator) -> Picture:
-    shade = 1 + 0.018 * _noise(rng, 5) + 0.012 * _noise(rng, 1.0)
+def _paint_wall(scene: Scene, x: Picture, y: Picture, rng: np.random.Generator) -> Picture:
+    shade = 1 + 0.018 * _make_noise(rng, 5) + 0.012 * _make_noise(rng, 1.0)
     match scene.paper:
         case "stripes":
             shade = shade * (1 + 0.09 * np.sign(np.sin(x * 2 * math.pi / 0.16)))
@@ -114,8 +114,8 @@ def _wall(scene: Scene, x: Picture, y: Picture, rng: np.random.Generator) -> Pic
     return np.asarray(shade[..., None] * np.array(scene.wall), np.float32)
 
 
-def _ground(scene: Scene, x: Picture, z: Picture, rng: np.random.Generator) -> Picture:
-    shade = 1 + 0.03 * _noise(rng, 1.2)
+def _paint_ground(scene: Scene, x: Picture, z: Picture, rng: np.random.Generator) -> Picture:
+    shade = 1 + 0.03 * _make_noise(rng, 1.2)
     match scene.ground:
         case "planks":
             plank = np.floor(x / 0.15)
@@ -127,12 +127,12 @@ def _ground(scene: Scene, x: Picture, z: Picture, rng: np.random.Generator) -> P
             shade = shade * (1 - 0.16 * dark)
             shade = shade * np.where(((x % 0.3) < 0.01) | ((z % 0.3) < 0.012), 0.82, 1)
         case "carpet":
-            shade = shade + 0.06 * _noise(rng, 0.8)
+            shade = shade + 0.06 * _make_noise(rng, 0.8)
     colour = shade[..., None] * np.array(scene.floor)
     if scene.rug is not None:
         disc = (x / 0.85) ** 2 + (z / 0.62) ** 2
         for limit, factor in ((1.0, 1.0), (0.86, 1.3), (0.76, 0.9)):
-            colour = np.where((disc < limit)[..., None], shade[..., None] * np.array(tinted(scene.rug, factor)), colour)
+            colour = np.where((disc < limit)[..., None], shade[..., None] * np.array(tint(scene.rug, factor)), colour)
     return np.asarray(colour, np.float32)
 
 
@@ -159,7 +159,7 @@ class _Room:
         self.shape(ring @ np.array([[c, s], [-s, c]]) + (x, y), colour)
 
 
-def _window(room: _Room, x: float, rng: np.random.Generator) -> None:
+def _draw_window(room: _Room, x: float, rng: np.random.Generator) -> None:
     room.box(x - 0.36, x + 0.36, 1.05, 2.15, (240, 238, 232))
     room.box(x - 0.31, x + 0.31, 1.10, 2.10, (168, 206, 236))
     room.ellipse(x + 0.1, 1.75, 0.16, 0.06, (232, 240, 246))
@@ -172,17 +172,17 @@ def _window(room: _Room, x: float, rng: np.random.Generator) -> None:
     room.box(x - 0.31, x + 0.31, 1.62, 1.66, (240, 238, 232))
 
 
-def _pictures(room: _Room, x: float, rng: np.random.Generator) -> None:
+def _draw_pictures(room: _Room, x: float, rng: np.random.Generator) -> None:
     for k, (dx, y) in enumerate(((-0.13, 1.75), (0.16, 1.45))):
         frame = (70.0, 52.0, 40.0) if k else (206.0, 176.0, 110.0)
         inside: Colour = tuple(float(c) for c in rng.uniform(90, 220, 3))  # type: ignore[assignment]
         room.box(x + dx - 0.13, x + dx + 0.13, y - 0.16, y + 0.16, frame)
         room.box(x + dx - 0.105, x + dx + 0.105, y - 0.135, y + 0.135, (242, 238, 228))
         room.box(x + dx - 0.08, x + dx + 0.08, y - 0.11, y + 0.11, inside)
-        room.ellipse(x + dx - 0.02, y - 0.02, 0.05, 0.06, tinted(inside, 0.6))
+        room.ellipse(x + dx - 0.02, y - 0.02, 0.05, 0.06, tint(inside, 0.6))
 
 
-def _plant(room: _Room, x: float, rng: np.random.Generator) -> None:
+def _draw_plant(room: _Room, x: float, rng: np.random.Generator) -> None:
     for k in range(9):
         angle = math.pi * (0.12 + 0.76 * k / 8) + float(rng.normal(0, 0.05))
         reach = float(rng.uniform(0.26, 0.42))
@@ -199,14 +199,14 @@ def _plant(room: _Room, x: float, rng: np.random.Generator) -> None:
     room.box(x - 0.165, x + 0.165, 0.32, 0.39, (204, 122, 90))
 
 
-def _lamp(room: _Room, x: float, rng: np.random.Generator) -> None:
+def _draw_lamp(room: _Room, x: float, rng: np.random.Generator) -> None:
     room.box(x - 0.012, x + 0.012, 0, 1.5, (62, 60, 62))
     room.ellipse(x, 0.0, 0.14, 0.03, (52, 50, 52))
     warm = (250.0, 226.0, 168.0 + float(rng.uniform(-20, 30)))
     room.shape(np.array([(x - 0.10, 1.78), (x + 0.10, 1.78), (x + 0.20, 1.45), (x - 0.20, 1.45)]), warm)
 
 
-def _shelf(room: _Room, x: float, rng: np.random.Generator) -> None:
+def _draw_shelf(room: _Room, x: float, rng: np.random.Generator) -> None:
     room.box(x - 0.30, x + 0.30, 0, 1.6, (134, 96, 66))
     for row in range(4):
         low = 0.06 + 0.39 * row
@@ -219,17 +219,17 @@ def _shelf(room: _Room, x: float, rng: np.random.Generator) -> None:
             at += wide + 0.004
 
 
-def _door(room: _Room, x: float, rng: np.random.Generator) -> None:
-    wood = tinted((172.0, 138.0, 100.0), float(rng.uniform(0.7, 1.4)))
-    room.box(x - 0.42, x + 0.42, 0, 2.1, tinted(wood, 1.35))
+def _draw_door(room: _Room, x: float, rng: np.random.Generator) -> None:
+    wood = tint((172.0, 138.0, 100.0), float(rng.uniform(0.7, 1.4)))
+    room.box(x - 0.42, x + 0.42, 0, 2.1, tint(wood, 1.35))
     room.box(x - 0.36, x + 0.36, 0, 2.04, wood)
     for y in (0.2, 1.15):
-        room.box(x - 0.26, x + 0.26, y, y + 0.72, tinted(wood, 0.86))
-        room.box(x - 0.23, x + 0.23, y + 0.03, y + 0.69, tinted(wood, 1.08))
+        room.box(x - 0.26, x + 0.26, y, y + 0.72, tint(wood, 0.86))
+        room.box(x - 0.23, x + 0.23, y + 0.03, y + 0.69, tint(wood, 1.08))
     room.ellipse(x + 0.30, 1.02, 0.03, 0.03, (220, 190, 110))
 
 
-def _speaker(room: _Room, x: float, rng: np.random.Generator) -> None:
+def _draw_speaker(room: _Room, x: float, rng: np.random.Generator) -> None:
     tall = float(rng.uniform(0.8, 1.0))
     room.box(x - 0.18, x + 0.18, -0.04, tall, (44, 44, 50))
     for y, r in ((0.27 * tall, 0.13), (0.66 * tall, 0.09), (0.88 * tall, 0.04)):
@@ -239,6 +239,6 @@ def _speaker(room: _Room, x: float, rng: np.random.Generator) -> None:
 
 
 _THINGS: Final[dict[str, Callable[[_Room, float, np.random.Generator], None]]] = {
-    "window": _window, "pictures": _pictures, "plant": _plant, "lamp": _lamp, "shelf": _shelf, "door": _door,
-    "speaker": _speaker,
+    "window": _draw_window, "pictures": _draw_pictures, "plant": _draw_plant, "lamp": _draw_lamp, "shelf": _draw_shelf, "door": _draw_door,
+    "speaker": _draw_speaker,
 }  # fmt: skip

@@ -5,7 +5,7 @@
     train_facetexts128/*.txt     optional: "miny maxy minx maxx", the face's crop box
     test_img, test_label, test_facetexts128   the held-out part, likewise
 
-A file belongs to the frame whose number its name carries (`numbered`). The given pictures condition a
+A file belongs to the frame whose number its name carries (`list_numbered_files`). The given pictures condition a
 synthesizer as they are; poses are found in the frames, for the metrics.
 """
 
@@ -21,8 +21,8 @@ from typing import Final
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.datasets.importers.base import DEFAULT_FPS, IMPORTERS, ImportRequest
-from dancebench.datasets.importers.numbered import numbered, open_images, part_of, stretches
-from dancebench.datasets.subjects.footage import Box, Footage, Imported, Moment, Stretch
+from dancebench.datasets.importers.numbered import list_numbered_files, open_images, select_images, split_segments
+from dancebench.datasets.subjects.footage import Box, Footage, Imported, Moment, Segment
 from dancebench.datasets.subjects.records import ImportedSource
 from dancebench.datasets.video.frames import FolderSource
 
@@ -45,9 +45,9 @@ class _Part:
         texts = [[path.name, sha256_file(path)] for path in self.texts]
         return [self.images.sha256, self.labels.sha256, texts]
 
-    def stretch(self, where: range) -> Iterator[tuple[float, Moment]]:
+    def segment(self, where: range) -> Iterator[tuple[float, Moment]]:
         """(seconds, moment) of frames in a row."""
-        frames, labels = part_of(self.images, where).frames(), part_of(self.labels, where).frames()
+        frames, labels = select_images(self.images, where).frames(), select_images(self.labels, where).frames()
         faces = self.faces[where.start : where.stop]
         for (seconds, frame), (_, label), face in zip(frames, labels, faces, strict=True):
             yield seconds, Moment(frame, label=label, face=face)
@@ -58,14 +58,14 @@ def import_edn(request: ImportRequest) -> Imported:
     """Read and check a folder of the release whole.
 
     Raises:
-        BenchError: Frames were named beside it, or as `open_edn`.
+        BenchError: Frames were named beside it, or as `read_edn`.
     """
     if request.frames is not None:
         raise BenchError("--frames is for --layout openpose.", hint="The edn layout holds its frames: leave it out.")
-    return open_edn(request.folder, fps=request.fps or DEFAULT_FPS)
+    return read_edn(request.folder, fps=request.fps or DEFAULT_FPS)
 
 
-def open_edn(folder: Path, *, fps: float) -> Imported:
+def read_edn(folder: Path, *, fps: float) -> Imported:
     """Read and check such a folder whole.
 
     Args:
@@ -91,10 +91,10 @@ def open_edn(folder: Path, *, fps: float) -> Imported:
         fps=fps,
         n_frames=train.n_frames + test.n_frames,
         decoder=train.decoder,
-        stretches=tuple(
-            Stretch(partial(part.stretch, where), held_out=name == "test")
+        segments=tuple(
+            Segment(partial(part.segment, where), held_out=name == "test")
             for name, part in zip(_PARTS, parts, strict=True)
-            for where in stretches(part.numbers)
+            for where in split_segments(part.numbers)
         ),
     )
     source = ImportedSource(
@@ -123,13 +123,13 @@ def _check_folders(folder: Path) -> None:
 
 
 def _read_part(folder: Path, name: str, fps: float) -> _Part:
-    images, labels = numbered(folder / f"{name}_img"), numbered(folder / f"{name}_label")
+    images, labels = list_numbered_files(folder / f"{name}_img"), list_numbered_files(folder / f"{name}_label")
     text_folder = folder / f"{name}_facetexts128"
-    texts = numbered(text_folder, {".txt"}) if text_folder.is_dir() else {}
+    texts = list_numbered_files(text_folder, {".txt"}) if text_folder.is_dir() else {}
     _check_matching(labels, images)
     _check_matching(images, labels)
     _check_matching(texts, images)
-    if all(len(run) == 1 for run in stretches(list(images))):
+    if all(len(run) == 1 for run in split_segments(list(images))):
         first = ", ".join(str(number) for number in list(images)[:3])
         raise BenchError(
             f"No two frames of {folder / name}_img follow each other: their numbers are {first} …",

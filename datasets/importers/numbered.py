@@ -17,7 +17,9 @@ from dancebench.datasets.video.frames import IMAGE_SUFFIXES, FolderSource, open_
 _DIGITS = re.compile(r"[0-9]+")
 
 
-def numbered(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES, *, ending: str = "") -> dict[int, Path]:
+def list_numbered_files(
+    folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES, *, ending: str = ""
+) -> dict[int, Path]:
     """The files of a folder by the number in their names, ascending.
 
     Args:
@@ -50,14 +52,14 @@ def numbered(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES, *, ending
     return dict(sorted(files.items()))
 
 
-def stretches(numbers: Sequence[int]) -> list[range]:
+def split_segments(numbers: Sequence[int]) -> list[range]:
     """Positions in `numbers` (ascending) of the maximal stretches of adjacent ones."""
     cuts = [k for k in range(1, len(numbers)) if numbers[k] != numbers[k - 1] + 1]
     return [range(a, b) for a, b in zip([0, *cuts], [*cuts, len(numbers)], strict=True)]
 
 
 def open_images(images: dict[int, Path], fps: float) -> FolderSource:
-    """The images of one folder, all that `numbered` found in it, in the order of their numbers.
+    """The images of one folder, all that `list_numbered_files` found in it, in the order of their numbers.
 
     Raises:
         BenchError: As `open_source`.
@@ -69,6 +71,6 @@ def open_images(images: dict[int, Path], fps: float) -> FolderSource:
     return replace(source, images=paths)
 
 
-def part_of(source: FolderSource, where: range) -> FolderSource:
+def select_images(source: FolderSource, where: range) -> FolderSource:
     """Some of a folder's images, in a row."""
     return replace(source, images=source.images[where.start : where.stop], n_frames=len(where))

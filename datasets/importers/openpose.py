@@ -19,7 +19,7 @@ import numpy.typing as npt
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.datasets.importers.base import DEFAULT_FPS, IMPORTERS, ImportRequest
-from dancebench.datasets.importers.numbered import numbered, open_images, part_of, stretches
+from dancebench.datasets.importers.numbered import list_numbered_files, open_images, select_images, split_segments
 from dancebench.datasets.pose.distance import pose_distances
 from dancebench.datasets.pose.skeleton import (
     BODY,
@@ -32,7 +32,7 @@ from dancebench.datasets.pose.skeleton import (
     RIGHT_HAND,
     Keypoints,
 )  # fmt: skip
-from dancebench.datasets.subjects.footage import Footage, Imported, Moment, Stretch
+from dancebench.datasets.subjects.footage import Footage, Imported, Moment, Segment
 from dancebench.datasets.subjects.records import ImportedSource
 from dancebench.datasets.video.frames import FolderSource, FrameSource, open_source
 
@@ -52,7 +52,7 @@ def import_openpose(request: ImportRequest) -> Imported:
     """Read and check a folder of OpenPose's JSON and the frames that it saw.
 
     Raises:
-        BenchError: No frames are named, a rate is given beside a video, or as `open_openpose`.
+        BenchError: No frames are named, a rate is given beside a video, or as `read_openpose`.
     """
     frames, fps = request.frames, request.fps
     if frames is None:
@@ -61,10 +61,10 @@ def import_openpose(request: ImportRequest) -> Imported:
         )
     if fps is not None and not frames.is_dir():
         raise BenchError("--fps is for numbered images: a video brings its own rate.", hint="Leave --fps out.")
-    return open_openpose(request.folder, frames, fps=fps or DEFAULT_FPS)
+    return read_openpose(request.folder, frames, fps=fps or DEFAULT_FPS)
 
 
-def open_openpose(folder: Path, frames: Path, *, fps: float) -> Imported:
+def read_openpose(folder: Path, frames: Path, *, fps: float) -> Imported:
     """Read and check poses and frames whole.
 
     Args:
@@ -76,21 +76,21 @@ def open_openpose(folder: Path, frames: Path, *, fps: float) -> Imported:
         BenchError: A file is not of this format (names it), the numbers of files and frames differ or run
             out of step, the poses are not in the frames' pixels, or the frames cannot be read.
     """
-    files = numbered(folder, {".json"}, ending="_keypoints")
-    images = numbered(frames) if frames.is_dir() else None
+    files = list_numbered_files(folder, {".json"}, ending="_keypoints")
+    images = list_numbered_files(frames) if frames.is_dir() else None
     recording = open_images(images, fps) if images else open_source(frames)
     numbers = list(images) if images else list(range(recording.n_frames))
     _check_in_step(files, numbers, frames)
     people, form = _read_all(files.values())
     _check_pixels(people, list(files.values()), recording)
-    poses, several = follow(people)
+    poses, several = follow_person(people)
     footage = Footage(
         height=recording.height,
         width=recording.width,
         fps=recording.fps,
         n_frames=recording.n_frames,
         decoder=recording.decoder,
-        stretches=tuple(Stretch(partial(_moments, recording, poses, where)) for where in stretches(numbers)),
+        segments=tuple(Segment(partial(_iterate_frames, recording, poses, where)) for where in split_segments(numbers)),
         given_poses=f"openpose json {form}",
     )
     hashes = [[path.name, sha256_file(path)] for path in files.values()]
@@ -105,9 +105,9 @@ def open_openpose(folder: Path, frames: Path, *, fps: float) -> Imported:
     return Imported(footage, source, (note,) if several else ())
 
 
-def _moments(recording: FrameSource, poses: Keypoints, where: range) -> Iterator[tuple[float, Moment]]:
+def _iterate_frames(recording: FrameSource, poses: Keypoints, where: range) -> Iterator[tuple[float, Moment]]:
     """(seconds, moment) of frames in a row; `where` is all of a video."""
-    row = part_of(recording, where) if isinstance(recording, FolderSource) else recording
+    row = select_images(recording, where) if isinstance(recording, FolderSource) else recording
     done = 0
     for (seconds, frame), pose in zip(row.frames(), poses[where.start : where.stop], strict=False):
         yield seconds, Moment(frame, pose=pose)
@@ -167,13 +167,13 @@ def read_people(path: Path) -> tuple[Keypoints, int | None]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # of JSON, of UTF-8
-        raise _malformed(path, f"it is not JSON ({error})") from error
+        raise _malformed_error(path, f"it is not JSON ({error})") from error
     persons = document.get("people") if isinstance(document, dict) else None
     if not isinstance(persons, list) or not all(isinstance(person, dict) for person in persons):
-        raise _malformed(path, "it has no list of people")
-    sizes = {len(_triples(path, person, "pose_keypoints_2d", _BODY_POINTS)) for person in persons}
+        raise _malformed_error(path, "it has no list of people")
+    sizes = {len(_read_triples(path, person, "pose_keypoints_2d", _BODY_POINTS)) for person in persons}
     if len(sizes) > 1:
-        raise _malformed(path, "its people have bodies of both 25 and 18 points")
+        raise _malformed_error(path, "its people have bodies of both 25 and 18 points")
     layouts = [_to_layout(path, person) for person in persons]
     there = [points for points in layouts if points[BODY, 2].any()]
     stacked = np.stack(there) if there else np.zeros((0, N_POINTS, 3), np.float32)
@@ -182,42 +182,42 @@ def read_people(path: Path) -> tuple[Keypoints, int | None]:
 
 def _to_layout(path: Path, person: dict[str, Any]) -> Keypoints:
     points = np.zeros((N_POINTS, 3), np.float32)
-    body = _triples(path, person, "pose_keypoints_2d", _BODY_POINTS)
+    body = _read_triples(path, person, "pose_keypoints_2d", _BODY_POINTS)
     if len(body) == 25:
         points[BODY] = body
     else:
         points[_BODY_FROM_COCO] = body
         if points[R_HIP, 2] > 0 and points[L_HIP, 2] > 0:
             points[MID_HIP] = (points[R_HIP] + points[L_HIP]) / 2
-    face = _triples(path, person, "face_keypoints_2d", (0, 70))
+    face = _read_triples(path, person, "face_keypoints_2d", (0, 70))
     if len(face):
         points[FACE] = face[_FACE_FROM_70]
     for key, (part, count) in _PARTS.items():
-        hand = _triples(path, person, key, (0, count))
+        hand = _read_triples(path, person, key, (0, count))
         if len(hand):
             points[part] = hand
     points[points[:, 2] <= 0] = 0
     return points
 
 
-def _triples(path: Path, person: dict[str, Any], key: str, counts: Collection[int]) -> npt.NDArray[np.float64]:
+def _read_triples(path: Path, person: dict[str, Any], key: str, counts: Collection[int]) -> npt.NDArray[np.float64]:
     """A list x, y, confidence, x, y … as float64 [n, 3], n one of `counts`; what is not there has no points."""
     values = person.get(key) or []
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
-        raise _malformed(path, f"{key} is not a list of numbers")
+        raise _malformed_error(path, f"{key} is not a list of numbers")
     if len(values) not in {3 * count for count in counts}:
         expected = " or ".join(str(3 * count) for count in sorted(counts, reverse=True))
-        raise _malformed(path, f"{key} holds {len(values)} numbers, not {expected}")
+        raise _malformed_error(path, f"{key} holds {len(values)} numbers, not {expected}")
     try:
         triples = np.array(values, np.float64).reshape(-1, 3)
     except OverflowError:  # a whole number beyond all floats
         triples = np.full((len(values) // 3, 3), np.inf)
     if not np.isfinite(triples).all():
-        raise _malformed(path, f"{key} holds a number that is not finite")
+        raise _malformed_error(path, f"{key} holds a number that is not finite")
     return triples
 
 
-def _malformed(path: Path, reason: str) -> BenchError:
+def _malformed_error(path: Path, reason: str) -> BenchError:
     return BenchError(
         f"{path} is not a file of OpenPose's: {reason}.",
         hint="Expected people[].pose_keypoints_2d with the 75 numbers of BODY_25 or the 54 of COCO-18.",
@@ -242,7 +242,7 @@ def _check_pixels(people: Sequence[Keypoints], paths: Sequence[Path], recording:
 # ---------------------------------------------------------------- one person of several
 
 
-def follow(people: Sequence[Keypoints]) -> tuple[Keypoints, int]:
+def follow_person(people: Sequence[Keypoints]) -> tuple[Keypoints, int]:
     """One person through all frames.
 
     In the first frame that shows anybody it is the one found most surely (the largest sum of the body's

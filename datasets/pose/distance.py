@@ -32,7 +32,7 @@ def shared_joints(pose: Keypoints, others: Keypoints) -> npt.NDArray[np.bool_]:
     return np.asarray((pose[..., BODY, 2] > 0) & (others[:, BODY, 2] > 0))
 
 
-def nearest_pose(pose: Keypoints, others: Keypoints) -> int | None:
+def find_nearest_pose(pose: Keypoints, others: Keypoints) -> int | None:
     """Which of `others` is nearest to `pose` by Eq. 6, where joints may be missing.
 
     A mean over one or two joints that happen to lie close says little: candidates count only if they share at

@@ -32,7 +32,7 @@ class FaceBox:
         return slice(self.left, self.right)
 
 
-def face_box(centre: npt.NDArray[np.float32], size: tuple[int, int], *, multiple: int = 1) -> FaceBox | None:
+def compute_face_box(centre: npt.NDArray[np.float32], size: tuple[int, int], *, multiple: int = 1) -> FaceBox | None:
     """The crop about one frame's own face centre, moved inwards where it would leave the frame.
 
     Args:
@@ -47,12 +47,12 @@ def face_box(centre: npt.NDArray[np.float32], size: tuple[int, int], *, multiple
         return None
     side = max(MIN_SIDE, round(_SHARE * size[0]))
     side = -(-side // multiple) * multiple
-    top, bottom = centred(float(centre[1]), side, size[0])
-    left, right = centred(float(centre[0]), side, size[1])
+    top, bottom = centre_interval(float(centre[1]), side, size[0])
+    left, right = centre_interval(float(centre[0]), side, size[1])
     return FaceBox(top, bottom, left, right)
 
 
-def centred(middle: float, side: int, limit: int) -> tuple[int, int]:
+def centre_interval(middle: float, side: int, limit: int) -> tuple[int, int]:
     """[low, high) of length `side` about `middle`, within [0, limit)."""
     side = min(side, limit)
     low = min(max(0, round(middle - side / 2)), limit - side)

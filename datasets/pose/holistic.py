@@ -50,7 +50,7 @@ _FACE_FROM_MESH: Final[tuple[tuple[int, ...], ...]] = (
 )  # fmt: skip
 
 
-def extractor_version() -> str:
+def describe_extractor() -> str:
     """What extracts poses, with its version and settings, as recorded with every clip."""
     version = importlib.metadata.version("mediapipe")
     return f"mediapipe {version} holistic complexity={_MODEL_COMPLEXITY} tracking visibility>={_VISIBLE}"
@@ -71,10 +71,10 @@ def extract_poses(frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Keypoints
     """
     with contextlib.ExitStack() as quiet:
         # MediaPipe's threads still print start-up notes while the first frame is on its way.
-        quiet.enter_context(_native_stderr_silenced())
-        with _holistic() as model:
+        quiet.enter_context(_silence_native_stderr())
+        with _open_holistic() as model:
             for frame in frames:
-                with _native_stderr_silenced():
+                with _silence_native_stderr():
                     result = model.process(np.ascontiguousarray(frame))
                 quiet.close()
                 yield _to_layout(result, frame.shape[0], frame.shape[1])
@@ -87,7 +87,7 @@ def _to_layout(result: Any, height: int, width: int) -> Keypoints:
         raw = result.pose_landmarks.landmark
         for body, blaze in _BODY_FROM_BLAZEPOSE.items():
             if raw[blaze].visibility >= _VISIBLE:
-                points[body] = _pixel(raw[blaze], size, raw[blaze].visibility)
+                points[body] = _to_pixels(raw[blaze], size, raw[blaze].visibility)
         for middle, (a, b) in {NECK: (R_SHOULDER, L_SHOULDER), MID_HIP: (R_HIP, L_HIP)}.items():
             if points[a, 2] > 0 and points[b, 2] > 0:
                 points[middle] = (points[a] + points[b]) / 2
@@ -96,25 +96,26 @@ def _to_layout(result: Any, height: int, width: int) -> Keypoints:
         (RIGHT_HAND, result.right_hand_landmarks),
     ):
         if landmarks:
-            points[part] = [_pixel(mark, size, 1.0) for mark in landmarks.landmark]
+            points[part] = [_to_pixels(mark, size, 1.0) for mark in landmarks.landmark]
     if result.face_landmarks:
         mesh = result.face_landmarks.landmark
         points[FACE] = [
-            np.mean([_pixel(mesh[vertex], size, 1.0) for vertex in vertices], axis=0) for vertices in _FACE_FROM_MESH
+            np.mean([_to_pixels(mesh[vertex], size, 1.0) for vertex in vertices], axis=0)
+            for vertices in _FACE_FROM_MESH
         ]
     return points
 
 
-def _pixel(mark: Any, size: npt.NDArray[np.float64], confidence: float) -> tuple[float, float, float]:
+def _to_pixels(mark: Any, size: npt.NDArray[np.float64], confidence: float) -> tuple[float, float, float]:
     return float(mark.x * size[0] - 0.5), float(mark.y * size[1] - 0.5), confidence
 
 
 @contextlib.contextmanager
-def _holistic() -> Iterator[Any]:
+def _open_holistic() -> Iterator[Any]:
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        with _signals_deferred():
+        with _defer_signals():
             import mediapipe
     except ImportError as error:
         raise BenchError(
@@ -129,7 +130,7 @@ def _holistic() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _signals_deferred() -> Iterator[None]:
+def _defer_signals() -> Iterator[None]:
     """Hold Ctrl-C and SIGTERM back: native libraries that they interrupt while loading report other errors."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's business
@@ -149,7 +150,7 @@ def _signals_deferred() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _native_stderr_silenced() -> Iterator[None]:
+def _silence_native_stderr() -> Iterator[None]:
     """MediaPipe's native code writes start-up notes to file descriptor 2 whatever its log level is."""
     sys.stderr.flush()
     kept = os.dup(2)

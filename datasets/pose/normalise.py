@@ -11,7 +11,7 @@ A clip's range is measured on the frames that show nose and ankle, in one of two
   frames. As printed, Eq. 9 takes the *largest* y of its set, which lies at the median however far the person
   walks; meant is the farthest position, the smallest y. Where the set is empty, s_far is the median.
 - `robust`: the 95% and 5% quantiles of ankle y, and the median heights of the tenth of the frames nearest to
-  each; all on frames in which the person stands (see `standing`), so that neither a jump nor a kick moves them.
+  each; all on frames in which the person stands (see `find_standing_frames`), so that neither a jump nor a kick moves them.
 
 Eq. 7's "translation" is an absolute y: the shift is that y less the ankle's own. Eq. 8's scale works around the
 frame's own ankle position, in x and y, so the feet stay on the ground and nobody moves sideways.
@@ -27,7 +27,7 @@ import numpy.typing as npt
 from scipy.ndimage import median_filter
 
 from dancebench.core.errors import BenchError, UnknownNameError
-from dancebench.datasets.pose.skeleton import L_ANKLE, NOSE, R_ANKLE, Keypoints, found
+from dancebench.datasets.pose.skeleton import L_ANKLE, NOSE, R_ANKLE, Keypoints, is_found
 
 NORMALISATIONS: Final = ("paper", "robust")
 
@@ -73,7 +73,7 @@ class Normalisation:
     flat: bool
     """The source stays at one depth: one shift (of median ankles) and one scale (of median heights) for all."""
 
-    def mapped_y(self, y: npt.ArrayLike) -> Floats:
+    def map_y(self, y: npt.ArrayLike) -> Floats:
         """Eq. 7: where ankles at `y` come to stand, in pixels; beyond the range the line goes on. Same shape."""
         y = np.asarray(y, np.float64)
         if self.flat:
@@ -115,12 +115,12 @@ class Normalisation:
         Raises:
             BenchError: No frame shows an ankle.
         """
-        pivot = _filled(ankle_positions(keypoints))  # (T, 2)
-        ground = np.stack([pivot[:, 0], self.mapped_y(pivot[:, 1])], axis=-1)  # (T, 2)
+        pivot = _fill_gaps(locate_ankles(keypoints))  # (T, 2)
+        ground = np.stack([pivot[:, 0], self.map_y(pivot[:, 1])], axis=-1)  # (T, 2)
         scale = self.scale(pivot[:, 1])[:, None, None]  # (T, 1, 1)
         points = keypoints[..., :2].astype(np.float64)
         moved = np.concatenate([ground[:, None] + scale * (points - pivot[:, None]), keypoints[..., 2:]], axis=-1)
-        return np.where(found(keypoints)[..., None], moved, 0.0).astype(np.float32)
+        return np.where(is_found(keypoints)[..., None], moved, 0.0).astype(np.float32)
 
     def facts(self) -> dict[str, Any]:
         """All that defines it, as JSON can hold it: for a fake's provenance."""
@@ -167,7 +167,7 @@ def measure_range(keypoints: Keypoints, kind: str, *, clip: str = "measured") ->
     """
     if kind not in NORMALISATIONS:
         raise UnknownNameError("normalisation", kind, NORMALISATIONS)
-    ankle, height = ankle_positions(keypoints), heights(keypoints)
+    ankle, height = locate_ankles(keypoints), measure_heights(keypoints)
     use = height > 0  # a missing height is NaN; one of 0 cannot be scaled
     if not use.any():
         raise BenchError(
@@ -175,10 +175,10 @@ def measure_range(keypoints: Keypoints, kind: str, *, clip: str = "measured") ->
             hint="Pose normalisation needs the whole person in view: take another clip or another part of it.",
         )
     if kind == "robust":
-        stands = standing(keypoints[use])
+        stands = find_standing_frames(keypoints[use])
         use[use] = stands if stands.any() else True
     ankle_y, height = ankle[use, 1], height[use]
-    far, close = _paper_ends(ankle_y) if kind == "paper" else np.quantile(ankle_y, QUANTILES)
+    far, close = _find_paper_ends(ankle_y) if kind == "paper" else np.quantile(ankle_y, QUANTILES)
     near = 1 if kind == "paper" else max(1, len(ankle_y) // 10)
 
     def height_at(y: float) -> float:
@@ -196,7 +196,7 @@ def measure_range(keypoints: Keypoints, kind: str, *, clip: str = "measured") ->
     )
 
 
-def ankle_positions(keypoints: Keypoints) -> Floats:
+def locate_ankles(keypoints: Keypoints) -> Floats:
     """Mean of the found ankles: float64 [T, 2], (x, y) in pixels, from [T, 75, 3]; NaN where neither is found."""
     ankles = keypoints[:, [R_ANKLE, L_ANKLE]].astype(np.float64)  # (T, 2 ankles, 3)
     there = ankles[..., 2:] > 0  # (T, 2, 1)
@@ -205,34 +205,34 @@ def ankle_positions(keypoints: Keypoints) -> Floats:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def heights(keypoints: Keypoints) -> Floats:
+def measure_heights(keypoints: Keypoints) -> Floats:
     """Distance from ankle position to nose: float64 [T], pixels, from [T, 75, 3]; NaN where either is missing."""
-    distance = np.linalg.norm(keypoints[:, NOSE, :2] - ankle_positions(keypoints), axis=-1)
-    return np.where(found(keypoints)[:, NOSE], distance, np.nan)
+    distance = np.linalg.norm(keypoints[:, NOSE, :2] - locate_ankles(keypoints), axis=-1)
+    return np.where(is_found(keypoints)[:, NOSE], distance, np.nan)
 
 
-def standing(keypoints: Keypoints) -> npt.NDArray[np.bool_]:
+def find_standing_frames(keypoints: Keypoints) -> npt.NDArray[np.bool_]:
     """Frames in which the person seems to stand on the ground: [T] from [T, 75, 3], all with nose and ankle.
 
     Two signs of feet in the air: the ankles are not level (by over 15% of the height), or the ankle position is
     above the running median over 31 frames (by over 5%). A jump held longer than half that window goes unseen.
     """
     right, left = keypoints[:, R_ANKLE], keypoints[:, L_ANKLE]  # (T, 3)
-    height, ankle_y = heights(keypoints), ankle_positions(keypoints)[:, 1]
+    height, ankle_y = measure_heights(keypoints), locate_ankles(keypoints)[:, 1]
     both = (right[:, 2] > 0) & (left[:, 2] > 0)
     level = ~both | (np.abs(right[:, 1] - left[:, 1]) <= UNLEVEL_ANKLES * height)
     ground = median_filter(ankle_y, size=GROUND_WINDOW, mode="nearest")
     return np.asarray(level & (ground - ankle_y <= ABOVE_GROUND * height))
 
 
-def _paper_ends(ankle_y: Floats) -> tuple[float, float]:
+def _find_paper_ends(ankle_y: Floats) -> tuple[float, float]:
     """s_far (Eq. 9, its farthest position) and s_close, from the ankle y of each frame."""
     close, median = float(ankle_y.max()), float(np.median(ankle_y))
     beyond = ankle_y[(ankle_y < median) & (np.abs(ankle_y - median) < ALPHA * abs(close - median))]
     return float(beyond.min(initial=median)), close
 
 
-def _filled(positions: Floats) -> Floats:
+def _fill_gaps(positions: Floats) -> Floats:
     """Ankle positions [T, 2] with the NaN of frames without ankles interpolated in time; ends hold."""
     frames = np.arange(len(positions))
     there = np.isfinite(positions[:, 1])

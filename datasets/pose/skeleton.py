@@ -46,23 +46,23 @@ FINGERS: Final[tuple[tuple[int, ...], ...]] = (
 HAND_BONES: Final = tuple(bone for finger in FINGERS for bone in pairwise(finger))
 
 
-def found(keypoints: Keypoints) -> npt.NDArray[np.bool_]:
+def is_found(keypoints: Keypoints) -> npt.NDArray[np.bool_]:
     """Which points are there: shape [..., 75] from [..., 75, 3]."""
     return np.asarray(keypoints[..., 2] > 0)
 
 
 def has_person(keypoints: Keypoints) -> npt.NDArray[np.bool_]:
     """Frames in which a body was found: at least the neck and the middle of the hips. [T] from [T, 75, 3]."""
-    return np.asarray(found(keypoints)[..., [NECK, MID_HIP]].all(axis=-1))
+    return np.asarray(is_found(keypoints)[..., [NECK, MID_HIP]].all(axis=-1))
 
 
-def body_box(keypoints: Keypoints, *, margin: float = 0.1) -> tuple[float, float, float, float] | None:
+def compute_body_box(keypoints: Keypoints, *, margin: float = 0.1) -> tuple[float, float, float, float] | None:
     """Box of the found points of one frame, grown by `margin` of its larger side.
 
     Returns:
         (left, top, right, bottom) in pixels, not clipped to the frame; None where nothing was found.
     """
-    points = keypoints[found(keypoints), :2]
+    points = keypoints[is_found(keypoints), :2]
     if len(points) == 0:
         return None
     low, high = points.min(axis=0), points.max(axis=0)
@@ -70,7 +70,7 @@ def body_box(keypoints: Keypoints, *, margin: float = 0.1) -> tuple[float, float
     return float(low[0] - grow), float(low[1] - grow), float(high[0] + grow), float(high[1] + grow)
 
 
-def scaled(keypoints: Keypoints, factor_x: float, factor_y: float) -> Keypoints:
+def scale_keypoints(keypoints: Keypoints, factor_x: float, factor_y: float) -> Keypoints:
     """The same points on a picture resized by the two factors (pixel centres at +0.5)."""
     moved = keypoints.copy()
     moved[..., 0] = (keypoints[..., 0] + 0.5) * factor_x - 0.5

@@ -23,8 +23,8 @@ from dancebench.datasets.pose.skeleton import (
     LIMBS,
     RIGHT_HAND,
     Keypoints,
-    found,
-    scaled,
+    is_found,
+    scale_keypoints,
 )  # fmt: skip
 
 _CANVAS_HEIGHT: Final = 512
@@ -37,19 +37,21 @@ _FACE_RADIUS: Final = 0.004
 Colour = tuple[int, int, int]
 
 
-def _wheel(n: int, *, value: float, offset: float = 0.0) -> list[Colour]:
+def _make_colour_wheel(n: int, *, value: float, offset: float = 0.0) -> list[Colour]:
     """`n` hues, evenly spaced, as RGB."""
     hues = [colorsys.hsv_to_rgb((offset + k / n) % 1.0, 1.0, value) for k in range(n)]
     return [(round(r * 255), round(g * 255), round(b * 255)) for r, g, b in hues]
 
 
-_LIMB_COLOURS: Final = _wheel(len(LIMBS), value=0.85)
-_JOINT_COLOURS: Final = _wheel(BODY.stop, value=1.0, offset=0.02)
+_LIMB_COLOURS: Final = _make_colour_wheel(len(LIMBS), value=0.85)
+_JOINT_COLOURS: Final = _make_colour_wheel(BODY.stop, value=1.0, offset=0.02)
 _HAND_COLOURS: Final = {LEFT_HAND.start: (255, 170, 200), RIGHT_HAND.start: (170, 255, 200)}
 _FACE_COLOUR: Final = (255, 255, 255)
 
 
-def draw_sticks(keypoints: Keypoints, source_size: tuple[int, int], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def draw_stick_figure(
+    keypoints: Keypoints, source_size: tuple[int, int], size: tuple[int, int]
+) -> npt.NDArray[np.uint8]:
     """Draw one frame's keypoints.
 
     Args:
@@ -63,21 +65,21 @@ def draw_sticks(keypoints: Keypoints, source_size: tuple[int, int], size: tuple[
     height = max(_CANVAS_HEIGHT, size[0])
     width = round(height * size[1] / size[0])
     canvas = np.zeros((height, width, 3), np.uint8)
-    here = found(keypoints)
-    points = scaled(keypoints, width / source_size[1], height / source_size[0])[:, :2]
+    here = is_found(keypoints)
+    points = scale_keypoints(keypoints, width / source_size[1], height / source_size[0])[:, :2]
     for (a, b), colour in zip(LIMBS, _LIMB_COLOURS, strict=True):
         if here[a] and here[b]:
-            _limb(canvas, points[a], points[b], _LIMB_WIDTH * height, colour)
+            _draw_limb(canvas, points[a], points[b], _LIMB_WIDTH * height, colour)
     for joint in range(BODY.stop):
         if here[joint]:
-            _disc(canvas, points[joint], _JOINT_RADIUS * height, _JOINT_COLOURS[joint])
+            _draw_disc(canvas, points[joint], _JOINT_RADIUS * height, _JOINT_COLOURS[joint])
     for first, colour in _HAND_COLOURS.items():
         for a, b in HAND_BONES:
             if here[first + a] and here[first + b]:
-                _line(canvas, points[first + a], points[first + b], _HAND_WIDTH * height, colour)
+                _draw_line(canvas, points[first + a], points[first + b], _HAND_WIDTH * height, colour)
     for dot in range(FACE.start, FACE.stop):
         if here[dot]:
-            _disc(canvas, points[dot], _FACE_RADIUS * height, _FACE_COLOUR)
+            _draw_disc(canvas, points[dot], _FACE_RADIUS * height, _FACE_COLOUR)
     if canvas.shape[:2] != size:
         canvas = cv2.resize(canvas, (size[1], size[0]), interpolation=cv2.INTER_AREA)
     return canvas
@@ -86,11 +88,11 @@ def draw_sticks(keypoints: Keypoints, source_size: tuple[int, int], size: tuple[
 _SHIFT = 4  # cv2 takes positions in 1/16 pixel, so that slow motion moves the figure smoothly
 
 
-def _fixed(value: float) -> int:
+def _to_fixed_point(value: float) -> int:
     return round(float(value) * (1 << _SHIFT))
 
 
-def _limb(
+def _draw_limb(
     canvas: npt.NDArray[np.uint8],
     a: npt.NDArray[np.float32],
     b: npt.NDArray[np.float32],
@@ -108,17 +110,17 @@ def _limb(
     cv2.fillConvexPoly(canvas, outline, colour, lineType=cv2.LINE_AA, shift=_SHIFT)
 
 
-def _disc(canvas: npt.NDArray[np.uint8], at: npt.NDArray[np.float32], radius: float, colour: Colour) -> None:
-    centre = (_fixed(at[0]), _fixed(at[1]))
-    cv2.circle(canvas, centre, _fixed(radius), colour, -1, lineType=cv2.LINE_AA, shift=_SHIFT)
+def _draw_disc(canvas: npt.NDArray[np.uint8], at: npt.NDArray[np.float32], radius: float, colour: Colour) -> None:
+    centre = (_to_fixed_point(at[0]), _to_fixed_point(at[1]))
+    cv2.circle(canvas, centre, _to_fixed_point(radius), colour, -1, lineType=cv2.LINE_AA, shift=_SHIFT)
 
 
-def _line(
+def _draw_line(
     canvas: npt.NDArray[np.uint8],
     a: npt.NDArray[np.float32],
     b: npt.NDArray[np.float32],
     width: float,
     colour: Colour,
 ) -> None:
-    ends = (_fixed(a[0]), _fixed(a[1])), (_fixed(b[0]), _fixed(b[1]))
+    ends = (_to_fixed_point(a[0]), _to_fixed_point(a[1])), (_to_fixed_point(b[0]), _to_fixed_point(b[1]))
     cv2.line(canvas, *ends, colour, max(1, round(width)), lineType=cv2.LINE_AA, shift=_SHIFT)

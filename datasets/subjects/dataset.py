@@ -16,9 +16,9 @@ from typing import Final
 
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import atomic_folder, sha256_file, sha256_json
-from dancebench.core.progress import Report, silent
-from dancebench.core.workspace import Workspace, safe_name
-from dancebench.datasets.pose.holistic import extractor_version
+from dancebench.core.progress import ReportProgress, ignore_progress
+from dancebench.core.workspace import Workspace, validate_name
+from dancebench.datasets.pose.holistic import describe_extractor
 from dancebench.datasets.subjects.footage import Footage, Imported
 from dancebench.datasets.subjects.permission import StatedPermission
 from dancebench.datasets.subjects.prepare import prepare
@@ -29,12 +29,12 @@ from dancebench.datasets.subjects.records import (
     Role,
     SubjectEntry,
     SubjectRecord,
-    recordings,
+    list_recordings,
 )  # fmt: skip
 from dancebench.datasets.subjects.subject import Subject
 from dancebench.datasets.video.frames import FrameSource, open_source
 
-__all__ = ["Dataset", "Subject", "names", "prepare_subject", "size_for"]
+__all__ = ["Dataset", "Subject", "choose_clip_size", "list_datasets", "prepare_subject"]
 
 
 _RUN_ROLES: Final[tuple[Role, ...]] = ("target", "driver")
@@ -77,7 +77,7 @@ class Dataset:
         """
         path = workspace.dataset(name) / "dataset.json"
         if not path.exists():
-            raise UnknownNameError("dataset", name, names(workspace))
+            raise UnknownNameError("dataset", name, list_datasets(workspace))
         return cls(path.parent, DatasetRecord.load(path))
 
     def ids(self, *roles: Role) -> list[str]:
@@ -96,7 +96,7 @@ class Dataset:
         raise UnknownNameError("subject", subject_id, self.ids())
 
     def subject_folder(self, subject_id: str) -> Path:
-        return self.folder / "subjects" / safe_name("subject", subject_id)
+        return self.folder / "subjects" / validate_name("subject", subject_id)
 
     def is_prepared(self, subject_id: str) -> bool:
         """Whether the subject's clip has been made."""
@@ -131,7 +131,7 @@ class Dataset:
         role: Role,
         licence: str,
         permission: StatedPermission,
-        report: Report = silent,
+        report: ReportProgress = ignore_progress,
     ) -> tuple[Dataset, Subject]:
         """Prepare a recording and list it; nothing is left where that fails.
 
@@ -140,13 +140,13 @@ class Dataset:
         Raises:
             BenchError: The id is taken by another recording, or the recording cannot be used.
         """
-        safe_name("subject", subject_id)
+        validate_name("subject", subject_id)
         recorded = open_source(recording)
         source = FileSource(name=recording.name, sha256=recorded.sha256)
         entry = SubjectEntry(id=subject_id, role=role, source=source)
-        return self._grow(entry, Footage.plain(recorded), licence, permission, report)
+        return self._grow(entry, Footage.from_source(recorded), licence, permission, report)
 
-    def include(
+    def add_import(
         self,
         subject_id: str,
         imported: Imported,
@@ -154,15 +154,15 @@ class Dataset:
         role: Role,
         licence: str,
         permission: StatedPermission,
-        report: Report = silent,
+        report: ReportProgress = ignore_progress,
     ) -> tuple[Dataset, Subject]:
         """Prepare an import and list it, as `add` does a recording.
 
         Raises:
             BenchError: As `add`; or the footage has gaps and the role does not stand them.
         """
-        safe_name("subject", subject_id)
-        gaps = len(imported.footage.stretches) - 1
+        validate_name("subject", subject_id)
+        gaps = len(imported.footage.segments) - 1
         if gaps and role not in _RUN_ROLES:
             raise BenchError(
                 f"The frames have {gaps} gap(s) in time, which role '{role}' does not allow: forensic pairs would "
@@ -173,7 +173,7 @@ class Dataset:
         return self._grow(entry, imported.footage, licence, permission, report)
 
     def _grow(
-        self, entry: SubjectEntry, footage: Footage, licence: str, permission: StatedPermission, report: Report
+        self, entry: SubjectEntry, footage: Footage, licence: str, permission: StatedPermission, report: ReportProgress
     ) -> tuple[Dataset, Subject]:
         self._check_place(entry)
         if entry.id in self.ids() and self.is_prepared(entry.id):
@@ -198,14 +198,14 @@ class Dataset:
     def _check_place(self, entry: SubjectEntry) -> None:
         """Refuse an id that another source has, and a recording that plays another role already."""
         for other in self.record.subjects:
-            same = _but_name(entry) == _but_name(other)
+            same = _facts_without_name(entry) == _facts_without_name(other)
             if other.id == entry.id and not same:
                 raise BenchError(
                     f"Dataset '{self.record.name}' already has a subject '{entry.id}' "
                     f"({other.role}, {other.source.kind} source).",
                     hint="Choose another --subject.",
                 )
-            shared = recordings(entry.source) & recordings(other.source)
+            shared = list_recordings(entry.source) & list_recordings(other.source)
             if shared and other.id != entry.id and other.role != entry.role:
                 raise BenchError(
                     f"The recording is already in '{self.record.name}', as '{other.id}' ({other.role}).",
@@ -235,7 +235,7 @@ def prepare_subject(
     licence: str,
     permission: Permission,
     extra_files: dict[str, Path] | None = None,
-    report: Report = silent,
+    report: ReportProgress = ignore_progress,
 ) -> None:
     """Write a subject's folder, whole or not at all.
 
@@ -248,7 +248,7 @@ def prepare_subject(
         extra_files: Files to keep beside the clip, by name (a demo dancer's true keypoints).
         report: Progress.
     """
-    footage = recording if isinstance(recording, Footage) else Footage.plain(recording)
+    footage = recording if isinstance(recording, Footage) else Footage.from_source(recording)
     with atomic_folder(dataset.subject_folder(entry.id)) as folder:
         made = prepare(footage, dataset.record.prepare, folder, report=report)
         for name, path in (extra_files or {}).items():
@@ -270,7 +270,7 @@ def prepare_subject(
             person_frames=made.person_frames,
             decoder=footage.decoder,
             encoder=made.clip.encoder,
-            pose_extractor=footage.given_poses or extractor_version(),
+            pose_extractor=footage.given_poses or describe_extractor(),
             clip_sha256=sha256_file(folder / "clip.mp4"),
             poses_sha256=sha256_file(folder / "poses.npz"),
             breaks=made.breaks,
@@ -280,17 +280,17 @@ def prepare_subject(
         ).save(folder / "subject.json")
 
 
-def _but_name(entry: SubjectEntry) -> tuple[Role, dict[str, object]]:
+def _facts_without_name(entry: SubjectEntry) -> tuple[Role, dict[str, object]]:
     """Role and source, whatever the source's file is called."""
     return entry.role, entry.source.model_dump(exclude={"name"})
 
 
-def names(workspace: Workspace) -> list[str]:
+def list_datasets(workspace: Workspace) -> list[str]:
     """Names of the workspace's datasets."""
     return sorted(path.parent.name for path in workspace.root.glob("datasets/*/dataset.json"))
 
 
-def size_for(height: int, width: int) -> tuple[int, int]:
+def choose_clip_size(height: int, width: int) -> tuple[int, int]:
     """The clip size that wastes least on a recording of this size: 512x256, 512x512 or 256x512."""
     shapes = {0.5: (512, 256), 1.0: (512, 512), 2.0: (256, 512)}
     aspect = width / height

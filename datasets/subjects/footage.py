@@ -36,7 +36,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Segment:
     """Frames that follow each other.
 
     Attributes:
@@ -67,17 +67,17 @@ class Footage:
     fps: float
     n_frames: int
     decoder: str
-    stretches: tuple[Stretch, ...]
+    segments: tuple[Segment, ...]
     given_poses: str | None = None
 
     @classmethod
-    def plain(cls, source: FrameSource) -> Footage:
+    def from_source(cls, source: FrameSource) -> Footage:
         """A recording that brings nothing but its frames."""
 
         def moments() -> Iterator[tuple[float, Moment]]:
             return ((seconds, Moment(frame)) for seconds, frame in source.frames())
 
-        return cls(source.height, source.width, source.fps, source.n_frames, source.decoder, (Stretch(moments),))
+        return cls(source.height, source.width, source.fps, source.n_frames, source.decoder, (Segment(moments),))
 
 
 @dataclass(frozen=True)

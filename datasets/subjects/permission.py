@@ -23,7 +23,7 @@ class StatedPermission:
     files: dict[str, Path] = field(default_factory=dict)
 
 
-def permission_for(role: Role, *, consent: str | None, legal_basis: str | None) -> StatedPermission:
+def state_permission(role: Role, *, consent: str | None, legal_basis: str | None) -> StatedPermission:
     """The permission that a role needs.
 
     Args:
@@ -46,7 +46,7 @@ def permission_for(role: Role, *, consent: str | None, legal_basis: str | None) 
             f"No {kind.replace('-', ' ')} is stated: {reason}.",
             hint=f'{flag} "TEXT" or {flag} FILE (a release form, a licence that covers this use).',
         )
-    path = _document(given.strip(), flag)
+    path = _find_document(given.strip(), flag)
     data = path.read_bytes() if path else given.strip().encode()
     if not data.strip():
         raise BenchError(f"{path} is empty.", hint=f"{flag} needs a document that says something.")
@@ -56,7 +56,7 @@ def permission_for(role: Role, *, consent: str | None, legal_basis: str | None) 
     return StatedPermission(record, {f"permission{path.suffix}": path} if path else {})
 
 
-def _document(given: str, flag: str) -> Path | None:
+def _find_document(given: str, flag: str) -> Path | None:
     """The file that `given` names; None for a statement. One word that looks like a path must be one."""
     path = Path(given)
     one_word = not any(character.isspace() for character in given)

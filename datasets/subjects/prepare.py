@@ -21,21 +21,21 @@ import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path, sha256_file
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.holistic import extract_poses
-from dancebench.datasets.pose.skeleton import L_HIP, L_SHOULDER, R_HIP, R_SHOULDER, Keypoints, found, has_person
+from dancebench.datasets.pose.skeleton import L_HIP, L_SHOULDER, R_HIP, R_SHOULDER, Keypoints, has_person, is_found
 from dancebench.datasets.subjects.footage import Box, Footage, Moment
 from dancebench.datasets.subjects.records import PrepareConfig
 from dancebench.datasets.subjects.supplied import (
     FACE_BOXES,
     LABELS,
-    box_in_clip,
     labels_sha256,
+    to_clip_box,
     write_face_boxes,
     write_label,
 )
 from dancebench.datasets.video.clips import ClipInfo, write_clip
-from dancebench.datasets.video.frames import FrameSource, Letterbox, normalised_rate, resample
+from dancebench.datasets.video.frames import FrameSource, Letterbox, reduce_rate, resample
 
 MIN_PERSON_FRAMES = 8
 MIN_PERSON_SHARE = 0.5
@@ -43,7 +43,7 @@ _TORSO = [R_SHOULDER, L_SHOULDER, R_HIP, L_HIP]
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedClip:
     """A prepared clip with its poses, and what was seen on the way.
 
     Attributes:
@@ -65,16 +65,18 @@ class Prepared:
     face_boxes_sha256: str | None = None
 
 
-def prepare(source: FrameSource | Footage, config: PrepareConfig, folder: Path, *, report: Report = silent) -> Prepared:
+def prepare(
+    source: FrameSource | Footage, config: PrepareConfig, folder: Path, *, report: ReportProgress = ignore_progress
+) -> PreparedClip:
     """Write `clip.mp4` and `poses.npz` into `folder`, and `labels/` and `face_boxes.npz` if they were given.
 
     Raises:
         BenchError: The source cannot be read, shows no person or one in too few frames, or the tracked
             person jumps to somebody else.
     """
-    footage = source if isinstance(source, Footage) else Footage.plain(source)
-    rate = normalised_rate(footage.fps, config.fps)
-    taken = _Pass(footage, config, folder, float(rate), report)
+    footage = source if isinstance(source, Footage) else Footage.from_source(source)
+    rate = reduce_rate(footage.fps, config.fps)
+    taken = _Preparation(footage, config, folder, float(rate), report)
     clip = write_clip(folder / "clip.mp4", taken.frames(), rate)
     keypoints, breaks = np.stack(taken.poses), tuple(taken.starts[1:])
     check_person(keypoints, float(rate), breaks)
@@ -83,7 +85,7 @@ def prepare(source: FrameSource | Footage, config: PrepareConfig, folder: Path, 
     has_boxes = bool(np.isfinite(boxes).any())
     if has_boxes:
         write_face_boxes(folder / FACE_BOXES, boxes)
-    return Prepared(
+    return PreparedClip(
         clip,
         keypoints,
         int(has_person(keypoints).sum()),
@@ -94,10 +96,12 @@ def prepare(source: FrameSource | Footage, config: PrepareConfig, folder: Path, 
     )
 
 
-class _Pass:
+class _Preparation:
     """Footage on its way into a clip: frames go through to the encoder; what came with them stays here."""
 
-    def __init__(self, footage: Footage, config: PrepareConfig, folder: Path, rate: float, report: Report) -> None:
+    def __init__(
+        self, footage: Footage, config: PrepareConfig, folder: Path, rate: float, report: ReportProgress
+    ) -> None:
         self.poses: list[Keypoints] = []
         self.boxes: list[Box] = []
         self.starts: list[int] = []
@@ -108,26 +112,26 @@ class _Pass:
 
     def frames(self) -> Iterator[npt.NDArray[np.uint8]]:
         """The clip's frames, letterboxed."""
-        for stretch in self._footage.stretches:
+        for stretch in self._footage.segments:
             self.starts.append(len(self.poses))
             if stretch.held_out and self.n_train is None:
                 self.n_train = len(self.poses)
             kept = (moment for _, moment in resample(stretch.moments(), self._footage.fps, self._config.fps))
             for_poses, moments = itertools.tee(kept)  # in step: one frame is held at a time
-            for points, moment in zip(self._found_or_given(for_poses), moments, strict=True):
+            for points, moment in zip(self._take_or_extract_poses(for_poses), moments, strict=True):
                 yield self._take(moment, points)
 
-    def _found_or_given(self, moments: Iterator[Moment]) -> Iterator[Keypoints]:
+    def _take_or_extract_poses(self, moments: Iterator[Moment]) -> Iterator[Keypoints]:
         if self._footage.given_poses is None:
             return extract_poses(moment.frame for moment in moments)
         return (moment.pose.copy() for moment in moments if moment.pose is not None)
 
     def _take(self, moment: Moment, points: Keypoints) -> npt.NDArray[np.uint8]:
-        points[:, :2] = self._letterbox.points(points[:, :2])
-        points[~found(points)] = 0
+        points[:, :2] = self._letterbox.map_points(points[:, :2])
+        points[~is_found(points)] = 0
         if moment.label is not None:
             write_label(self._folder, len(self.poses), self._letterbox.apply(moment.label))
-        self.boxes.append(box_in_clip(moment.face, self._letterbox))
+        self.boxes.append(to_clip_box(moment.face, self._letterbox))
         self.poses.append(points)
         self._report("preparing", min(len(self.poses), self._expected), self._expected)
         return self._letterbox.apply(moment.frame)
@@ -158,7 +162,7 @@ def check_person(keypoints: Keypoints, fps: float, breaks: Sequence[int] = ()) -
             f"A person was found in only {n} of {total} frames; {needed} are needed.",
             hint="Cut the video to the part in which the whole person is visible.",
         )
-    jump = _first_jump(keypoints, breaks)
+    jump = _find_first_jump(keypoints, breaks)
     if jump is not None:
         raise BenchError(
             f"The tracked person jumps to somebody else at frame {jump} ({jump / fps:.2f} s).",
@@ -166,7 +170,7 @@ def check_person(keypoints: Keypoints, fps: float, breaks: Sequence[int] = ()) -
         )
 
 
-def _first_jump(keypoints: Keypoints, breaks: Sequence[int]) -> int | None:
+def _find_first_jump(keypoints: Keypoints, breaks: Sequence[int]) -> int | None:
     """The first frame whose torso centre lies more than a body height from the last one of its stretch."""
     last: npt.NDArray[np.float32] | None = None
     last_height, last_stretch = 0.0, 0
@@ -179,7 +183,7 @@ def _first_jump(keypoints: Keypoints, breaks: Sequence[int]) -> int | None:
         if len(torso) == 0:
             continue
         centre = torso.mean(axis=0)
-        body = points[found(points), 1]
+        body = points[is_found(points), 1]
         height = float(body.max() - body.min())
         if last is not None and np.linalg.norm(centre - last) > max(height, last_height):
             return int(t)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from dancebench.core.files import sha256_file
 from dancebench.core.schema import Document
 from dancebench.datasets.subjects.dataset import Subject
-from dancebench.datasets.video.clips import encoder_version, write_clip
+from dancebench.datasets.video.clips import describe_encoder, write_clip
 from dancebench.datasets.video.frames import resize
 
 
@@ -34,7 +34,7 @@ class RealRecord(Document):
     encoder: str
 
 
-def shown_frames(subject: Subject) -> list[int]:
+def list_shown_frames(subject: Subject) -> list[int]:
     """The held-out frames that a fake, and so its real, shows: all but the first of every run."""
     return [t for run in subject.runs(subject.test) for t in run[1:]]
 
@@ -42,11 +42,11 @@ def shown_frames(subject: Subject) -> list[int]:
 def write_real(subject: Subject, size: tuple[int, int], path: Path) -> RealRecord:
     """Cut the held-out span, resize it to `size` (height, width) and encode it; keeps one already made."""
     beside = path.with_suffix(".json")
-    shown = shown_frames(subject)
+    shown = list_shown_frames(subject)
     standing = RealRecord.load_if_usable(beside)
     if standing is not None and path.exists():
         same = (standing.content_sha256, standing.first_frame) == (subject.record.content_sha256, shown[0])
-        if same and standing.encoder == encoder_version() and sha256_file(path) == standing.sha256:
+        if same and standing.encoder == describe_encoder() and sha256_file(path) == standing.sha256:
             return standing
 
     def frames() -> Iterator[npt.NDArray[np.uint8]]:

@@ -57,7 +57,7 @@ class ImportedSource(Strict):
 Source = Annotated[FileSource | DrawnSource | ImportedSource, Field(discriminator="kind")]
 
 
-def recordings(source: FileSource | DrawnSource | ImportedSource) -> frozenset[str]:
+def list_recordings(source: FileSource | DrawnSource | ImportedSource) -> frozenset[str]:
     """Hashes of the recordings that a source is made of; a drawing is made of none."""
     if isinstance(source, ImportedSource):
         return frozenset(source.frames_sha256)

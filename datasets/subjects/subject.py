@@ -17,7 +17,7 @@ import numpy.typing as npt
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.datasets.pose.skeleton import Keypoints
-from dancebench.datasets.pose.stick_figures import draw_sticks
+from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.subjects.prepare import read_poses
 from dancebench.datasets.subjects.records import SplitConfig, SubjectRecord
 from dancebench.datasets.subjects.supplied import (
@@ -84,11 +84,11 @@ class Subject:
         return read_poses(self.folder / "poses.npz")
 
     @property
-    def picture_style(self) -> str:
+    def pose_map_style(self) -> str:
         """`given` where the conditioning pictures came with the frames, `sticks` where we draw them."""
         return "sticks" if self.record.labels_sha256 is None else "given"
 
-    def pictures(self, span: Iterable[int], size: tuple[int, int]) -> Iterator[npt.NDArray[np.uint8]]:
+    def pose_maps(self, span: Iterable[int], size: tuple[int, int]) -> Iterator[npt.NDArray[np.uint8]]:
         """The conditioning pictures of some frames.
 
         Args:
@@ -98,15 +98,15 @@ class Subject:
         Returns:
             uint8 RGB [height, width, 3], one after the other.
         """
-        paint = self.painter()
+        paint = self.make_pose_map_drawer()
         return (paint(t, size) for t in span)
 
-    def painter(self) -> Callable[[int, tuple[int, int]], npt.NDArray[np.uint8]]:
+    def make_pose_map_drawer(self) -> Callable[[int, tuple[int, int]], npt.NDArray[np.uint8]]:
         """Gives the conditioning picture of a frame at a size; poses are read once, here."""
-        if self.picture_style == "given":
+        if self.pose_map_style == "given":
             return lambda t, size: resize(read_label(self.folder, t), size)
         keypoints = self.keypoints()
-        return lambda t, size: draw_sticks(keypoints[t], self.size, size)
+        return lambda t, size: draw_stick_figure(keypoints[t], self.size, size)
 
     def face_boxes(self) -> FaceBoxes | None:
         """The given boxes of the face: float32 [T, 4] in clip pixels (top, bottom, left, right edge; NaN = none)."""

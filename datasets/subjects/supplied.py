@@ -57,13 +57,13 @@ def labels_sha256(folder: Path) -> str:
     return sha256_json([[path.name, sha256_file(path)] for path in sorted((folder / LABELS).iterdir())])
 
 
-def box_in_clip(box: Box | None, letterbox: Letterbox) -> Box:
+def to_clip_box(box: Box | None, letterbox: Letterbox) -> Box:
     """A box in the clip's pixels; NaN for none."""
     if box is None:
         return (np.nan,) * 4
     top, bottom, left, right = box
     corners = np.array([[left, top], [right, bottom]])
-    (left, top), (right, bottom) = (letterbox.points(corners - 0.5) + 0.5).tolist()  # edges lie between centres
+    (left, top), (right, bottom) = (letterbox.map_points(corners - 0.5) + 0.5).tolist()  # edges lie between centres
     return top, bottom, left, right
 
 

@@ -35,18 +35,28 @@ from dancebench.datasets.video.decoding import (
     Inspection,
     Timeline,
     VideoInfo,
-    decode,
+    decode_stream,
+    describe_pyav,
     inspect,
-    opened,
+    open_video,
     probe,
-    pyav_version,
     stream,
-    upright,
+    to_upright,
 )  # fmt: skip
 
 __all__ = [
-    "ENCODER", "ClipInfo", "EncoderSettings", "Frame", "VideoInfo", "VideoReader", "clip_rate",
-    "encoder_version", "probe", "pyav_version", "stream", "write_clip",
+    "ENCODER",
+    "ClipInfo",
+    "EncoderSettings",
+    "Frame",
+    "VideoInfo",
+    "VideoReader",
+    "describe_encoder",
+    "describe_pyav",
+    "probe",
+    "stream",
+    "to_clip_rate",
+    "write_clip",
 ]  # fmt: skip
 
 _MAX_DENOMINATOR: Final = 1001
@@ -119,7 +129,7 @@ class VideoReader:
         self._pyav = _PyavFrames(path, found.timeline)
         self._decord: Any = None
         self._strict = decoder == "decord"
-        if decoder == "decord" or (decoder == "auto" and _like_ours(found)):
+        if decoder == "decord" or (decoder == "auto" and _was_written_here(found)):
             self._decord = self._open_decord()
 
     @property
@@ -140,7 +150,7 @@ class VideoReader:
     @property
     def decoder(self) -> str:
         """What decodes, with its version."""
-        return pyav_version() if self._decord is None else f"decord {_decord_module().__version__}"
+        return describe_pyav() if self._decord is None else f"decord {_import_decord().__version__}"
 
     def __len__(self) -> int:
         return len(self.timestamps)
@@ -160,7 +170,7 @@ class VideoReader:
             IndexError: An index lies outside the clip.
             BenchError: A frame is damaged.
         """
-        wanted = [self._normalised(index) for index in indices]
+        wanted = [self._resolve_index(index) for index in indices]
         if not wanted:
             return np.empty((0, self.height, self.width, 3), dtype=np.uint8)
         if self._decord is not None:
@@ -169,7 +179,7 @@ class VideoReader:
                 return batch
             except Exception as error:
                 if self._strict:
-                    raise self._refused(error) from error
+                    raise self._decord_error(error) from error
                 self._decord = None  # from here on PyAV: same pixels
         return self._pyav.read(wanted)
 
@@ -186,7 +196,7 @@ class VideoReader:
     ) -> None:
         self.close()
 
-    def _normalised(self, index: SupportsIndex) -> int:
+    def _resolve_index(self, index: SupportsIndex) -> int:
         position = operator.index(index)
         if not -len(self) <= position < len(self):
             raise IndexError(f"frame {position} of a clip of {len(self)}")
@@ -195,7 +205,7 @@ class VideoReader:
     def _open_decord(self) -> Any:
         try:
             # One thread: decord's default number fails on some files.
-            opened = _decord_module().VideoReader(str(self.info.path.absolute()), num_threads=1)
+            opened = _import_decord().VideoReader(str(self.info.path.absolute()), num_threads=1)
             # get_batch can hang when the container claims more frames than there are.
             if len(opened) != len(self):
                 raise RuntimeError(f"it counts {len(opened)} frames, there are {len(self)}")
@@ -203,22 +213,22 @@ class VideoReader:
             return opened
         except Exception as error:
             if self._strict:
-                raise self._refused(error) from error
+                raise self._decord_error(error) from error
             return None
 
-    def _refused(self, error: Exception) -> BenchError:
+    def _decord_error(self, error: Exception) -> BenchError:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         return BenchError(f"decord cannot read {self.info.path}: {reason}.", hint="Use decoder='pyav'.")
 
 
-def _like_ours(found: Inspection) -> bool:
+def _was_written_here(found: Inspection) -> bool:
     """Whether the stream is of the kind that `write_clip` writes."""
     info = found.info
     kind = (info.codec, info.pix_fmt, info.rotation, found.colours)
     return kind == ("h264", ENCODER.pix_fmt, 0, (_COLORSPACE, _RANGE)) and bool(found.timeline.pts)
 
 
-def _decord_module() -> Any:
+def _import_decord() -> Any:
     import decord  # has no wheel on some platforms, where PyAV does its work
 
     decord.logging.set_level(decord.logging.QUIET)
@@ -243,31 +253,31 @@ class _PyavFrames:
     def read(self, indices: Sequence[int]) -> Frame:
         found: dict[int, Frame] = {}
         for index in sorted(set(indices)):  # one way through the file, whatever the order asked for
-            found[index] = self._frame(index)
+            found[index] = self._decode_frame(index)
         return np.stack([found[index] for index in indices])
 
     def close(self) -> None:
         self._frames = iter(())
         self._file.close()
 
-    def _frame(self, index: int) -> Frame:
+    def _decode_frame(self, index: int) -> Frame:
         near = self._position < index <= self._position + self._AHEAD
-        frame = self._forward(index) if near else None
+        frame = self._decode_forward(index) if near else None
         if frame is None and self._index_of:
             self._rewind(self._timeline.pts[index])
-            frame = self._forward(index)
+            frame = self._decode_forward(index)
         if frame is None:  # no clean time stamps, or a container that seeks badly
             self._rewind(None)
-            frame = self._forward(index)
+            frame = self._decode_forward(index)
         if frame is None:
             seconds = self._timeline.timestamps[index]
             raise BenchError(
                 f"Frame {index} of {self._path} ({seconds:.2f} s) cannot be decoded.",
                 hint="The file is damaged there: prepare or copy it again.",
             )
-        return upright(frame)
+        return to_upright(frame)
 
-    def _forward(self, index: int) -> av.VideoFrame | None:
+    def _decode_forward(self, index: int) -> av.VideoFrame | None:
         """Decode up to frame `index`; None if it does not come."""
         with suppress(BenchError):  # the file is damaged; whether this frame is, shows from the start
             for frame in self._frames:
@@ -279,19 +289,19 @@ class _PyavFrames:
     def _rewind(self, pts: int | None) -> None:
         """Stand at the key frame before `pts`, or at the start."""
         self.close()
-        container, source = self._file.enter_context(opened(self._path))
+        container, source = self._file.enter_context(open_video(self._path))
         if pts is not None:
             container.seek(pts, stream=source)
         self._position = -1
-        self._frames = decode(container, source, self._path)
+        self._frames = decode_stream(container, source, self._path)
 
 
 # ---------------------------------------------------------------- writing
 
 
-def encoder_version(encoder: EncoderSettings = ENCODER) -> str:
+def describe_encoder(encoder: EncoderSettings = ENCODER) -> str:
     """What encodes, with its version and all settings, as recorded with every clip."""
-    return f"{pyav_version()} " + " ".join(f"{key}={value}" for key, value in asdict(encoder).items())
+    return f"{describe_pyav()} " + " ".join(f"{key}={value}" for key, value in asdict(encoder).items())
 
 
 def write_clip(
@@ -318,7 +328,7 @@ def write_clip(
         BenchError: No frames, frames of odd or differing size or of another type, a rate that is not
             positive, a full disk or a place that may not be written.
     """
-    rate = clip_rate(fps)
+    rate = to_clip_rate(fps)
     source = iter(frames)
     first = next(source, None)
     if first is None:
@@ -328,10 +338,10 @@ def write_clip(
         count = _encode(temporary, itertools.chain([first], source), rate, first.shape, metadata or {}, encoder)
         digest, size = sha256_file(temporary), temporary.stat().st_size
     height, width = first.shape[:2]
-    return ClipInfo(path, digest, count, float(rate), height, width, size, encoder_version(encoder))
+    return ClipInfo(path, digest, count, float(rate), height, width, size, describe_encoder(encoder))
 
 
-def clip_rate(fps: float | Fraction) -> Fraction:
+def to_clip_rate(fps: float | Fraction) -> Fraction:
     """The rate as a clip carries it: the nearest fraction with a small denominator.
 
     Raises:
@@ -367,7 +377,7 @@ def _encode(
     options = {"fflags": "+bitexact", "movflags": flags}
     with av.open(str(path), "w", format="mp4", container_options=options) as container:
         container.metadata.update(metadata)
-        out = _output_stream(container, rate, shape, encoder)
+        out = _add_output_stream(container, rate, shape, encoder)
         count = 0
         for count, frame in enumerate(frames, start=1):
             if frame.shape != shape or frame.dtype != np.uint8:
@@ -387,7 +397,7 @@ def _encode(
     return count
 
 
-def _output_stream(
+def _add_output_stream(
     container: av.container.OutputContainer, rate: Fraction, shape: tuple[int, ...], encoder: EncoderSettings
 ) -> av.video.VideoStream:
     x264 = "cpu-independent=1:scenecut=0"  # the same bytes on every processor

@@ -66,7 +66,7 @@ class VideoInfo:
     """Unknown from outside: only the writer knows it."""
 
 
-def pyav_version() -> str:
+def describe_pyav() -> str:
     """PyAV and the libavcodec in it, as recorded."""
     return f"pyav {av.__version__} libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}"
 
@@ -75,9 +75,9 @@ def pyav_version() -> str:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.VideoStream]]:
+def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.VideoStream]]:
     """Open the video stream of `path`, or say why there is none."""
-    size = _readable_size(path)
+    size = _check_readable(path)
     try:
         # The absolute path, since `name:…` would be read as a protocol.
         container = av.open(
@@ -86,12 +86,12 @@ def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.V
             metadata_errors="replace",
         )
     except (av.error.FFmpegError, ValueError) as error:
-        raise _unreadable(path, size) from error
+        raise _unreadable_error(path, size) from error
     with container:
-        yield container, _video_stream(container, path)
+        yield container, _find_video_stream(container, path)
 
 
-def _readable_size(path: Path) -> int:
+def _check_readable(path: Path) -> int:
     if path.is_dir():
         raise BenchError(f"{path} is a folder, not a video.", hint="Name a video file in it.")
     if not path.exists():
@@ -109,7 +109,7 @@ def _readable_size(path: Path) -> int:
     return size
 
 
-def _unreadable(path: Path, size: int) -> BenchError:
+def _unreadable_error(path: Path, size: int) -> BenchError:
     with path.open("rb") as handle:
         head = handle.read(12)
     if head[4:8] in (b"ftyp", b"mdat", b"moov", b"wide", b"free"):
@@ -123,7 +123,7 @@ def _unreadable(path: Path, size: int) -> BenchError:
     )
 
 
-def _video_stream(container: av.container.InputContainer, path: Path) -> av.video.VideoStream:
+def _find_video_stream(container: av.container.InputContainer, path: Path) -> av.video.VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:  # the cover of a song is no video
             if stream.codec_context is None:  # so, whatever the stubs say, where there is no decoder
@@ -170,7 +170,7 @@ class _Clock:
         return seconds
 
 
-def _nominal_rate(stream: av.video.VideoStream) -> Fraction:
+def _find_nominal_rate(stream: av.video.VideoStream) -> Fraction:
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
         if rate:
             return rate
@@ -182,7 +182,7 @@ def _is_shown(packet: av.Packet[av.video.VideoStream]) -> bool:
     return packet.size > 0 and not packet.is_discard
 
 
-def _timeline(container: av.container.InputContainer, stream: av.video.VideoStream) -> Timeline:
+def _demux_timeline(container: av.container.InputContainer, stream: av.video.VideoStream) -> Timeline:
     """Demux the whole stream."""
     base = stream.time_base or Fraction(1, 1)
     stamps: list[int | None] = []
@@ -195,7 +195,7 @@ def _timeline(container: av.container.InputContainer, stream: av.video.VideoStre
     known = sorted(stamp for stamp in stamps if stamp is not None)
     clean = len(known) == len(stamps) == len(set(known))
     shown: list[int | None] = [*known, *[None] * (len(stamps) - len(known))]
-    clock = _Clock(_nominal_rate(stream))
+    clock = _Clock(_find_nominal_rate(stream))
     seconds = [clock(None if stamp is None else float(stamp * base)) for stamp in shown]
     return Timeline(tuple(known) if clean else (), np.array(seconds, dtype=np.float64), base)
 
@@ -203,7 +203,9 @@ def _timeline(container: av.container.InputContainer, stream: av.video.VideoStre
 # ---------------------------------------------------------------- decoding
 
 
-def decode(container: av.container.InputContainer, stream: av.video.VideoStream, path: Path) -> Iterator[av.VideoFrame]:
+def decode_stream(
+    container: av.container.InputContainer, stream: av.video.VideoStream, path: Path
+) -> Iterator[av.VideoFrame]:
     """Decode from where the container stands; damaged packets are passed over.
 
     Raises:
@@ -234,10 +236,10 @@ def decode(container: av.container.InputContainer, stream: av.video.VideoStream,
         )
 
 
-def upright(frame: av.VideoFrame) -> Frame:
+def to_upright(frame: av.VideoFrame) -> Frame:
     """RGB as a player shows it: alpha over black, then turned and mirrored by the display matrix."""
-    pixels = _rgb(frame)
-    matrix = _display_matrix(frame)
+    pixels = _to_rgb(frame)
+    matrix = _read_display_matrix(frame)
     if matrix is None:
         return pixels
     a, b, c, d = matrix
@@ -248,7 +250,7 @@ def upright(frame: av.VideoFrame) -> Frame:
     return np.ascontiguousarray(pixels)
 
 
-def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
+def _read_display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
     """The matrix (a b; c d) that takes stored (x, y) to shown (a x + c y, b x + d y), in fixed point."""
     side_data = cast(SideDataContainer, frame.side_data)  # what PyAV's stubs take for a dict
     if SideDataType.DISPLAYMATRIX not in side_data:
@@ -261,23 +263,23 @@ def _has_alpha(frame: av.VideoFrame) -> bool:
     return frame.format.has_palette or any(part.is_alpha for part in frame.format.components)
 
 
-def _rgb(frame: av.VideoFrame) -> Frame:
+def _to_rgb(frame: av.VideoFrame) -> Frame:
     if _has_alpha(frame):
-        return over_black(cast(Frame, frame.to_ndarray(format="rgba")))
+        return composite_over_black(cast(Frame, frame.to_ndarray(format="rgba")))
     return cast(Frame, frame.to_ndarray(format="rgb24"))
 
 
-def over_black(rgba: Frame) -> Frame:
+def composite_over_black(rgba: Frame) -> Frame:
     """Straight alpha over black: uint8 (H, W, 4) → (H, W, 3)."""
     alpha = rgba[..., 3:].astype(np.uint16)
     return ((rgba[..., :3] * alpha + 127) // 255).astype(np.uint8)
 
 
-def decoded(path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
+def decode_video(path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
     """Decode a file from outside in presentation order; memory does not grow with its length.
 
     Yields:
-        Time stamp in seconds by the file's own clock, strictly increasing, and the frame as stored: `upright`
+        Time stamp in seconds by the file's own clock, strictly increasing, and the frame as stored: `to_upright`
         makes pixels of those that are wanted. A stamp that is missing or does not advance is replaced by one
         frame period after the last.
 
@@ -285,23 +287,23 @@ def decoded(path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
         BenchError: The file cannot be opened, it holds no frame, damage left fewer than 90% of its frames,
             or the size of the picture changes on the way.
     """
-    with opened(path) as (container, source):
-        clock = _Clock(_nominal_rate(source))
+    with open_video(path) as (container, source):
+        clock = _Clock(_find_nominal_rate(source))
         shape: tuple[int, int] | None = None
-        for frame in decode(container, source, path):
+        for frame in decode_stream(container, source, path):
             seconds = clock(frame.time)
             if shape is not None and (frame.height, frame.width) != shape:
                 raise BenchError(f"{path} changes its picture size at {seconds:.2f} s.", hint="Cut the video there.")
             shape = frame.height, frame.width
             yield seconds, frame
         if shape is None:
-            raise _frameless(path)
+            raise _frameless_error(path)
 
 
 def stream(path: Path) -> Iterator[tuple[float, Frame]]:
-    """As `decoded`, every frame upright: uint8 RGB (H, W, 3)."""
-    for seconds, frame in decoded(path):
-        yield seconds, upright(frame)
+    """As `decode_video`, every frame upright: uint8 RGB (H, W, 3)."""
+    for seconds, frame in decode_video(path):
+        yield seconds, to_upright(frame)
 
 
 def probe(path: Path) -> VideoInfo:
@@ -316,10 +318,10 @@ def probe(path: Path) -> VideoInfo:
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """How the first frame is stored, where that is more than what `upright` keeps."""
+    """How the first frame is stored, where that is more than what `to_upright` keeps."""
 
     bits: int
-    """Of a component; `upright` keeps 8."""
+    """Of a component; `to_upright` keeps 8."""
     transfer: int
     """Transfer function, as libavutil numbers them: 16 = PQ, 18 = HLG."""
     interlaced: bool
@@ -341,15 +343,15 @@ class Inspection:
 
 def inspect(path: Path) -> Inspection:
     """As `probe`, with the time stamps of all frames."""
-    with opened(path) as (container, source):
-        timeline = _timeline(container, source)
+    with open_video(path) as (container, source):
+        timeline = _demux_timeline(container, source)
     n_frames = len(timeline.timestamps)
     if n_frames == 0:
-        raise _frameless(path)
-    with opened(path) as (container, source):
-        first = _first_frame(container, source, path)
-        height, width = upright(first).shape[:2]
-        nominal = _nominal_rate(source)
+        raise _frameless_error(path)
+    with open_video(path) as (container, source):
+        first = _decode_first_frame(container, source, path)
+        height, width = to_upright(first).shape[:2]
+        nominal = _find_nominal_rate(source)
         fps = timeline.fps(nominal)
         info = VideoInfo(
             path=path,
@@ -368,10 +370,10 @@ def inspect(path: Path) -> Inspection:
             bytes=path.stat().st_size,
         )
         colours = first.colorspace, first.color_range
-        return Inspection(info, timeline, colours, _stored_picture(first, source), source.frames)
+        return Inspection(info, timeline, colours, _describe_stored_picture(first, source), source.frames)
 
 
-def _stored_picture(first: av.VideoFrame, source: av.video.VideoStream) -> StoredPicture:
+def _describe_stored_picture(first: av.VideoFrame, source: av.video.VideoStream) -> StoredPicture:
     alpha: Literal["none", "over black", "ignored"] = "over black" if _has_alpha(first) else "none"
     if alpha == "none" and any(key.lower() == "alpha_mode" and value == "1" for key, value in source.metadata.items()):
         alpha = "ignored"  # WebM keeps it in a stream within the stream
@@ -379,13 +381,15 @@ def _stored_picture(first: av.VideoFrame, source: av.video.VideoStream) -> Store
     return StoredPicture(bits, int(first.color_trc), bool(first.interlaced_frame), alpha)
 
 
-def _frameless(path: Path) -> BenchError:
+def _frameless_error(path: Path) -> BenchError:
     return BenchError(f"{path} holds no frame.", hint="Copy it again, or name another video.")
 
 
-def _first_frame(container: av.container.InputContainer, source: av.video.VideoStream, path: Path) -> av.VideoFrame:
+def _decode_first_frame(
+    container: av.container.InputContainer, source: av.video.VideoStream, path: Path
+) -> av.VideoFrame:
     try:
-        first = next(decode(container, source, path), None)
+        first = next(decode_stream(container, source, path), None)
     except BenchError:
         first = None
     if first is None:

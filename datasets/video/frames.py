@@ -21,8 +21,8 @@ import numpy.typing as npt
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.opencv import cv2
-from dancebench.datasets.video.clips import clip_rate
-from dancebench.datasets.video.decoding import Frame, over_black, probe, pyav_version, stream
+from dancebench.datasets.video.clips import to_clip_rate
+from dancebench.datasets.video.decoding import Frame, composite_over_black, describe_pyav, probe, stream
 
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 DEFAULT_FOLDER_FPS: Final = 25.0
@@ -116,7 +116,7 @@ def open_source(path: Path, *, fps: float = DEFAULT_FOLDER_FPS) -> FrameSource:
     if path.is_dir():
         return _open_folder(path, fps)
     info = probe(path)
-    return VideoSource(path, info.height, info.width, info.fps, info.n_frames, sha256_file(path), pyav_version())
+    return VideoSource(path, info.height, info.width, info.fps, info.n_frames, sha256_file(path), describe_pyav())
 
 
 def _open_folder(path: Path, fps: float) -> FolderSource:
@@ -158,7 +158,7 @@ def _decode_image(path: Path, data: bytes) -> Frame:
         stored = _imdecode(raw, cv2.IMREAD_UNCHANGED)
         if stored is not None and stored.ndim == 3 and stored.shape[2] == 4:
             straight = stored if stored.dtype == np.uint8 else (stored // 257).astype(np.uint8)
-            return over_black(straight[..., [2, 1, 0, 3]])
+            return composite_over_black(straight[..., [2, 1, 0, 3]])
     pixels = _imdecode(raw, cv2.IMREAD_COLOR)  # 8 bits, turned as Exif says
     if pixels is None:
         raise BenchError(f"{path} cannot be decoded as an image.", hint="Replace it or take it out.")
@@ -173,9 +173,9 @@ def _imdecode(raw: npt.NDArray[np.uint8], flags: int) -> npt.NDArray[Any] | None
 # ---------------------------------------------------------------- rate
 
 
-def normalised_rate(source_fps: float, target_fps: float) -> Fraction:
+def reduce_rate(source_fps: float, target_fps: float) -> Fraction:
     """The nominal rate of a resampled clip: the target's, or the source's where that is slower."""
-    return clip_rate(min(source_fps, target_fps))
+    return to_clip_rate(min(source_fps, target_fps))
 
 
 def resample(
@@ -185,7 +185,7 @@ def resample(
 
     Kept is the first frame at or after each tick of the target's grid, which begins at the first frame (a
     quarter of a source period early counts as on time). A source no faster than the target is kept whole;
-    its clip then has the source's rate, see `normalised_rate`.
+    its clip then has the source's rate, see `reduce_rate`.
 
     Args:
         frames: (seconds, frame), times strictly increasing.
@@ -257,27 +257,27 @@ class Letterbox:
             return frame
         (height, width), (top, left) = self.inner, self.offset
         boxed = np.zeros((*self.target, frame.shape[2]), dtype=np.uint8)  # (H', W', 3)
-        boxed[top : top + height, left : left + width] = _resized(frame, height, width)
+        boxed[top : top + height, left : left + width] = _resize_to(frame, height, width)
         return boxed
 
-    def points(self, xy: Floats) -> Floats:
+    def map_points(self, xy: Floats) -> Floats:
         """Source pixel coordinates float (..., 2) → target pixel coordinates, pixel centres at integers."""
-        scale, shift = self._map()
+        scale, shift = self._scale_and_offset()
         return ((xy + 0.5) * scale - 0.5 + shift).astype(xy.dtype)
 
-    def inverse(self, xy: Floats) -> Floats:
-        """Target pixel coordinates float (..., 2) → source pixel coordinates; undoes `points`."""
-        scale, shift = self._map()
+    def unmap_points(self, xy: Floats) -> Floats:
+        """Target pixel coordinates float (..., 2) → source pixel coordinates; undoes `map_points`."""
+        scale, shift = self._scale_and_offset()
         return ((xy - shift + 0.5) / scale - 0.5).astype(xy.dtype)
 
-    def _map(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _scale_and_offset(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Scale and shift of (x, y)."""
         (height, width), (top, left) = self.inner, self.offset
         scale = np.array([width / self.source[1], height / self.source[0]])
         return scale, np.array([left, top], dtype=np.float64)
 
 
-def _resized(frame: Frame, height: int, width: int) -> Frame:
+def _resize_to(frame: Frame, height: int, width: int) -> Frame:
     if frame.shape[:2] == (height, width):
         return frame
     shrinks = height * width < frame.shape[0] * frame.shape[1]

@@ -22,12 +22,12 @@ import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import is_temporary
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Strict
 from dancebench.datasets.pose.holistic import extract_poses
 from dancebench.datasets.video.clips import Frame, VideoReader, stream, write_clip
-from dancebench.datasets.video.decoding import Inspection, decoded, upright
-from dancebench.datasets.video.frames import Letterbox, normalised_rate, resample, resize
+from dancebench.datasets.video.decoding import Inspection, decode_video, to_upright
+from dancebench.datasets.video.frames import Letterbox, reduce_rate, resample, resize
 from dancebench.detect.inputs.pairs import Pairs, pair_starts, too_short
 from dancebench.detect.protocol.card import TrainingDomain
 
@@ -99,7 +99,7 @@ class Prepared:
 
 
 def prepare(
-    found: Inspection, domain: TrainingDomain, crop: Crop | None, folder: Path, report: Report = silent
+    found: Inspection, domain: TrainingDomain, crop: Crop | None, folder: Path, report: ReportProgress = ignore_progress
 ) -> Prepared:
     """Write a video anew as the clips that a detector learned from.
 
@@ -115,14 +115,14 @@ def prepare(
     """
     info = found.info
     letterbox = Letterbox(shown_size(found, crop), (domain.clip_height, domain.clip_width))
-    rate = normalised_rate(info.fps, domain.fps_max)
+    rate = reduce_rate(info.fps, domain.fps_max)
     expected = max(1, round(info.n_frames * float(rate) / info.fps))
     times = array("d")
 
     def frames() -> Iterator[Frame]:
-        for seconds, stored in resample(decoded(info.path), info.fps, domain.fps_max):
+        for seconds, stored in resample(decode_video(info.path), info.fps, domain.fps_max):
             times.append(seconds)
-            yield letterbox.apply(_cropped(upright(stored), crop))
+            yield letterbox.apply(_cropped(to_upright(stored), crop))
             report(f"reading {info.path.name}", min(len(times), expected - 1), expected)
         report(f"reading {info.path.name}", expected, expected)
 

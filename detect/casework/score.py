@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Document, Strict
 from dancebench.datasets.video.decoding import Inspection, inspect
 from dancebench.datasets.video.frames import Letterbox
@@ -193,7 +193,7 @@ class ScoreReport(Document):
 
 
 def score_video(
-    path: Path, loaded: LoadedDetector, settings: ScoreSettings | None = None, report: Report = silent
+    path: Path, loaded: LoadedDetector, settings: ScoreSettings | None = None, report: ReportProgress = ignore_progress
 ) -> VideoScore:
     """As `scored_video`, the record alone."""
     return scored_video(path, loaded, settings, report).record
@@ -203,7 +203,7 @@ def scored_video(
     path: Path,
     loaded: LoadedDetector,
     settings: ScoreSettings | None = None,
-    report: Report = silent,
+    report: ReportProgress = ignore_progress,
     *,
     pictures: bool = False,
     scratch: Path | None = None,

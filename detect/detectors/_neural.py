@@ -21,7 +21,7 @@ from torch import Tensor
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.detect.detectors._gradcam import MapNetwork, grad_cam
 from dancebench.detect.detectors._training import one_thread, train
 from dancebench.detect.detectors.base import Detector, DetectorConfig, Logits
@@ -71,7 +71,7 @@ class NeuralDetector(Detector):
     def origin(self) -> str | None:
         return self._origin
 
-    def fit(self, pool: PairPool, state: Path, report: Report) -> None:
+    def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
         def step_loss(generator: np.random.Generator) -> Tensor:
             pairs, labels = pool.batch(self.config.batch, generator)
             logits = self.network(self.tensor(pairs))

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import write_text
-from dancebench.core.nn.checkpoint import read_state, save_state
-from dancebench.core.progress import Report
+from dancebench.core.nn.checkpoint import load_checkpoint, save_checkpoint
+from dancebench.core.progress import ReportProgress
 
 CHECKPOINT_SECONDS = 10.0
 """At most this much work is lost to a kill."""
@@ -52,7 +52,7 @@ def train(
     decay_share: float,
     seed: int,
     state: Path,
-    report: Report,
+    report: ReportProgress,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> None:
     """Train `network` in place with Adam, from the state on disk where there is one.
@@ -96,14 +96,14 @@ def train(
 
 
 def _save(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, seed: int, losses: list[float]) -> None:
-    save_state(folder / STATE, {_NAME: network}, {_NAME: optimizer}, {"seed": seed, "losses": losses})
+    save_checkpoint(folder / STATE, {_NAME: network}, {_NAME: optimizer}, {"seed": seed, "losses": losses})
     lines = (json.dumps({"step": step, "loss": loss}) + "\n" for step, loss in enumerate(losses))
     write_text(folder / LOG, "".join(lines))
 
 
 def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> list[float]:
     """Continue from the state at `path`; returns the losses of the steps that are done."""
-    state = read_state(path)
+    state = load_checkpoint(path)
     if state is None:
         return []
     if state.facts.get("seed") != seed:

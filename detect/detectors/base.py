@@ -20,7 +20,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from dancebench.core.errors import BenchError
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.core.registry import Registry
 from dancebench.core.schema import Strict
 from dancebench.detect.inputs.pairs import PairPool, Pairs
@@ -82,7 +82,7 @@ class Detector(ABC):
         return None
 
     @abstractmethod
-    def fit(self, pool: PairPool, state: Path, report: Report) -> None:
+    def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
         """Learn from labelled pairs.
 
         Args:

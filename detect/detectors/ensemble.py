@@ -25,7 +25,7 @@ from scipy.special import expit
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.detect.detectors.base import (
     DETECTORS,
     Detector,
@@ -88,7 +88,7 @@ class Ensemble(Detector):
         ]
         return "; ".join(told) or None
 
-    def fit(self, pool: PairPool, state: Path, report: Report) -> None:
+    def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
         learning, fusing = self._people(pool.people)
         inner = pool.of(learning)
         for index, member in enumerate(self.members):

@@ -28,10 +28,10 @@ from safetensors.numpy import load_file, save_file
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.datasets.pose import skeleton as body
 from dancebench.datasets.pose.holistic import extract_poses
-from dancebench.datasets.pose.skeleton import Keypoints, found, has_person
+from dancebench.datasets.pose.skeleton import Keypoints, has_person, is_found
 from dancebench.detect.detectors._features import FeatureDetector, Features, linear_model
 from dancebench.detect.detectors.base import DETECTORS, DetectorConfig
 from dancebench.detect.inputs.pairs import PairPool, Pairs
@@ -93,7 +93,7 @@ class PoseJitter(FeatureDetector):
     def window(self) -> int:
         return self.config.frames
 
-    def fit(self, pool: PairPool, state: Path, report: Report) -> None:
+    def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
         count, what = self.config.windows, "finding poses again"
         features = _restore(state / STATE)
         for index in range(len(features), count, 2):
@@ -154,7 +154,7 @@ def pose_features(poses: Keypoints, height: int) -> npt.NDArray[np.float64]:
     Returns:
         float64 (features,), in the order of `NAMES`.
     """
-    there, person = found(poses), has_person(poses)  # (T, 75), (T,)
+    there, person = is_found(poses), has_person(poses)  # (T, 75), (T,)
     lengths = np.linalg.norm(poses[:, body.NECK, :2] - poses[:, body.MID_HIP, :2], axis=-1)[person]
     torso = max(float(np.median(lengths)), 1.0) if len(lengths) else float(height)
     points = poses[..., :2].astype(np.float64) / torso  # (T, 75, 2)

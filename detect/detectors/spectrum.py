@@ -25,7 +25,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from dancebench.core.opencv import cv2
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.detect.detectors._features import FeatureDetector, Features, linear_model
 from dancebench.detect.detectors.base import DETECTORS, DetectorConfig
 from dancebench.detect.inputs.pairs import PairPool, Pairs
@@ -66,7 +66,7 @@ class Spectrum(FeatureDetector):
     NAMES = NAMES
     config: SpectrumConfig
 
-    def fit(self, pool: PairPool, state: Path, report: Report) -> None:
+    def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
         """As the base says, but without a state: it takes seconds, and starts again."""
         features, labels = [], []
         for start in range(0, self.config.windows, _BATCH):

@@ -27,7 +27,7 @@ from torch import Tensor
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file, write_text
 from dancebench.core.nn import torchvision_ops
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.detect.detectors._gradcam import MapNetwork
 from dancebench.detect.detectors._neural import NeuralConfig, NeuralDetector
 from dancebench.detect.detectors._training import STATE
@@ -40,7 +40,7 @@ _ORIGIN_NOTE = "origin.txt"
 
 def timm() -> Any:
     """The library; imported late, since that takes seconds."""
-    torchvision_ops.ready()
+    torchvision_ops.declare_missing_ops()
     import timm as library
 
     return library
@@ -98,7 +98,7 @@ class TimmBackbone(NeuralDetector):
         x = (x - mean[:, None, None]) / std[:, None, None]
         return torch.cat([x, x[:, 3:] - x[:, :3]], dim=1)
 
-    def fit(self, pool: PairPool, state: Path, report: Report) -> None:
+    def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
         note = state / _ORIGIN_NOTE
         if (state / STATE).exists() and note.exists():
             self._origin = note.read_text(encoding="utf-8") or None

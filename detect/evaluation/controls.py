@@ -29,11 +29,11 @@ from sklearn.preprocessing import StandardScaler
 
 from dancebench.core.errors import BenchError
 from dancebench.core.metric import Metric
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.stats import jackknife_interval, permutation_p
 from dancebench.datasets.corpora.manifest import VideoRow
 from dancebench.datasets.video.clips import probe, stream, write_clip
-from dancebench.datasets.video.decoding import opened
+from dancebench.datasets.video.decoding import open_video
 from dancebench.detect.detectors.base import Detector
 from dancebench.detect.evaluation.aggregation import Rule
 from dancebench.detect.evaluation.metrics import Labels, Scores, auc, video_level
@@ -58,7 +58,7 @@ def null_control(
     rows: Sequence[VideoRow],
     tables: ScoreTables,
     rule: Rule,
-    report: Report = silent,
+    report: ReportProgress = ignore_progress,
 ) -> Metric:
     """Encode every held-out real once more and see how far its score moves.
 
@@ -170,7 +170,7 @@ def _swapped_auc(
 def container_features(path: Path) -> Features:
     """All that a file tells without its picture or its bytes: container, tags, size, duration, frames."""
     info = probe(path)
-    with opened(path) as (container, video):
+    with open_video(path) as (container, video):
         tags: Features = {f"tag {key}": value for key, value in container.metadata.items()}
         tags |= {f"stream tag {key}": value for key, value in video.metadata.items()}
     return tags | {

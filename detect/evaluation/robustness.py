@@ -24,9 +24,9 @@ import pandas as pd
 
 from dancebench.core.errors import BenchError
 from dancebench.core.metric import Metric
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.stats import Indices, jackknife_interval, share_interval
-from dancebench.datasets.corpora.manifest import VideoRow, contained
+from dancebench.datasets.corpora.manifest import VideoRow, resolve_inside
 from dancebench.datasets.video.clips import ENCODER, stream, write_clip
 from dancebench.detect.detectors.base import Detector
 from dancebench.detect.evaluation.aggregation import LEARNED, LearnedRule, Rule, find_rule
@@ -56,7 +56,7 @@ def robustness(
     rows: Sequence[VideoRow],
     rule: Rule | LearnedRule | str,
     thresholds: Thresholds,
-    report: Report = silent,
+    report: ReportProgress = ignore_progress,
     names: Sequence[str] | None = None,
 ) -> RobustnessResult:
     """Score the videos under every perturbation, one after the other, and sum up.
@@ -89,7 +89,7 @@ def score_perturbed(
     rows: Sequence[VideoRow],
     name: str,
     rule: Rule | LearnedRule | str,
-    report: Report = silent,
+    report: ReportProgress = ignore_progress,
 ) -> pd.DataFrame:
     """Score every video under one perturbation; one that cannot be perturbed or scored is a row with its reason.
 
@@ -136,7 +136,7 @@ def write_perturbed(root: Path, row: VideoRow, perturbation: Perturbation, folde
             its identifier leaves the folder.
     """
     video_id = f"{row.video_id}@{perturbation.name}"
-    path = contained(folder, f"{video_id}.mp4")
+    path = resolve_inside(folder, f"{video_id}.mp4")
     frames = (frame for _, frame in stream(checked_path(root, row)))
     info = write_clip(path, perturbation.apply(frames, row.fps), row.fps * perturbation.rate)
     return row.model_copy(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dancebench.core.errors import BenchError
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Strict
 from dancebench.datasets.corpora.manifest import VideoRow
 from dancebench.detect.detectors.base import Detector
@@ -94,7 +94,9 @@ class ScoreTables(NamedTuple):
 # ---------------------------------------------------------------- scores
 
 
-def score_rows(detector: Detector, root: Path, rows: Sequence[VideoRow], report: Report = silent) -> ScoreTables:
+def score_rows(
+    detector: Detector, root: Path, rows: Sequence[VideoRow], report: ReportProgress = ignore_progress
+) -> ScoreTables:
     """Score the videos of a manifest by the mean logit of their pairs; one that cannot be read is a row with its
     reason.
 

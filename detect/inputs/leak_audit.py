@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dancebench.core.errors import BenchError
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.corpora.manifest import VideoRow
 from dancebench.datasets.video.clips import VideoReader
 from dancebench.detect.inputs.near_duplicates import FRAMES, Fingerprint, fingerprint, near_duplicates
@@ -41,7 +41,7 @@ def audit_leaks(rows: Sequence[VideoRow]) -> None:
     _refuse("The motion with sha256 {:.12}…", motions, "Let other recordings drive the held-out people.")
 
 
-def audit_frames(root: Path, rows: Sequence[VideoRow], report: Report = silent) -> None:
+def audit_frames(root: Path, rows: Sequence[VideoRow], report: ReportProgress = ignore_progress) -> None:
     """Refuse a manifest in which clips of two splits show the same recording, whatever their rows say.
 
     Args:

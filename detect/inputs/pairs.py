@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
-from dancebench.core.progress import Report, silent
-from dancebench.datasets.corpora.manifest import VideoRow, contained
+from dancebench.core.progress import ReportProgress, ignore_progress
+from dancebench.datasets.corpora.manifest import VideoRow, resolve_inside
 from dancebench.datasets.video.clips import VideoReader
 from dancebench.datasets.video.frames import resize
 from dancebench.detect.inputs.perturbations import degraded_copy
@@ -162,7 +162,7 @@ def load_pool(
     root: Path,
     rows: Sequence[VideoRow],
     size: tuple[int, int],
-    report: Report = silent,
+    report: ReportProgress = ignore_progress,
     *,
     window: int = 2,
     degraded: float = 0.0,
@@ -216,7 +216,7 @@ def checked_path(root: Path, row: VideoRow) -> Path:
     Raises:
         BenchError: It is missing, or its bytes are not those that the manifest names.
     """
-    path = contained(root, row.path)
+    path = resolve_inside(root, row.path)
     if not path.is_file():
         raise BenchError(f"{row.video_id}: {path} does not exist.", hint="Make the manifest's videos again.")
     if sha256_file(path) != row.sha256:

@@ -17,10 +17,10 @@ from typing import get_args
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.metric import Metric
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.stats import share_interval
 from dancebench.datasets.corpora.manifest import Split, VideoRow, read_manifest
-from dancebench.datasets.video.clips import encoder_version, stream
+from dancebench.datasets.video.clips import describe_encoder, stream
 from dancebench.detect.detectors.base import Detector, DetectorConfig, detector_kind
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, LearnedRule, Rule, check_rule, find_rule
 from dancebench.detect.evaluation.breakdowns import by_method, by_rule, by_source, of_methods
@@ -63,7 +63,7 @@ def train_and_evaluate(
     detector_name: str,
     config: DetectorConfig,
     folder: Path,
-    report: Report = silent,
+    report: ReportProgress = ignore_progress,
     *,
     aggregator: str = DEFAULT_RULE,
     device: str = "cpu",
@@ -159,7 +159,7 @@ def _measured(holdout: ScoreTables, everything: ScoreTables, frozen: _Frozen, se
     }
 
 
-def _check(root: Path, rows: Sequence[VideoRow], splits: dict[str, list[VideoRow]], report: Report) -> None:
+def _check(root: Path, rows: Sequence[VideoRow], splits: dict[str, list[VideoRow]], report: ReportProgress) -> None:
     missing = [split for split, part in splits.items() if not part]
     if missing:
         raise BenchError(
@@ -173,7 +173,7 @@ def _check(root: Path, rows: Sequence[VideoRow], splits: dict[str, list[VideoRow
 
 def _trained(
     name: str, config: DetectorConfig, training_id: str, folder: Path, root: Path, rows: Sequence[VideoRow],
-    device: str, report: Report,
+    device: str, report: ReportProgress,
 ) -> Detector:  # fmt: skip
     """The detector of this training: loaded where it is finished, resumed where it is half done."""
     if (folder / CARD).exists():
@@ -192,11 +192,11 @@ def _trained(
     return detector
 
 
-def _familiarity(root: Path, rows: Sequence[VideoRow], report: Report) -> DomainModel:
+def _familiarity(root: Path, rows: Sequence[VideoRow], report: ReportProgress) -> DomainModel:
     return fit_domain(_features(root, rows, report), [row.subject_id for row in rows])
 
 
-def _features(root: Path, rows: Sequence[VideoRow], report: Report) -> list[dict[str, float]]:
+def _features(root: Path, rows: Sequence[VideoRow], report: ReportProgress) -> list[dict[str, float]]:
     features = []
     for done, row in enumerate(rows):
         report("describing clips", done, len(rows))
@@ -205,7 +205,7 @@ def _features(root: Path, rows: Sequence[VideoRow], report: Report) -> list[dict
     return features
 
 
-def _abstentions(root: Path, rows: Sequence[VideoRow], familiarity: DomainModel, report: Report) -> Metric:
+def _abstentions(root: Path, rows: Sequence[VideoRow], familiarity: DomainModel, report: ReportProgress) -> Metric:
     """Share of the held-out clips that lie too far from the training clips to be judged."""
     outside = [familiarity.compare(features).outside for features in _features(root, rows, report)]
     unit = "share of the held-out videos that lie outside the training domain"
@@ -242,5 +242,5 @@ def _domain(rows: Sequence[VideoRow]) -> TrainingDomain:
         fps_min=min(row.fps for row in rows),
         fps_max=max(row.fps for row in rows),
         methods=tuple(sorted({row.method for row in rows if row.method is not None})),
-        encoder=encoder_version(),
+        encoder=describe_encoder(),
     )

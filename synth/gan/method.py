@@ -118,7 +118,7 @@ class GanMethod(LearnedMethod):
         """Draw frame by frame: (conditioning picture, image), both (1, 3, H, W) in [-1, 1]."""
         self.generator.eval()
         previous = torch.zeros(1, 3, *self.clip.size, device=self.device)
-        for picture in motion.pictures(self.clip.size):
+        for picture in motion.pose_maps(self.clip.size):
             pose = to_tensor(picture[None], self.device)
             previous = self.generator(self.condition(pose, previous))
             yield pose, previous

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from dancebench.core.errors import BenchError
 from dancebench.core.nn.patchgan import PatchDiscriminator
 from dancebench.core.nn.trunks import Trunk
-from dancebench.core.progress import Report
-from dancebench.datasets.pose.face_crop import FaceBox, face_box
+from dancebench.core.progress import ReportProgress
+from dancebench.datasets.pose.face_crop import FaceBox, compute_face_box
 from dancebench.synth.base import METHODS, LearnedMethod, Phase, Schedule, SynthConfig
 from dancebench.synth.clip import Batch, Motion, TrainingClip, scaled_points, to_pixels, to_tensor
 from dancebench.synth.gan.losses import Features, PerceptualLoss, gan_loss
@@ -84,7 +84,7 @@ class FaceGan(LearnedMethod):
 
     def box(self, centre: npt.NDArray[np.float32]) -> FaceBox | None:
         """The crop about a face's centre in pixels of the clip; None where no face is seen."""
-        return face_box(centre, self.clip.size, multiple=2**self.config.face_n_down)
+        return compute_face_box(centre, self.clip.size, multiple=2**self.config.face_n_down)
 
     def corrected(self, pose: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
         """The final face (B, 3, h, w) of a crop and the pose picture's crop; not clipped."""
@@ -155,7 +155,7 @@ class FacePhase(AdversarialPhase):
             raise BenchError("No face is seen in any training frame.", hint="Use --method fbf-ts, which needs none.")
         return np.asarray(faces, np.intp)
 
-    def prepare(self, report: Report) -> None:
+    def prepare(self, report: ReportProgress) -> None:
         """Draw the main generator's faces."""
         self.drawn = {}
         for run in self.clip.runs():

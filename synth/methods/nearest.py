@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dancebench.datasets.pose.distance import nearest_pose
-from dancebench.datasets.pose.skeleton import scaled
+from dancebench.datasets.pose.distance import find_nearest_pose
+from dancebench.datasets.pose.skeleton import scale_keypoints
 from dancebench.synth.base import METHODS, Method, SynthConfig
 from dancebench.synth.clip import Motion, TrainingClip
 
@@ -39,7 +39,7 @@ class Nearest(Method):
     def render(self, motion: Motion) -> Iterator[npt.NDArray[np.uint8]]:
         height, width = self.clip.size
         best = 0
-        for pose in scaled(motion.keypoints, width / motion.size[1], height / motion.size[0]):
-            found = nearest_pose(pose, self._poses)
+        for pose in scale_keypoints(motion.keypoints, width / motion.size[1], height / motion.size[0]):
+            found = find_nearest_pose(pose, self._poses)
             best = best if found is None else found  # a frame without a pose keeps the picture before it
             yield self.clip.frames[self._candidates[[best]]][0]

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from dancebench.core.nn.distributed import share_of
+from dancebench.core.nn.distributed import split_batch
 from dancebench.synth.base import Phase
 from dancebench.synth.clip import Batch, HostBatch
 
@@ -31,7 +31,7 @@ def batches(phase: Phase, seeds: tuple[int, int], steps: range, device: torch.de
         steps: Which steps are still to be made.
         device: Where the batches go.
     """
-    drawn = (share_of(phase.draw(np.random.default_rng([*seeds, step]))) for step in steps)
+    drawn = (split_batch(phase.draw(np.random.default_rng([*seeds, step]))) for step in steps)
     if device.type != "cuda":
         return (phase.clip.batch(index, device) for index in drawn)
     return (batch.to(device) for batch in _ahead(phase.clip.host_batch(index).pinned() for index in drawn))

@@ -21,10 +21,10 @@ import torch
 from dancebench.core.environment import seed_everything
 from dancebench.core.errors import BenchError
 from dancebench.core.files import write_text
-from dancebench.core.nn.checkpoint import State, read_state, save_state
-from dancebench.core.nn.distributed import average, is_first, processes, shared
+from dancebench.core.nn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from dancebench.core.nn.distributed import average_values, broadcast, is_main_process, world_size
 from dancebench.core.nn.trunks import Trunk
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.core.schema import Strict
 from dancebench.synth.base import LearnedMethod, Phase
 from dancebench.synth.clip import Batch
@@ -94,7 +94,7 @@ def run_phases(
     seed: int,
     trunk: Trunk | None,
     options: Options,
-    report: Report,
+    report: ReportProgress,
 ) -> list[PhaseRecord]:
     """Train `method` through all its phases.
 
@@ -112,7 +112,7 @@ def run_phases(
         BenchError: Too few usable frames; a batch that cannot be divided among the processes; a loss that
             is no longer a number; a damaged state.
     """
-    stored = read_state(folder / "state.safetensors")
+    stored = load_checkpoint(folder / "state.safetensors")
     if stored is not None and stored.facts["key"] != key:
         stored = None
     done = [PhaseRecord.model_validate(each) for each in stored.facts["phases"]] if stored else []
@@ -144,14 +144,16 @@ class _Run:
     options: Options
     log: _Log
 
-    def to_the_end(self, stored: State | None, before: Sequence[PhaseRecord], report: Report) -> PhaseRecord:
+    def to_the_end(
+        self, stored: Checkpoint | None, before: Sequence[PhaseRecord], report: ReportProgress
+    ) -> PhaseRecord:
         """Make the remaining steps."""
         phase, schedule = self.phase, self.phase.schedule
         steps = schedule.n_steps(len(phase.starts))
-        if schedule.batch % processes():
+        if schedule.batch % world_size():
             raise BenchError(
-                f"A batch of {schedule.batch} cannot be divided among {processes()} processes.",
-                hint=f"Add --batch {processes()}, or a multiple of it.",
+                f"A batch of {schedule.batch} cannot be divided among {world_size()} processes.",
+                hint=f"Add --batch {world_size()}, or a multiple of it.",
             )
         progress = self._restored(stored)
         self._prepare(report)
@@ -162,7 +164,7 @@ class _Run:
         first = progress.step
         for step, batch in zip(range(first, steps), self._batches(first, steps), strict=True):
             self._set_rate(schedule.rate(step, steps))
-            pending.append(average(self._step(batch)))
+            pending.append(average_values(self._step(batch)))
             if (step + 1) % every and step + 1 < steps:
                 continue
             for offset, losses in enumerate(_numbers(pending)):
@@ -192,14 +194,14 @@ class _Run:
     def _batches(self, first: int, steps: int) -> Any:
         return batches(self.phase, (self.seed, self.number), range(first, steps), self.device)
 
-    def _restored(self, stored: State | None) -> _Progress:
+    def _restored(self, stored: Checkpoint | None) -> _Progress:
         if stored is None:
             return _Progress()
         stored.restore(self.phase.networks(), self.phase.optimizers())
         facts = stored.facts
         return _Progress(facts["step"], facts["seconds"], facts["recent"])
 
-    def _prepare(self, report: Report) -> None:
+    def _prepare(self, report: ReportProgress) -> None:
         self.phase.prepare(report)
         networks = self.phase.networks().values()
         if self.options.checkpointing and not sum(checkpoint_activations(network) for network in networks):
@@ -232,7 +234,7 @@ class _Run:
         self.log.add(self.name, progress.step, losses)
 
     def _save(self, progress: _Progress, before: Sequence[PhaseRecord]) -> None:
-        if not is_first() or not self._is_sound():
+        if not is_main_process() or not self._is_sound():
             return
         facts = {
             "key": self.key,
@@ -241,7 +243,7 @@ class _Run:
             "seconds": progress.seconds,
             "recent": progress.recent,
         }
-        save_state(self.state, self.phase.networks(), self.phase.optimizers(), facts)
+        save_checkpoint(self.state, self.phase.networks(), self.phase.optimizers(), facts)
 
     def _is_sound(self) -> bool:
         """Whether all weights are numbers: the losses of a step say so only of the step before."""
@@ -259,7 +261,7 @@ class _Run:
             width=width,
             examples=len(self.phase.starts),
             steps=steps,
-            seconds=shared(progress.seconds),
+            seconds=broadcast(progress.seconds),
             losses=progress.losses(),
             parameters={
                 name: sum(value.numel() for value in network.parameters())
@@ -280,7 +282,7 @@ class _Log:
 
     def __init__(self, folder: Path, phases: int, step: int, options: Options) -> None:
         self._handle = self._board = None
-        if not is_first():
+        if not is_main_process():
             return
         path = folder / "losses.jsonl"
         write_text(path, "".join(_lines_up_to(path, phases, step)))

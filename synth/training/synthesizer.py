@@ -20,12 +20,12 @@ from typing import Any, ClassVar
 import torch
 from safetensors.torch import load_file, save_file
 
-from dancebench.core.environment import code_version, seed_everything, versions
+from dancebench.core.environment import collect_versions, read_code_version, seed_everything
 from dancebench.core.errors import BenchError
-from dancebench.core.files import atomic_path, locked, sha256_file, sha256_json
-from dancebench.core.nn.distributed import is_first, processes, shared
+from dancebench.core.files import atomic_path, lock_folder, sha256_file, sha256_json
+from dancebench.core.nn.distributed import broadcast, is_main_process, world_size
 from dancebench.core.nn.trunks import Trunk, TrunkUnavailableError, load_trunk
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Document, Strict
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.base import METHODS, LearnedMethod, Method, SynthConfig
@@ -108,7 +108,7 @@ class TrainJob:
         return self.folder / "weights.safetensors"
 
 
-def train(job: TrainJob, *, report: Report = silent) -> TrainRecord:
+def train(job: TrainJob, *, report: ReportProgress = ignore_progress) -> TrainRecord:
     """Train a synthesizer, take up one that was interrupted, or give back one that is done.
 
     Raises:
@@ -118,8 +118,8 @@ def train(job: TrainJob, *, report: Report = silent) -> TrainRecord:
     """
     make = METHODS[job.method]
     base = train(job.base, report=report) if job.base else None
-    with locked(job.folder) if is_first() else nullcontext():
-        done = shared(finished(job) if is_first() else None)
+    with lock_folder(job.folder) if is_main_process() else nullcontext():
+        done = broadcast(finished(job) if is_main_process() else None)
         if done is not None:
             return done
         seed_everything(job.config.seed)
@@ -134,12 +134,12 @@ def train(job: TrainJob, *, report: Report = silent) -> TrainRecord:
             label = f"{job.method} on {job.subject.id}"
             key = sha256_json([_identity(job), trunk.sha256 if trunk else None, base and base.weights_sha256])
             phases = run_phases(method, job.folder, label, key, job.config.seed, trunk, job.options, report)
-        if is_first():
+        if is_main_process():
             with atomic_path(job.weights_path) as temporary:
                 save_file({name: value.contiguous() for name, value in method.weights().items()}, temporary)
             _record(job, method, len(clip), base, phases, trunk, trunk_reason).save(job.folder / "train.json")
             (job.folder / "state.safetensors").unlink(missing_ok=True)
-        shared(None)  # the others wait until the record stands
+        broadcast(None)  # the others wait until the record stands
         return TrainRecord.load(job.folder / "train.json")
 
 
@@ -202,9 +202,9 @@ def _shared_trunk(config: SynthConfig) -> tuple[Trunk | None, str | None]:
     Raises:
         BenchError: Another process does not find what the first found.
     """
-    trunk, reason = _trunk_for(config, download=True) if is_first() else (None, None)
-    sha256, reason = shared((trunk.sha256 if trunk else None, reason))
-    if sha256 is not None and not is_first():
+    trunk, reason = _trunk_for(config, download=True) if is_main_process() else (None, None)
+    sha256, reason = broadcast((trunk.sha256 if trunk else None, reason))
+    if sha256 is not None and not is_main_process():
         trunk, _ = _trunk_for(config, download=False)
         if trunk is None or trunk.sha256 != sha256:
             raise BenchError(
@@ -233,7 +233,7 @@ def _record(
     trunk_reason: str | None,
 ) -> TrainRecord:
     drawing = method.drawing() if isinstance(method, LearnedMethod) else {}
-    git_sha, dirty = code_version()
+    git_sha, dirty = read_code_version()
     return TrainRecord(
         method=job.method,
         preset=job.preset,
@@ -252,7 +252,7 @@ def _record(
         weights_sha256=sha256_file(job.weights_path),
         git_sha=git_sha,
         dirty=dirty,
-        versions=versions(),
+        versions=collect_versions(),
         device=job.device,
-        processes=processes(),
+        processes=world_size(),
     )

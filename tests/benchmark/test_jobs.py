@@ -11,10 +11,10 @@ import pytest
 from dancebench.benchmark.commands.progress_bars import Display
 from dancebench.benchmark.jobs import Failure, Job, run_jobs, succeeded
 from dancebench.core.errors import BenchError, UnknownNameError
-from dancebench.core.progress import Report, silent
+from dancebench.core.progress import ReportProgress, ignore_progress
 
 
-def square(x: int, report: Report) -> tuple[int, int]:
+def square(x: int, report: ReportProgress) -> tuple[int, int]:
     report(f"squaring {x}", 1, 1)
     if x == 3:
         raise UnknownNameError("number", "3", ["2", "33"])
@@ -50,12 +50,12 @@ def test_results_come_in_order_and_a_failure_leaves_the_others(workers: int) -> 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_defect_is_raised(workers: int) -> None:
     with pytest.raises(RuntimeError, match="a defect"):
-        run_jobs(jobs(1, 5), workers=workers, report=silent)
+        run_jobs(jobs(1, 5), workers=workers, report=ignore_progress)
 
 
 def test_a_worker_that_is_killed_is_named() -> None:
     with pytest.raises(BenchError, match="A worker process died"):
-        run_jobs(jobs(1, 6), workers=2, report=silent)
+        run_jobs(jobs(1, 6), workers=2, report=ignore_progress)
 
 
 def test_without_a_terminal_progress_is_plain_lines(tmp_path: Path) -> None:

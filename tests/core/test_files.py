@@ -15,10 +15,10 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import (
     atomic_folder,
     atomic_path,
+    explain_write_errors,
     is_temporary,
     sha256_file,
     sha256_json,
-    writable,
     write_json,
     write_text,
 )
@@ -110,14 +110,14 @@ def test_json_hash_knows_no_order_of_keys(value: dict[str, int]) -> None:
     [(errno.ENOSPC, "disk is full"), (errno.EACCES, "permissions"), (errno.EROFS, "read-only")],
 )
 def test_refusals_of_the_file_system_get_a_hint(number: int, hint: str) -> None:
-    with pytest.raises(BenchError, match="Cannot write /somewhere") as caught, writable():
+    with pytest.raises(BenchError, match="Cannot write /somewhere") as caught, explain_write_errors():
         raise OSError(number, os.strerror(number), "/somewhere")
     assert caught.value.hint is not None
     assert hint in caught.value.hint
 
 
 def test_other_errors_of_the_system_pass_unchanged() -> None:
-    with pytest.raises(FileNotFoundError), writable():
+    with pytest.raises(FileNotFoundError), explain_write_errors():
         raise FileNotFoundError(errno.ENOENT, "missing", "/somewhere")
 
 

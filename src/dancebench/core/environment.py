@@ -21,7 +21,7 @@ _PACKAGES = (
 
 
 @functools.cache
-def versions() -> dict[str, str]:
+def collect_versions() -> dict[str, str]:
     """Versions of Python, dancebench and every package that a number can depend on."""
     found = {"python": platform.python_version(), "dancebench": dancebench.__version__}
     for package in _PACKAGES:
@@ -33,17 +33,17 @@ def versions() -> dict[str, str]:
 
 
 @functools.cache
-def hardware() -> dict[str, str | int]:
+def describe_hardware() -> dict[str, str | int]:
     """Processor, cores and, where there is one, the CUDA device."""
     import torch  # slow to import; records are the only caller
 
-    found: dict[str, str | int] = {"cpu": _cpu_name(), "cores": os.cpu_count() or 1}
+    found: dict[str, str | int] = {"cpu": _read_cpu_name(), "cores": os.cpu_count() or 1}
     if torch.cuda.is_available():
         found["gpu"] = torch.cuda.get_device_name()
     return found
 
 
-def _cpu_name() -> str:
+def _read_cpu_name() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -54,17 +54,17 @@ def _cpu_name() -> str:
 
 
 @functools.cache
-def code_version() -> tuple[str | None, bool | None]:
+def read_code_version() -> tuple[str | None, bool | None]:
     """Git commit of the running code and whether it was changed since; None where it is not a checkout."""
     here = Path(dancebench.__file__).resolve().parent
     try:
-        sha = _git(here, "rev-parse", "HEAD")
-        return sha.strip(), bool(_git(here, "status", "--porcelain", "--untracked-files=no").strip())
+        sha = _run_git(here, "rev-parse", "HEAD")
+        return sha.strip(), bool(_run_git(here, "status", "--porcelain", "--untracked-files=no").strip())
     except (OSError, subprocess.CalledProcessError):
         return None, None
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def _run_git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
@@ -78,7 +78,7 @@ def set_workers(count: int) -> None:
     _workers = count
 
 
-def workers() -> int:
+def count_workers() -> int:
     """How many processes of this run share the machine's memory; 1 where nobody said."""
     return _workers
 

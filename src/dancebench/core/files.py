@@ -32,7 +32,7 @@ _HINTS = {
 
 
 @contextmanager
-def writable() -> Iterator[None]:
+def explain_write_errors() -> Iterator[None]:
     """Turn the refusals of the file system into a `BenchError` that names the path and the way out."""
     try:
         yield
@@ -50,8 +50,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The suffix is kept, since encoders choose a container by it. The data is flushed to the disk before
     the rename, so a crash leaves the old file or the new one.
     """
-    temporary = _temporary(path)
-    with writable():
+    temporary = _temporary_path(path)
+    with explain_write_errors():
         _make_folder(path.parent)
         try:
             yield temporary
@@ -65,8 +65,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder that takes the place of `path` only if the block succeeds."""
-    temporary = _temporary(path)
-    with writable():
+    temporary = _temporary_path(path)
+    with explain_write_errors():
         shutil.rmtree(temporary, ignore_errors=True)
         _make_folder(temporary)
         try:
@@ -78,12 +78,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Keep other processes from working on `folder` meanwhile; whoever comes later waits.
 
     The lock is the operating system's: it falls with the process that holds it.
     """
-    with writable():
+    with explain_write_errors():
         _make_folder(folder.parent)
         with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):
             yield
@@ -139,13 +139,13 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if error.errno in _HINTS:
-            raise  # `writable` knows what to say
+            raise  # `explain_write_errors` knows what to say
         raise BenchError(
             f"The folder {folder} cannot be made: {error.strerror}.", hint="Choose another --workspace."
         ) from error
 
 
-def _temporary(path: Path) -> Path:
+def _temporary_path(path: Path) -> Path:
     """Where `path` is written before it is whole; names the machine and process at work on it."""
     return path.with_name(f"{_TEMPORARY}{_HOST}-{os.getpid()}-{path.name}")
 

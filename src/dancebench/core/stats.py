@@ -42,15 +42,15 @@ def mean_interval(values: Sequence[float], subjects: Sequence[str], confidence: 
         ValueError: Lengths differ, or a value is not finite.
     """
     numbers = np.asarray(values, dtype=np.float64)  # (items,)
-    codes, count = _persons(subjects, len(numbers))
+    codes, count = _number_subjects(subjects, len(numbers))
     if not np.isfinite(numbers).all():
         raise ValueError("values are finite; an item without a value is left out with its reason")
     if count < 2:
         return None
     means = np.bincount(codes, weights=numbers) / np.bincount(codes)  # (subjects,)
-    half = _quantile(confidence, count) * float(means.std(ddof=1)) / math.sqrt(count)
+    half = _t_quantile(confidence, count) * float(means.std(ddof=1)) / math.sqrt(count)
     centre = float(means.mean())
-    return _interval(centre - half, centre + half, "Student t over subjects", count)
+    return _make_interval(centre - half, centre + half, "Student t over subjects", count)
 
 
 def jackknife_interval(
@@ -82,26 +82,26 @@ def jackknife_interval(
     Raises:
         ValueError: A statistic outside [0, 1] on the logit scale.
     """
-    codes, count = _persons(subjects, len(subjects))
+    codes, count = _number_subjects(subjects, len(subjects))
     if count < 2:
         return None
     full = float(statistic(np.arange(len(codes))))
     replicates = np.array([float(statistic(np.flatnonzero(codes != left_out))) for left_out in range(count)])
     if not (math.isfinite(full) and np.isfinite(replicates).all()):
         return None
-    reach = _quantile(confidence, count) * math.sqrt((count - 1) * float(replicates.var()))
+    reach = _t_quantile(confidence, count) * math.sqrt((count - 1) * float(replicates.var()))
     if reach == 0 and 0 < full < 1 and scale == "logit":
         return None  # no subject moves the statistic: that says how coarse it is, not how certain
     if scale == "identity":
-        return _interval(full - reach, full + reach, "jackknife-t", count)
+        return _make_interval(full - reach, full + reach, "jackknife-t", count)
     if not -_ROUNDING < full < 1 + _ROUNDING:
         raise ValueError("a statistic on the logit scale lies in [0, 1]")
     if min(full, 1 - full) < _ROUNDING:
         exact = scipy.stats.binomtest(round(full * count), count).proportion_ci(confidence, "exact")
-        return _interval(float(exact.low), float(exact.high), "Clopper-Pearson over subjects", count)
+        return _make_interval(float(exact.low), float(exact.high), "Clopper-Pearson over subjects", count)
     centre, reach = scipy.special.logit(full), reach / (full * (1 - full))
     low, high = scipy.special.expit([centre - reach, centre + reach])
-    return _interval(float(low), float(high), "jackknife-t (logit)", count)
+    return _make_interval(float(low), float(high), "jackknife-t (logit)", count)
 
 
 def share_interval(hits: Sequence[bool], subjects: Sequence[str], *, confidence: float = 0.95) -> Interval | None:
@@ -111,7 +111,7 @@ def share_interval(hits: Sequence[bool], subjects: Sequence[str], *, confidence:
         ValueError: Lengths differ.
     """
     numbers = np.asarray(hits, dtype=np.float64)  # (items,)
-    _persons(subjects, len(numbers))
+    _number_subjects(subjects, len(numbers))
     return jackknife_interval(lambda chosen: float(numbers[chosen].mean()), subjects, confidence=confidence)
 
 
@@ -142,7 +142,7 @@ def permutation_p(
     Raises:
         ValueError: Lengths differ, or the statistic is undefined.
     """
-    codes, _ = _persons(subjects, len(labels))
+    codes, _ = _number_subjects(subjects, len(labels))
     generator = np.random.default_rng(seed)
     places = np.argsort(codes, kind="stable")  # items grouped by subject
     chance = np.empty(permutations)
@@ -157,7 +157,7 @@ def permutation_p(
     return float(chance.mean()), (1 + reached) / (1 + permutations)
 
 
-def _persons(subjects: Sequence[str], items: int) -> tuple[Indices, int]:
+def _number_subjects(subjects: Sequence[str], items: int) -> tuple[Indices, int]:
     """Number the persons: the code of each item (items,), and how many persons there are."""
     if len(subjects) != items:
         raise ValueError(f"{items} items but {len(subjects)} subjects")
@@ -165,9 +165,9 @@ def _persons(subjects: Sequence[str], items: int) -> tuple[Indices, int]:
     return codes.astype(np.intp), len(names)
 
 
-def _quantile(confidence: float, count: int) -> float:
+def _t_quantile(confidence: float, count: int) -> float:
     return float(scipy.stats.t.ppf((1 + confidence) / 2, count - 1))
 
 
-def _interval(low: float, high: float, method: str, count: int) -> Interval:
+def _make_interval(low: float, high: float, method: str, count: int) -> Interval:
     return Interval(low=low, high=high, method=method, subjects=count, reliable=count >= RELIABLE_SUBJECTS)

@@ -39,7 +39,7 @@ class Workspace:
         return self
 
     def dataset(self, name: str) -> Path:
-        return self.root / "datasets" / safe_name("dataset", name)
+        return self.root / "datasets" / validate_name("dataset", name)
 
     def synth(self, method: str, dataset: str, subject: str, variant: str) -> Path:
         """Folder of a trained synthesizer; `variant` is the preset and the seed."""
@@ -74,7 +74,7 @@ class Workspace:
         return self.root / "leaderboards"
 
 
-def safe_name(kind: str, name: str) -> str:
+def validate_name(kind: str, name: str) -> str:
     """`name`, if it can stand as a folder: letters, digits, dot, dash, underscore.
 
     Raises:

@@ -28,8 +28,8 @@ from torch.nn import functional as F
 from dancebench.core.nn.distributed import average_gradients
 from dancebench.core.nn.patchgan import PatchDiscriminator
 from dancebench.core.nn.trunks import Trunk
-from dancebench.datasets.pose.distance import nearest_pose, pose_distances
-from dancebench.datasets.pose.skeleton import scaled
+from dancebench.datasets.pose.distance import find_nearest_pose, pose_distances
+from dancebench.datasets.pose.skeleton import scale_keypoints
 from dancebench.synth.acceleration import adam, autocast, laid_out
 from dancebench.synth.base import METHODS, LearnedMethod, Phase, Schedule, SynthConfig
 from dancebench.synth.clip import Batch, Motion, TrainingClip, to_pixels, to_tensor
@@ -91,8 +91,8 @@ class PoseWarp(LearnedMethod):
         people = self.clip.starts(1)
         poses = self.clip.keypoints[people]
         best, pose = 0, poses[0]
-        for asked in scaled(motion.keypoints, width / motion.size[1], height / motion.size[0]):
-            near = nearest_pose(asked, poses)
+        for asked in scale_keypoints(motion.keypoints, width / motion.size[1], height / motion.size[0]):
+            near = find_nearest_pose(asked, poses)
             if near is not None:  # a frame without a pose keeps the picture before it
                 best, pose = near, asked
             source = to_tensor(self.clip.frames[people[[best]]], self.device)  # (1, 3, H, W)

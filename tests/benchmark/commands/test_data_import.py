@@ -14,7 +14,7 @@ from dancebench.benchmark.cli import app
 from dancebench.core.opencv import cv2
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.dancer import HEIGHT, WIDTH, dance, make_dancer
-from dancebench.datasets.pose.stick_figures import draw_sticks
+from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.datasets.video.clips import write_clip
 from dancebench.synth.clip import load_training_clip
@@ -57,7 +57,7 @@ def edn(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if number not in (*TRAIN, *TEST):
             continue
         small = cv2.resize(frame, (SIZE[1], SIZE[0]), interpolation=cv2.INTER_AREA)
-        label = draw_sticks(points, (HEIGHT, WIDTH), SIZE)
+        label = draw_stick_figure(points, (HEIGHT, WIDTH), SIZE)
         for kind, picture in (("img", small), ("label", label)):
             path = root / f"{part}_{kind}" / f"frame{number:06d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def test_an_edn_folder_becomes_a_subject(imported: tuple[Path, Result]) -> None:
     subject = Dataset.open(Workspace(workspace), "mine").subject("a")
     assert (len(subject.train), subject.record.breaks) == (10, (5, 10))
     assert subject.record.pose_extractor.startswith("mediapipe")
-    assert next(subject.pictures(subject.test, subject.size)).shape == (*SIZE, 3)
+    assert next(subject.pose_maps(subject.test, subject.size)).shape == (*SIZE, 3)
     assert "all their files are as recorded" in " ".join(
         bench("data", "verify", "--dataset", "mine", "--workspace", workspace).output.split()
     )
@@ -176,15 +176,15 @@ def test_an_import_is_synthesized_from_its_own_labels(imported: tuple[Path, Resu
     subject = Dataset.open(Workspace(workspace), name).subject("a")
     clip = load_training_clip(subject, 64)
     assert set(clip.starts(2).tolist()) <= {0, 1, 2, 3, 5, 6, 7, 8}  # none straddles the gap
-    label = next(subject.pictures([2], clip.size))
-    assert np.array_equal(clip.pictures[np.array([2])][0], label)
+    label = next(subject.pose_maps([2], clip.size))
+    assert np.array_equal(clip.pose_maps[np.array([2])][0], label)
     fixed = ("--dataset", name, "--preset", "tiny", "--jobs", "1", "--workspace", workspace)
     result = bench("synth", "--subject", "a", "--json", *fixed)
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout)
     assert record["metrics"]["frame_ssim"]["n"] == 4  # five held-out frames, the first of them dropped
     drive = held_out(subject)
-    assert np.array_equal(next(drive.runs[0].pictures(subject.size)), next(subject.pictures([10], subject.size)))
+    assert np.array_equal(next(drive.runs[0].pose_maps(subject.size)), next(subject.pose_maps([10], subject.size)))
     # A clip that brings no pictures of that kind cannot drive it.
     plain = tmp_path / "plain.mp4"
     write_clip(plain, (frame for frame, _ in dance(make_dancer(5), 10, 25)), 25)

@@ -141,7 +141,7 @@ def test_another_clip_extractor_or_run_is_detected_anew(
     detected_poses(clip, one_run(3))
     write_levels(clip, [3, 4, 5])
     assert (detected_poses(clip, one_run(3)) == poses(6)[3:]).all()
-    monkeypatch.setattr(detections, "extractor_version", lambda: "another")
+    monkeypatch.setattr(detections, "describe_extractor", lambda: "another")
     detected_poses(clip, one_run(3))
     assert extractor.runs == [3, 3, 3]
     detected_poses(clip, np.array([True, False, True]))

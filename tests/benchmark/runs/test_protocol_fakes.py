@@ -17,9 +17,9 @@ from dancebench.benchmark.runs.protocol_fakes import (
 )
 from dancebench.benchmark.runs.transfer import AS_IS, drive_of
 from dancebench.core.errors import BenchError
-from dancebench.core.progress import silent
+from dancebench.core.progress import ignore_progress
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.dancers.catalogue import catalogue
+from dancebench.datasets.dancers.catalogue import build_catalogue
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.datasets.subjects.subject import Subject
 from dancebench.detect.inputs.leak_audit import audit_leaks
@@ -36,13 +36,13 @@ def workspace(tiny_demo: Path, tmp_path: Path) -> Path:
 
 def test_the_drivers_of_the_test_drive_nobody_else(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path).open()
-    drivers = drivers_of(Dataset.create(workspace, catalogue("demo")))
+    drivers = drivers_of(Dataset.create(workspace, build_catalogue("demo")))
     assert drivers["train"] == drivers["validation"] == ("driver01", "driver02")
     assert drivers["holdout"] == ("driver03", "driver04")
 
 
 def test_one_driver_drives_nobody(tmp_path: Path) -> None:
-    record = catalogue("demo")
+    record = build_catalogue("demo")
     subjects = tuple(each for each in record.subjects if each.role != "driver" or each.id == "driver01")
     dataset = Dataset.create(Workspace(tmp_path).open(), record.model_copy(update={"subjects": subjects}))
     assert set(drivers_of(dataset).values()) == {()}
@@ -57,7 +57,7 @@ def test_baselines_and_other_methods_are_made_of_held_out_people_alone(tiny_demo
 
 
 def test_every_fake_is_as_long_as_its_real_and_the_manifest_does_not_leak(workspace: Path) -> None:
-    made = make_fakes(plan_in(workspace), workers=1, report=silent)
+    made = make_fakes(plan_in(workspace), workers=1, report=ignore_progress)
     dataset = Dataset.open(Workspace(workspace), "demo-tiny")
     fakes = [each for each in made if each.job.method == "fbf-ts"]
     rows = manifest_rows(Workspace(workspace), dataset, fakes)
@@ -74,9 +74,9 @@ def test_every_fake_is_as_long_as_its_real_and_the_manifest_does_not_leak(worksp
 
 
 def test_fakes_that_stand_are_used_again(workspace: Path) -> None:
-    make_fakes(plan_in(workspace), workers=1, report=silent)
+    make_fakes(plan_in(workspace), workers=1, report=ignore_progress)
     before = {path: path.stat().st_mtime_ns for path in workspace.rglob("fakes/**/*.mp4")}
-    make_fakes(plan_in(workspace), workers=1, report=silent)
+    make_fakes(plan_in(workspace), workers=1, report=ignore_progress)
     assert {path: path.stat().st_mtime_ns for path in workspace.rglob("fakes/**/*.mp4")} == before
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dancebench.benchmark.runs import robustness
 from dancebench.benchmark.runs.robustness import perturb_and_score
-from dancebench.core.progress import silent
+from dancebench.core.progress import ignore_progress
 from dancebench.detect.inputs.perturbations import PERTURBATIONS
 from dancebench.leaderboards.board import rebuild
 from dancebench.leaderboards.records import RunRecord
@@ -29,7 +29,7 @@ def perturbed(workspace: Path) -> RunRecord:
     folder = workspace / "detectors" / "spectrum" / record.run.id
     manifest = workspace / f"{record.run.id}.manifest.jsonl"
     return perturb_and_score(
-        record, folder, manifest, workspace / "results", device="cpu", workers=1, report=silent
+        record, folder, manifest, workspace / "results", device="cpu", workers=1, report=ignore_progress
     )  # fmt: skip
 
 

@@ -16,10 +16,10 @@ from dancebench.benchmark.runs.driving_motion import find_source, held_out_part
 from dancebench.benchmark.runs.transfer import AS_IS, drive_of
 from dancebench.core.errors import UnknownNameError
 from dancebench.core.files import sha256_file
-from dancebench.core.progress import silent
+from dancebench.core.progress import ignore_progress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.dancer import dance, make_dancer
-from dancebench.datasets.pose.normalise import ankle_positions, fit_normalisation
+from dancebench.datasets.pose.normalise import fit_normalisation, locate_ankles
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.datasets.video.clips import VideoReader, write_clip
 from dancebench.datasets.video.frames import resize
@@ -113,13 +113,13 @@ def test_feet_stand_where_the_target_stands(tiny_demo: Path) -> None:
     workspace = Workspace(tiny_demo)
     dataset = Dataset.open(workspace, "demo-tiny")
     target = dataset.subject("1")
-    source = find_source(workspace, dataset, "train01", fps=25.0, report=silent)
+    source = find_source(workspace, dataset, "train01", fps=25.0, report=ignore_progress)
     drive = drive_of(source, target, "paper")
     moved = np.concatenate([run.keypoints for run in drive.runs])
     own = target.keypoints()[target.train.start : target.train.stop]
     fitted = fit_normalisation(source.fitted(target.size), own, frame_height=512, kind="paper")
-    expected = fitted.mapped_y(ankle_positions(source.fitted(target.size))[:, 1])
-    assert ankle_positions(moved)[:, 1] == pytest.approx(expected, abs=1e-3)
+    expected = fitted.mapped_y(locate_ankles(source.fitted(target.size))[:, 1])
+    assert locate_ankles(moved)[:, 1] == pytest.approx(expected, abs=1e-3)
     as_is = drive_of(source, target, AS_IS)
     assert np.array_equal(as_is.runs[0].keypoints, source.keypoints)
     assert as_is.sha256 != drive.sha256
@@ -128,17 +128,17 @@ def test_feet_stand_where_the_target_stands(tiny_demo: Path) -> None:
 def test_the_held_out_part_of_a_source_is_the_subjects_own(tiny_demo: Path) -> None:
     workspace = Workspace(tiny_demo)
     dataset = Dataset.open(workspace, "demo-tiny")
-    whole = find_source(workspace, dataset, "1", fps=25.0, report=silent)
+    whole = find_source(workspace, dataset, "1", fps=25.0, report=ignore_progress)
     part = held_out_part(whole)
     assert (len(whole.keypoints), len(part.keypoints), part.indices[0]) == (60, 12, 48)
     assert np.array_equal(part.keypoints, whole.keypoints[48:])
     assert sum(1 for _ in part.frames()) == 12
-    slower = find_source(workspace, dataset, "1", fps=12.5, report=silent)
+    slower = find_source(workspace, dataset, "1", fps=12.5, report=ignore_progress)
     assert (len(slower.keypoints), slower.fps) == (30, 12.5)
-    elsewhere = find_source(workspace, dataset, "demo-tiny/train01", fps=25.0, report=silent)
+    elsewhere = find_source(workspace, dataset, "demo-tiny/train01", fps=25.0, report=ignore_progress)
     assert (elsewhere.label, elsewhere.name) == ("demo-tiny/train01", "demo-tiny.train01")
     with pytest.raises(UnknownNameError):
-        find_source(workspace, dataset, "nobody", fps=25.0, report=silent)
+        find_source(workspace, dataset, "nobody", fps=25.0, report=ignore_progress)
 
 
 # ---------------------------------------------------------------- refusals

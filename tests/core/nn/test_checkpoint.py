@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dancebench.core.errors import BenchError
-from dancebench.core.nn.checkpoint import read_state, save_state
+from dancebench.core.nn.checkpoint import load_checkpoint, save_checkpoint
 
 
 def trained(steps: int, seed: int = 0) -> tuple[nn.Linear, torch.optim.Adam]:
@@ -29,8 +29,8 @@ def step(network: nn.Linear, optimizer: torch.optim.Adam) -> None:
 
 def test_weights_moments_and_facts_come_back(tmp_path: Path) -> None:
     network, optimizer = trained(3)
-    save_state(tmp_path / "state.safetensors", {"n": network}, {"n": optimizer}, {"step": 3, "what": ["a"]})
-    state = read_state(tmp_path / "state.safetensors")
+    save_checkpoint(tmp_path / "state.safetensors", {"n": network}, {"n": optimizer}, {"step": 3, "what": ["a"]})
+    state = load_checkpoint(tmp_path / "state.safetensors")
     assert state is not None
     assert state.facts == {"step": 3, "what": ["a"]}
     other, its = trained(1, seed=5)
@@ -55,8 +55,8 @@ def test_moments_take_the_layout_of_their_parameters(tmp_path: Path) -> None:
     alone, resumed = network(), network()
     optimizers = [torch.optim.Adam(each.parameters(), lr=0.1, fused=True) for each in (alone, resumed)]
     step(alone, optimizers[0])
-    save_state(tmp_path / "state.safetensors", {"n": alone}, {"n": optimizers[0]}, {})
-    state = read_state(tmp_path / "state.safetensors")
+    save_checkpoint(tmp_path / "state.safetensors", {"n": alone}, {"n": optimizers[0]}, {})
+    state = load_checkpoint(tmp_path / "state.safetensors")
     assert state is not None
     state.restore({"n": resumed}, {"n": optimizers[1]})
     for each, optimizer in zip((alone, resumed), optimizers, strict=True):
@@ -65,17 +65,17 @@ def test_moments_take_the_layout_of_their_parameters(tmp_path: Path) -> None:
 
 
 def test_no_file_is_no_state(tmp_path: Path) -> None:
-    assert read_state(tmp_path / "state.safetensors") is None
+    assert load_checkpoint(tmp_path / "state.safetensors") is None
 
 
 def test_a_damaged_or_foreign_state_is_named(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     path.write_bytes(b"damaged")
     with pytest.raises(BenchError, match="cannot be used"):
-        read_state(path)
+        load_checkpoint(path)
     network, optimizer = trained(1)
-    save_state(path, {"n": network}, {"n": optimizer}, {})
-    state = read_state(path)
+    save_checkpoint(path, {"n": network}, {"n": optimizer}, {})
+    state = load_checkpoint(path)
     assert state is not None
     wider = nn.Linear(4, 2)
     with pytest.raises(BenchError, match="cannot be used") as error:

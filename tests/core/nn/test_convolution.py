@@ -23,8 +23,8 @@ def test_foreign_reference_output_and_gradients_are_torchs(
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(batch, 6, 7, 6)
     taken = []
-    product = Conv2d._product
-    monkeypatch.setattr(Conv2d, "_product", lambda *a: taken.append(1) or product(*a))
+    product = Conv2d._multiply
+    monkeypatch.setattr(Conv2d, "_multiply", lambda *a: taken.append(1) or product(*a))
     found = []
     for network in (ours, theirs):
         leaf = x.clone().requires_grad_()
@@ -43,8 +43,8 @@ def test_the_short_way_is_taken_where_it_pays(
     monkeypatch: pytest.MonkeyPatch, channels: int, size: tuple[int, int], short: bool
 ) -> None:
     taken = []
-    product = Conv2d._product
-    monkeypatch.setattr(Conv2d, "_product", lambda *a: taken.append(1) or product(*a))
+    product = Conv2d._multiply
+    monkeypatch.setattr(Conv2d, "_multiply", lambda *a: taken.append(1) or product(*a))
     with torch.no_grad():
         Conv2d(channels, channels, 3, padding=1)(torch.zeros(1, channels, *size))
     assert bool(taken) == short

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dancebench.core.errors import BenchError
-from dancebench.datasets.corpora.manifest import VideoRow, contained, read_manifest, write_manifest
+from dancebench.datasets.corpora.manifest import VideoRow, read_manifest, resolve_inside, write_manifest
 
 
 def row(video_id: str = "a/a/real", path: str = "reals/a.mp4") -> VideoRow:
@@ -34,7 +34,7 @@ def test_a_link_that_leads_out_is_seen(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "link").symlink_to(tmp_path)
     with pytest.raises(BenchError, match="leaves the folder"):
-        contained(tmp_path / "in", "link/x.mp4")
+        resolve_inside(tmp_path / "in", "link/x.mp4")
 
 
 @pytest.mark.parametrize(

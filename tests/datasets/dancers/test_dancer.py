@@ -8,7 +8,15 @@ import pytest
 
 from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
-from dancebench.datasets.dancers.body import ARM_JOINTS, DISTANCE, LEG_JOINTS, MISSING, Skeleton, keypoints, skeleton
+from dancebench.datasets.dancers.body import (
+    ARM_JOINTS,
+    DISTANCE,
+    LEG_JOINTS,
+    MISSING,
+    Skeleton,
+    build_skeleton,
+    project_keypoints,
+)
 from dancebench.datasets.dancers.choreography import Choreography
 from dancebench.datasets.dancers.dancer import HEIGHT, WIDTH, Dancer, dance, make_dancer
 from dancebench.datasets.pose.skeleton import L_ANKLE, L_WRIST, N_POINTS, NOSE, R_ANKLE, R_WRIST
@@ -26,12 +34,12 @@ def film(
 def postures(dancer: Dancer, n_frames: int, every: int = 1) -> list[Skeleton]:
     choreography = Choreography(dancer.style, dancer.seed)
     times = np.arange(0, n_frames, every) / 25
-    return [skeleton(dancer.body, dancer.camera, choreography.pose(float(time))) for time in times]
+    return [build_skeleton(dancer.body, dancer.camera, choreography.pose(float(time))) for time in times]
 
 
 def motion(dancer: Dancer, n_frames: int, every: int = 1) -> npt.NDArray[np.float32]:
     """Keypoints without the cost of pictures."""
-    return np.stack([keypoints(dancer.camera, posture) for posture in postures(dancer, n_frames, every)])
+    return np.stack([project_keypoints(dancer.camera, posture) for posture in postures(dancer, n_frames, every)])
 
 
 # ---- closed form

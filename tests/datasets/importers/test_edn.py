@@ -17,12 +17,12 @@ import pytest
 from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.importers.edn import open_edn
-from dancebench.datasets.pose.holistic import extractor_version
+from dancebench.datasets.importers.edn import read_edn
+from dancebench.datasets.pose.holistic import describe_extractor
 from dancebench.datasets.pose.skeleton import L_HIP, L_SHOULDER, MID_HIP, NECK, R_HIP, R_SHOULDER, Keypoints
 from dancebench.datasets.subjects import prepare as preparing
 from dancebench.datasets.subjects.dataset import Dataset, Subject
-from dancebench.datasets.subjects.permission import permission_for
+from dancebench.datasets.subjects.permission import state_permission
 from dancebench.datasets.subjects.records import DatasetRecord, PrepareConfig, Role
 from dancebench.datasets.video.clips import write_clip
 
@@ -100,9 +100,9 @@ def import_edn(tmp_path: Path, tracked: list[list[int]]) -> Import:
     """Import a folder into the dataset `d` of a workspace."""
 
     def run(folder: Path, *, fps: float = 30, size: tuple[int, int] = SIZE, role: Role = "target") -> Subject:
-        permission = permission_for(role, consent="yes", legal_basis="yes")
-        return held(tmp_path, size).include(
-            "a", open_edn(folder, fps=fps), role=role, licence="MIT", permission=permission
+        permission = state_permission(role, consent="yes", legal_basis="yes")
+        return held(tmp_path, size).add_import(
+            "a", read_edn(folder, fps=fps), role=role, licence="MIT", permission=permission
         )[1]
 
     return run
@@ -134,14 +134,14 @@ def test_closed_form_parts_breaks_and_pictures(tmp_path: Path, import_edn: Impor
     assert subject.runs(subject.train) == [range(5), range(5, 8)]
     assert subject.runs(subject.test) == [range(8, 11), range(11, 13)]
     assert np.flatnonzero(subject.starts_run).tolist() == [0, 5, 8, 11]
-    assert subject.picture_style == "given"
-    pictures = list(subject.pictures(range(13), SIZE))
+    assert subject.pose_map_style == "given"
+    pictures = list(subject.pose_maps(range(13), SIZE))
     assert all(np.array_equal(got, label_of(n)) for got, n in zip(pictures, [*TRAIN, *TEST], strict=True))
-    assert [picture.shape for picture in subject.pictures([12, 0], (64, 32))] == [(64, 32, 3)] * 2
+    assert [picture.shape for picture in subject.pose_maps([12, 0], (64, 32))] == [(64, 32, 3)] * 2
     assert subject.face_boxes() is None
     assert record.source.kind == "imported"
     assert (record.source.layout, record.source.name) == ("edn", "subject1")
-    assert record.pose_extractor == extractor_version()
+    assert record.pose_extractor == describe_extractor()
     assert (record.fps, record.source_frames, record.person_frames) == (30, 13, 13)
 
 
@@ -158,7 +158,7 @@ def test_thinning_keeps_frames_labels_poses_and_boxes_in_step(tmp_path: Path, im
     subject = import_edn(folder, fps=60)
     kept = [0, 2, 4, 6, 8, 15, 17, 19, 30, 32, 34]
     assert numbers_of(subject) == kept
-    assert [picture[0, 0, 0] for picture in subject.pictures(range(11), SIZE)] == kept
+    assert [picture[0, 0, 0] for picture in subject.pose_maps(range(11), SIZE)] == kept
     assert np.allclose(subject.keypoints()[:, NECK, 0], 30 + np.array(kept) / 10)
     boxes = subject.face_boxes()
     assert boxes is not None
@@ -182,7 +182,7 @@ def test_labels_and_boxes_are_letterboxed_as_the_frames_are(tmp_path: Path, impo
     box(folder, 3, "0 0 0 0")
     box(folder, 21, "1.5 3 1 2", part="test")
     subject = import_edn(folder, size=(256, 128))
-    picture = next(subject.pictures([1], (256, 128)))
+    picture = next(subject.pose_maps([1], (256, 128)))
     assert not picture[:64].any()
     assert not picture[192:].any()
     assert np.array_equal(picture[64:192], label_of(1, (128, 128)))
@@ -200,7 +200,7 @@ def test_the_source_hash_covers_names_and_contents(tmp_path: Path) -> None:
         folder = edn(tmp_path / "e")
         box(folder, 0, "1 9 1 9")
         change(folder)
-        source = open_edn(folder, fps=fps).source.model_dump()
+        source = read_edn(folder, fps=fps).source.model_dump()
         shutil.rmtree(folder)
         return source
 
@@ -253,7 +253,7 @@ def test_changed_labels_and_boxes_are_noticed(tmp_path: Path, import_edn: Import
     shutil.rmtree(subject.folder / "labels")
     assert "a: labels is missing" in subject.changed_files()
     with pytest.raises(BenchError, match=r"000000\.png is missing or damaged"):
-        next(subject.pictures([0], SIZE))
+        next(subject.pose_maps([0], SIZE))
     shutil.rmtree(subject.folder)
     assert held(tmp_path).verify() == ["a: its folder is missing"]
 
@@ -277,7 +277,7 @@ def test_a_driver_may_have_gaps_and_forensic_roles_may_not(tmp_path: Path, impor
 def test_a_recording_is_known_again_under_another_layout(tmp_path: Path, import_edn: Import) -> None:
     folder = edn(tmp_path / "e")
     import_edn(folder)
-    permission = permission_for("holdout", consent=None, legal_basis="yes")
+    permission = state_permission("holdout", consent=None, legal_basis="yes")
     with pytest.raises(BenchError, match=r"already in 'd', as 'a' \(target\)"):
         held(tmp_path).add("b", folder / "train_img", role="holdout", licence="MIT", permission=permission)
 
@@ -360,14 +360,14 @@ def test_bad_folders_are_refused(tmp_path: Path, spoil: Callable[[Path], object]
     folder = edn(tmp_path / "e")
     spoil(folder)
     with pytest.raises(BenchError, match=message) as error:
-        open_edn(folder, fps=30)
+        read_edn(folder, fps=30)
     assert error.value.hint
     assert "\n" not in error.value.message
 
 
 def test_frames_none_of_which_follow_each_other_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"No two frames of .*train_img follow each other: their numbers are 0, 2, 4"):
-        open_edn(edn(tmp_path / "e", train=range(0, 20, 2)), fps=30)
+        read_edn(edn(tmp_path / "e", train=range(0, 20, 2)), fps=30)
 
 
 def test_a_failed_import_leaves_nothing(tmp_path: Path, import_edn: Import, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,13 +385,13 @@ def test_a_failed_import_leaves_nothing(tmp_path: Path, import_edn: Import, monk
 def test_a_plain_recording_has_one_run_and_our_sticks(tmp_path: Path, tracked: list[list[int]]) -> None:
     clip = tmp_path / "clip.mp4"
     write_clip(clip, (frame_of(number) for number in range(10)), 25)
-    permission = permission_for("target", consent="yes", legal_basis=None)
+    permission = state_permission("target", consent="yes", legal_basis=None)
     _, subject = held(tmp_path).add("a", clip, role="target", licence="MIT", permission=permission)
     record = subject.record
     assert (record.breaks, record.n_train, record.labels_sha256, record.face_boxes_sha256) == ((), None, None, None)
     assert (subject.train, subject.test) == (range(8), range(8, 10))
     assert subject.runs(subject.train) == [range(8)]
-    assert subject.picture_style == "sticks"
+    assert subject.pose_map_style == "sticks"
     assert len(tracked) == 1
-    assert next(subject.pictures([4], SIZE)).any()
+    assert next(subject.pose_maps([4], SIZE)).any()
     assert not (subject.folder / "labels").exists()

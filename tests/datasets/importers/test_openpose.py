@@ -14,7 +14,7 @@ import pytest
 from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.importers.openpose import follow, open_openpose, read_people
+from dancebench.datasets.importers.openpose import follow_person, read_openpose, read_people
 from dancebench.datasets.pose.skeleton import (
     BODY,
     FACE,
@@ -33,7 +33,7 @@ from dancebench.datasets.pose.skeleton import (
     has_person,
 )  # fmt: skip
 from dancebench.datasets.subjects.dataset import Dataset, Subject
-from dancebench.datasets.subjects.permission import permission_for
+from dancebench.datasets.subjects.permission import state_permission
 from dancebench.datasets.subjects.records import DatasetRecord, PrepareConfig, Role
 from dancebench.datasets.video.clips import write_clip
 
@@ -82,10 +82,10 @@ def images(tmp_path: Path, numbers: list[int]) -> Path:
 def take_in(tmp_path: Path, frames: Path, *, fps: float = 30, role: Role = "target") -> Subject:
     workspace = Workspace(tmp_path / "w").open()
     record = DatasetRecord(name="d", licence="MIT", prepare=PrepareConfig(height=128, width=64))
-    imported = open_openpose(tmp_path / "json", frames, fps=fps)
-    permission = permission_for(role, consent="yes", legal_basis="yes")
+    imported = read_openpose(tmp_path / "json", frames, fps=fps)
+    permission = state_permission(role, consent="yes", legal_basis="yes")
     dataset = Dataset(workspace.dataset("d"), record)
-    return dataset.include("a", imported, role=role, licence="MIT", permission=permission)[1]
+    return dataset.add_import("a", imported, role=role, licence="MIT", permission=permission)[1]
 
 
 # ---------------------------------------------------------------- closed form
@@ -137,7 +137,7 @@ def test_one_person_is_followed_among_several(tmp_path: Path) -> None:
         write(tmp_path / "json", 4, person(body(x=12)), person(body(x=45)), person(body(x=0))),
         write(tmp_path / "json", 5, person(body(x=46))),
     ]
-    poses, several = follow([read_people(path)[0] for path in files])
+    poses, several = follow_person([read_people(path)[0] for path in files])
     assert poses[:, 0, 0].tolist() == [0, 40, 42, 0, 45, 46]
     assert has_person(poses).tolist() == [False, True, True, False, True, True]
     assert several == 3
@@ -147,7 +147,7 @@ def test_without_a_joint_in_common_the_surest_is_taken() -> None:
     first, second = np.zeros((1, 75, 3), np.float32), np.zeros((2, 75, 3), np.float32)
     first[0, NECK] = (5, 5, 1)
     second[0, MID_HIP], second[1, MID_HIP] = (5, 9, 0.3), (50, 9, 0.9)
-    assert follow([first, second])[0][1, MID_HIP].tolist() == pytest.approx([50, 9, 0.9])
+    assert follow_person([first, second])[0][1, MID_HIP].tolist() == pytest.approx([50, 9, 0.9])
 
 
 # ---------------------------------------------------------------- a clip
@@ -165,8 +165,8 @@ def test_poses_come_with_the_frames_of_a_video(tmp_path: Path) -> None:
     assert (record.source.layout, record.source.fps) == ("openpose", None)
     expected = np.where(np.arange(12) == 5, 0, 20 + np.arange(12))
     assert subject.keypoints()[:, 0, 0].tolist() == expected.tolist()
-    assert subject.picture_style == "sticks"
-    assert next(subject.pictures([0], SIZE)).any()
+    assert subject.pose_map_style == "sticks"
+    assert next(subject.pose_maps([0], SIZE)).any()
 
 
 def test_thinning_keeps_poses_in_step_over_gaps(tmp_path: Path) -> None:
@@ -195,20 +195,20 @@ def test_several_people_are_told_of(tmp_path: Path) -> None:
     for number in range(12):
         others = [person(body(x=5))] if number % 4 == 0 else []
         write(tmp_path / "json", number, person(body(x=40)), *others)
-    (note,) = open_openpose(tmp_path / "json", video(tmp_path), fps=30).notes
+    (note,) = read_openpose(tmp_path / "json", video(tmp_path), fps=30).notes
     assert note.startswith("Several people in 3 of 12 frames")
 
 
 def test_the_source_hash_covers_poses_and_frames(tmp_path: Path) -> None:
     files = [write(tmp_path / "json", number, person(body())) for number in range(12)]
     frames = video(tmp_path)
-    base = open_openpose(tmp_path / "json", frames, fps=30).source
-    assert open_openpose(tmp_path / "json", frames, fps=30).source == base
+    base = read_openpose(tmp_path / "json", frames, fps=30).source
+    assert read_openpose(tmp_path / "json", frames, fps=30).source == base
     write(tmp_path / "json", 3, person(body(x=31)))
-    assert open_openpose(tmp_path / "json", frames, fps=30).source.sha256 != base.sha256
+    assert read_openpose(tmp_path / "json", frames, fps=30).source.sha256 != base.sha256
     write(tmp_path / "json", 3, person(body()))
     files[0].rename(tmp_path / "json" / "other_0_keypoints.json")
-    assert open_openpose(tmp_path / "json", frames, fps=30).source.sha256 != base.sha256
+    assert read_openpose(tmp_path / "json", frames, fps=30).source.sha256 != base.sha256
 
 
 # ---------------------------------------------------------------- what is refused
@@ -239,7 +239,7 @@ def test_malformed_files_are_named(tmp_path: Path, text: str, reason: str) -> No
     bad = write(tmp_path / "json", 7)
     bad.write_text(text)
     with pytest.raises(BenchError, match=reason) as error:
-        open_openpose(tmp_path / "json", video(tmp_path), fps=30)
+        read_openpose(tmp_path / "json", video(tmp_path), fps=30)
     assert str(bad) in error.value.message
     assert "\n" not in error.value.message
     assert error.value.hint
@@ -265,7 +265,7 @@ def test_poses_of_other_frames_are_refused(tmp_path: Path, spoil: Callable[[Path
         write(tmp_path / "json", number, person(body()))
     spoil(tmp_path / "json")
     with pytest.raises(BenchError, match=message) as error:
-        open_openpose(tmp_path / "json", video(tmp_path), fps=30)
+        read_openpose(tmp_path / "json", video(tmp_path), fps=30)
     assert error.value.hint
 
 
@@ -273,7 +273,7 @@ def test_numbers_that_leave_out_different_frames_are_refused(tmp_path: Path) -> 
     for number in (0, 1, 2, 4, 5):
         write(tmp_path / "json", number, person(body()))
     with pytest.raises(BenchError, match=r"0004_keypoints.json is out of step with .*: its frame would be number 3"):
-        open_openpose(tmp_path / "json", images(tmp_path, [0, 1, 2, 3, 5]), fps=30)
+        read_openpose(tmp_path / "json", images(tmp_path, [0, 1, 2, 3, 5]), fps=30)
 
 
 def test_a_gap_allows_targets_and_drivers_only(tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from dancebench.datasets.pose.normalise import (
     NORMALISATIONS,
     Normalisation,
     PoseRange,
-    ankle_positions,
+    find_standing_frames,
     fit_normalisation,
-    heights,
+    locate_ankles,
+    measure_heights,
     measure_range,
-    standing,
 )
 from dancebench.datasets.pose.skeleton import FACE, L_ANKLE, N_POINTS, NOSE, R_ANKLE, R_WRIST, Keypoints
 
@@ -78,17 +78,15 @@ def test_closed_form_position_and_height() -> None:
     keypoints[:, [R_ANKLE, L_ANKLE], 0] = (90, 130)
     keypoints[:, NOSE, :2] = (110 + 30, 300 - 40)
     keypoints[1, R_ANKLE] = keypoints[2, [R_ANKLE, L_ANKLE]] = keypoints[3, NOSE] = 0
-    assert np.allclose(
-        ankle_positions(keypoints), [(110, 300), (130, 310), (np.nan, np.nan), (110, 300)], equal_nan=True
-    )
-    assert np.allclose(heights(keypoints), [50, np.hypot(10, 50), np.nan, np.nan], equal_nan=True)
+    assert np.allclose(locate_ankles(keypoints), [(110, 300), (130, 310), (np.nan, np.nan), (110, 300)], equal_nan=True)
+    assert np.allclose(measure_heights(keypoints), [50, np.hypot(10, 50), np.nan, np.nan], equal_nan=True)
 
 
 @UNHURRIED
 @given(maps)
 def test_the_ends_of_the_source_land_on_the_ends_of_the_target(fitted: Normalisation) -> None:
     s, t = fitted.source, fitted.target
-    assert fitted.mapped_y([s.far, s.close]) == pytest.approx([t.far, t.close], rel=1e-6)
+    assert fitted.map_y([s.far, s.close]) == pytest.approx([t.far, t.close], rel=1e-6)
     sizes = fitted.scale([s.far, s.close]) * [s.height_far, s.height_close]
     assert sizes == pytest.approx([t.height_far, t.height_close], rel=1e-6)
 
@@ -98,7 +96,7 @@ def test_the_ends_of_the_source_land_on_the_ends_of_the_target(fitted: Normalisa
 def test_closed_form_equations_7_and_8(fitted: Normalisation, depth: float) -> None:
     s, t = fitted.source, fitted.target
     y = s.far + depth * (s.close - s.far)
-    assert fitted.mapped_y(y) == pytest.approx(t.far + (y - s.far) / (s.close - s.far) * (t.close - t.far), abs=1e-6)
+    assert fitted.map_y(y) == pytest.approx(t.far + (y - s.far) / (s.close - s.far) * (t.close - t.far), abs=1e-6)
     c_far, c_close = t.height_far / s.height_far, t.height_close / s.height_close
     if 0 <= depth <= 1:
         assert fitted.scale(y) == pytest.approx(c_far + (y - s.far) / (s.close - s.far) * (c_close - c_far), rel=1e-6)
@@ -119,7 +117,7 @@ def test_closed_form_only_the_papers_scale_goes_on_beyond_the_range() -> None:
     paper, robust = (Normalisation(source, target, kind, flat=False) for kind in NORMALISATIONS)
     assert paper.scale(y).tolist() == [0.5, 1, 1.5, 2, 2.5, 0.5]
     assert robust.scale(y).tolist() == [1, 1, 1.5, 2, 2, 1]
-    assert paper.mapped_y(y).tolist() == robust.mapped_y(y).tolist() == y
+    assert paper.map_y(y).tolist() == robust.map_y(y).tolist() == y
 
 
 @KINDS
@@ -135,12 +133,12 @@ def test_a_clip_laid_over_itself_stays_as_it_is(kind: str, clip: Keypoints) -> N
 @given(source=clips(), target=clips())
 def test_feet_stay_on_the_ground_and_nobody_moves_sideways(kind: str, source: Keypoints, target: Keypoints) -> None:
     fitted = fit_normalisation(source, target, frame_height=FRAME, kind=kind)
-    before, after = ankle_positions(source), ankle_positions(fitted.apply(source))
-    assert np.allclose(after[:, 1], fitted.mapped_y(before[:, 1]), rtol=1e-5, atol=1e-3, equal_nan=True)
+    before, after = locate_ankles(source), locate_ankles(fitted.apply(source))
+    assert np.allclose(after[:, 1], fitted.map_y(before[:, 1]), rtol=1e-5, atol=1e-3, equal_nan=True)
     assert np.allclose(after[:, 0], before[:, 0], rtol=1e-5, atol=1e-3, equal_nan=True)
     assert np.allclose(
-        heights(fitted.apply(source)),
-        heights(source) * fitted.scale(before[:, 1]),
+        measure_heights(fitted.apply(source)),
+        measure_heights(source) * fitted.scale(before[:, 1]),
         rtol=1e-4,
         atol=1e-2,
         equal_nan=True,
@@ -169,7 +167,7 @@ def test_a_source_laid_over_its_own_enlargement_becomes_it(
     there = clip[..., 2] > 0
     target = clip.copy()
     target[..., 1] = np.where(there, factor * clip[..., 1] + shift, 0)
-    middle = ankle_positions(clip)[:, :1]
+    middle = locate_ankles(clip)[:, :1]
     target[..., 0] = np.where(there & np.isfinite(middle), middle + factor * (clip[..., 0] - middle), 0)
     fitted = fit_normalisation(clip, target, frame_height=100, kind=kind)
     assume(not fitted.flat)
@@ -203,14 +201,14 @@ def jumping(clip: Keypoints) -> Keypoints:
     """Leaps of 12 frames, a quarter of the height high, every 40 frames."""
     clip = clip.copy()
     up = np.arange(len(clip)) % 40 < 12
-    clip[up, :, 1] -= np.where(clip[up, :, 2] > 0, 0.25 * heights(clip)[up, None], 0)
+    clip[up, :, 1] -= np.where(clip[up, :, 2] > 0, 0.25 * measure_heights(clip)[up, None], 0)
     return clip
 
 
 def kicking(clip: Keypoints) -> Keypoints:
     """A leg held up for 40 frames where the person is farthest: longer than the running median sees."""
     clip = clip.copy()
-    clip[5:45, L_ANKLE, 1] -= 0.8 * heights(clip)[5:45]
+    clip[5:45, L_ANKLE, 1] -= 0.8 * measure_heights(clip)[5:45]
     return clip
 
 
@@ -226,14 +224,14 @@ def test_feet_in_the_air_do_not_move_the_robust_range(lift: Callable[[Keypoints]
 def test_where_no_frame_stands_all_are_measured() -> None:
     clip = dancing([300, 310, 320], 100)
     clip[:, L_ANKLE, 1] -= 40
-    assert not standing(clip).any()
+    assert not find_standing_frames(clip).any()
     assert measure_range(clip, "robust").n_frames == 3
 
 
 def test_a_single_found_ankle_counts_as_level() -> None:
     clip = dancing([300, 310, 320], 100)
     clip[1, L_ANKLE] = 0
-    assert standing(clip).all()
+    assert find_standing_frames(clip).all()
 
 
 @KINDS
@@ -249,7 +247,7 @@ def test_closed_form_a_source_at_one_depth_has_one_shift_and_one_scale(kind: str
     target = dancing([200, 390, 410], [100, 150, 200])
     fitted = fit_normalisation(source, target, frame_height=FRAME, kind=kind)
     assert fitted.flat
-    assert fitted.mapped_y([0, 310, 320]).tolist() == [80, 390, 400]
+    assert fitted.map_y([0, 310, 320]).tolist() == [80, 390, 400]
     assert fitted.scale([0, 310, 320]).tolist() == [1.5, 1.5, 1.5]
     after = fitted.apply(source)
     assert np.allclose(after[..., NOSE, :2], [(100, 230), (100, 240), (100, 250)])
@@ -268,7 +266,7 @@ def test_a_target_at_one_depth_keeps_the_source_there(kind: str) -> None:
     fitted = fit_normalisation(source, target, frame_height=FRAME, kind=kind)
     after = fitted.apply(source)
     assert not fitted.flat
-    assert np.allclose(ankle_positions(after)[:, 1], 400)
+    assert np.allclose(locate_ankles(after)[:, 1], 400)
     ends = [fitted.source.far, fitted.source.close]
     assert fitted.scale(ends) * [fitted.source.height_far, fitted.source.height_close] == pytest.approx([120, 120])
 

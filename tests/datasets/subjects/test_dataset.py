@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dancebench.core.errors import BenchError, UnknownNameError
-from dancebench.core.workspace import Workspace, safe_name
-from dancebench.datasets.dancers.catalogue import SELECTIONS, catalogue
+from dancebench.core.workspace import Workspace, validate_name
+from dancebench.datasets.dancers.catalogue import SELECTIONS, build_catalogue
 from dancebench.datasets.pose.skeleton import has_person
-from dancebench.datasets.pose.stick_figures import draw_sticks
-from dancebench.datasets.subjects.dataset import Dataset, Subject, names, size_for
-from dancebench.datasets.subjects.permission import permission_for
+from dancebench.datasets.pose.stick_figures import draw_stick_figure
+from dancebench.datasets.subjects.dataset import Dataset, Subject, choose_clip_size, list_datasets
+from dancebench.datasets.subjects.permission import state_permission
 from dancebench.datasets.subjects.records import (
     DatasetRecord,
     FileSource,
@@ -69,7 +69,7 @@ def test_frozen_published_dataset_ids_hold() -> None:
     drawn = [data for data in published if data["dataset"] in SELECTIONS]
     assert drawn
     for data in drawn:
-        assert catalogue(data["dataset"]).dataset_id == data["dataset_id"]
+        assert build_catalogue(data["dataset"]).dataset_id == data["dataset_id"]
 
 
 def test_frozen_content_hash_of_a_plain_recording(walker: Subject) -> None:
@@ -123,10 +123,10 @@ def test_an_explicit_boundary_takes_the_place_of_the_split(walker: Subject) -> N
 def test_pictures_of_a_plain_recording_are_our_sticks(walker: Subject) -> None:
     keypoints = walker.keypoints()
     assert has_person(keypoints).all()
-    pictures = list(walker.pictures(iter([3, 1]), (64, 32)))
+    pictures = list(walker.pose_maps(iter([3, 1]), (64, 32)))
     for t, picture in zip((3, 1), pictures, strict=True):
-        assert np.array_equal(picture, draw_sticks(keypoints[t], (128, 64), (64, 32)))
-    assert walker.picture_style == "sticks"
+        assert np.array_equal(picture, draw_stick_figure(keypoints[t], (128, 64), (64, 32)))
+    assert walker.pose_map_style == "sticks"
     assert walker.face_boxes() is None
 
 
@@ -140,7 +140,7 @@ def test_the_chronological_split_covers_every_frame_once() -> None:
 def test_a_name_cannot_leave_its_folder() -> None:
     for bad in ("../up", "a/b", "", ".", "..", "a\n", "x" * 65, "/etc"):
         with pytest.raises(BenchError):
-            safe_name("dataset", bad)
+            validate_name("dataset", bad)
 
 
 def test_opening_an_unknown_dataset_proposes_the_nearest(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_opening_an_unknown_dataset_proposes_the_nearest(tmp_path: Path) -> None
         Dataset.open(workspace, "mien")
     assert error.value.hint is not None
     assert "'mine'" in error.value.hint
-    assert names(workspace) == ["mine"]
+    assert list_datasets(workspace) == ["mine"]
 
 
 def test_a_name_is_taken_once(tmp_path: Path) -> None:
@@ -173,11 +173,11 @@ def test_unknown_and_unprepared_subjects_are_told_apart(tmp_path: Path) -> None:
 def test_without_permission_nobody_is_added(role: Role, flag: str) -> None:
     for given in (None, "", "  "):
         with pytest.raises(BenchError) as error:
-            permission_for(role, consent=given, legal_basis=given)
+            state_permission(role, consent=given, legal_basis=given)
         assert error.value.hint is not None
         assert flag in error.value.hint
     with pytest.raises(BenchError):  # the other role's permission does not do
-        permission_for(
+        state_permission(
             role, consent="yes" if role != "target" else None, legal_basis="yes" if role == "target" else None
         )
 
@@ -185,8 +185,8 @@ def test_without_permission_nobody_is_added(role: Role, flag: str) -> None:
 def test_permission_may_be_a_text_or_a_file(tmp_path: Path) -> None:
     form = tmp_path / "release form.txt"
     form.write_text("I agree.")
-    from_file = permission_for("target", consent=str(form), legal_basis=None)
-    from_text = permission_for("target", consent="I agree.", legal_basis=None)
+    from_file = state_permission("target", consent=str(form), legal_basis=None)
+    from_text = state_permission("target", consent="I agree.", legal_basis=None)
     assert from_file.record.text == "release form.txt"
     assert from_file.files == {"permission.txt": form}
     assert from_text.record.text == "I agree."
@@ -197,10 +197,10 @@ def test_permission_may_be_a_text_or_a_file(tmp_path: Path) -> None:
 def test_a_mistyped_document_is_not_taken_for_a_statement(tmp_path: Path) -> None:
     for given in ("releese.pdf", str(tmp_path / "nowhere")):
         with pytest.raises(BenchError, match="does not exist"):
-            permission_for("target", consent=given, legal_basis=None)
+            state_permission("target", consent=given, legal_basis=None)
     (tmp_path / "empty.txt").touch()
     with pytest.raises(BenchError, match="is empty"):
-        permission_for("target", consent=str(tmp_path / "empty.txt"), legal_basis=None)
+        state_permission("target", consent=str(tmp_path / "empty.txt"), legal_basis=None)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_mistyped_document_is_not_taken_for_a_statement(tmp_path: Path) -> Non
     [((1080, 1920), (256, 512)), ((1920, 1080), (512, 256)), ((720, 720), (512, 512)), ((480, 640), (512, 512))],
 )
 def test_closed_form_clip_sizes_waste_least(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert size_for(*size) == expected
+    assert choose_clip_size(*size) == expected
 
 
 def blank(path: Path, n_frames: int = 12) -> Path:
@@ -226,7 +226,7 @@ def test_a_recording_without_a_person_is_refused_and_nothing_is_left(tmp_path: P
             blank(tmp_path / "noise.mp4"),
             role="target",
             licence="MIT",
-            permission=permission_for("target", consent="yes", legal_basis=None),
+            permission=state_permission("target", consent="yes", legal_basis=None),
         )
     assert [path for path in workspace.root.rglob("*") if path.is_file()] == []
 
@@ -235,7 +235,7 @@ def test_a_real_recording_is_added_once_and_verified(tmp_path: Path, real_clips:
     dataset = Dataset(Workspace(tmp_path).dataset("d"), record())
     form = tmp_path / "form.txt"
     form.write_text("I agree.")
-    permission = permission_for("target", consent=str(form), legal_basis=None)
+    permission = state_permission("target", consent=str(form), legal_basis=None)
     clip = real_clips / "tfjs_pose_squats.mp4"
     grown, subject = dataset.add("a", clip, role="target", licence="Apache-2.0", permission=permission)
     assert (subject.record.n_frames, subject.record.fps) == (65, 5.0)

@@ -22,9 +22,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import sha256_file, writable
+from dancebench.core.files import explain_write_errors, sha256_file
 from dancebench.datasets.video import clips as video
-from dancebench.datasets.video.clips import VideoReader, clip_rate, encoder_version, probe, stream, write_clip
+from dancebench.datasets.video.clips import VideoReader, describe_encoder, probe, stream, to_clip_rate, write_clip
 
 Frame = npt.NDArray[np.uint8]
 Make = Callable[..., Path]
@@ -63,7 +63,7 @@ def test_written_clip_is_what_it_says(tmp_path: Path) -> None:
     assert info.fps == 30000 / 1001
     assert info.bytes == info.path.stat().st_size
     assert info.sha256 == sha256_file(info.path)
-    assert info.encoder == encoder_version()
+    assert info.encoder == describe_encoder()
     for word in (av.__version__, "libx264", "crf=18", "threads=1"):
         assert word in info.encoder
     seen = probe(info.path)
@@ -78,7 +78,7 @@ def test_written_clip_is_what_it_says(tmp_path: Path) -> None:
 def test_rate_survives_the_file(tmp_path: Path, fps: Fraction) -> None:
     info = write_clip(tmp_path / "rate.mp4", map(noise, range(5)), fps)
     seen = probe(info.path)
-    assert clip_rate(seen.fps) == fps
+    assert to_clip_rate(seen.fps) == fps
     with VideoReader(info.path) as reader:
         np.testing.assert_allclose(reader.timestamps, np.arange(5) / float(fps), rtol=1e-9)
 
@@ -167,7 +167,7 @@ def test_interruption_keeps_the_old_clip(tmp_path: Path) -> None:
 def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def full(path: Path) -> Iterator[Path]:
-        with writable():
+        with explain_write_errors():
             yield Path("/dev/full")
 
     monkeypatch.setattr(video, "atomic_path", full)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.datasets.video.clips import write_clip
-from dancebench.datasets.video.frames import Letterbox, natural_key, normalised_rate, open_source, resample, resize
+from dancebench.datasets.video.frames import Letterbox, natural_key, open_source, reduce_rate, resample, resize
 
 Frame = npt.NDArray[np.uint8]
 Make = Callable[..., Path]
@@ -244,7 +244,7 @@ def test_resampling_streams() -> None:
     ],
 )
 def test_normalised_rate(source: float, target: float, expected: Fraction) -> None:
-    assert normalised_rate(source, target) == expected
+    assert reduce_rate(source, target) == expected
 
 
 def test_variable_rate_video(make_video: Make) -> None:
@@ -278,9 +278,9 @@ def test_inverse_undoes_points(
     letterbox = Letterbox(source, target)
     xy = np.array(places)
     scale = max(1, *source) / min(letterbox.inner)
-    np.testing.assert_allclose(letterbox.inverse(letterbox.points(xy)), xy, atol=1e-9 * scale * 3000)
+    np.testing.assert_allclose(letterbox.unmap_points(letterbox.map_points(xy)), xy, atol=1e-9 * scale * 3000)
     single = xy.astype(np.float32)
-    assert letterbox.points(single).dtype == np.float32
+    assert letterbox.map_points(single).dtype == np.float32
 
 
 @given(SIZES, SIZES)
@@ -297,7 +297,9 @@ def test_letterbox_fits_and_keeps_the_aspect(source: tuple[int, int], target: tu
     assert abs(width - source[1] * scale) <= max(0.5, 1 - source[1] * scale) + 1e-9
     # the outer edges of the corner pixels land on the edges of the picture within its bars
     edges = np.array([(-0.5, -0.5), (source[1] - 0.5, source[0] - 0.5)])
-    np.testing.assert_allclose(letterbox.points(edges) + 0.5, [(left, top), (left + width, top + height)], atol=1e-6)
+    np.testing.assert_allclose(
+        letterbox.map_points(edges) + 0.5, [(left, top), (left + width, top + height)], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -316,7 +318,7 @@ def test_points_go_where_the_pixels_go(source: tuple[int, int], target: tuple[in
     weight = boxed[..., 0].astype(float)
     y, x = np.mgrid[: target[0], : target[1]]
     found = np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
-    np.testing.assert_allclose(found, letterbox.points(centre), atol=0.12)
+    np.testing.assert_allclose(found, letterbox.map_points(centre), atol=0.12)
 
 
 def test_bars_are_black_and_the_picture_fills_the_rest() -> None:
@@ -367,6 +369,6 @@ def test_real_recordings_become_clips(tmp_path: Path) -> None:
         source = open_source(path)
         letterbox = Letterbox((source.height, source.width), (128, 64))
         kept = [frame for _, frame in resample(source.frames(), source.fps, 15)]
-        info = write_clip(tmp_path / path.name, map(letterbox.apply, kept), normalised_rate(source.fps, 15))
+        info = write_clip(tmp_path / path.name, map(letterbox.apply, kept), reduce_rate(source.fps, 15))
         assert info.fps == min(source.fps, 15)
         assert info.n_frames / info.fps == pytest.approx(source.n_frames / source.fps, abs=1 / info.fps)

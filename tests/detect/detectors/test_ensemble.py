@@ -10,7 +10,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from dancebench.core.errors import BenchError
-from dancebench.core.progress import silent
+from dancebench.core.progress import ignore_progress
 from dancebench.detect.detectors import pose_jitter
 from dancebench.detect.detectors.ensemble import Ensemble, EnsembleConfig, fit_fusion
 from dancebench.detect.inputs.pairs import PairPool, PooledClip
@@ -37,7 +37,7 @@ def pairs(n: int, window: int = 2) -> Any:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
     detector = Ensemble(CONFIG)
-    detector.fit(PairPool(CLIPS), tmp_path_factory.mktemp("state"), silent)
+    detector.fit(PairPool(CLIPS), tmp_path_factory.mktemp("state"), ignore_progress)
     return detector
 
 
@@ -107,7 +107,7 @@ def test_it_sees_as_much_as_its_most_patient_member(monkeypatch: pytest.MonkeyPa
     detector = Ensemble(config)
     assert detector.window == 4
     longer = [PooledClip(each.subject_id, each.label, each.frames, np.arange(5)) for each in CLIPS]
-    detector.fit(PairPool(longer, window=4), tmp_path, silent)
+    detector.fit(PairPool(longer, window=4), tmp_path, ignore_progress)
     windows = pairs(2, window=4)
     inside = [detector.members[0].logits(windows[:, place : place + 2]) for place in range(3)]
     np.testing.assert_allclose(detector._members(windows)[:, 0], np.mean(inside, axis=0), rtol=1e-5)
@@ -133,7 +133,7 @@ def test_members_that_cannot_be_are_refused(settings: dict[str, Any], why: str) 
 
 def test_one_person_is_too_few(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="two training people"):
-        Ensemble(CONFIG).fit(PairPool(CLIPS[:2]), tmp_path, silent)
+        Ensemble(CONFIG).fit(PairPool(CLIPS[:2]), tmp_path, ignore_progress)
 
 
 def test_weights_of_something_else_are_refused(trained: Ensemble, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from dancebench.core.errors import BenchError
-from dancebench.core.progress import silent
+from dancebench.core.progress import ignore_progress
 from dancebench.detect.detectors._training import LOG
 from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig, residual
 from dancebench.detect.inputs.pairs import PairPool, Pairs, PooledClip
@@ -90,7 +90,7 @@ def test_the_start_follows_from_the_seed_and_leaves_torchs_own_generator_alone()
 
 def test_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
     detector = PairPatch(CONFIG)
-    detector.fit(pool(), tmp_path / "state", silent)
+    detector.fit(pool(), tmp_path / "state", ignore_progress)
     detector.save(tmp_path)
     again = PairPatch.load(tmp_path, CONFIG)
     np.testing.assert_array_equal(detector.logits(pairs(3)), again.logits(pairs(3)))
@@ -101,7 +101,7 @@ def test_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "config"), [("plain", PLAIN), ("default", CONFIG)])
 def test_frozen_losses(tmp_path: Path, name: str, config: PairPatchConfig) -> None:
-    PairPatch(config).fit(pool(), tmp_path, silent)
+    PairPatch(config).fit(pool(), tmp_path, ignore_progress)
     losses = [json.loads(line)["loss"] for line in (tmp_path / LOG).read_text().splitlines()]
     assert losses == pytest.approx(FROZEN[name], rel=1e-3)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from dancebench.core.errors import BenchError
-from dancebench.core.progress import silent
+from dancebench.core.progress import ignore_progress
 from dancebench.datasets.pose import skeleton as body
 from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.detect.detectors import pose_jitter
@@ -117,7 +117,7 @@ def test_size_and_place_do_not_matter() -> None:
 def test_it_learns_trembling_and_says_the_same_once_loaded(calls: list[int], tmp_path: Path) -> None:
     detector = PoseJitter(CONFIG)
     assert detector.window == 12
-    detector.fit(POOL, tmp_path, silent)
+    detector.fit(POOL, tmp_path, ignore_progress)
     windows, labels = POOL.batch(8, np.random.default_rng(5))
     assert auc(labels.astype(np.int64), detector.logits(windows).astype(np.float64)) == 1
     detector.save(tmp_path)
@@ -136,7 +136,7 @@ def test_an_interrupted_extraction_goes_on_where_it_was(calls: list[int], tmp_pa
     kept = load_file(tmp_path / STATE)["features"]
     assert kept.shape == (16, len(NAMES))
     calls.clear()
-    PoseJitter(CONFIG).fit(POOL, tmp_path, silent)
+    PoseJitter(CONFIG).fit(POOL, tmp_path, ignore_progress)
     assert len(calls) == 16
     np.testing.assert_array_equal(load_file(tmp_path / STATE)["features"][:16], kept)
 
@@ -147,7 +147,7 @@ def test_an_interrupted_extraction_goes_on_where_it_was(calls: list[int], tmp_pa
 def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
     save_file({"features": np.zeros(3)}, tmp_path / STATE)
     with pytest.raises(BenchError, match="cannot be used"):
-        PoseJitter(CONFIG).fit(POOL, tmp_path, silent)
+        PoseJitter(CONFIG).fit(POOL, tmp_path, ignore_progress)
 
 
 def test_a_window_has_room_for_a_jerk() -> None:

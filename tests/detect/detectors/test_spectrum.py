@@ -13,7 +13,7 @@ from sklearn.dummy import DummyClassifier
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.core.opencv import cv2
-from dancebench.core.progress import silent
+from dancebench.core.progress import ignore_progress
 from dancebench.detect.detectors.spectrum import (
     NAMES,
     RINGS,
@@ -46,7 +46,7 @@ def pool(people: range) -> PairPool:
 @pytest.fixture(scope="module")
 def trained() -> Spectrum:
     detector = Spectrum(CONFIG)
-    detector.fit(pool(range(4)), Path("unused"), silent)
+    detector.fit(pool(range(4)), Path("unused"), ignore_progress)
     return detector
 
 
@@ -112,7 +112,7 @@ def test_saved_and_loaded_it_says_the_same_and_the_same_training_gives_the_same_
     trained: Spectrum, tmp_path: Path
 ) -> None:
     again = Spectrum(CONFIG)
-    again.fit(pool(range(4)), tmp_path, silent)
+    again.fit(pool(range(4)), tmp_path, ignore_progress)
     for name, detector in (("a", trained), ("b", again)):
         detector.save(tmp_path / name)
     assert sha256_file(tmp_path / "a" / Spectrum.WEIGHTS) == sha256_file(tmp_path / "b" / Spectrum.WEIGHTS)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from dancebench.core.errors import BenchError, UnknownNameError
-from dancebench.core.progress import silent
+from dancebench.core.progress import ignore_progress
 from dancebench.detect.detectors import timm_backbone
 from dancebench.detect.detectors.base import DetectorConfig, configured_detector, detector_kind
 from dancebench.detect.detectors.timm_backbone import TimmBackbone, TimmConfig, timm
@@ -66,7 +66,7 @@ def test_foreign_reference_parameters_are_timms_own() -> None:
 def test_trained_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
     assert detector_kind(f"timm:{NAME}") is TimmBackbone
     detector = TimmBackbone(config())
-    detector.fit(POOL, tmp_path / "state", silent)
+    detector.fit(POOL, tmp_path / "state", ignore_progress)
     detector.save(tmp_path)
     again = TimmBackbone.load(tmp_path, config())
     logits = detector.logits(noise(5))
@@ -94,14 +94,14 @@ def test_without_pretrained_weights_it_starts_at_random_and_keeps_the_reason(tmp
     wanting = config(pretrained=True)
     detector, plain = TimmBackbone(wanting), TimmBackbone(config())
     for each, name in ((detector, "a"), (plain, "b")):
-        each.fit(POOL, tmp_path / name, silent)
+        each.fit(POOL, tmp_path / name, ignore_progress)
     np.testing.assert_array_equal(detector.logits(noise(2)), plain.logits(noise(2)))
     assert detector.origin is not None
     assert detector.origin.startswith("at random, since pretrained weights of mobilenetv3_small_050 are not")
     detector.save(tmp_path)
     assert TimmBackbone.load(tmp_path, wanting).origin == detector.origin
     resumed = TimmBackbone(wanting)
-    resumed.fit(POOL, tmp_path / "a", silent)
+    resumed.fit(POOL, tmp_path / "a", ignore_progress)
     assert resumed.origin == detector.origin
 
 
@@ -135,4 +135,4 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
     save_file({"other": torch.zeros(1)}, tmp_path / f"{NAME}.safetensors")
     with pytest.raises(BenchError, match="does not hold the weights of mobilenetv3_small_050"):
-        TimmBackbone(config(pretrained=True)).fit(POOL, tmp_path / "state", silent)
+        TimmBackbone(config(pretrained=True)).fit(POOL, tmp_path / "state", ignore_progress)

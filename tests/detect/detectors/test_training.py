@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from dancebench.core.errors import BenchError
-from dancebench.core.nn.checkpoint import read_state
-from dancebench.core.progress import Report, silent
+from dancebench.core.nn.checkpoint import load_checkpoint
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.detect.detectors._training import LOG, STATE, train
 
 
@@ -18,7 +18,7 @@ class Killed(BaseException):
     """Comes from outside, like Ctrl-C."""
 
 
-def killer(at: int) -> Report:
+def killer(at: int) -> ReportProgress:
     def report(what: str, done: int, total: int) -> None:
         if done == at:
             raise Killed
@@ -26,7 +26,9 @@ def killer(at: int) -> Report:
     return report
 
 
-def run(state: Path, steps: int = 12, seed: int = 0, report: Report = silent, every: float = 0.0) -> list[Tensor]:
+def run(
+    state: Path, steps: int = 12, seed: int = 0, report: ReportProgress = ignore_progress, every: float = 0.0
+) -> list[Tensor]:
     """Train a small network on random targets; returns its weights."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -83,7 +85,7 @@ def test_the_log_holds_every_step_once(tmp_path: Path) -> None:
     run(tmp_path)
     lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(12))
-    state = read_state(tmp_path / STATE)
+    state = load_checkpoint(tmp_path / STATE)
     assert state is not None
     assert state.facts["losses"] == [line["loss"] for line in lines]
 
@@ -123,6 +125,6 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
             decay_share=0.0,
             seed=0,
             state=tmp_path,
-            report=silent,
+            report=ignore_progress,
         )
     assert not (tmp_path / STATE).exists()

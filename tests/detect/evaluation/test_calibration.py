@@ -26,7 +26,7 @@ from dancebench.detect.evaluation.calibration import (
     smoothed_targets,
 )
 
-torchvision_ops.ready()
+torchvision_ops.declare_missing_ops()
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dancebench.core.metric import Metric
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.datasets.corpora.manifest import VideoRow, read_manifest
 from dancebench.datasets.video.clips import write_clip
 from dancebench.detect.detectors.base import Detector, DetectorConfig, Logits
@@ -33,7 +33,7 @@ class Brightness(Detector):
     sign = 1.0
     parameters = 0
 
-    def fit(self, pool: PairPool, state: Path, report: Report) -> None: ...
+    def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None: ...
 
     def logits(self, pairs: Pairs) -> Logits:
         means: Logits = pairs.mean(axis=(1, 2, 3, 4), dtype=np.float32)

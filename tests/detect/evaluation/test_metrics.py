@@ -27,7 +27,7 @@ from dancebench.detect.evaluation.metrics import (
 )
 from dancebench.detect.evaluation.score_tables import ScoreTables
 
-torchvision_ops.ready()
+torchvision_ops.declare_missing_ops()
 
 
 def arrays(labels: list[int], scores: list[float]) -> tuple[Labels, Scores]:

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dancebench.core.errors import UnknownNameError
-from dancebench.datasets.pose.distance import nearest_pose, pose_distances
+from dancebench.datasets.pose.distance import find_nearest_pose, pose_distances
 from dancebench.datasets.pose.skeleton import BODY, NOSE
-from dancebench.datasets.pose.stick_figures import draw_sticks
+from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.base import METHODS, Schedule
 from dancebench.synth.clip import (
@@ -47,7 +47,7 @@ def examples(starts: np.ndarray, window: int) -> np.ndarray:
 
 def motion_of(keypoints: np.ndarray, size: tuple[int, int]) -> Motion:
     def pictures(wanted: tuple[int, int]) -> Iterator[np.ndarray]:
-        return (draw_sticks(points, size, wanted) for points in keypoints)
+        return (draw_stick_figure(points, size, wanted) for points in keypoints)
 
     return Motion(keypoints, size, pictures, nose_positions(keypoints))
 
@@ -106,9 +106,9 @@ def test_closed_form_a_candidate_with_one_near_joint_is_not_the_nearest() -> Non
     pose[:6, 2] = others[0, :1, 2] = others[1, :5, 2] = 1
     others[1, :5, 0] = 3  # five joints, 3 pixels off; the other has one joint in place
     assert pose_distances(pose, others) == pytest.approx([0.0, 3.0])
-    assert nearest_pose(pose, others) == 1
-    assert nearest_pose(pose, others[:1]) == 0  # better than none
-    assert nearest_pose(np.zeros_like(pose), others) is None
+    assert find_nearest_pose(pose, others) == 1
+    assert find_nearest_pose(pose, others[:1]) == 0  # better than none
+    assert find_nearest_pose(np.zeros_like(pose), others) is None
 
 
 def test_mean_frame_is_the_mean_whatever_the_pose(walker: Subject) -> None:
@@ -147,7 +147,7 @@ def test_synthesis_is_autoregressive(walker: Subject) -> None:
     previous = torch.zeros(1, 3, *clip.size)
     with torch.no_grad():
         for t in range(3):
-            previous = method.generator(method.condition(to_tensor(clip.pictures[np.array([t])], CPU), previous))
+            previous = method.generator(method.condition(to_tensor(clip.pose_maps[np.array([t])], CPU), previous))
             assert np.array_equal(drawn[t], to_pixels(previous[0]))
 
 

@@ -44,7 +44,7 @@ def test_streamed_and_cached_clips_give_the_same_pixels(walker: Subject, monkeyp
     assert torch.equal(a.poses, b.poses)
     assert cached.frames._kept is not None
     assert streamed.frames._kept is None
-    assert streamed.pictures._kept is None
+    assert streamed.pose_maps._kept is None
 
 
 def test_large_pictures_are_drawn_when_needed(walker: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +53,7 @@ def test_large_pictures_are_drawn_when_needed(walker: Subject, monkeypatch: pyte
     clip = load_training_clip(walker, 64)
     clip.batch(np.array([[0]]), CPU)
     assert clip.frames._kept is not None
-    assert clip.pictures._kept is None
+    assert clip.pose_maps._kept is None
 
 
 def test_the_limits_keep_the_papers_size_under_two_gigabytes_per_thousand_frames() -> None:

@@ -57,17 +57,17 @@ def test_two_processes_train_what_one_trains(walker: Subject, tmp_path: Path) ->
 
 
 def test_alone_nothing_is_shared_or_averaged() -> None:
-    assert distributed.processes() == 1
-    assert distributed.is_first()
-    assert distributed.shared(3) == 3
+    assert distributed.world_size() == 1
+    assert distributed.is_main_process()
+    assert distributed.broadcast(3) == 3
     value = {"a": torch.tensor(2.0)}
-    assert distributed.average(value) is value
+    assert distributed.average_values(value) is value
 
 
 def test_a_batch_that_cannot_be_divided_is_refused(
     monkeypatch: pytest.MonkeyPatch, walker: Subject, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(loop, "processes", lambda: 2)
+    monkeypatch.setattr(loop, "world_size", lambda: 2)
     config = CONFIG.model_copy(update={"schedule": Schedule(steps=1, batch=3)})
     with pytest.raises(BenchError, match="batch of 3 cannot be divided among 2 processes"):
         train(TrainJob("fbf", "tiny", config, "d" * 64, walker, tmp_path / "x"))

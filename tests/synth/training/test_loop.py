@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from dancebench.core.errors import BenchError
-from dancebench.core.nn.checkpoint import read_state
-from dancebench.core.progress import Report, silent
+from dancebench.core.nn.checkpoint import load_checkpoint
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.skeleton import NOSE
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.base import METHODS, Schedule
@@ -49,7 +49,7 @@ class KilledError(Exception):
     pass
 
 
-def killed_at(what_ends_with: str, step: int) -> Report:
+def killed_at(what_ends_with: str, step: int) -> ReportProgress:
     def report(what: str, done: int, total: int) -> None:
         if what.endswith(what_ends_with) and done == step:
             raise KilledError
@@ -166,7 +166,7 @@ def test_each_frame_is_cut_at_its_own_face(walker: Subject) -> None:
     clip = load_training_clip(walker, 128)
     method = FaceGan(FACE.model_copy(update={"main": ONE.model_copy(update={"long_side": 128})}), clip, CPU)
     phase = method.begin("face", None)
-    phase.prepare(silent)
+    phase.prepare(ignore_progress)
     batch = clip.batch(np.array([[0], [7]]), CPU)
     faces = phase.faces(batch)  # type: ignore[attr-defined]
     for row, t in enumerate((0, 7)):
@@ -246,7 +246,7 @@ def test_weights_that_are_no_numbers_are_not_kept_as_a_state(job: TrainJob, monk
     monkeypatch.setattr(GanPhase, "train_step", spoiling)
     with pytest.raises(BenchError, match="no longer a number at step 5"):
         train(job)
-    state = read_state(job.folder / "state.safetensors")
+    state = load_checkpoint(job.folder / "state.safetensors")
     assert state is not None
     assert state.facts["step"] == 3
     assert all(torch.isfinite(value).all() for value in state.tensors.values())

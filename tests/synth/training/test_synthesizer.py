@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
-from dancebench.core.progress import Report
+from dancebench.core.progress import ReportProgress
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.datasets.subjects.prepare import write_poses
 from dancebench.synth.base import Schedule
@@ -36,7 +36,7 @@ class KilledError(Exception):
     pass
 
 
-def killed_at(step: int) -> Report:
+def killed_at(step: int) -> ReportProgress:
     """A listener that stops the training where a kill would, mid-loop."""
 
     def report(what: str, done: int, total: int) -> None:

@@ -26,7 +26,7 @@ Optimizers = Mapping[str, torch.optim.Optimizer]
 
 
 @dataclass(frozen=True)
-class State:
+class Checkpoint:
     """A state that was read: its facts, and the tensors that `restore` puts back."""
 
     path: Path
@@ -41,24 +41,24 @@ class State:
         """
         try:
             for name, network in networks.items():
-                network.load_state_dict(self._under(f"network/{name}/"))
+                network.load_state_dict(self._select(f"network/{name}/"))
             for name, optimizer in optimizers.items():
                 moments: dict[int, dict[str, torch.Tensor]] = {}
-                for key, value in self._under(f"optimizer/{name}/").items():
+                for key, value in self._select(f"optimizer/{name}/").items():
                     index, moment = key.split("/")
                     moments.setdefault(int(index), {})[moment] = value
                 groups = optimizer.state_dict()["param_groups"]
                 optimizer.load_state_dict({"state": moments, "param_groups": groups})
-                _lay_out_moments(optimizer)
+                _match_memory_layout(optimizer)
         except (RuntimeError, ValueError) as error:
-            raise _unusable(self.path, error) from error
+            raise _unusable_error(self.path, error) from error
         self.tensors.clear()  # as large as the training itself
 
-    def _under(self, prefix: str) -> dict[str, torch.Tensor]:
+    def _select(self, prefix: str) -> dict[str, torch.Tensor]:
         return {key.removeprefix(prefix): value for key, value in self.tensors.items() if key.startswith(prefix)}
 
 
-def _lay_out_moments(optimizer: torch.optim.Optimizer) -> None:
+def _match_memory_layout(optimizer: torch.optim.Optimizer) -> None:
     """Give moments the memory layout of their parameters: fused optimizers go through both side by side."""
     for parameter, moments in optimizer.state.items():
         for name, value in moments.items():
@@ -66,7 +66,7 @@ def _lay_out_moments(optimizer: torch.optim.Optimizer) -> None:
                 moments[name] = torch.empty_like(parameter).copy_(value)
 
 
-def save_state(path: Path, networks: Networks, optimizers: Optimizers, facts: Mapping[str, Any]) -> None:
+def save_checkpoint(path: Path, networks: Networks, optimizers: Optimizers, facts: Mapping[str, Any]) -> None:
     """Write the state, whole or not at all; `facts` are JSON."""
     tensors = {
         f"network/{name}/{key}": value
@@ -82,7 +82,7 @@ def save_state(path: Path, networks: Networks, optimizers: Optimizers, facts: Ma
         )
 
 
-def read_state(path: Path) -> State | None:
+def load_checkpoint(path: Path) -> Checkpoint | None:
     """The state at `path`; None where there is none.
 
     Raises:
@@ -94,12 +94,12 @@ def read_state(path: Path) -> State | None:
         with safe_open(path, framework="pt", device="cpu") as stored:
             facts = json.loads(stored.metadata()["facts"])
             names = stored.keys()
-            return State(path, facts, {name: stored.get_tensor(name) for name in names})
+            return Checkpoint(path, facts, {name: stored.get_tensor(name) for name in names})
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise _unusable(path, error) from error
+        raise _unusable_error(path, error) from error
 
 
-def _unusable(path: Path, error: Exception) -> BenchError:
+def _unusable_error(path: Path, error: Exception) -> BenchError:
     reason = str(error).splitlines()[0]
     return BenchError(
         f"The training state {path} cannot be used ({reason}).", hint="Remove it to train from the start."

@@ -29,10 +29,10 @@ class Conv2d(nn.Conv2d):
         """(B, C, H, W) → (B, out_channels, H', W')."""
         if isinstance(self.padding, str):
             return super().forward(x)
-        size = self._output_size(x)
-        return self._product(x, size) if self._pays(x, size) else super().forward(x)
+        size = self._compute_output_size(x)
+        return self._multiply(x, size) if self._is_faster(x, size) else super().forward(x)
 
-    def _output_size(self, x: torch.Tensor) -> tuple[int, int]:
+    def _compute_output_size(self, x: torch.Tensor) -> tuple[int, int]:
         assert not isinstance(self.padding, str)
         height, width = (
             (side + 2 * pad - kernel) // stride + 1
@@ -40,7 +40,7 @@ class Conv2d(nn.Conv2d):
         )
         return height, width
 
-    def _pays(self, x: torch.Tensor, size: tuple[int, int]) -> bool:
+    def _is_faster(self, x: torch.Tensor, size: tuple[int, int]) -> bool:
         return (
             x.device.type == "cpu"
             and x.dtype == torch.float32
@@ -50,7 +50,7 @@ class Conv2d(nn.Conv2d):
             and x.shape[0] * size[0] * size[1] <= _MAX_POSITIONS
         )
 
-    def _product(self, x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    def _multiply(self, x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         assert self.bias is not None  # all our convolutions have one
         assert not isinstance(self.padding, str)
         patches = F.unfold(x, self.kernel_size, padding=self.padding, stride=self.stride)  # (B, C k k, H' W')

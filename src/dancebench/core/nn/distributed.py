@@ -20,11 +20,11 @@ from torch import nn
 
 T = TypeVar("T")
 
-_PATIENCE: Final = timedelta(days=2)
+_TIMEOUT: Final = timedelta(days=2)
 """How long the others wait while the first draws, encodes and measures between trainings."""
 
 
-def join(device: str) -> None:
+def join_process_group(device: str) -> None:
     """Join the other processes, if torchrun started several. Does nothing a second time.
 
     Args:
@@ -33,41 +33,41 @@ def join(device: str) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         if device == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_PATIENCE)
+        dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_TIMEOUT)
 
 
-def leave() -> None:
+def leave_process_group() -> None:
     """Part from the other processes."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
-def processes() -> int:
+def world_size() -> int:
     """How many there are."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def is_first() -> bool:
+def is_main_process() -> bool:
     """Whether this is the process that writes files and talks to people."""
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
-def shared(value: T) -> T:
+def broadcast(value: T) -> T:
     """The first process's value, in all of them: what one of them decides, all do."""
-    if processes() == 1:
+    if world_size() == 1:
         return value
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
 
 
-def share_of(batch: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+def split_batch(batch: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     """The part of a batch that falls to this process: [B / processes, n] of [B, n].
 
     Raises:
         ValueError: It cannot be divided evenly.
     """
-    count = processes()
+    count = world_size()
     if len(batch) % count:
         raise ValueError(f"a batch of {len(batch)} cannot be divided among {count} processes")
     return np.split(batch, count)[dist.get_rank() if count > 1 else 0]
@@ -75,7 +75,7 @@ def share_of(batch: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
     """Set every gradient to its mean over the processes."""
-    count = processes()
+    count = world_size()
     if count == 1:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -88,10 +88,10 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
         gradient.copy_(flat[begin:end].view_as(gradient))
 
 
-def average(values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def average_values(values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Scalars by name, each its mean over the processes."""
-    if processes() == 1:
+    if world_size() == 1:
         return values
     stacked = torch.stack(list(values.values()))
     dist.all_reduce(stacked)
-    return dict(zip(values, stacked / processes(), strict=True))
+    return dict(zip(values, stacked / world_size(), strict=True))

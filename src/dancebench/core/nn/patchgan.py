@@ -68,7 +68,7 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, in_channels: int, ndf: int = 64, n_layers: int = 3) -> None:
         super().__init__()
         self.trunk = PatchTrunk(in_channels, ndf, n_layers)
-        self.verdict = Conv2d(self.trunk.out_channels, 1, kernel_size=4, stride=1, padding=2)
+        self.score_map = Conv2d(self.trunk.out_channels, 1, kernel_size=4, stride=1, padding=2)
         self.apply(init_weights)
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -78,7 +78,7 @@ class PatchDiscriminator(nn.Module):
             images: float (B, in_channels, H, W) in [-1, 1].
         """
         features = self.trunk(images)
-        return [*features, self.verdict(features[-1])]
+        return [*features, self.score_map(features[-1])]
 
 
 def init_weights(module: nn.Module) -> None:

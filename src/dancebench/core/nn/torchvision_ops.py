@@ -2,7 +2,7 @@
 
 The published torchvision wheels are compiled against CUDA; beside a CPU build of torch their operators
 do not load, and the import of the package then stops at the missing `nms`. Nothing here uses these
-operators (only network definitions), so declaring their signatures is enough. Call `ready` before the
+operators (only network definitions), so declaring their signatures is enough. Call `declare_missing_ops` before the
 first import of torchvision, lpips or torchmetrics.
 """
 
@@ -19,7 +19,7 @@ _libraries: list[torch.library.Library] = []  # a Library withdraws its operator
 
 
 @functools.cache
-def ready() -> None:
+def declare_missing_ops() -> None:
     """Declare torchvision's operators where its compiled library cannot be loaded."""
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None:

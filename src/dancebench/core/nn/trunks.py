@@ -77,7 +77,7 @@ def load_trunk(name: str, *, download: bool) -> Trunk:
     """
     if name not in TRUNKS:
         raise UnknownNameError("trunk", name, TRUNKS)
-    torchvision_ops.ready()
+    torchvision_ops.declare_missing_ops()
     import torchvision
 
     spec = TRUNKS[name]
@@ -111,16 +111,16 @@ def _locate(spec: TrunkSpec, weights: Any, *, download: bool, name: str) -> tupl
     if download:
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            with _timeout(_DOWNLOAD_TIMEOUT):
+            with _limit_socket_wait(_DOWNLOAD_TIMEOUT):
                 torch.hub.download_url_to_file(weights.url, str(cache / published), prefix, progress=False)
             return cache / published, prefix
         except (OSError, RuntimeError) as error:
-            raise _unavailable(name, f"and could not be downloaded ({error})") from error
-    raise _unavailable(name, "and downloads are off")
+            raise _unavailable_error(name, f"and could not be downloaded ({error})") from error
+    raise _unavailable_error(name, "and downloads are off")
 
 
 @contextlib.contextmanager
-def _timeout(seconds: float) -> Iterator[None]:
+def _limit_socket_wait(seconds: float) -> Iterator[None]:
     """Give up on a network that drops packets instead of waiting for ever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
@@ -130,7 +130,7 @@ def _timeout(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _unavailable(name: str, why: str) -> TrunkUnavailableError:
+def _unavailable_error(name: str, why: str) -> TrunkUnavailableError:
     return TrunkUnavailableError(
         f"The weights of the {name} trunk are not in BENCH_WEIGHTS nor in the torch hub cache, {why}.",
         hint=f"Put the file into the folder that BENCH_WEIGHTS names ({Path(torch.hub.get_dir())} also works).",
