@@ -28,14 +28,14 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Failure:
+class JobFailure:
     """Why a job left nothing."""
 
     label: str
     message: str
     hint: str | None
 
-    def error(self) -> BenchError:
+    def to_error(self) -> BenchError:
         return BenchError(f"{self.label}: {self.message}", hint=self.hint)
 
 
@@ -48,25 +48,27 @@ class Job(Generic[C, R]):
     config: C
 
 
-def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: ReportProgress) -> list[R | Failure]:
+def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: ReportProgress) -> list[R | JobFailure]:
     """Run all jobs and return what each returned, in order, or why it failed.
 
     A `BenchError` in one job leaves the others running; anything else is a defect and is raised.
     """
     if workers <= 1 or len(jobs) <= 1:
-        single_threaded()
-        outcomes: list[R | Failure] = []
+        use_one_thread()
+        outcomes: list[R | JobFailure] = []
         for job in jobs:
-            outcome: R | Failure = _attempt(job, report)
+            outcome: R | JobFailure = _run_job(job, report)
             outcomes.append(outcome)
         return outcomes
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
     count = min(workers, len(jobs))
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin_worker, initargs=(messages, count)) as pool:
-        futures = [pool.submit(_attempt_in_worker, job) for job in jobs]
+    with ProcessPoolExecutor(
+        count, mp_context=context, initializer=_initialise_worker, initargs=(messages, count)
+    ) as pool:
+        futures = [pool.submit(_run_job_in_worker, job) for job in jobs]
         try:
-            _relay(futures, messages, report)
+            _relay_reports(futures, messages, report)
         except BaseException:
             for process in list(pool._processes.values()):
                 process.terminate()
@@ -80,7 +82,7 @@ def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: ReportProgres
         ) from error
 
 
-def succeeded(outcomes: Sequence[R | Failure]) -> list[R]:
+def require_all(outcomes: Sequence[R | JobFailure]) -> list[R]:
     """All results.
 
     Raises:
@@ -88,8 +90,8 @@ def succeeded(outcomes: Sequence[R | Failure]) -> list[R]:
     """
     results: list[R] = []
     for outcome in outcomes:
-        if isinstance(outcome, Failure):
-            raise outcome.error()
+        if isinstance(outcome, JobFailure):
+            raise outcome.to_error()
         results.append(outcome)
     return results
 
@@ -100,7 +102,7 @@ def quiet_libraries() -> None:
         warnings.filterwarnings("ignore", category=UserWarning, module=module)
 
 
-def single_threaded() -> None:
+def use_one_thread() -> None:
     """Give torch and OpenCV one thread each in this process."""
     import torch  # slow to import; only work pays for it
 
@@ -110,18 +112,18 @@ def single_threaded() -> None:
     cv2.setNumThreads(1)
 
 
-def _attempt(job: Job[C, R], report: ReportProgress) -> R | Failure:
+def _run_job(job: Job[C, R], report: ReportProgress) -> R | JobFailure:
     try:
         return job.function(job.config, report)
     except BenchError as error:
-        return Failure(job.label, error.message, error.hint)
+        return JobFailure(job.label, error.message, error.hint)
 
 
 _messages: Any = None
 _stopping = False
 
 
-def _begin_worker(messages: Any, count: int) -> None:
+def _initialise_worker(messages: Any, count: int) -> None:
     global _messages
     _messages = messages
     set_workers(count)
@@ -129,7 +131,7 @@ def _begin_worker(messages: Any, count: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=end_with_parent, daemon=True).start()
-    single_threaded()
+    use_one_thread()
 
 
 def end_with_parent() -> None:
@@ -147,13 +149,13 @@ def _stop(*_: object) -> None:
     raise SystemExit
 
 
-def _attempt_in_worker(job: Job[C, R]) -> R | Failure:
+def _run_job_in_worker(job: Job[C, R]) -> R | JobFailure:
     if _stopping:
         raise SystemExit
-    return _attempt(job, lambda what, done, total: _messages.put((what, done, total)))
+    return _run_job(job, lambda what, done, total: _messages.put((what, done, total)))
 
 
-def _relay(futures: Sequence[Future[Any]], messages: Any, report: ReportProgress) -> None:
+def _relay_reports(futures: Sequence[Future[Any]], messages: Any, report: ReportProgress) -> None:
     """Pass the workers' reports on until all are done."""
     while not all(future.done() for future in futures):
         try:

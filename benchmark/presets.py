@@ -58,7 +58,7 @@ class Preset:
         return kind(long_side=first.long_side, trunk=first.trunk)
 
 
-def _short(
+def _make_short_configs(
     long_side: int,
     *,
     ngf: int,
@@ -105,7 +105,7 @@ def _short(
     return gan, face, warp
 
 
-def _paper(long_side: int, local: LocalStage | None) -> tuple[SynthConfig, ...]:
+def _make_paper_configs(long_side: int, local: LocalStage | None) -> tuple[SynthConfig, ...]:
     gan = GanConfig(long_side=long_side, trunk="vgg19", local=local)
     return (
         gan,
@@ -148,12 +148,16 @@ PRESETS: Final = {
         Preset(
             "demo",
             "about 20 s per subject and core",
-            _short(128, ngf=16, steps=250, learning_rate=1.5e-3, face_steps=150, warp_width=12, warp_steps=280),
+            _make_short_configs(
+                128, ngf=16, steps=250, learning_rate=1.5e-3, face_steps=150, warp_width=12, warp_steps=280
+            ),
         ),
         Preset(
             "protocol",
             "about a minute per subject and core",
-            _short(128, ngf=20, steps=600, learning_rate=1e-3, face_steps=300, warp_width=16, warp_steps=600),
+            _make_short_configs(
+                128, ngf=20, steps=600, learning_rate=1e-3, face_steps=300, warp_width=16, warp_steps=600
+            ),
             {
                 "pair-patch": _HARDENED,
                 "ensemble": EnsembleConfig(
@@ -166,7 +170,7 @@ PRESETS: Final = {
         Preset(
             "small",
             "minutes per subject and core",
-            _short(
+            _make_short_configs(
                 192,
                 ngf=16,
                 steps=1000,
@@ -177,17 +181,17 @@ PRESETS: Final = {
                 trunk="vgg19",
             ),
         ),
-        Preset("paper-global", "EDN's global stage alone, for a GPU", _paper(512, None)),
+        Preset("paper-global", "EDN's global stage alone, for a GPU", _make_paper_configs(512, None)),
         Preset(
             "paper",
             "EDN's global and local stages, for a GPU",
-            _paper(1024, LocalStage(schedule=Schedule(epochs=30.0))),
+            _make_paper_configs(1024, LocalStage(schedule=Schedule(epochs=30.0))),
         ),
     )
 }
 
 
-def preset(name: str) -> Preset:
+def find_preset(name: str) -> Preset:
     """The preset of that name.
 
     Raises:
@@ -199,7 +203,7 @@ def preset(name: str) -> Preset:
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
     """What a run sets over a preset.
 
     Attributes:
@@ -215,29 +219,29 @@ class Settings:
     batch: int | None = None
 
 
-def configured(name: str, method: str, settings: Settings) -> SynthConfig:
+def configure_method(name: str, method: str, settings: RunSettings) -> SynthConfig:
     """A preset's configuration of a method, with the run's own settings.
 
     Raises:
         UnknownNameError: There is no such preset, method or trunk.
     """
-    chosen = preset(name).config(method)
+    chosen = find_preset(name).config(method)
     if settings.trunk is not None and settings.trunk not in ("off", *PERCEPTUAL_TRUNKS):
         raise UnknownNameError("perceptual trunk", settings.trunk, ("off", *PERCEPTUAL_TRUNKS))
     trunk = settings.trunk or chosen.trunk
-    own = _with(chosen, {"seed": settings.seed, "precision": settings.precision, "trunk": trunk})
-    return own if settings.batch is None else _with_batch(own, settings.batch)
+    own = _override(chosen, {"seed": settings.seed, "precision": settings.precision, "trunk": trunk})
+    return own if settings.batch is None else _override_batch(own, settings.batch)
 
 
-def _with(config: SynthConfig, settings: Mapping[str, Any]) -> SynthConfig:
+def _override(config: SynthConfig, settings: Mapping[str, Any]) -> SynthConfig:
     """The configuration with these settings, and those of a base method within it."""
-    nested = {name: _with(value, settings) for name, value in config if isinstance(value, SynthConfig)}
+    nested = {name: _override(value, settings) for name, value in config if isinstance(value, SynthConfig)}
     return config.model_copy(update={**settings, **nested})
 
 
-def _with_batch(part: Part, batch: int) -> Part:
+def _override_batch(part: Part, batch: int) -> Part:
     """The configuration with this batch in all its schedules, however deep they lie."""
     if isinstance(part, Schedule):
         return part.model_copy(update={"batch": batch})
-    nested = {name: _with_batch(value, batch) for name, value in part if isinstance(value, Strict)}
+    nested = {name: _override_batch(value, batch) for name, value in part if isinstance(value, Strict)}
     return part.model_copy(update=nested)

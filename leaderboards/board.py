@@ -18,7 +18,7 @@ from rich.text import Text
 from dancebench.core.files import write_text
 from dancebench.core.metric import Metric
 from dancebench.leaderboards import markdown
-from dancebench.leaderboards.records import Kind, RunRecord, load_runs
+from dancebench.leaderboards.records import RunKind, RunRecord, load_runs
 from dancebench.leaderboards.reference import load_reference
 from dancebench.leaderboards.tables import (
     COLUMNS,
@@ -65,7 +65,7 @@ def check(results_dir: Path, out_dir: Path) -> list[str]:
     ]
 
 
-def long_table(records: Iterable[RunRecord], kind: Kind) -> pd.DataFrame:
+def long_table(records: Iterable[RunRecord], kind: RunKind) -> pd.DataFrame:
     """Every metric of every run of `kind`, one row each, in a fixed order."""
     rows = [
         (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dancebench.core.metric import Metric
-from dancebench.leaderboards.records import Kind
+from dancebench.leaderboards.records import RunKind
 from dancebench.leaderboards.tables import Column, Row, Section
 
 
@@ -49,7 +49,7 @@ _ACCURACY: Final = (
     Column("video_auc", "video AUC", True),
 )
 
-BREAKDOWNS: Final[dict[Kind, tuple[Breakdown, ...]]] = {
+BREAKDOWNS: Final[dict[RunKind, tuple[Breakdown, ...]]] = {
     "detection": (
         Breakdown(
             "source",

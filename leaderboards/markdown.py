@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dancebench.core.metric import Metric
 from dancebench.leaderboards.breakdowns import BreakdownTable, breakdown_tables
-from dancebench.leaderboards.records import Kind, RunRecord, Skipped
+from dancebench.leaderboards.records import RunKind, RunRecord, Skipped
 from dancebench.leaderboards.reference import Reference, ReferenceTable
 from dancebench.leaderboards.tables import (
     COLUMNS,
@@ -22,14 +22,14 @@ from dancebench.leaderboards.tables import (
     value_text,
 )
 
-FIRST_COMMAND: dict[Kind, str] = {
+FIRST_COMMAND: dict[RunKind, str] = {
     "synthesis": "bench synth --subject all",
     "detection": "bench detect --holdout",
 }
 REFERENCE_TITLE = "Reference: as printed in the papers, not comparable"
 
 
-def board(kind: Kind, records: Sequence[RunRecord], skipped: Sequence[Skipped], reference: Reference) -> str:
+def board(kind: RunKind, records: Sequence[RunRecord], skipped: Sequence[Skipped], reference: Reference) -> str:
     """The whole page of one leaderboard."""
     primary = COLUMNS[kind][0]
     blocks = [f"# {kind.capitalize()} leaderboard"]

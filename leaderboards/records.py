@@ -19,7 +19,7 @@ from dancebench.core.files import atomic_path, is_temporary
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Document, Name, Strict
 
-Kind = Literal["synthesis", "detection", "perceptual"]
+RunKind = Literal["synthesis", "detection", "perceptual"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 UtcTime = Annotated[
     str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$")
@@ -34,7 +34,7 @@ class Run(Strict):
     """How the numbers came about."""
 
     id: Name
-    kind: Kind
+    kind: RunKind
     argv: list[str]
     git_sha: str | None
     dirty: bool | None
@@ -107,7 +107,7 @@ class Skipped(NamedTuple):
     reason: str
 
 
-def new_run_id(kind: Kind, name: str, digest: str) -> str:
+def new_run_id(kind: RunKind, name: str, digest: str) -> str:
     """The id of a run, from its content alone, so that the same configuration replaces its older record.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from dancebench.core.schema import Document, Name, Strict
-from dancebench.leaderboards.records import Kind
+from dancebench.leaderboards.records import RunKind
 
 
 class Paper(Strict):
@@ -48,7 +48,7 @@ class ReferenceTable(Strict):
     """A key of `Reference.papers`."""
     number: str
     """As the paper counts, e.g. `Table 3a`."""
-    kind: Kind
+    kind: RunKind
     title: str
     columns: list[ReferenceColumn] = Field(min_length=1)
     rows: list[ReferenceRow] = Field(min_length=1)
@@ -78,7 +78,7 @@ class Reference(Document):
             raise ValueError(f"tables from unknown papers: {', '.join(sorted(unknown))}")
         return self
 
-    def of_kind(self, kind: Kind) -> list[ReferenceTable]:
+    def of_kind(self, kind: RunKind) -> list[ReferenceTable]:
         """The tables that belong beside the leaderboard of `kind`, in the papers' order."""
         return [table for table in self.tables if table.kind == kind]
 

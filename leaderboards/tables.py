@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from dancebench.core.metric import Metric
 from dancebench.core.stats import RELIABLE_SUBJECTS
-from dancebench.leaderboards.records import Kind, RunRecord
+from dancebench.leaderboards.records import RunKind, RunRecord
 
 NOTHING = "–"
 UNRELIABLE = "†"
@@ -99,7 +99,7 @@ def _level(level: str) -> tuple[Column, ...]:
     )
 
 
-COLUMNS: dict[Kind, tuple[Column, ...]] = {
+COLUMNS: dict[RunKind, tuple[Column, ...]] = {
     "synthesis": (
         *(column for region in _REGIONS for column in _region(region)),
         *(Column(f"{region}_diff_mse", f"{region} difference MSE", False, ".1f") for region in _REGIONS),
@@ -169,7 +169,7 @@ _TRAINING: dict[str, Fact] = {
     "training, s": _seconds,
     "parameters": _parameters,
 }
-FACTS: dict[Kind, dict[str, Fact]] = {
+FACTS: dict[RunKind, dict[str, Fact]] = {
     "synthesis": _TRAINING,
     "detection": {title: _note(key) for key, title in _FAKES.items()} | {"null control": _null_control} | _TRAINING,
 }
@@ -196,7 +196,7 @@ class Row:
 class Section:
     """Rows that compare: the same data, the same people, frames of one size."""
 
-    kind: Kind
+    kind: RunKind
     dataset: str
     dataset_id: str
     subjects: tuple[str, ...]
@@ -284,7 +284,7 @@ class Footnotes:
         return f"({self.reasons.index(reason) + 1})"
 
 
-def sections(records: Iterable[RunRecord], kind: Kind) -> list[Section]:
+def sections(records: Iterable[RunRecord], kind: RunKind) -> list[Section]:
     """Group the records of `kind` by dataset and subjects, and rank each group.
 
     The order of the records does not matter.
@@ -316,7 +316,7 @@ def interval_text(metric: Metric, column: Column) -> str:
 
 
 def _section(
-    kind: Kind, dataset: str, dataset_id: str, subjects: tuple[str, ...], frame_size: str, records: list[RunRecord]
+    kind: RunKind, dataset: str, dataset_id: str, subjects: tuple[str, ...], frame_size: str, records: list[RunRecord]
 ) -> Section:
     primary, *others = COLUMNS[kind]
     measured = [column for column in others if any(column.metric in record.metrics for record in records)]

@@ -26,12 +26,12 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
-def laid_out(network: nn.Module, device: torch.device) -> nn.Module:
+def to_device_layout(network: nn.Module, device: torch.device) -> nn.Module:
     """The network on its device, channels last on a GPU, where convolutions want it; a CPU gains nothing."""
     network = network.to(device)
     return network.to(memory_format=torch.channels_last) if device.type == "cuda" else network  # type: ignore[call-overload]
 
 
-def adam(network: nn.Module, learning_rate: float, betas: tuple[float, float] = _BETAS) -> torch.optim.Adam:
+def make_adam(network: nn.Module, learning_rate: float, betas: tuple[float, float] = _BETAS) -> torch.optim.Adam:
     """Adam in one fused pass over memory, with the paper's betas (EDN 8.2 follows pix2pixHD)."""
     return torch.optim.Adam(network.parameters(), lr=learning_rate, betas=betas, fused=True)

@@ -44,19 +44,19 @@ class Schedule(Strict):
     its second half; 0 keeps it constant."""
 
     @model_validator(mode="after")
-    def _one_length(self) -> Self:
+    def _check_one_length(self) -> Self:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("the length of a training is given in steps or in epochs, one of the two")
         return self
 
-    def n_steps(self, examples: int) -> int:
+    def count_steps(self, examples: int) -> int:
         """Updates of a phase that draws from this many examples."""
         if self.steps is not None:
             return self.steps
         assert self.epochs is not None  # the validator saw to it
         return max(1, round(self.epochs * examples / self.batch))
 
-    def rate(self, step: int, steps: int) -> float:
+    def learning_rate_at(self, step: int, steps: int) -> float:
         """Learning rate of step `step` (from 0) of `steps`."""
         falling = self.decay_share * steps
         return self.learning_rate * min(1.0, (steps - step) / falling) if falling > 0 else self.learning_rate
@@ -118,7 +118,7 @@ class LearnedMethod(Method):
     base: ClassVar[str | None] = None
 
     @classmethod
-    def base_config(cls, config: SynthConfig) -> SynthConfig:
+    def get_base_config(cls, config: SynthConfig) -> SynthConfig:
         """The configuration of the base method, out of this method's own.
 
         Raises:
@@ -135,26 +135,26 @@ class LearnedMethod(Method):
         raise TypeError(f"{type(self).__name__} has no base method")
 
     @abstractmethod
-    def phase_names(self) -> Sequence[str]:
+    def list_phases(self) -> Sequence[str]:
         """The phases of the training, in order."""
 
     @abstractmethod
-    def begin(self, name: str, trunk: Trunk | None) -> Phase:
+    def start_phase(self, name: str, trunk: Trunk | None) -> Phase:
         """Build what only this phase needs: losses (perceptual with `trunk`), judges, optimizers."""
 
     @abstractmethod
-    def drawing(self) -> Mapping[str, nn.Module]:
+    def inference_networks(self) -> Mapping[str, nn.Module]:
         """The networks that synthesis uses, by name."""
 
     def weights(self) -> dict[str, torch.Tensor]:
         return {
             f"{name}.{key}": value
-            for name, network in self.drawing().items()
+            for name, network in self.inference_networks().items()
             for key, value in network.state_dict().items()
         }
 
     def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
-        for name, network in self.drawing().items():
+        for name, network in self.inference_networks().items():
             prefix = f"{name}."
             network.load_state_dict(
                 {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
@@ -179,17 +179,17 @@ class Phase(ABC):
         self.schedule = schedule
 
     @cached_property
-    def starts(self) -> npt.NDArray[np.intp]:
+    def example_starts(self) -> npt.NDArray[np.intp]:
         """First frames of the examples that there are to draw from.
 
         Raises:
             BenchError: There is none.
         """
-        return self.clip.starts(self.window)
+        return self.clip.list_example_starts(self.window)
 
-    def draw(self, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    def sample_examples(self, rng: np.random.Generator) -> npt.NDArray[np.intp]:
         """Frames of the examples of one update, [B, window]: by default `window` consecutive ones."""
-        starts = rng.choice(self.starts, self.schedule.batch)
+        starts = rng.choice(self.example_starts, self.schedule.batch)
         return np.asarray(starts[:, None] + np.arange(self.window), dtype=np.intp)
 
     def prepare(self, report: ReportProgress) -> None:  # noqa: B027 most phases need nothing
@@ -215,7 +215,7 @@ class Phase(ABC):
 METHODS: Registry[type[Method]] = Registry("method", package="dancebench.synth.methods")
 
 
-def base_of(method: str) -> str | None:
+def find_base_method(method: str) -> str | None:
     """The method that another one builds on; None where it starts from nothing."""
     make = METHODS[method]
     return make.base if issubclass(make, LearnedMethod) else None

@@ -56,13 +56,13 @@ class HostBatch:
     keypoints: torch.Tensor
     index: npt.NDArray[np.intp]
 
-    def pinned(self) -> HostBatch:
+    def pin(self) -> HostBatch:
         """In page-locked memory, from which a GPU copies while it computes."""
         return HostBatch(self.poses.pin_memory(), self.frames.pin_memory(), self.keypoints.pin_memory(), self.index)
 
     def to(self, device: torch.device) -> Batch:
         """Move as bytes, then convert on the device."""
-        poses, frames = (_floats(pixels.to(device, non_blocking=True)) for pixels in (self.poses, self.frames))
+        poses, frames = (_to_float(pixels.to(device, non_blocking=True)) for pixels in (self.poses, self.frames))
         return Batch(poses, frames, self.keypoints.to(device, non_blocking=True), self.index)
 
 
@@ -83,7 +83,7 @@ class Motion:
     face_centres: npt.NDArray[np.float32]
 
 
-class Frames:
+class CachedFrames:
     """The pictures of a span, cached whole or read when needed; indexed like an array.
 
     Args:
@@ -115,13 +115,13 @@ class Frames:
         """uint8 [*index.shape, H, W, 3]."""
         with self._lock:
             if self._cached and self._kept is None:
-                self._kept = self._filled()
+                self._kept = self._read_all()
             if self._kept is not None:
                 return self._kept[index]
             read = self._read(index.reshape(-1).tolist())
             return read.reshape(*index.shape, *read.shape[1:])
 
-    def _filled(self) -> Pixels:
+    def _read_all(self) -> Pixels:
         """All of them, one after the other into their place: a list of them first would take twice the memory."""
         kept: Pixels | None = None
         for t in range(self._count):
@@ -142,23 +142,23 @@ class TrainingClip:
         pictures: The conditioning pictures (stick figures), the same shape.
         keypoints: float32 [T, 75, 3] in pixels of `size`.
         face_centres: float32 [T, 2], (x, y) in pixels of `size`; NaN where no face is seen.
-        starts_run: bool [T], True where a frame does not follow the one before.
+        starts_segment: bool [T], True where a frame does not follow the one before.
         size: (H, W).
         at: Gives the same span at another size, by its longer side.
     """
 
-    frames: Frames
-    pose_maps: Frames
+    frames: CachedFrames
+    pose_maps: CachedFrames
     keypoints: Keypoints
     face_centres: npt.NDArray[np.float32]
-    starts_run: npt.NDArray[np.bool_]
+    starts_segment: npt.NDArray[np.bool_]
     size: tuple[int, int]
     at: Callable[[int], TrainingClip]
 
     def __len__(self) -> int:
         return len(self.keypoints)
 
-    def starts(self, window: int) -> npt.NDArray[np.intp]:
+    def list_example_starts(self, window: int) -> npt.NDArray[np.intp]:
         """First frames of the examples: `window` consecutive frames, each with a person.
 
         Raises:
@@ -168,7 +168,7 @@ class TrainingClip:
         starts = [
             t
             for t in range(len(person) - window + 1)
-            if person[t : t + window].all() and not self.starts_run[t + 1 : t + window].any()
+            if person[t : t + window].all() and not self.starts_segment[t + 1 : t + window].any()
         ]
         if not starts:
             raise BenchError(
@@ -178,7 +178,7 @@ class TrainingClip:
             )
         return np.array(starts, dtype=np.intp)
 
-    def host_batch(self, index: npt.NDArray[np.intp]) -> HostBatch:
+    def read_host_batch(self, index: npt.NDArray[np.intp]) -> HostBatch:
         """The frames `index` [B, n], in host memory."""
         return HostBatch(
             torch.from_numpy(self.pose_maps[index]),
@@ -187,16 +187,16 @@ class TrainingClip:
             index,
         )
 
-    def batch(self, index: npt.NDArray[np.intp], device: torch.device) -> Batch:
+    def read_batch(self, index: npt.NDArray[np.intp], device: torch.device) -> Batch:
         """The frames `index` [B, n], on the device."""
-        return self.host_batch(index).to(device)
+        return self.read_host_batch(index).to(device)
 
-    def runs(self) -> list[range]:
+    def segments(self) -> list[range]:
         """The stretches of consecutive frames, in order."""
-        edges = [*np.flatnonzero(self.starts_run).tolist(), len(self)]
+        edges = [*np.flatnonzero(self.starts_segment).tolist(), len(self)]
         return [range(a, b) for a, b in itertools.pairwise(edges)]
 
-    def motion(self, span: range) -> Motion:
+    def make_motion(self, span: range) -> Motion:
         """The motion of a part of the training span."""
 
         def pictures(size: tuple[int, int]) -> Iterator[Pixels]:
@@ -207,7 +207,7 @@ class TrainingClip:
         return Motion(self.keypoints[part], self.size, pictures, self.face_centres[part])
 
 
-def training_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
+def scale_to_long_side(size: tuple[int, int], long_side: int) -> tuple[int, int]:
     """`size` reduced so that its larger side is `long_side`; the aspect is kept.
 
     Clip sizes are multiples of 64 with a simple aspect, so both sides come out whole.
@@ -229,11 +229,11 @@ def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
             f"the synthesized frames would be {long_side}.",
             hint="Choose a smaller --preset, or prepare the recording at a larger --size in another dataset.",
         )
-    size = training_size(subject.size, long_side)
+    size = scale_to_long_side(subject.size, long_side)
     span = subject.train
     keypoints = subject.keypoints()[span.start : span.stop]
-    starts_run = subject.starts_run[span.start : span.stop].copy()
-    starts_run[:1] = True
+    starts_segment = subject.starts_segment[span.start : span.stop].copy()
+    starts_segment[:1] = True
     frame_bytes = size[0] * size[1] * 3
     room = _SHARE_OF_MEMORY * psutil.virtual_memory().available / (count_workers() * world_size())
 
@@ -252,17 +252,17 @@ def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
     both = 2 * frame_bytes <= _BYTES_PER_FRAME and 2 * frame_bytes * len(span) <= room
     across, down = size[1] / subject.size[1], size[0] / subject.size[0]
     return TrainingClip(
-        frames=Frames(frames, len(span), cached=frame_bytes * len(span) <= room, release=reader.cache_clear),
-        pose_maps=Frames(pictures, len(span), cached=both),
+        frames=CachedFrames(frames, len(span), cached=frame_bytes * len(span) <= room, release=reader.cache_clear),
+        pose_maps=CachedFrames(pictures, len(span), cached=both),
         keypoints=scale_keypoints(keypoints, across, down),
-        face_centres=scaled_points(face_centres(subject)[span.start : span.stop], across, down),
-        starts_run=starts_run,
+        face_centres=scale_points(locate_faces(subject)[span.start : span.stop], across, down),
+        starts_segment=starts_segment,
         size=size,
         at=lambda other: load_training_clip(subject, other),
     )
 
 
-def face_centres(subject: Subject) -> npt.NDArray[np.float32]:
+def locate_faces(subject: Subject) -> npt.NDArray[np.float32]:
     """Where the face is in each frame of a clip: the middle of a given face box, else the nose.
 
     Returns:
@@ -272,16 +272,16 @@ def face_centres(subject: Subject) -> npt.NDArray[np.float32]:
     if boxes is not None:
         top, bottom, left, right = boxes.T
         return np.asarray(np.stack([(left + right - 1) / 2, (top + bottom - 1) / 2], axis=1), np.float32)
-    return nose_positions(subject.keypoints())
+    return locate_noses(subject.keypoints())
 
 
-def nose_positions(keypoints: Keypoints) -> npt.NDArray[np.float32]:
+def locate_noses(keypoints: Keypoints) -> npt.NDArray[np.float32]:
     """(x, y) of the nose, float32 [T, 2] from [T, 75, 3]; NaN where it was not found."""
     nose = keypoints[:, NOSE]
     return np.asarray(np.where(nose[:, 2:] > 0, nose[:, :2], np.nan), np.float32)
 
 
-def scaled_points(points: npt.NDArray[np.float32], across: float, down: float) -> npt.NDArray[np.float32]:
+def scale_points(points: npt.NDArray[np.float32], across: float, down: float) -> npt.NDArray[np.float32]:
     """Points float32 [..., 2] on a picture resized by the two factors (pixel centres at +0.5)."""
     factors = np.array([across, down], np.float32)
     return np.asarray((points + np.float32(0.5)) * factors - np.float32(0.5), np.float32)
@@ -289,10 +289,10 @@ def scaled_points(points: npt.NDArray[np.float32], across: float, down: float) -
 
 def to_tensor(pixels: Pixels, device: torch.device) -> torch.Tensor:
     """uint8 [..., H, W, 3] → float32 (..., 3, H, W) in [-1, 1]."""
-    return _floats(torch.from_numpy(np.ascontiguousarray(pixels)).to(device))
+    return _to_float(torch.from_numpy(np.ascontiguousarray(pixels)).to(device))
 
 
-def _floats(pixels: torch.Tensor) -> torch.Tensor:
+def _to_float(pixels: torch.Tensor) -> torch.Tensor:
     """uint8 (..., H, W, 3) → float32 (..., 3, H, W) in [-1, 1], on the same device."""
     return pixels.movedim(-1, -3).contiguous().float().div_(127.5).sub_(1.0)
 

@@ -22,7 +22,7 @@ from dancebench.datasets.pose.skeleton import has_person
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.datasets.subjects.real_clips import list_shown_frames
 from dancebench.datasets.video.clips import describe_encoder, write_clip
-from dancebench.synth.clip import Motion, Pixels, face_centres
+from dancebench.synth.clip import Motion, Pixels, locate_faces
 from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, load_method
 
 
@@ -64,21 +64,21 @@ class FakeRecord(Document):
 
 
 @dataclass(frozen=True)
-class Drive:
+class DrivingMotion:
     """A motion on its way to a fake, and where it comes from.
 
     Attributes:
         source: Whose motion it is, for people and for the record.
         source_sha256: Of what it was taken from.
-        runs: Stretches of consecutive frames; a method starts anew in each.
+        segments: Stretches of consecutive frames; a method starts anew in each.
         fps: Frames per second.
-        first_frame: The source's frame that the fake begins with: the first of a run is never shown.
+        first_frame: The source's frame that the fake begins with: the first of a segment is never shown.
         normalisation: How the poses were fitted to the subject, as facts for the record.
     """
 
     source: str
     source_sha256: str
-    runs: Sequence[Motion]
+    segments: Sequence[Motion]
     fps: float
     first_frame: int
     normalisation: dict[str, Any] | None = None
@@ -86,28 +86,30 @@ class Drive:
     @property
     def sha256(self) -> str:
         """Of the poses; given pictures are covered by `source_sha256`."""
-        return sha256_json([[run.keypoints.astype(float).round(3).tolist(), list(run.size)] for run in self.runs])
+        return sha256_json(
+            [[segment.keypoints.astype(float).round(3).tolist(), list(segment.size)] for segment in self.segments]
+        )
 
 
-def held_out(subject: Subject) -> Drive:
+def take_held_out_motion(subject: Subject) -> DrivingMotion:
     """The held-out motion of a subject's own clip."""
-    keypoints, centres = subject.keypoints(), face_centres(subject)
+    keypoints, centres = subject.keypoints(), locate_faces(subject)
 
-    def motion(run: range) -> Motion:
-        part = slice(run.start, run.stop)
-        return Motion(keypoints[part], subject.size, lambda size: subject.pose_maps(run, size), centres[part])
+    def motion(segment: range) -> Motion:
+        part = slice(segment.start, segment.stop)
+        return Motion(keypoints[part], subject.size, lambda size: subject.pose_maps(segment, size), centres[part])
 
-    return Drive(
+    return DrivingMotion(
         source=subject.id,
         source_sha256=subject.record.content_sha256,
-        runs=[motion(run) for run in subject.runs(subject.test)],
+        segments=[motion(segment) for segment in subject.segments(subject.test)],
         fps=subject.record.fps,
         first_frame=list_shown_frames(subject)[0],
     )
 
 
 def render_fake(
-    job: TrainJob, trained: TrainRecord, drive: Drive, path: Path, *, report: ReportProgress = ignore_progress
+    job: TrainJob, trained: TrainRecord, drive: DrivingMotion, path: Path, *, report: ReportProgress = ignore_progress
 ) -> FakeRecord:
     """Draw the job's subject in the motion of `drive`; keeps a fake of the same making.
 
@@ -122,23 +124,23 @@ def render_fake(
         BenchError: The weights are not those of the record.
     """
     beside = path.with_suffix(".json")
-    standing = _standing(path, beside, trained, drive)
+    standing = _find_existing(path, beside, trained, drive)
     if standing is not None:
         return standing
     method = load_method(job, trained)
-    total = sum(len(run.keypoints) for run in drive.runs)
+    total = sum(len(segment.keypoints) for segment in drive.segments)
 
     def frames() -> Iterator[Pixels]:
         done = 0
-        for run in drive.runs:
-            for t, frame in enumerate(method.render(run)):
+        for segment in drive.segments:
+            for t, frame in enumerate(method.render(segment)):
                 done += 1
                 report(f"{job.method} draws {job.subject.id}", done, total)
                 if t > 0:
                     yield frame
 
     clip = write_clip(path, frames(), drive.fps)
-    shown: npt.NDArray[np.bool_] = np.concatenate([has_person(run.keypoints[1:]) for run in drive.runs])
+    shown: npt.NDArray[np.bool_] = np.concatenate([has_person(segment.keypoints[1:]) for segment in drive.segments])
     git_sha, dirty = read_code_version()
     record = FakeRecord(
         method=job.method,
@@ -167,7 +169,7 @@ def render_fake(
     return record
 
 
-def _standing(path: Path, beside: Path, trained: TrainRecord, drive: Drive) -> FakeRecord | None:
+def _find_existing(path: Path, beside: Path, trained: TrainRecord, drive: DrivingMotion) -> FakeRecord | None:
     """The record of a fake that stands there already, if it was made from just this."""
     record = FakeRecord.load_if_usable(beside)
     if record is None or not path.exists():

@@ -15,8 +15,8 @@ from dancebench.core.files import sha256_file
 from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig
 from dancebench.detect.evaluation.calibration import Calibration, Calibrations
 from dancebench.detect.evaluation.metrics import ErrorRates, Thresholds
-from dancebench.detect.evaluation.training_domain import clip_features, fit_domain
-from dancebench.detect.protocol.card import CARD, DetectorCard, TrainingDomain
+from dancebench.detect.evaluation.training_domain import fit_training_domain, measure_clip
+from dancebench.detect.protocol.card import CARD, ClipFormat, DetectorCard
 
 Frames = Sequence[npt.NDArray[np.uint8]]
 SIZE = (64, 32)
@@ -91,7 +91,7 @@ def make_detector(folder: Path, *, size: tuple[int, int] = SIZE, clip: tuple[int
     detector = PairPatch(config)
     detector.save(folder)
     people = [f"s{seed}" for seed in range(12)]
-    features = [clip_features(iter(moving(24, clip, seed)), 25.0) for seed in range(12)]
+    features = [measure_clip(iter(moving(24, clip, seed)), 25.0) for seed in range(12)]
     found = Calibration(temperature=2.0, offset=0.25, subjects=8, items=16, separable=False)
     DetectorCard(
         detector="pair-patch",
@@ -101,10 +101,10 @@ def make_detector(folder: Path, *, size: tuple[int, int] = SIZE, clip: tuple[int
         origin=None,
         training_id="0" * 64,
         data={},
-        domain=TrainingDomain(
+        domain=ClipFormat(
             clip_height=clip[0], clip_width=clip[1], fps_min=25, fps_max=25, methods=("drawn",), encoder="none"
         ),
-        familiarity=fit_domain(features, people),
+        training_domain=fit_training_domain(features, people),
         aggregator="mean-logit",
         learned=None,
         thresholds=Thresholds(video=0.0, pair=0.0),

@@ -22,22 +22,22 @@ import numpy.typing as npt
 from matplotlib.ticker import MaxNLocator
 
 from dancebench.benchmark.casework.words import (
-    clock,
-    feature_words,
-    file_facts,
-    finding,
-    log10,
-    printed,
-    rate_words,
-    short,
-    signed,
+    describe_error_rates,
+    describe_feature,
+    describe_file,
+    describe_finding,
+    escape_unprintable,
+    format_short,
+    format_signed,
+    format_time,
+    to_log10,
 )
 from dancebench.core.files import write_text
 from dancebench.core.opencv import cv2
 
 if TYPE_CHECKING:
-    from dancebench.detect.casework.score import MomentPicture, Scored, ScoreReport, VideoScore
-    from dancebench.detect.evaluation.training_domain import Deviation
+    from dancebench.detect.casework.score import ScoredVideo, ScoreReport, SuspiciousPairImage, VideoScore
+    from dancebench.detect.evaluation.training_domain import FeatureDeviation
 
 Picture = npt.NDArray[np.uint8]
 
@@ -46,7 +46,7 @@ _DARKEST = 0.65  # how much of the frame the warmest colour hides
 _DOTS = 300  # more pairs than this are a line without dots
 
 
-def write_case_page(path: Path, scored: Scored, report: ScoreReport) -> None:
+def write_case_page(path: Path, scored: ScoredVideo, report: ScoreReport) -> None:
     """Write the page of one video, whole or not at all.
 
     Args:
@@ -57,34 +57,34 @@ def write_case_page(path: Path, scored: Scored, report: ScoreReport) -> None:
     Raises:
         BenchError: The file cannot be written.
     """
-    write_text(path, render(scored, report))
+    write_text(path, render_page(scored, report))
 
 
-def render(scored: Scored, report: ScoreReport) -> str:
+def render_page(scored: ScoredVideo, report: ScoreReport) -> str:
     """The page as text."""
     record = scored.record
-    return _template().render(
+    return _load_template().render(
         record=record,
         report=report,
         name=Path(record.path).name,
-        file=file_facts(record),
-        finding=finding(record),
-        rates=rate_words(record),
-        scale=None if record.llr is None else scale_chart(record),
-        timeline=timeline_chart(record) if len(record.pairs) > 1 else None,
-        domain=domain_chart(record),
-        moments=[shown_moment(picture) for picture in scored.pictures],
+        file=describe_file(record),
+        finding=describe_finding(record),
+        rates=describe_error_rates(record),
+        scale=None if record.llr is None else draw_scale(record),
+        timeline=draw_timeline(record) if len(record.pairs) > 1 else None,
+        domain=draw_domain(record),
+        moments=[show_pair(picture) for picture in scored.pictures],
     )
 
 
 @functools.cache
-def _template() -> jinja2.Template:
+def _load_template() -> jinja2.Template:
     source = importlib.resources.files("dancebench.benchmark.casework").joinpath("page.html.j2").read_text("utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"log10": log10, "signed": signed, "short": short}
-    environment.finalize = lambda value: printed(value) if type(value) is str else value  # not of markup
+    environment.filters |= {"log10": to_log10, "signed": format_signed, "short": format_short}
+    environment.finalize = lambda value: escape_unprintable(value) if type(value) is str else value  # not of markup
     return environment.from_string(source)
 
 
@@ -128,29 +128,29 @@ class DomainScale(NamedTuple):
 
     value: float
     limit: float
-    furthest: list[tuple[str, Deviation]]
+    furthest: list[tuple[str, FeatureDeviation]]
 
 
-def scale_chart(record: VideoScore) -> Scale:
+def draw_scale(record: VideoScore) -> Scale:
     """The likelihood ratio's place; its axis reaches as far as needed and is the same on both sides."""
     assert record.llr is not None
     interval = record.llr_interval
-    shown = [log10(each) for each in (record.llr, *((interval.low, interval.high) if interval else ()))]
-    limit = log10(math.log1p(record.calibration.subjects))
+    shown = [to_log10(each) for each in (record.llr, *((interval.low, interval.high) if interval else ()))]
+    limit = to_log10(math.log1p(record.calibration.subjects))
     reach = max(3, math.ceil(max(limit, *(abs(each) for each in shown))))
 
     def place(value: float) -> float:
         return round(320 + 290 * value / reach, 1)
 
-    ticks = [Tick(place(at), signed(at, 0)) for at in _ticks(-reach, reach, 8, integer=True)]
+    ticks = [Tick(place(at), format_signed(at, 0)) for at in _choose_ticks(-reach, reach, 8, integer=True)]
     low, high = (place(shown[1]), place(shown[2])) if interval else (None, None)
     return Scale(ticks, place(0), place(shown[0]), low, high, (place(-limit), place(limit)))
 
 
-def timeline_chart(record: VideoScore) -> Timeline:
+def draw_timeline(record: VideoScore) -> Timeline:
     """The pairs' likelihood ratios; 0 is always in sight."""
     at = np.array([pair.t for pair in record.pairs])
-    values = np.array([log10(pair.llr) for pair in record.pairs])
+    values = np.array([to_log10(pair.llr) for pair in record.pairs])
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
     pad = 0.08 * ((high - low) or 1)
     low, high, start = low - pad, high + pad, float(at.min())
@@ -163,20 +163,20 @@ def timeline_chart(record: VideoScore) -> Timeline:
         return round(196 - 170 * (value - low) / (high - low), 1)
 
     dots = [(x(t), y(value)) for t, value in zip(at.tolist(), values.tolist(), strict=True)]
-    y_ticks = _ticks(low, high, 5)
+    y_ticks = _choose_ticks(low, high, 5)
     digits = 0 if all(each == round(each) for each in y_ticks) else 1 if high - low > 0.5 else 2
     return Timeline(
-        [Tick(x(each), f"{each:g}") for each in _ticks(start, start + span, 7)],
-        [Tick(y(each), signed(each, digits)) for each in y_ticks],
+        [Tick(x(each), f"{each:g}") for each in _choose_ticks(start, start + span, 7)],
+        [Tick(y(each), format_signed(each, digits)) for each in y_ticks],
         y(0),
         " ".join(f"{left},{top}" for left, top in dots),
         dots if len(dots) <= _DOTS else [],
         [x(moment.t) for moment in record.moments],
-        _apart([Tick(x(moment.t), str(number)) for number, moment in enumerate(record.moments, 1)]),
+        _spread_labels([Tick(x(moment.t), str(number)) for number, moment in enumerate(record.moments, 1)]),
     )
 
 
-def _apart(labels: list[Tick], gap: float = 14, right: float = 632) -> list[Tick]:
+def _spread_labels(labels: list[Tick], gap: float = 14, right: float = 632) -> list[Tick]:
     moved: list[Tick] = []
     for label in sorted(labels):
         moved.append(label._replace(at=max(label.at, moved[-1].at + gap) if moved else label.at))
@@ -186,17 +186,17 @@ def _apart(labels: list[Tick], gap: float = 14, right: float = 632) -> list[Tick
     return moved
 
 
-def domain_chart(record: VideoScore) -> DomainScale | None:
+def draw_domain(record: VideoScore) -> DomainScale | None:
     """How far the video lies from the training; None where it was not measured."""
     domain = record.domain
     if domain is None:
         return None
     reach = 1.15 * max(domain.distance, domain.limit, 1e-9)
     value, limit = (round(20 + 600 * each / reach, 1) for each in (domain.distance, domain.limit))
-    return DomainScale(value, limit, [(feature_words(each.feature), each) for each in domain.furthest])
+    return DomainScale(value, limit, [(describe_feature(each.feature), each) for each in domain.furthest])
 
 
-def _ticks(low: float, high: float, count: int, *, integer: bool = False) -> Sequence[float]:
+def _choose_ticks(low: float, high: float, count: int, *, integer: bool = False) -> Sequence[float]:
     places = MaxNLocator(count, integer=integer, steps=[1, 2, 5, 10]).tick_values(low, high)
     return [float(each) for each in places if low <= each <= high]
 
@@ -204,7 +204,7 @@ def _ticks(low: float, high: float, count: int, *, integer: bool = False) -> Seq
 # ---------------------------------------------------------------- pictures
 
 
-class ShownMoment(NamedTuple):
+class ShownPair(NamedTuple):
     """A moment as the page shows it; pictures as data URLs of PNG."""
 
     when: str
@@ -215,15 +215,17 @@ class ShownMoment(NamedTuple):
     overlay: str | None
 
 
-def shown_moment(picture: MomentPicture) -> ShownMoment:
+def show_pair(picture: SuspiciousPairImage) -> ShownPair:
     """The frame, and the frame under its saliency."""
     height, width = picture.frame.shape[:2]
     zoom = max(1, round(_SHOWN_HEIGHT / height))
-    overlay = None if picture.saliency is None else _data_url(overlaid(picture.frame, picture.saliency))
-    return ShownMoment(clock(picture.t), picture.llr, zoom * width, zoom * height, _data_url(picture.frame), overlay)
+    overlay = None if picture.saliency is None else _to_data_url(overlay_saliency(picture.frame, picture.saliency))
+    return ShownPair(
+        format_time(picture.t), picture.llr, zoom * width, zoom * height, _to_data_url(picture.frame), overlay
+    )
 
 
-def overlaid(frame: Picture, saliency: npt.NDArray[np.float32]) -> Picture:
+def overlay_saliency(frame: Picture, saliency: npt.NDArray[np.float32]) -> Picture:
     """The frame under a map from clear (0) to inferno's yellow (1).
 
     Args:
@@ -237,6 +239,6 @@ def overlaid(frame: Picture, saliency: npt.NDArray[np.float32]) -> Picture:
     return mixed
 
 
-def _data_url(picture: Picture) -> str:
+def _to_data_url(picture: Picture) -> str:
     _, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     return "data:image/png;base64," + base64.b64encode(png.tobytes()).decode()

@@ -24,13 +24,20 @@ from typing import Any
 import av
 
 import dancebench
-from dancebench.benchmark.jobs import end_with_parent, quiet_libraries, single_threaded
+from dancebench.benchmark.jobs import end_with_parent, quiet_libraries, use_one_thread
 from dancebench.core.environment import collect_versions, read_code_version, set_workers
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.core.progress import ReportProgress, ignore_progress
-from dancebench.detect.casework.score import Scored, ScoreReport, ScoreSettings, VideoScore, failed_score, scored_video
-from dancebench.detect.casework.verify import Verification, compare
+from dancebench.detect.casework.score import (
+    ScoredVideo,
+    ScoreReport,
+    ScoreSettings,
+    VideoScore,
+    make_failed_score,
+    scored_video,
+)
+from dancebench.detect.casework.verify import Verification, compare_reports
 from dancebench.detect.protocol.card import CARD, DetectorCard, load_detector
 
 TIMEOUT = 600.0
@@ -39,7 +46,7 @@ _EVERY = 1.0
 
 
 @dataclass(frozen=True)
-class Scoring:
+class ScoringSetup:
     """How files are scored, and by what."""
 
     folder: Path
@@ -52,8 +59,8 @@ class Scoring:
 
 
 def score_files(
-    paths: Sequence[Path], how: Scoring, *, workers: int = 1, report: ReportProgress = ignore_progress
-) -> Iterator[tuple[int, Scored]]:
+    paths: Sequence[Path], how: ScoringSetup, *, workers: int = 1, report: ReportProgress = ignore_progress
+) -> Iterator[tuple[int, ScoredVideo]]:
     """Score files side by side.
 
     Args:
@@ -70,17 +77,17 @@ def score_files(
     """
     card = DetectorCard.load(how.folder / CARD)
     with tempfile.TemporaryDirectory() as scratch:  # a worker that is ended leaves its files here
-        team = _Team(how, Path(scratch), min(workers, len(paths)))
+        team = _WorkerPool(how, Path(scratch), min(workers, len(paths)))
         try:
-            for done, (index, scored) in enumerate(team.scores(paths, card, report), start=1):
+            for done, (index, scored) in enumerate(team.score_all(paths, card, report), start=1):
                 report("scoring videos", done, len(paths))
                 yield index, scored
         finally:
-            team.dismiss()
+            team.shut_down()
 
 
-def report_on(
-    videos: Sequence[VideoScore], card: DetectorCard, how: Scoring, dataset: str | None = None
+def make_report(
+    videos: Sequence[VideoScore], card: DetectorCard, how: ScoringSetup, dataset: str | None = None
 ) -> ScoreReport:
     """The document that goes with scores: all that is needed to make them again."""
     sha, dirty = read_code_version()
@@ -102,8 +109,8 @@ def report_on(
     )
 
 
-def verify(
-    recorded: ScoreReport, how: Scoring, *, workers: int = 1, report: ReportProgress = ignore_progress
+def verify_report(
+    recorded: ScoreReport, how: ScoringSetup, *, workers: int = 1, report: ReportProgress = ignore_progress
 ) -> Verification:
     """Score the files of a report again, by its settings, and say what differs.
 
@@ -119,7 +126,7 @@ def verify(
     paths = [Path(video.path) for video in recorded.videos]
     found = dict(score_files(paths, how, workers=workers, report=report))
     card = DetectorCard.load(how.folder / CARD)
-    return compare(recorded, report_on([found[index].record for index in range(len(paths))], card, how))
+    return compare_reports(recorded, make_report([found[index].record for index in range(len(paths))], card, how))
 
 
 # ---------------------------------------------------------------- this side
@@ -135,76 +142,82 @@ class _Worker:
 
 
 @dataclass
-class _Team:
+class _WorkerPool:
     """Worker processes, and what each is at."""
 
-    how: Scoring
+    how: ScoringSetup
     scratch: Path
     size: int
     workers: list[_Worker] = field(default_factory=list)
 
-    def scores(self, paths: Sequence[Path], card: DetectorCard, report: ReportProgress) -> Iterator[tuple[int, Scored]]:
+    def score_all(
+        self, paths: Sequence[Path], card: DetectorCard, report: ReportProgress
+    ) -> Iterator[tuple[int, ScoredVideo]]:
         """Hand out the files and take the scores in."""
         waiting = list(range(len(paths)))[::-1]
         missing = len(paths)
         while missing:
             while len(self.workers) < min(self.size, missing):
-                self._hire()
-            for worker in self._with_news():
-                news = _received(worker)
+                self._start_worker()
+            for worker in self._wait_for_messages():
+                news = _receive(worker)
                 if isinstance(news, _Progress):
                     report(news.what, news.done, news.total)
                     continue
                 if isinstance(news, BenchError):
                     raise news
                 if worker.index is not None:
-                    scored = news if isinstance(news, Scored) else Scored(failed_score(paths[worker.index], card, news))
+                    scored = (
+                        news
+                        if isinstance(news, ScoredVideo)
+                        else ScoredVideo(make_failed_score(paths[worker.index], card, news))
+                    )
                     missing -= 1
                     yield worker.index, scored
                 if isinstance(news, str):
-                    self._end(worker)
+                    self._stop_worker(worker)
                 elif waiting:
-                    self._hand_over(worker, waiting.pop(), paths)
+                    self._assign(worker, waiting.pop(), paths)
                 else:
                     worker.index, worker.deadline = None, math.inf
             for worker in [each for each in self.workers if time.monotonic() > each.deadline]:
                 assert worker.index is not None  # only a file has a deadline
                 reason = f"it was not scored within {self.how.timeout:g} s (--timeout)"
                 missing -= 1
-                yield worker.index, Scored(failed_score(paths[worker.index], card, reason))
-                self._end(worker)
+                yield worker.index, ScoredVideo(make_failed_score(paths[worker.index], card, reason))
+                self._stop_worker(worker)
 
-    def dismiss(self) -> None:
+    def shut_down(self) -> None:
         """End all."""
         for worker in list(self.workers):
-            self._end(worker)
+            self._stop_worker(worker)
 
-    def _hire(self) -> None:
-        context = _context()
+    def _start_worker(self) -> None:
+        context = _choose_context()
         here, there = context.Pipe()
-        process = context.Process(target=_work, args=(there, self.how, self.scratch, self.size), daemon=True)
+        process = context.Process(target=_run_worker, args=(there, self.how, self.scratch, self.size), daemon=True)
         process.start()
         there.close()  # or its end would never be seen
         self.workers.append(_Worker(process, here))
 
-    def _hand_over(self, worker: _Worker, index: int, paths: Sequence[Path]) -> None:
+    def _assign(self, worker: _Worker, index: int, paths: Sequence[Path]) -> None:
         worker.index, worker.deadline = index, time.monotonic() + self.how.timeout
         worker.pipe.send(paths[index])
 
-    def _with_news(self) -> list[_Worker]:
+    def _wait_for_messages(self) -> list[_Worker]:
         """Those that have something to say, after a wait at most until the next deadline."""
         left = min(worker.deadline for worker in self.workers) - time.monotonic()
         ready = wait([worker.pipe for worker in self.workers], None if math.isinf(left) else max(left, 0) + 0.01)
         return [worker for worker in self.workers if worker.pipe in ready]
 
-    def _end(self, worker: _Worker) -> None:
+    def _stop_worker(self, worker: _Worker) -> None:
         self.workers.remove(worker)
         worker.process.kill()  # one that hangs in a decoder hears nothing else
         worker.process.join()
         worker.pipe.close()
 
 
-def _context() -> Any:
+def _choose_context() -> Any:
     """Where there is a fork server it imports everything once, so that another worker costs no seconds."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -213,7 +226,7 @@ def _context() -> Any:
     return context
 
 
-def _received(worker: _Worker) -> Any:
+def _receive(worker: _Worker) -> Any:
     """What a worker says: that it is ready (None), progress, a score, why it cannot work, or how it died."""
     try:
         return worker.pipe.recv()
@@ -238,7 +251,7 @@ class _Progress:
     total: int
 
 
-class _Teller:
+class _ProgressSender:
     """Sends progress now and then, and the end of what was begun; short work says nothing."""
 
     def __init__(self, pipe: Connection) -> None:
@@ -255,13 +268,13 @@ class _Teller:
             self._pipe.send(_Progress(what, done, total))
 
 
-def _work(pipe: Connection, how: Scoring, scratch: Path, count: int) -> None:
+def _run_worker(pipe: Connection, how: ScoringSetup, scratch: Path, count: int) -> None:
     """The life of a worker: load, then one file after the other until nobody asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=end_with_parent, daemon=True).start()
     set_workers(count)
     quiet_libraries()
-    single_threaded()
+    use_one_thread()
     try:
         loaded = load_detector(how.folder, device=how.device)
     except BenchError as error:
@@ -275,9 +288,9 @@ def _work(pipe: Connection, how: Scoring, scratch: Path, count: int) -> None:
             return
         try:
             scored = scored_video(
-                path, loaded, how.settings, _Teller(pipe), pictures=how.pictures, scratch=scratch
+                path, loaded, how.settings, _ProgressSender(pipe), pictures=how.pictures, scratch=scratch
             )  # fmt: skip
         except Exception as error:  # one file's trouble must not cost the others their rows
             reason = f"an unforeseen error, please report it: {type(error).__name__}: {error}"
-            scored = Scored(failed_score(path, loaded.card, reason))
+            scored = ScoredVideo(make_failed_score(path, loaded.card, reason))
         pipe.send(scored)

@@ -22,7 +22,7 @@ CSV_COLUMNS: Final = (
 """Of the CSV; what holds for all videos of a call is in the JSON."""
 
 
-def csv_row(each: VideoScore) -> dict[str, Any]:
+def make_csv_row(each: VideoScore) -> dict[str, Any]:
     """One video, flat."""
     flat: dict[str, Any] = {name: getattr(each, name) for name in CSV_COLUMNS if name in type(each).model_fields}
     return flat | {
@@ -43,7 +43,7 @@ def score_table(scores: Sequence[VideoScore]) -> Table:
     for each in scores:
         side = "" if each.above_threshold is None else ("above" if each.above_threshold else "below")
         far = "" if each.domain is None else f"{each.domain.distance:.2f} / {each.domain.limit:.2f}"
-        table.add_row(escape(each.path), each.status, _ratio(each), side, far, str(each.n_pairs))
+        table.add_row(escape(each.path), each.status, _format_ratio(each), side, far, str(each.n_pairs))
     return table
 
 
@@ -56,7 +56,7 @@ def list_remarks(scores: Sequence[VideoScore]) -> list[str]:
     return told
 
 
-def _ratio(each: VideoScore) -> str:
+def _format_ratio(each: VideoScore) -> str:
     if each.llr is None:
         return ""
     ten = math.log(10)
@@ -75,13 +75,13 @@ def explain_scores(report: ScoreReport, card: DetectorCard, folder: Path) -> str
         "brackets: 95%, by how far the video's own pairs vary.\n"
         f"Calibrated on {found.subjects} validation people.{caution} Threshold: score {card.thresholds.video:+.3f}, "
         "frozen on them. On held-out people it took "
-        f"{_share(rates.false_positive_rate, rates.n_real)} real clips for synthesized and "
-        f"{_share(rates.false_negative_rate, rates.n_fake)} synthesized ones for real.\n"
+        f"{_format_share(rates.false_positive_rate, rates.n_real)} real clips for synthesized and "
+        f"{_format_share(rates.false_negative_rate, rates.n_fake)} synthesized ones for real.\n"
         f"Trained on {', '.join(domain.methods)} fakes of {domain.clip_height}x{domain.clip_width} at "
         f"{domain.fps_min:g} to {domain.fps_max:g} fps, of dataset {report.dataset or 'unknown'}: on other kinds "
         "of video all this says little."
     )
 
 
-def _share(rate: float | None, n: int) -> str:
+def _format_share(rate: float | None, n: int) -> str:
     return f"{round((rate or 0.0) * n)} of {n}"

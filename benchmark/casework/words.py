@@ -47,28 +47,28 @@ FEATURES = {
 """The features of `training_domain` in plain words."""
 
 
-def printed(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """Text whose unprintable characters, those that turn the direction of writing included, are spelled out."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
-def log10(llr: float) -> float:
+def to_log10(llr: float) -> float:
     """A natural log likelihood ratio as log10."""
     return llr / math.log(10)
 
 
-def signed(value: float, digits: int = 2) -> str:
+def format_signed(value: float, digits: int = 2) -> str:
     """A number that always shows its sign, zero aside."""
     text = f"{value:+.{digits}f}"
     return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 
-def short(value: float) -> str:
+def format_short(value: float) -> str:
     """A number to three digits."""
     return f"{value:.3g}".replace("-", "−")
 
 
-def support(llr: float) -> tuple[str, str | None]:
+def name_support(llr: float) -> tuple[str, str | None]:
     """ENFSI's words for a natural log likelihood ratio, and which of `synthesized`, `real` has that support."""
     named = [words for bound, words in ENFSI if abs(llr) >= math.log(bound)]
     if not named:
@@ -76,13 +76,13 @@ def support(llr: float) -> tuple[str, str | None]:
     return named[-1], "synthesized" if llr > 0 else "real"
 
 
-def support_words(llr: float) -> str:
+def describe_support(llr: float) -> str:
     """The same as a phrase."""
-    words, favoured = support(llr)
+    words, favoured = name_support(llr)
     return f"{words} for {'either' if favoured is None else favoured}"
 
 
-def times(llr: float) -> str:
+def describe_times(llr: float) -> str:
     """How many times more probable, to two digits."""
     ratio = math.exp(min(abs(llr), math.log(1e6)))
     if ratio >= 999_500:
@@ -104,24 +104,24 @@ class Finding(NamedTuple):
     """Whether the ratio is the largest that its calibration gives: the score lies there or beyond."""
 
 
-def finding(record: VideoScore) -> Finding | None:
+def describe_finding(record: VideoScore) -> Finding | None:
     """The finding of a video; None where it has no score."""
     if record.llr is None:
         return None
-    words, favoured = support(record.llr)
+    words, favoured = name_support(record.llr)
     interval = record.llr_interval
     return Finding(
         words,
         favoured,
         other="synthesized" if favoured == "real" else "real",
-        times=times(record.llr),
-        low=None if interval is None else support_words(interval.low),
-        high=None if interval is None else support_words(interval.high),
+        times=describe_times(record.llr),
+        low=None if interval is None else describe_support(interval.low),
+        high=None if interval is None else describe_support(interval.high),
         at_the_end=abs(record.llr) >= math.log1p(record.calibration.subjects) - 1e-9,
     )
 
 
-def rate_words(record: VideoScore) -> list[str]:
+def describe_error_rates(record: VideoScore) -> list[str]:
     """How often the threshold misled on held-out people."""
     rates = record.error_rates
     sides = (
@@ -136,14 +136,14 @@ def rate_words(record: VideoScore) -> list[str]:
     ]
 
 
-def clock(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """A time of the video, also in minutes where it is long."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{seconds:.2f} s" + (f" ({hours}:{minutes:02d}:{rest:02d})" if seconds >= 60 else "")
 
 
-def file_facts(record: VideoScore) -> list[tuple[str, str]]:
+def describe_file(record: VideoScore) -> list[tuple[str, str]]:
     """What is known of the file, in reading order; what is not known is left out."""
     crop = record.crop
     facts = (
@@ -156,7 +156,7 @@ def file_facts(record: VideoScore) -> list[tuple[str, str]]:
             "length",
             None
             if record.duration_s is None
-            else f"{clock(record.duration_s)}, {record.n_frames:,} frames counted, {record.fps:.4g} per second",
+            else f"{format_time(record.duration_s)}, {record.n_frames:,} frames counted, {record.fps:.4g} per second",
         ),
         (
             "part scored",
@@ -170,6 +170,6 @@ def file_facts(record: VideoScore) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value is not None]
 
 
-def feature_words(name: str) -> str:
+def describe_feature(name: str) -> str:
     """A feature in plain words, its own name for want of any."""
     return FEATURES.get(name, name.replace("_", " "))

@@ -15,13 +15,13 @@ from dancebench.benchmark.commands.options import (
     JobsOption,
     JsonOption,
     WorkspaceOption,
+    choose_worker_count,
     err,
     open_workspace,
     out,
     print_json,
-    workers,
 )  # fmt: skip
-from dancebench.benchmark.commands.progress_bars import Display
+from dancebench.benchmark.commands.progress_bars import ProgressBars
 from dancebench.core.errors import BenchError
 from dancebench.core.workspace import Workspace, validate_name
 
@@ -62,8 +62,8 @@ def demo(
 
     opened = open_workspace(workspace)
     dataset = open_demo(opened, selection)
-    with Display(err) as display:
-        draw_missing(opened, dataset, dataset.ids(), workers(jobs), display.report)
+    with ProgressBars(err) as display:
+        draw_missing(opened, dataset, dataset.ids(), choose_worker_count(jobs), display.report)
     out.print(f"{len(dataset.ids())} dancers in {dataset.folder}", soft_wrap=True, highlight=False)
 
 
@@ -93,7 +93,7 @@ def add(
     from dancebench.datasets.subjects.permission import state_permission
     from dancebench.datasets.video.frames import open_source
 
-    chosen = _role(role)
+    chosen = _parse_role(role)
     permission = state_permission(chosen, consent=consent, legal_basis=legal_basis)
     _refuse_catalogue(dataset)
 
@@ -102,8 +102,8 @@ def add(
         return source.height, source.width
 
     settings = _Settings(_parse_size(size) if size else None, fps, train_fraction)
-    held = _open_or_begin(open_workspace(workspace), dataset, settings, picture_size)
-    with Display(err) as display:
+    held = _open_or_create(open_workspace(workspace), dataset, settings, picture_size)
+    with ProgressBars(err) as display:
         held, added = held.add(
             subject, recording, role=chosen, licence=licence, permission=permission, report=display.report
         )
@@ -149,15 +149,15 @@ def import_layout(
     from dancebench.datasets.importers.base import IMPORTERS, ImportRequest
     from dancebench.datasets.subjects.permission import state_permission
 
-    chosen = _role(role)
+    chosen = _parse_role(role)
     permission = state_permission(chosen, consent=consent, legal_basis=legal_basis)
     _refuse_catalogue(dataset)
     settings = _Settings(_parse_size(size) if size else None)
     opened = open_workspace(workspace)
     imported = IMPORTERS[layout](ImportRequest(folder, frames, fps))
     footage = imported.footage
-    held = _open_or_begin(opened, dataset, settings, lambda: (footage.height, footage.width))
-    with Display(err) as display:
+    held = _open_or_create(opened, dataset, settings, lambda: (footage.height, footage.width))
+    with ProgressBars(err) as display:
         held, added = held.add_import(
             subject, imported, role=chosen, licence=licence, permission=permission, report=display.report
         )
@@ -177,7 +177,7 @@ def import_layout(
 def list_datasets(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
     """List the datasets of the workspace."""
     opened = open_workspace(workspace)
-    facts = _facts(opened)
+    facts = _list_facts(opened)
     if json:
         print_json(facts)
         return
@@ -187,7 +187,7 @@ def list_datasets(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOpti
     out.print(table if facts else "No dataset yet: bench data demo, or bench data add.")
 
 
-def _facts(workspace: Workspace) -> list[dict[str, Any]]:
+def _list_facts(workspace: Workspace) -> list[dict[str, Any]]:
     from dancebench.datasets.subjects.dataset import Dataset, list_datasets
 
     facts = []
@@ -253,7 +253,7 @@ def _refuse_catalogue(dataset: str) -> None:
         raise BenchError(f"'{dataset}' is a catalogue of drawn dancers.", hint="Name another --dataset for recordings.")
 
 
-def _role(name: str) -> Role:
+def _parse_role(name: str) -> Role:
     from dancebench.datasets.subjects.records import ROLES
 
     chosen = next((known for known in ROLES if known == name), None)
@@ -271,7 +271,7 @@ class _Settings:
     train_fraction: float | None = None
 
 
-def _open_or_begin(
+def _open_or_create(
     workspace: Workspace, name: str, settings: _Settings, picture_size: Callable[[], tuple[int, int]]
 ) -> Dataset:
     """The dataset of that name; a new one, not yet written, takes its shape from what it begins with."""

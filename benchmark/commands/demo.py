@@ -14,16 +14,16 @@ from dancebench.benchmark.commands.options import (
     JsonOption,
     SeedOption,
     WorkspaceOption,
-    argv,
-    device,
+    choose_worker_count,
     err,
     open_workspace,
     out,
-    precision,
     print_json,
-    workers,
+    read_argv,
+    resolve_device,
+    resolve_precision,
 )  # fmt: skip
-from dancebench.benchmark.commands.progress_bars import Display
+from dancebench.benchmark.commands.progress_bars import ProgressBars
 from dancebench.core.errors import BenchError
 
 
@@ -48,18 +48,18 @@ def demo(
     plan = "full" if full else size or "small"
     if plan not in PLANS or size == "full":
         raise BenchError(f"Unknown size '{size}'.", hint="Choose small or tiny, or give --full.")
-    where = device(device_name)
+    where = resolve_device(device_name)
     started = time.perf_counter()
     opened = open_workspace(workspace)
-    with Display(err) as display:
+    with ProgressBars(err) as display:
         result = run_demo(
             opened,
             PLANS[plan],
             seed=seed,
-            precision=precision("auto", where),
+            precision=resolve_precision("auto", where),
             device=where,
-            argv=argv(),
-            workers=workers(jobs, where),
+            argv=read_argv(),
+            workers=choose_worker_count(jobs, where),
             report=display.report,
         )
     if json:

@@ -15,17 +15,17 @@ from dancebench.benchmark.commands.options import (
     JsonOption,
     SeedOption,
     WorkspaceOption,
-    argv,
-    device,
+    choose_worker_count,
     err,
     open_workspace,
     out,
-    pair_count,
-    precision,
+    parse_pair_count,
     print_json,
-    workers,
+    read_argv,
+    resolve_device,
+    resolve_precision,
 )  # fmt: skip
-from dancebench.benchmark.commands.progress_bars import Display
+from dancebench.benchmark.commands.progress_bars import ProgressBars
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,24 +94,26 @@ def detect(
     if submit is not None and name is not None:
         from dancebench.benchmark.runs.submission import run_submission
 
-        made = run_submission(opened, dataset, submit, name, manifest, aggregator=aggregator, argv=argv())
+        made = run_submission(opened, dataset, submit, name, manifest, aggregator=aggregator, argv=read_argv())
         _show(opened, [made], json, beside_others=True)
         return
-    from dancebench.benchmark.presets import Settings
+    from dancebench.benchmark.presets import RunSettings
     from dancebench.benchmark.runs.detection import DetectionJob, check_names, run_detection
-    from dancebench.benchmark.runs.protocol_fakes import ForensicPlan
+    from dancebench.benchmark.runs.protocol_fakes import FakePlan
 
-    where = device(device_name)
-    settings = Settings(seed=seed, precision=precision("auto", where))
+    where = resolve_device(device_name)
+    settings = RunSettings(seed=seed, precision=resolve_precision("auto", where))
     others = tuple(each for each in dict.fromkeys(test_method or []) if each != method)
-    fakes = ForensicPlan(opened.root, dataset, method, others, preset, settings, device=where)
-    count = None if pairs is None else pair_count(pairs)
+    fakes = FakePlan(opened.root, dataset, method, others, preset, settings, device=where)
+    count = None if pairs is None else parse_pair_count(pairs)
     chosen = [
         DetectionJob(fakes, each, aggregator, count, robustness) for each in dict.fromkeys(detector or ["pair-patch"])
     ]
     check_names(chosen)
-    with Display(err) as display:
-        detected = run_detection(chosen, argv=argv(), workers=workers(jobs, where), report=display.report)
+    with ProgressBars(err) as display:
+        detected = run_detection(
+            chosen, argv=read_argv(), workers=choose_worker_count(jobs, where), report=display.report
+        )
     _show(opened, [each.record for each in detected], json)
     if not json:
         for each in detected:

@@ -13,30 +13,30 @@ from dancebench.benchmark.runs.synthesis import open_dataset
 from dancebench.core.workspace import Workspace
 from dancebench.detect.detectors.base import DETECTORS, DetectorConfig
 from dancebench.synth.base import METHODS, LearnedMethod
-from dancebench.synth.clip import Frames, TrainingClip
+from dancebench.synth.clip import CachedFrames, TrainingClip
 
 
-def method_facts() -> list[dict[str, Any]]:
+def list_methods() -> list[dict[str, Any]]:
     """Name, section of the paper, parameters of each network per preset."""
     return [
         {
             "method": name,
             "section": METHODS[name].section,
-            "parameters": {preset.name: _parameters(name, preset) for preset in PRESETS.values()},
+            "parameters": {preset.name: _count_parameters(name, preset) for preset in PRESETS.values()},
         }
         for name in METHODS.names()
     ]
 
 
-def _parameters(method: str, preset: Preset) -> dict[str, int]:
+def _count_parameters(method: str, preset: Preset) -> dict[str, int]:
     """Counted on networks that are laid out but hold no numbers."""
     make = METHODS[method]
     if not issubclass(make, LearnedMethod):
         return {}
     with torch.device("meta"):
-        built = make(preset.config(method), _no_clip(), torch.device("meta"))
-        phases = {name: built.begin(name, None).networks() for name in built.phase_names()}
-    found = {} if make.base is None else _parameters(make.base, preset)
+        built = make(preset.config(method), _make_empty_clip(), torch.device("meta"))
+        phases = {name: built.start_phase(name, None).networks() for name in built.list_phases()}
+    found = {} if make.base is None else _count_parameters(make.base, preset)
     return found | {
         f"{phase} {name}": sum(weight.numel() for weight in network.parameters())
         for phase, networks in phases.items()
@@ -44,26 +44,28 @@ def _parameters(method: str, preset: Preset) -> dict[str, int]:
     }
 
 
-def _no_clip() -> TrainingClip:
+def _make_empty_clip() -> TrainingClip:
     """A clip without frames: networks are laid out, never run."""
-    nothing = Frames(lambda _: np.zeros((0, 0, 0, 3), np.uint8), 0, cached=False)
+    nothing = CachedFrames(lambda _: np.zeros((0, 0, 0, 3), np.uint8), 0, cached=False)
     points = np.zeros((0, 75, 3), np.float32)
-    return TrainingClip(nothing, nothing, points, points[:, 0, :2], np.zeros(0, bool), (0, 0), lambda _: _no_clip())
+    return TrainingClip(
+        nothing, nothing, points, points[:, 0, :2], np.zeros(0, bool), (0, 0), lambda _: _make_empty_clip()
+    )
 
 
-def detector_facts() -> list[dict[str, Any]]:
+def list_detectors() -> list[dict[str, Any]]:
     """Name (of a family with a place for its member's), what it is, and its settings with their defaults."""
     return [
         {
             "detector": name if DETECTORS[name].VARIANT is None else f"{name}:NAME",
             "what": (DETECTORS[name].__doc__ or "").strip().splitlines()[0],
-            "defaults": _defaults(DETECTORS[name].Config),
+            "defaults": _list_defaults(DETECTORS[name].Config),
         }
         for name in DETECTORS.names()
     ]
 
 
-def _defaults(config: type[DetectorConfig]) -> dict[str, Any]:
+def _list_defaults(config: type[DetectorConfig]) -> dict[str, Any]:
     """Without what has none: the member of a family."""
     return {
         name: field.get_default(call_default_factory=True)
@@ -72,7 +74,7 @@ def _defaults(config: type[DetectorConfig]) -> dict[str, Any]:
     }
 
 
-def preset_facts() -> list[dict[str, Any]]:
+def list_presets() -> list[dict[str, Any]]:
     """Name, purpose and settings."""
     return [
         {
@@ -84,14 +86,14 @@ def preset_facts() -> list[dict[str, Any]]:
     ]
 
 
-def metric_facts() -> list[dict[str, Any]]:
+def list_metrics() -> list[dict[str, Any]]:
     """Full name, unit, direction; None where neither direction is better."""
     return [
         {"metric": name, "unit": info.unit, "higher_is_better": info.higher_is_better} for name, info in METRICS.items()
     ]
 
 
-def subject_facts(workspace: Workspace, dataset: str) -> list[dict[str, Any]]:
+def list_subjects(workspace: Workspace, dataset: str) -> list[dict[str, Any]]:
     """Id, role, and whether the clip has been made."""
     held = open_dataset(workspace, dataset)
     return [

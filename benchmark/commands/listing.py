@@ -28,33 +28,33 @@ app = typer.Typer(
 @app.command(epilog="Example: bench list methods --json")
 def methods(json: JsonOption = False) -> None:
     """Synthesis methods, with the paper's section and the parameters of each network per preset."""
-    from dancebench.benchmark.commands.inventory import method_facts
+    from dancebench.benchmark.commands.inventory import list_methods
 
-    _show(method_facts(), json)
+    _show(list_methods(), json)
 
 
 @app.command(epilog="Example: bench list detectors")
 def detectors(json: JsonOption = False) -> None:
     """Detectors."""
-    from dancebench.benchmark.commands.inventory import detector_facts
+    from dancebench.benchmark.commands.inventory import list_detectors
 
-    _show(detector_facts(), json)
+    _show(list_detectors(), json)
 
 
 @app.command(epilog="Example: bench list presets --json")
 def presets(json: JsonOption = False) -> None:
     """Presets, with everything they set."""
-    from dancebench.benchmark.commands.inventory import preset_facts
+    from dancebench.benchmark.commands.inventory import list_presets
 
-    _show(preset_facts(), json)
+    _show(list_presets(), json)
 
 
 @app.command(epilog="Example: bench list metrics")
 def metrics(json: JsonOption = False) -> None:
     """Metrics, with units and the direction of better."""
-    from dancebench.benchmark.commands.inventory import metric_facts
+    from dancebench.benchmark.commands.inventory import list_metrics
 
-    _show(metric_facts(), json)
+    _show(list_metrics(), json)
 
 
 @app.command(epilog="Example: bench list subjects --dataset demo")
@@ -62,9 +62,9 @@ def subjects(
     dataset: DatasetOption = "demo", workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False
 ) -> None:
     """Subjects of a dataset, with their roles."""
-    from dancebench.benchmark.commands.inventory import subject_facts
+    from dancebench.benchmark.commands.inventory import list_subjects
 
-    _show(subject_facts(open_workspace(workspace), dataset), json)
+    _show(list_subjects(open_workspace(workspace), dataset), json)
 
 
 def _show(facts: Sequence[dict[str, Any]], as_json: bool) -> None:

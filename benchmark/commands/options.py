@@ -48,7 +48,7 @@ def open_workspace(root: Path) -> Workspace:
     return Workspace(root).open()
 
 
-def device(name: str) -> str:
+def resolve_device(name: str) -> str:
     """`cpu` or `cuda`, resolved from `auto`.
 
     Raises:
@@ -67,7 +67,7 @@ def device(name: str) -> str:
     return "cpu"
 
 
-def precision(name: str, device_name: str) -> Precision:
+def resolve_precision(name: str, device_name: str) -> Precision:
     """`fp32` or `bf16`, resolved from `auto` by what the device can do.
 
     Raises:
@@ -85,7 +85,7 @@ def precision(name: str, device_name: str) -> Precision:
     return "bf16" if has_bf16(torch.device(device_name)) else "fp32"
 
 
-def pair_count(text: str) -> int | Literal["all"]:
+def parse_pair_count(text: str) -> int | Literal["all"]:
     """How many pairs of a video are scored.
 
     Raises:
@@ -98,7 +98,7 @@ def pair_count(text: str) -> int | Literal["all"]:
     raise typer.BadParameter(f"'{text}' is neither a number above 0 nor 'all'", param_hint="--pairs")
 
 
-def workers(jobs: int | None, device_name: str = "cpu") -> int:
+def choose_worker_count(jobs: int | None, device_name: str = "cpu") -> int:
     """How many processes work side by side: as asked, else one for each core, and one alone for a GPU."""
     return jobs or (1 if device_name == "cuda" else os.cpu_count() or 1)
 
@@ -108,6 +108,6 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def argv() -> list[str]:
+def read_argv() -> list[str]:
     """The command as it was given, for the record."""
     return ["bench", *sys.argv[1:]]

@@ -13,7 +13,7 @@ _LINE_EVERY: Final = 15.0
 _MAX_FINISHED: Final = 3
 
 
-class Display:
+class ProgressBars:
     """Listens to reports; use as a context manager and pass `display.report` to the work."""
 
     def __init__(self, console: Console) -> None:
@@ -46,11 +46,11 @@ class Display:
     def report(self, what: str, done: int, total: int) -> None:
         """Show that `done` of `total` units of `what` are done."""
         if self._bars is not None:
-            self._bar(self._bars, what, done, total)
+            self._update_bar(self._bars, what, done, total)
         else:
-            self._line(what, done, total)
+            self._print_line(what, done, total)
 
-    def _bar(self, bars: Progress, what: str, done: int, total: int) -> None:
+    def _update_bar(self, bars: Progress, what: str, done: int, total: int) -> None:
         if what not in self._tasks:
             self._tasks[what] = bars.add_task(what, total=total)
         bars.update(self._tasks[what], completed=done, total=total)
@@ -59,7 +59,7 @@ class Display:
             if len(self._finished) > _MAX_FINISHED:  # older ones make room
                 bars.remove_task(self._tasks.pop(self._finished.pop(0)))
 
-    def _line(self, what: str, done: int, total: int) -> None:
+    def _print_line(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
         started = self._started.setdefault(what, now)
         if done >= total:

@@ -17,20 +17,20 @@ from dancebench.benchmark.commands.options import (
     DeviceOption,
     JobsOption,
     WorkspaceOption,
-    device,
+    choose_worker_count,
     err,
     open_workspace,
     out,
-    pair_count,
+    parse_pair_count,
     print_json,
-    workers,
+    resolve_device,
 )  # fmt: skip
-from dancebench.benchmark.commands.progress_bars import Display
+from dancebench.benchmark.commands.progress_bars import ProgressBars
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from dancebench.benchmark.casework.scoring import Scoring
+    from dancebench.benchmark.casework.scoring import ScoringSetup
     from dancebench.detect.casework.score import ScoreReport, VideoScore
     from dancebench.detect.casework.verify import Verification
 
@@ -74,18 +74,18 @@ def score(
     if verify is not None and (person_crop or pairs or folder or format_ != "table"):
         raise BenchError("--verify takes its settings from the report.", hint="Leave the other options out.")
     _check_format(format_, folder)
-    count, where = None if pairs is None else pair_count(pairs), device(device_name)
-    opened, used = open_workspace(workspace), workers(jobs, where)
+    count, where = None if pairs is None else parse_pair_count(pairs), resolve_device(device_name)
+    opened, used = open_workspace(workspace), choose_worker_count(jobs, where)
 
-    from dancebench.benchmark.casework.scoring import Scoring
+    from dancebench.benchmark.casework.scoring import ScoringSetup
     from dancebench.detect.casework.score import ScoreSettings
 
     if verify is not None:
-        _verify(verify, opened, detector, Scoring(Path(), ScoreSettings(), where, timeout), used)
+        _verify(verify, opened, detector, ScoringSetup(Path(), ScoreSettings(), where, timeout), used)
         return
     settings = ScoreSettings(pairs=count, person_crop=person_crop)
-    how = Scoring(_detector_folder(opened, detector), settings, where, timeout, pictures=folder is not None)
-    _show(_scored(video or [], how, opened, folder, used), how, format_, folder)
+    how = ScoringSetup(_find_detector_folder(opened, detector), settings, where, timeout, pictures=folder is not None)
+    _show(_score_files(video or [], how, opened, folder, used), how, format_, folder)
 
 
 def _check_format(name: str, folder: Path | None) -> None:
@@ -98,36 +98,38 @@ def _check_format(name: str, folder: Path | None) -> None:
         )
 
 
-def _scored(names: Sequence[str], how: Scoring, opened: Workspace, folder: Path | None, used: int) -> ScoreReport:
+def _score_files(
+    names: Sequence[str], how: ScoringSetup, opened: Workspace, folder: Path | None, used: int
+) -> ScoreReport:
     """Score all files; pages are written as the files are done, so that no picture is kept."""
-    from dancebench.benchmark.casework.scoring import report_on, score_files
-    from dancebench.detect.casework.prepare import expand
+    from dancebench.benchmark.casework.scoring import make_report, score_files
+    from dancebench.detect.casework.prepare import expand_paths
     from dancebench.detect.protocol.card import CARD, DetectorCard
 
-    paths = expand(names)
-    card, dataset = DetectorCard.load(how.folder / CARD), _dataset_of(opened, how.folder)
+    paths = expand_paths(names)
+    card, dataset = DetectorCard.load(how.folder / CARD), _find_dataset(opened, how.folder)
     rows: dict[int, VideoScore] = {}
-    with Display(err) as display:
+    with ProgressBars(err) as display:
         for index, scored in score_files(paths, how, workers=used, report=display.report):
             rows[index] = scored.record
             if folder is not None:
                 from dancebench.benchmark.casework.page import write_case_page
 
-                page = folder / _page_name(index, paths[index])
-                write_case_page(page, scored, report_on([scored.record], card, how, dataset))
-    report = report_on([rows[index] for index in range(len(paths))], card, how, dataset)
+                page = folder / _make_page_name(index, paths[index])
+                write_case_page(page, scored, make_report([scored.record], card, how, dataset))
+    report = make_report([rows[index] for index in range(len(paths))], card, how, dataset)
     if folder is not None:
         report.save(folder / REPORT)
     return report
 
 
-def _page_name(index: int, path: Path) -> str:
+def _make_page_name(index: int, path: Path) -> str:
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem)[:60]
     return f"{index + 1:04d}-{stem}.html"
 
 
-def _show(report: ScoreReport, how: Scoring, format_: str, folder: Path | None) -> None:
-    from dancebench.benchmark.casework.table import CSV_COLUMNS, csv_row, explain_scores, list_remarks, score_table
+def _show(report: ScoreReport, how: ScoringSetup, format_: str, folder: Path | None) -> None:
+    from dancebench.benchmark.casework.table import CSV_COLUMNS, explain_scores, list_remarks, make_csv_row, score_table
     from dancebench.detect.protocol.card import CARD, DetectorCard
 
     if format_ == "json":
@@ -135,7 +137,7 @@ def _show(report: ScoreReport, how: Scoring, format_: str, folder: Path | None) 
     elif format_ == "csv":
         writer = csv.DictWriter(sys.stdout, CSV_COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(csv_row(each) for each in report.videos)
+        writer.writerows(make_csv_row(each) for each in report.videos)
     else:
         out.print(score_table(report.videos))
         for remark in list_remarks(report.videos):
@@ -154,16 +156,16 @@ def _show(report: ScoreReport, how: Scoring, format_: str, folder: Path | None) 
 # ---------------------------------------------------------------- verification
 
 
-def _verify(path: Path, opened: Workspace, detector: str, how: Scoring, used: int) -> None:
-    from dancebench.benchmark.casework.scoring import verify
+def _verify(path: Path, opened: Workspace, detector: str, how: ScoringSetup, used: int) -> None:
+    from dancebench.benchmark.casework.scoring import verify_report
     from dancebench.detect.casework.score import ScoreReport
 
     recorded = ScoreReport.load(path)
-    folder = _folder_of_weights(opened, detector, recorded.weights_sha256)
+    folder = _find_detector_by_weights(opened, detector, recorded.weights_sha256)
     again = replace(how, folder=folder, settings=recorded.settings)
-    with Display(err) as display:
-        found = verify(recorded, again, workers=used, report=display.report)
-    for line in _verified(found):
+    with ProgressBars(err) as display:
+        found = verify_report(recorded, again, workers=used, report=display.report)
+    for line in _describe_verification(found):
         out.print(line, soft_wrap=True, highlight=False, markup=False)
     if not found.holds:
         changed = sum(bool(video.differences) for video in found.videos)
@@ -174,12 +176,12 @@ def _verify(path: Path, opened: Workspace, detector: str, how: Scoring, used: in
         )
 
 
-def _verified(found: Verification) -> list[str]:
+def _describe_verification(found: Verification) -> list[str]:
     lines = [f"version: {each}" for each in found.versions] + [f"detector: {each}" for each in found.detector]
     return lines + [f"{video.path}: {'; '.join(video.differences) or 'the same'}" for video in found.videos]
 
 
-def _folder_of_weights(opened: Workspace, detector: str, weights: str) -> Path:
+def _find_detector_by_weights(opened: Workspace, detector: str, weights: str) -> Path:
     """The detector of a report: the folder named, or any of the workspace, that has its weights."""
     from dancebench.detect.protocol.card import CARD, DetectorCard
 
@@ -196,7 +198,7 @@ def _folder_of_weights(opened: Workspace, detector: str, weights: str) -> Path:
 # ---------------------------------------------------------------- which detector
 
 
-def _dataset_of(opened: Workspace, folder: Path) -> str | None:
+def _find_dataset(opened: Workspace, folder: Path) -> str | None:
     """Name of the dataset of the run that trained the detector, where its record is at hand."""
     from dancebench.leaderboards.records import load_runs
 
@@ -204,7 +206,7 @@ def _dataset_of(opened: Workspace, folder: Path) -> str | None:
     return next((run.data.dataset for run in runs if run.run.id == folder.name), None)
 
 
-def _detector_folder(workspace: Workspace, name: str) -> Path:
+def _find_detector_folder(workspace: Workspace, name: str) -> Path:
     """The folder that `name` stands for: itself if it holds a card, else the latest run of that detector."""
     if (Path(name) / "card.json").exists():
         return Path(name)

@@ -16,20 +16,20 @@ from dancebench.benchmark.commands.options import (
     PrecisionOption,
     SeedOption,
     WorkspaceOption,
-    argv,
-    device,
+    choose_worker_count,
     err,
     open_workspace,
     out,
-    precision,
     print_json,
-    workers,
+    read_argv,
+    resolve_device,
+    resolve_precision,
 )  # fmt: skip
-from dancebench.benchmark.commands.progress_bars import Display
+from dancebench.benchmark.commands.progress_bars import ProgressBars
 from dancebench.core.errors import BenchError
 
 if TYPE_CHECKING:
-    from dancebench.benchmark.runs.synthesis import Synthesized
+    from dancebench.benchmark.runs.synthesis import SynthesisResult
     from dancebench.leaderboards.records import RunRecord
 
 
@@ -74,36 +74,42 @@ def synth(
     torchrun --nproc-per-node 4 -m dancebench.benchmark.cli synth --subject me --dataset mine
     --preset paper --batch 4[/]
     """
-    from dancebench.benchmark.presets import Settings
-    from dancebench.benchmark.runs.run_clock import Clock
-    from dancebench.benchmark.runs.synthesis import assist, dismiss, draw_missing, open_dataset, plan
+    from dancebench.benchmark.presets import RunSettings
+    from dancebench.benchmark.runs.run_clock import RunClock
+    from dancebench.benchmark.runs.synthesis import (
+        draw_missing,
+        open_dataset,
+        plan_jobs,
+        run_worker_rank,
+        shut_down_workers,
+    )
     from dancebench.benchmark.runs.synthesis_record import run_synthesis
     from dancebench.core.nn import distributed
     from dancebench.leaderboards.board import rebuild, rich_tables
-    from dancebench.synth.training.loop import Options
+    from dancebench.synth.training.loop import TrainingOptions
 
-    clock = Clock(argv())
-    where = device(device_name)
-    settings = Settings(seed, trunk, precision(precision_name, where), batch)
-    options = Options(tensorboard=tensorboard, checkpointing=checkpointing, compiled=compiled)
+    clock = RunClock(read_argv())
+    where = resolve_device(device_name)
+    settings = RunSettings(seed, trunk, resolve_precision(precision_name, where), batch)
+    options = TrainingOptions(tensorboard=tensorboard, checkpointing=checkpointing, compiled=compiled)
     opened = open_workspace(workspace)
     held = open_dataset(opened, dataset)
     ids = held.ids("target") if subject == ["all"] else [held.entry(each).id for each in dict.fromkeys(subject)]
     if not ids:
         raise BenchError(f"Dataset '{dataset}' has no target.", hint="bench data add --role target adds one.")
     runs = [
-        plan(opened.root, dataset, ids, each, preset, settings, seeds=seeds, device=where, options=options)
+        plan_jobs(opened.root, dataset, ids, each, preset, settings, seeds=seeds, device=where, options=options)
         for each in dict.fromkeys(method)
     ]
     distributed.join_process_group(where)
     if not distributed.is_main_process():
-        assist()
+        run_worker_rank()
         return
-    count = workers(jobs, where) if distributed.world_size() == 1 else 1
-    with Display(err) as display:
+    count = choose_worker_count(jobs, where) if distributed.world_size() == 1 else 1
+    with ProgressBars(err) as display:
         draw_missing(opened, held, ids, count, display.report)
         results = [run_synthesis(run, clock=clock, workers=count, report=display.report) for run in runs]
-    dismiss()
+    shut_down_workers()
     rebuild(opened.results, opened.leaderboards)
     records = [record for record, _ in results]
     if json:
@@ -113,10 +119,10 @@ def synth(
     for table in rich_tables(records):
         out.print(table)
     for record, made in results:
-        _tell(record, made)
+        _print_outputs(record, made)
 
 
-def _tell(record: RunRecord, made: Sequence[Synthesized]) -> None:
+def _print_outputs(record: RunRecord, made: Sequence[SynthesisResult]) -> None:
     """Where the clips are, what was off, what failed."""
     for each in made:
         if each.trained.trunk_reason:

@@ -15,14 +15,14 @@ from dancebench.benchmark.commands.options import (
     JsonOption,
     SeedOption,
     WorkspaceOption,
-    device,
+    choose_worker_count,
     err,
     open_workspace,
     out,
     print_json,
-    workers,
+    resolve_device,
 )  # fmt: skip
-from dancebench.benchmark.commands.progress_bars import Display
+from dancebench.benchmark.commands.progress_bars import ProgressBars
 
 
 def transfer(
@@ -54,24 +54,24 @@ def transfer(
     --out copies · bench transfer --subject all --source driver01 --method fbf-ts-fg[/]
     """
     from dancebench.benchmark.runs.synthesis import draw_missing, open_dataset
-    from dancebench.benchmark.runs.transfer import TransferPlan, export, run_transfer
+    from dancebench.benchmark.runs.transfer import TransferPlan, export_copies, run_transfer
     from dancebench.synth.base import METHODS
 
     METHODS[method]
     opened = open_workspace(workspace)
     held = open_dataset(opened, dataset)
     ids = held.ids("target") if subject == ["all"] else list(dict.fromkeys(subject))
-    where = device(device_name)
+    where = resolve_device(device_name)
     plan = TransferPlan(opened.root, dataset, tuple(ids), source, method, preset, seed, normalisation, device=where)
-    with Display(err) as display:
+    with ProgressBars(err) as display:
         if source in held.ids():
-            draw_missing(opened, held, [source], workers(jobs), display.report)
-        result = run_transfer(plan, workers=workers(jobs, where), report=display.report)
+            draw_missing(opened, held, [source], choose_worker_count(jobs), display.report)
+        result = run_transfer(plan, workers=choose_worker_count(jobs, where), report=display.report)
     if json:
         print_json([{"path": str(each.path)} | each.record.model_dump(mode="json") for each in result.fakes])
     for each in result.fakes if not json else ():
         out.print(f"fake  {each.path}", soft_wrap=True, highlight=False)
     if not json:
         out.print(f"side by side  {result.side_by_side}", soft_wrap=True, highlight=False)
-    for path in export(result, copies) if copies else ():
+    for path in export_copies(result, copies) if copies else ():
         err.print(f"copy  {path}", soft_wrap=True, highlight=False)

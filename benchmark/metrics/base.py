@@ -70,6 +70,6 @@ RATIOS: Final = {
 """Formed per subject, not per frame: the mean of the first column over the mean of the second."""
 
 
-def metric_info(name: str) -> MetricInfo | None:
+def find_metric(name: str) -> MetricInfo | None:
     """The meaning of a column or ratio such as `body_ssim`; None if it is not a metric's."""
     return METRICS.get(name)

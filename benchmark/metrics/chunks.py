@@ -14,18 +14,18 @@ from dancebench.core.errors import BenchError
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.video.clips import VideoReader
 
-PIECE: Final = 256
+CHUNK: Final = 256
 """Frames in memory at once, of each clip."""
 
 Frames = npt.NDArray[np.uint8]
 """uint8 RGB [T, H, W, 3]."""
-Starts = npt.NDArray[np.bool_]
+SegmentStarts = npt.NDArray[np.bool_]
 """[T]: True where a frame does not follow the one before it in the list; frame 0 never does."""
 Measure = Callable[[Frames, Frames, slice], pd.DataFrame]
 """`measure(fakes, reals, span)`: one row for each frame of `span`, in order."""
 
 
-def by_pieces(
+def measure_in_chunks(
     fake: Path, real: Path, n_frames: int, measure: Measure, *, report: ReportProgress = ignore_progress
 ) -> pd.DataFrame:
     """Rows of two whole clips from a measure of a few frames.
@@ -54,9 +54,9 @@ def by_pieces(
                 hint="Both must hold the same frames.",
             )
         pieces = []
-        for start in range(0, n_frames, PIECE):
+        for start in range(0, n_frames, CHUNK):
             before = min(start, 1)
-            span = slice(start - before, min(start + PIECE, n_frames))
+            span = slice(start - before, min(start + CHUNK, n_frames))
             frames = range(span.start, span.stop)
             rows = measure(fakes.read(frames), reals.read(frames), span)
             pieces.append(rows[before:].assign(t=frames[before:]))
@@ -64,6 +64,6 @@ def by_pieces(
     return pd.concat(pieces, ignore_index=True)
 
 
-def one_run(n_frames: int) -> Starts:
+def start_once(n_frames: int) -> SegmentStarts:
     """Starts of a clip whose every frame follows the one before: bool [T]."""
     return np.asarray(np.arange(n_frames) == 0)

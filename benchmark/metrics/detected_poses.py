@@ -1,7 +1,7 @@
 """Poses detected on a clip, kept beside it: detection takes far longer than all other metrics together.
 
 `NAME.mp4` has its detections in `NAME.poses.npz`, with the hash of the clip, the extractor's version and the
-runs of frames that they were made from. Where any of these differs, poses are detected anew.
+segments of frames that they were made from. Where any of these differs, poses are detected anew.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dancebench.benchmark.metrics.chunks import Starts
+from dancebench.benchmark.metrics.chunks import SegmentStarts
 from dancebench.core.files import atomic_path, sha256_file
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.holistic import describe_extractor, extract_poses
@@ -22,7 +22,7 @@ from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.datasets.video.clips import VideoReader
 
 
-def detected_poses(clip: Path, starts: Starts, *, report: ReportProgress = ignore_progress) -> Keypoints:
+def detect_poses(clip: Path, starts: SegmentStarts, *, report: ReportProgress = ignore_progress) -> Keypoints:
     """The poses that the extractor finds in a clip: float32 [T, 75, 3] in its pixels.
 
     Tracking begins anew at every start, since the frame before says nothing about that one.
@@ -53,12 +53,12 @@ def detected_poses(clip: Path, starts: Starts, *, report: ReportProgress = ignor
     return keypoints
 
 
-def _detect(clip: Path, starts: Starts, report: ReportProgress) -> Iterator[Keypoints]:
+def _detect(clip: Path, starts: SegmentStarts, report: ReportProgress) -> Iterator[Keypoints]:
     first = np.flatnonzero(starts).tolist()
     with VideoReader(clip) as frames:
         for begin, end in zip(first, [*first[1:], len(frames)], strict=True):
-            run = (frames[t] for t in range(begin, end))
-            for t, points in enumerate(extract_poses(run), start=begin):
+            segment = (frames[t] for t in range(begin, end))
+            for t, points in enumerate(extract_poses(segment), start=begin):
                 report(f"detecting poses in {clip.stem}", t + 1, len(frames))
                 yield points
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from dancebench.benchmark.metrics.chunks import Frames, Starts, by_pieces
+from dancebench.benchmark.metrics.chunks import Frames, SegmentStarts, measure_in_chunks
 from dancebench.benchmark.metrics.flicker import hide_moving, measure_flicker
-from dancebench.benchmark.metrics.image import measure
+from dancebench.benchmark.metrics.image import measure_images
 from dancebench.benchmark.metrics.perceptual import Lpips
 from dancebench.benchmark.metrics.pose import measure_poses
 from dancebench.benchmark.metrics.warp import measure_warp
@@ -22,7 +22,7 @@ def measure_fake(
     keypoints: Keypoints,
     *,
     truth: Keypoints | None,
-    starts: Starts,
+    starts: SegmentStarts,
     lpips: Lpips | None,
     report: ReportProgress = ignore_progress,
 ) -> pd.DataFrame:
@@ -49,14 +49,14 @@ def measure_fake(
         raise ValueError("starts and truth have one entry for each pose, and the first frame is a start")
 
     def measure_piece(fakes: Frames, reals: Frames, span: slice) -> pd.DataFrame:
-        poses, runs = keypoints[span], starts[span]
+        poses, segments = keypoints[span], starts[span]
         parts = [
-            measure(fakes, reals, poses, lpips=lpips, starts=runs),
-            measure_flicker(fakes, reals, poses, starts=runs),
-            measure_warp(fakes, reals, None if truth is None else truth[span], starts=runs),
+            measure_images(fakes, reals, poses, lpips=lpips, starts=segments),
+            measure_flicker(fakes, reals, poses, starts=segments),
+            measure_warp(fakes, reals, None if truth is None else truth[span], starts=segments),
         ]
         return pd.concat(parts, axis=1)
 
-    rows = hide_moving(by_pieces(fake, real, len(keypoints), measure_piece, report=report))
+    rows = hide_moving(measure_in_chunks(fake, real, len(keypoints), measure_piece, report=report))
     poses = measure_poses(fake, real, keypoints, truth=truth, starts=starts, report=report)
     return pd.concat([rows, poses], axis=1)

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dancebench.benchmark.metrics.chunks import Frames, Starts
+from dancebench.benchmark.metrics.chunks import Frames, SegmentStarts
 from dancebench.datasets.pose.skeleton import Keypoints, compute_body_box
 
 MIN_SHARE: Final = 0.05
@@ -46,7 +46,7 @@ MOVING: Final = "the background moves: the camera is not still"
 Mask = npt.NDArray[np.bool_]
 
 
-def measure_flicker(fake: Frames, real: Frames, keypoints: Keypoints, *, starts: Starts) -> pd.DataFrame:
+def measure_flicker(fake: Frames, real: Frames, keypoints: Keypoints, *, starts: SegmentStarts) -> pd.DataFrame:
     """Flicker of both clips, before it is known whether the camera is still (`hide_moving`).
 
     Args:
@@ -66,11 +66,11 @@ def measure_flicker(fake: Frames, real: Frames, keypoints: Keypoints, *, starts:
         if t == 0 or starts[t]:
             reasons.append(NO_FRAME_BEFORE)
             continue
-        background = _background(keypoints[t - 1 : t + 1], real.shape[1], real.shape[2])
+        background = _mask_background(keypoints[t - 1 : t + 1], real.shape[1], real.shape[2])
         reasons.append(background if isinstance(background, str) else None)
         if not isinstance(background, str):
-            flicker[t] = [_change(clip[t - 1], clip[t], background) for clip in (fake, real)]
-            moves[t] = flicker[t, 1] > MOST_CHANGE or _shift(real[t - 1], real[t], background) > MOST_SHIFT
+            flicker[t] = [_mean_change(clip[t - 1], clip[t], background) for clip in (fake, real)]
+            moves[t] = flicker[t, 1] > MOST_CHANGE or _estimate_shift(real[t - 1], real[t], background) > MOST_SHIFT
     return pd.DataFrame(
         {
             "background_flicker": flicker[:, 0],
@@ -96,7 +96,7 @@ def hide_moving(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _background(keypoints: Keypoints, height: int, width: int) -> Mask | str:
+def _mask_background(keypoints: Keypoints, height: int, width: int) -> Mask | str:
     """Pixels [H, W] outside the body in both frames of `keypoints` [2, 75, 3], or why there is no answer."""
     mask = np.ones((height, width), np.bool_)
     for points in keypoints:
@@ -104,22 +104,22 @@ def _background(keypoints: Keypoints, height: int, width: int) -> Mask | str:
         if box is None:
             return NO_POSE
         left, top, right, bottom = box
-        rows, columns = _covered(top, bottom), _covered(left, right)
+        rows, columns = _touched_pixels(top, bottom), _touched_pixels(left, right)
         mask[rows, columns] = False
     return TOO_SMALL if mask.mean() < MIN_SHARE else mask
 
 
-def _covered(low: float, high: float) -> slice:
+def _touched_pixels(low: float, high: float) -> slice:
     """Whole pixels that [low, high] touches; pixel centres are whole numbers."""
     return slice(max(0, math.floor(low)), max(0, math.ceil(high) + 1))
 
 
-def _change(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8], mask: Mask) -> float:
+def _mean_change(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8], mask: Mask) -> float:
     """Mean |now - before| over the pixels of `mask`, in float: uint8 would wrap round."""
     return float(np.abs(now[mask].astype(np.float64) - before[mask]).mean())
 
 
-def _shift(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8], mask: Mask) -> float:
+def _estimate_shift(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8], mask: Mask) -> float:
     """Pixels by which a background moved as a whole, at least: few noisy pixels do not tell.
 
     The least-squares step of Lucas and Kanade (1981), less three of its standard errors.

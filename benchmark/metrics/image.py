@@ -26,9 +26,9 @@ import pandas as pd
 import torch
 
 from dancebench.benchmark.metrics.base import REGION_METRICS
-from dancebench.benchmark.metrics.chunks import Frames, Starts, by_pieces, one_run
+from dancebench.benchmark.metrics.chunks import Frames, SegmentStarts, measure_in_chunks, start_once
 from dancebench.benchmark.metrics.perceptual import Lpips
-from dancebench.benchmark.metrics.regions import REGIONS, Box, region_box
+from dancebench.benchmark.metrics.regions import REGIONS, Box, locate_region
 from dancebench.core.errors import BenchError
 from dancebench.core.nn import torchvision_ops
 from dancebench.datasets.pose.skeleton import Keypoints
@@ -36,8 +36,8 @@ from dancebench.datasets.pose.skeleton import Keypoints
 _BATCH: Final = 32
 
 
-def measure(
-    fake: Frames, real: Frames, keypoints: Keypoints, *, lpips: Lpips | None, starts: Starts | None = None
+def measure_images(
+    fake: Frames, real: Frames, keypoints: Keypoints, *, lpips: Lpips | None, starts: SegmentStarts | None = None
 ) -> pd.DataFrame:
     """Compare two clips frame by frame.
 
@@ -61,25 +61,28 @@ def measure(
             hint="Both must hold the same frames at the same size.",
         )
     columns = {f"{region}_{metric}": np.full(len(real), np.nan) for region in REGIONS for metric in REGION_METRICS}
-    follows = ~(one_run(len(real)) if starts is None else starts)
+    follows = ~(start_once(len(real)) if starts is None else starts)
     for region in REGIONS:
-        boxes = [region_box(region, points, (real.shape[1], real.shape[2])) for points in keypoints]
-        for index, box in _batches(boxes):
+        boxes = [locate_region(region, points, (real.shape[1], real.shape[2])) for points in keypoints]
+        for index, box in _group_by_shape(boxes):
             found = _compare(_crop(fake[index], box), _crop(real[index], box), lpips)
             for metric, values in found.items():
                 columns[f"{region}_{metric}"][index] = values
-        columns[f"{region}_diff_mse"][1:] = list(_difference_mse(fake, real, boxes, follows))
+        columns[f"{region}_diff_mse"][1:] = list(_compare_differences(fake, real, boxes, follows))
     return pd.DataFrame({"t": np.arange(len(real)), **columns})
 
 
 def measure_clips(fake: Path, real: Path, keypoints: Keypoints, *, lpips: Lpips | None) -> pd.DataFrame:
-    """`measure` on two clip files without gaps, a piece at a time."""
-    return by_pieces(
-        fake, real, len(keypoints), lambda fakes, reals, span: measure(fakes, reals, keypoints[span], lpips=lpips)
+    """`measure_images` on two clip files without gaps, a piece at a time."""
+    return measure_in_chunks(
+        fake,
+        real,
+        len(keypoints),
+        lambda fakes, reals, span: measure_images(fakes, reals, keypoints[span], lpips=lpips),
     )
 
 
-def _batches(boxes: list[Box | None]) -> Iterator[tuple[list[int], list[Box]]]:
+def _group_by_shape(boxes: list[Box | None]) -> Iterator[tuple[list[int], list[Box]]]:
     """Frames whose boxes have the same shape, at most `_BATCH` at once."""
     by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
     for t, box in enumerate(boxes):
@@ -110,17 +113,17 @@ def _compare(fake: torch.Tensor, real: torch.Tensor, lpips: Lpips | None) -> dic
     }
     if lpips is not None:
         found[f"lpips_{lpips.backbone}"] = lpips(fake * 2 - 1, real * 2 - 1)
-    return {name: _finite(value) for name, value in found.items()}
+    return {name: _to_finite(value) for name, value in found.items()}
 
 
-def _finite(value: Any) -> npt.NDArray[np.float64]:
+def _to_finite(value: Any) -> npt.NDArray[np.float64]:
     """As float64 [N]; infinite (the PSNR of equal pictures) becomes null."""
     values = torch.as_tensor(value).detach().double().reshape(-1).numpy().copy()
     values[~np.isfinite(values)] = np.nan
     return np.asarray(values, dtype=np.float64)
 
 
-def _difference_mse(
+def _compare_differences(
     fake: Frames, real: Frames, boxes: list[Box | None], follows: npt.NDArray[np.bool_]
 ) -> Iterator[float]:
     """For every frame but the first: MSE between the two clips' change since the frame before."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dancebench.benchmark.metrics.base import METRICS, RATIOS, metric_info
+from dancebench.benchmark.metrics.base import METRICS, RATIOS, find_metric
 
 
-def subject_values(rows: pd.DataFrame) -> pd.DataFrame:
+def average_per_subject(rows: pd.DataFrame) -> pd.DataFrame:
     """Values per subject, the ratios among them.
 
     Args:
@@ -20,7 +20,7 @@ def subject_values(rows: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Subjects as index, a column for each metric that `rows` measured; NaN where a subject has no value.
     """
-    names = [str(name) for name in rows if metric_info(str(name))]
+    names = [str(name) for name in rows if find_metric(str(name))]
     values = rows.groupby("subject")[names].mean()
     for ratio, (above, below) in RATIOS.items():
         if above in values and below in values:
@@ -29,14 +29,14 @@ def subject_values(rows: pd.DataFrame) -> pd.DataFrame:
     return values
 
 
-def frames_behind(rows: pd.DataFrame, name: str) -> int:
+def count_frames(rows: pd.DataFrame, name: str) -> int:
     """How many frames a metric's value rests on; a ratio's needs both of its columns."""
     return len(rows.dropna(subset=list(RATIOS.get(name, (name,)))))
 
 
-def null_reason(rows: pd.DataFrame, name: str) -> str:
+def explain_null(rows: pd.DataFrame, name: str) -> str:
     """Why a metric has no value in these rows, for a record that has to say so."""
-    if name in RATIOS and frames_behind(rows, name):
+    if name in RATIOS and count_frames(rows, name):
         return "nothing changes in the real clip"
     if name.startswith("background_") and "background_reason" in rows:
         reasons = rows["background_reason"].dropna()

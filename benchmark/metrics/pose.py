@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dancebench.benchmark.metrics.chunks import Starts
-from dancebench.benchmark.metrics.detected_poses import detected_poses
+from dancebench.benchmark.metrics.chunks import SegmentStarts
+from dancebench.benchmark.metrics.detected_poses import detect_poses
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.distance import pose_distances, shared_joints
 from dancebench.datasets.pose.skeleton import BODY, Keypoints, is_found
@@ -42,7 +42,7 @@ def measure_poses(
     keypoints: Keypoints,
     *,
     truth: Keypoints | None,
-    starts: Starts,
+    starts: SegmentStarts,
     report: ReportProgress = ignore_progress,
 ) -> pd.DataFrame:
     """Detect poses on both clips, or take those kept beside them, and compare.
@@ -65,21 +65,21 @@ def measure_poses(
         height = reader.height
     columns: dict[str, Values] = {}
     for clip, suffix in ((fake, ""), (real, "_real")):
-        detected = detected_poses(clip, starts, report=report)
+        detected = detect_poses(clip, starts, report=report)
         unknown = np.full(len(detected), np.nan)
-        columns[f"pose_distance{suffix}"] = distance(detected, keypoints, height)
-        columns[f"pose_missed{suffix}"] = missed(detected, keypoints)
-        columns[f"pose_distance_true{suffix}"] = unknown if truth is None else distance(detected, truth, height)
+        columns[f"pose_distance{suffix}"] = measure_distance(detected, keypoints, height)
+        columns[f"pose_missed{suffix}"] = count_missed(detected, keypoints)
+        columns[f"pose_distance_true{suffix}"] = unknown if truth is None else measure_distance(detected, truth, height)
     return pd.DataFrame(columns)
 
 
-def distance(detected: Keypoints, wanted: Keypoints, height: int) -> Values:
+def measure_distance(detected: Keypoints, wanted: Keypoints, height: int) -> Values:
     """Eq. 6 per frame, in % of `height`: [T] from two [T, 75, 3]; NaN where no joint is shared."""
     pixels = pose_distances(detected, wanted)
     return np.where(np.isfinite(pixels), 100.0 * pixels / height, np.nan)
 
 
-def missed(detected: Keypoints, wanted: Keypoints) -> Values:
+def count_missed(detected: Keypoints, wanted: Keypoints) -> Values:
     """Body joints of `wanted` that `detected` lacks, [T]; NaN where `wanted` has none."""
     there = is_found(wanted)[:, BODY].sum(axis=-1)
     lacking = there - shared_joints(detected, wanted).sum(axis=-1)

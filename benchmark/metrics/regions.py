@@ -20,7 +20,7 @@ Box = tuple[int, int, int, int]
 _GRID: Final = 16
 
 
-def region_box(region: Region, keypoints: Keypoints, size: tuple[int, int]) -> Box | None:
+def locate_region(region: Region, keypoints: Keypoints, size: tuple[int, int]) -> Box | None:
     """The region of one frame.
 
     Args:
@@ -40,12 +40,12 @@ def region_box(region: Region, keypoints: Keypoints, size: tuple[int, int]) -> B
     box = compute_body_box(keypoints)
     if box is None:
         return None
-    top, bottom = _outwards(box[1], box[3], height)
-    left, right = _outwards(box[0], box[2], width)
+    top, bottom = _grow_to_grid(box[1], box[3], height)
+    left, right = _grow_to_grid(box[0], box[2], width)
     return top, bottom, left, right
 
 
-def _outwards(low: float, high: float, limit: int) -> tuple[int, int]:
+def _grow_to_grid(low: float, high: float, limit: int) -> tuple[int, int]:
     """Grow [low, high] to multiples of the grid, to at least `MIN_SIDE`, within [0, limit]."""
     length = max(MIN_SIDE, math.ceil((high - low) / _GRID) * _GRID)
     return centre_interval((low + high) / 2, length, limit)

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.ndimage import map_coordinates
 
-from dancebench.benchmark.metrics.chunks import Frames, Starts
+from dancebench.benchmark.metrics.chunks import Frames, SegmentStarts
 from dancebench.datasets.pose.skeleton import LIMBS, Keypoints, is_found
 
 POINTS_PER_LIMB: Final = 8
@@ -34,7 +34,7 @@ Places = npt.NDArray[np.float64]
 """[N, 2]: x and y in pixels; pixel centres are whole numbers."""
 
 
-def measure_warp(fake: Frames, real: Frames, truth: Keypoints | None, *, starts: Starts) -> pd.DataFrame:
+def measure_warp(fake: Frames, real: Frames, truth: Keypoints | None, *, starts: SegmentStarts) -> pd.DataFrame:
     """Warp error of both clips.
 
     Args:
@@ -51,12 +51,12 @@ def measure_warp(fake: Frames, real: Frames, truth: Keypoints | None, *, starts:
     if truth is not None:
         for t in range(1, len(real)):
             if not starts[t]:
-                places = _material_points(truth[t - 1 : t + 1], real.shape[1], real.shape[2])
-                errors[t] = [_change(clip[t - 1 : t + 1], places) for clip in (fake, real)]
+                places = _sample_limb_points(truth[t - 1 : t + 1], real.shape[1], real.shape[2])
+                errors[t] = [_mean_colour_change(clip[t - 1 : t + 1], places) for clip in (fake, real)]
     return pd.DataFrame({"warp_error": errors[:, 0], "warp_error_real": errors[:, 1]})
 
 
-def _material_points(truth: Keypoints, height: int, width: int) -> tuple[Places, Places]:
+def _sample_limb_points(truth: Keypoints, height: int, width: int) -> tuple[Places, Places]:
     """Where the limbs' points lie in two frames: those known, and inside, in both. `truth` is [2, 75, 3]."""
     known = is_found(truth)[:, _FROM] & is_found(truth)[:, _TO]  # (2, limbs)
     points = truth[..., :2].astype(np.float64)
@@ -67,15 +67,15 @@ def _material_points(truth: Keypoints, height: int, width: int) -> tuple[Places,
     return places[0][both], places[1][both]
 
 
-def _change(frames: Frames, places: tuple[Places, Places]) -> float:
+def _mean_colour_change(frames: Frames, places: tuple[Places, Places]) -> float:
     """Mean absolute difference of the points' colours in two frames [2, H, W, 3]; NaN without points."""
     if len(places[0]) == 0:
         return float("nan")
-    before, now = (_colours(frame, at) for frame, at in zip(frames, places, strict=True))
+    before, now = (_sample_colours(frame, at) for frame, at in zip(frames, places, strict=True))
     return float(np.abs(now - before).mean())
 
 
-def _colours(frame: npt.NDArray[np.uint8], places: Places) -> npt.NDArray[np.float64]:
+def _sample_colours(frame: npt.NDArray[np.uint8], places: Places) -> npt.NDArray[np.float64]:
     """Bilinear colours float64 [3, N] of a frame uint8 [H, W, 3]."""
     rows_columns = places[:, ::-1].T
     return np.stack([map_coordinates(frame[..., c], rows_columns, output=np.float64, order=1) for c in range(3)])

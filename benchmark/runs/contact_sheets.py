@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dancebench.benchmark.runs.synthesis import Synthesized
-from dancebench.benchmark.runs.synthesis_record import body_points
+from dancebench.benchmark.runs.synthesis import SynthesisResult
+from dancebench.benchmark.runs.synthesis_record import read_body_points
 from dancebench.core.files import write_bytes
 from dancebench.core.opencv import cv2
 from dancebench.datasets.pose.stick_figures import draw_stick_figure
@@ -29,14 +29,14 @@ _TEXT: Final = (235, 235, 235)
 Picture = npt.NDArray[np.uint8]
 
 
-def save_sheet(path: Path, fake: Synthesized, *, moments: int = 4) -> None:
+def save_sheet(path: Path, fake: SynthesisResult, *, moments: int = 4) -> None:
     """A PNG of sticks, real and fake side by side at evenly placed moments of the held-out span."""
-    points = body_points(fake)
+    points = read_body_points(fake)
     size = (fake.real.height, fake.real.width)
     with VideoReader(fake.real_path) as real, VideoReader(fake.fake_path) as drawn:
         chosen = np.linspace(0, len(real) - 1, moments + 2)[1:-1].round().astype(int)
         groups = [
-            labelled_row(
+            join_panels(
                 [draw_stick_figure(points[t], size, size), real[t], drawn[t]],
                 ["sticks", "real", fake.job.method],
             )
@@ -49,10 +49,10 @@ def save_sheet(path: Path, fake: Synthesized, *, moments: int = 4) -> None:
     write_bytes(path, data.tobytes())
 
 
-def save_side_by_side(path: Path, fakes: Sequence[Synthesized]) -> None:
+def save_side_by_side(path: Path, fakes: Sequence[SynthesisResult]) -> None:
     """A video of the sticks, the real and each method's fake of one subject, side by side."""
     first = fakes[0]
-    points = body_points(first)
+    points = read_body_points(first)
     size = (first.real.height, first.real.width)
     readers = [VideoReader(first.real_path), *(VideoReader(each.fake_path) for each in fakes)]
     labels = ["sticks", "real", *(each.job.method for each in fakes)]
@@ -60,19 +60,19 @@ def save_side_by_side(path: Path, fakes: Sequence[Synthesized]) -> None:
     def frames() -> Iterator[Picture]:
         for t in range(first.real.n_frames):
             panels = [draw_stick_figure(points[t], size, size), *(reader[t] for reader in readers)]
-            yield labelled_row(panels, labels)
+            yield join_panels(panels, labels)
 
     write_clip(path, frames(), first.real.fps, metadata=SYNTHETIC)
     for reader in readers:
         reader.close()
 
 
-def labelled_row(panels: Sequence[Picture], labels: Sequence[str]) -> Picture:
+def join_panels(panels: Sequence[Picture], labels: Sequence[str]) -> Picture:
     """Pictures uint8 [H, W, 3] side by side, each under its name."""
-    return np.hstack([_panel(picture, label) for picture, label in zip(panels, labels, strict=True)])
+    return np.hstack([_make_panel(picture, label) for picture, label in zip(panels, labels, strict=True)])
 
 
-def _panel(picture: Picture, label: str) -> Picture:
+def _make_panel(picture: Picture, label: str) -> Picture:
     """The picture at the shown height under a band with its name; both sides even, as the encoder wants."""
     width = round(picture.shape[1] * _HEIGHT / picture.shape[0] / 2) * 2
     shown = cv2.resize(picture, (width, _HEIGHT), interpolation=cv2.INTER_CUBIC)

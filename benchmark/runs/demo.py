@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dancebench.benchmark.jobs import succeeded
-from dancebench.benchmark.presets import Settings, configured
+from dancebench.benchmark.jobs import require_all
+from dancebench.benchmark.presets import RunSettings, configure_method
 from dancebench.benchmark.runs.contact_sheets import save_sheet, save_side_by_side
 from dancebench.benchmark.runs.detection import DetectionJob, run_detection
-from dancebench.benchmark.runs.protocol_fakes import SPLITS, ForensicPlan
-from dancebench.benchmark.runs.run_clock import Clock
+from dancebench.benchmark.runs.protocol_fakes import SPLITS, FakePlan
+from dancebench.benchmark.runs.run_clock import RunClock
 from dancebench.benchmark.runs.synthesis import SynthesisJob, draw_missing, synthesize_all
 from dancebench.benchmark.runs.synthesis_record import record_synthesis
 from dancebench.core.progress import ReportProgress
@@ -23,7 +23,7 @@ from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import open_demo
 from dancebench.leaderboards.board import rebuild
 from dancebench.leaderboards.records import RunRecord
-from dancebench.synth.base import Precision, base_of
+from dancebench.synth.base import Precision, find_base_method
 
 TARGET_METHODS: Final = ("mean-frame", "nearest", "posewarp", "fbf", "fbf-ts", "fbf-ts-fg")
 _FORENSIC_METHOD: Final = "fbf-ts"
@@ -69,13 +69,13 @@ def run_demo(
     report: ReportProgress,
 ) -> DemoResult:
     """Draw, prepare, train, fake, measure, detect, and write the leaderboards."""
-    clock = Clock(argv)
+    clock = RunClock(argv)
     dataset = open_demo(workspace, plan.dataset)
     targets = dataset.ids("target")
     draw_missing(workspace, dataset, [*targets, *dataset.ids(*SPLITS)], workers, report)
-    settings = Settings(seed=seed, trunk="off", precision=precision)
+    settings = RunSettings(seed=seed, trunk="off", precision=precision)
     # The longest first, so that no worker idles at the end; what builds on another would wait for it.
-    longest = [method for method in reversed(TARGET_METHODS) if base_of(method) is None]
+    longest = [method for method in reversed(TARGET_METHODS) if find_base_method(method) is None]
     wanted = [
         SynthesisJob(
             workspace.root,
@@ -83,20 +83,20 @@ def run_demo(
             target,
             method,
             plan.target_preset,
-            configured(plan.target_preset, method, settings),
+            configure_method(plan.target_preset, method, settings),
             device=device,
         )
-        for method in [*longest, *(method for method in TARGET_METHODS if base_of(method))]
+        for method in [*longest, *(method for method in TARGET_METHODS if find_base_method(method))]
         for target in targets
     ]
-    made = dict(zip(wanted, succeeded(synthesize_all(wanted, workers=workers, report=report)), strict=True))
+    made = dict(zip(wanted, require_all(synthesize_all(wanted, workers=workers, report=report)), strict=True))
     records = []
     for method in TARGET_METHODS:
         jobs = [job for job in wanted if job.method == method]
         records.append(
             record_synthesis(jobs, [made[job] for job in jobs], clock=clock, workers=workers, report=report)[0]
         )
-    fakes = ForensicPlan(
+    fakes = FakePlan(
         workspace.root, plan.dataset, _FORENSIC_METHOD, (), plan.forensic_preset, settings, device=device
     )  # fmt: skip
     jobs_of_detection = [DetectionJob(fakes, detector) for detector in DETECTORS_SHOWN]

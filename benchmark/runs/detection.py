@@ -12,21 +12,21 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from dancebench.benchmark.jobs import Job, run_jobs, succeeded
+from dancebench.benchmark.jobs import Job, require_all, run_jobs
 from dancebench.benchmark.metrics.image import measure_clips
-from dancebench.benchmark.presets import configured, preset
-from dancebench.benchmark.runs.protocol_fakes import SPLITS, ForensicPlan, make_fakes, manifest_rows
-from dancebench.benchmark.runs.robustness import perturb_and_score
-from dancebench.benchmark.runs.run_clock import Clock
-from dancebench.benchmark.runs.synthesis import Synthesized
-from dancebench.benchmark.runs.synthesis_record import body_points
+from dancebench.benchmark.presets import configure_method, find_preset
+from dancebench.benchmark.runs.protocol_fakes import SPLITS, FakePlan, list_video_rows, make_fakes
+from dancebench.benchmark.runs.robustness import score_perturbed_copies
+from dancebench.benchmark.runs.run_clock import RunClock
+from dancebench.benchmark.runs.synthesis import SynthesisResult
+from dancebench.benchmark.runs.synthesis_record import read_body_points
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.corpora.manifest import VideoRow, write_manifest
 from dancebench.datasets.subjects.dataset import Dataset
-from dancebench.detect.detectors.base import DetectorConfig, configured_detector
+from dancebench.detect.detectors.base import DetectorConfig, configure_detector
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, check_rule
 from dancebench.detect.evaluation.controls import NULL_SHIFT_LIMIT
 from dancebench.detect.protocol.holdout import HoldoutResult, train_and_evaluate
@@ -44,7 +44,7 @@ class DetectionJob:
         robustness: Whether the held-out videos are also scored perturbed.
     """
 
-    fakes: ForensicPlan
+    fakes: FakePlan
     detector: str
     aggregator: str = DEFAULT_RULE
     pairs: int | Literal["all"] | None = None
@@ -52,7 +52,7 @@ class DetectionJob:
 
 
 @dataclass(frozen=True)
-class Detected:
+class DetectionResult:
     """What a run left."""
 
     record: records.RunRecord
@@ -69,16 +69,16 @@ def check_names(jobs: Sequence[DetectionJob]) -> None:
         BenchError: A detector's name lacks its variant.
     """
     for job in jobs:
-        configured_detector(job.detector)
+        configure_detector(job.detector)
         check_rule(job.aggregator)
         for method in (job.fakes.method, *job.fakes.others):
             METHODS[method]
-            configured(job.fakes.preset, method, job.fakes.settings)
+            configure_method(job.fakes.preset, method, job.fakes.settings)
 
 
 def run_detection(
     jobs: Sequence[DetectionJob], *, argv: list[str], workers: int, report: ReportProgress
-) -> list[Detected]:
+) -> list[DetectionResult]:
     """Make what is missing, train each detector, evaluate it on held-out people, and record it.
 
     Args:
@@ -92,26 +92,33 @@ def run_detection(
     """
     check_names(jobs)
     made = make_fakes(jobs[0].fakes, workers=workers, report=report)
-    return detect_on(jobs, made, argv=argv, workers=workers, report=report)
+    return run_detectors(jobs, made, argv=argv, workers=workers, report=report)
 
 
-def detect_on(
-    jobs: Sequence[DetectionJob], made: Sequence[Synthesized], *, argv: list[str], workers: int, report: ReportProgress
-) -> list[Detected]:
+def run_detectors(
+    jobs: Sequence[DetectionJob],
+    made: Sequence[SynthesisResult],
+    *,
+    argv: list[str],
+    workers: int,
+    report: ReportProgress,
+) -> list[DetectionResult]:
     """Train and evaluate every detector on fakes that stand, and save a record of each."""
-    quality = fake_quality(jobs[0].fakes, made)
+    quality = measure_fake_quality(jobs[0].fakes, made)
     named = [Job(job.detector, _record_detection, _Recording(job, tuple(made), quality, tuple(argv))) for job in jobs]
     outcomes = run_jobs(named, workers=workers, report=report)
-    detected = succeeded(outcomes)
+    detected = require_all(outcomes)
     return [
-        replace(each, record=_perturbed(job, each, workers, report)) if job.robustness else each
+        replace(each, record=_add_robustness(job, each, workers, report)) if job.robustness else each
         for job, each in zip(jobs, detected, strict=True)
     ]
 
 
-def _perturbed(job: DetectionJob, detected: Detected, workers: int, report: ReportProgress) -> records.RunRecord:
+def _add_robustness(
+    job: DetectionJob, detected: DetectionResult, workers: int, report: ReportProgress
+) -> records.RunRecord:
     results = Workspace(job.fakes.workspace).results
-    return perturb_and_score(
+    return score_perturbed_copies(
         detected.record, detected.folder, detected.manifest, results,
         device=job.fakes.device, workers=workers, report=report,
     )  # fmt: skip
@@ -120,19 +127,19 @@ def _perturbed(job: DetectionJob, detected: Detected, workers: int, report: Repo
 @dataclass(frozen=True)
 class _Recording:
     job: DetectionJob
-    made: tuple[Synthesized, ...]
+    made: tuple[SynthesisResult, ...]
     quality: dict[str, float]
     argv: tuple[str, ...]
 
 
-def _record_detection(recording: _Recording, report: ReportProgress) -> Detected:
-    job, made, clock = recording.job, recording.made, Clock(list(recording.argv))
+def _record_detection(recording: _Recording, report: ReportProgress) -> DetectionResult:
+    job, made, clock = recording.job, recording.made, RunClock(list(recording.argv))
     plan = job.fakes
     workspace = Workspace(plan.workspace)
     dataset = Dataset.open(workspace, plan.dataset)
     methods = (plan.method, *plan.others)
-    rows = manifest_rows(workspace, dataset, [each for each in made if each.job.method in methods])
-    config = _detector_config(job, made[0])
+    rows = list_video_rows(workspace, dataset, [each for each in made if each.job.method in methods])
+    config = _configure_detector(job, made[0])
     identity = {
         "detector": job.detector,
         "aggregator": job.aggregator,
@@ -140,7 +147,7 @@ def _record_detection(recording: _Recording, report: ReportProgress) -> Detected
         "method": plan.method,
         "others": sorted(plan.others),
         "preset": plan.preset,
-        "synth": configured(plan.preset, plan.method, plan.settings).model_dump(mode="json"),
+        "synth": configure_method(plan.preset, plan.method, plan.settings).model_dump(mode="json"),
         "dataset_id": dataset.record.dataset_id,
     }
     digest = sha256_json(identity)
@@ -154,15 +161,15 @@ def _record_detection(recording: _Recording, report: ReportProgress) -> Detected
     )
     seeds = {"detector": plan.settings.seed, "synth": plan.settings.seed}
     run = clock.run("detection", name, digest, seeds=seeds, device=plan.device)
-    record = _record(job, dataset, recording.quality, rows, result, run)
-    records.save_run(workspace.results, record, result.tables.joined())
-    return Detected(record, folder, manifest)
+    record = _make_record(job, dataset, recording.quality, rows, result, run)
+    records.save_run(workspace.results, record, result.tables.join_levels())
+    return DetectionResult(record, folder, manifest)
 
 
-def _detector_config(job: DetectionJob, fake: Synthesized) -> DetectorConfig:
-    standard = preset(job.fakes.preset).detectors.get(job.detector.partition(":")[0])
+def _configure_detector(job: DetectionJob, fake: SynthesisResult) -> DetectorConfig:
+    standard = find_preset(job.fakes.preset).detectors.get(job.detector.partition(":")[0])
     settings: dict[str, Any] = {} if job.pairs is None else {"pairs": job.pairs}
-    return configured_detector(
+    return configure_detector(
         job.detector,
         standard,
         height=fake.fake.height,
@@ -172,18 +179,18 @@ def _detector_config(job: DetectionJob, fake: Synthesized) -> DetectorConfig:
     )
 
 
-def fake_quality(plan: ForensicPlan, made: Sequence[Synthesized]) -> dict[str, float]:
+def measure_fake_quality(plan: FakePlan, made: Sequence[SynthesisResult]) -> dict[str, float]:
     """Mean body SSIM over held-out subjects in their own motion, per method: how hard the detector's fakes were."""
     held_out = set(Dataset.open(Workspace(plan.workspace), plan.dataset).ids("holdout"))
     values: dict[str, list[float]] = {}
     for each in made:
         if each.job.subject in held_out and each.fake.source == each.job.subject:
-            rows = measure_clips(each.fake_path, each.real_path, body_points(each), lpips=None)
+            rows = measure_clips(each.fake_path, each.real_path, read_body_points(each), lpips=None)
             values.setdefault(each.job.method, []).append(float(rows["body_ssim"].mean()))
     return {method: float(pd.Series(means).mean()) for method, means in values.items()}
 
 
-def _record(
+def _make_record(
     job: DetectionJob,
     dataset: Dataset,
     quality: dict[str, float],
@@ -202,7 +209,7 @@ def _record(
         "fakes_body_ssim_mean_frame": quality["mean-frame"],
         "frame_size": f"{held_out[0].height}x{held_out[0].width}",
         "aggregator": result.card.aggregator,
-        "null_control": _null_control(result.metrics["null_shift"]),
+        "null_control": _describe_null_control(result.metrics["null_shift"]),
     }
     notes |= {f"fakes_body_ssim_{method}": quality[method] for method in plan.others}
     notes |= {"weights_from": result.card.origin} if result.card.origin else {}
@@ -232,7 +239,7 @@ def _record(
     )
 
 
-def _null_control(shift: Metric) -> str:
+def _describe_null_control(shift: Metric) -> str:
     if shift.value is None:
         return f"not measured: {shift.reason}"
     return "ok" if shift.value <= NULL_SHIFT_LIMIT else "failed"

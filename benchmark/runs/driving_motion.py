@@ -29,7 +29,7 @@ from dancebench.datasets.subjects.prepare import check_person, read_poses, write
 from dancebench.datasets.subjects.records import list_recordings
 from dancebench.datasets.subjects.subject import Subject
 from dancebench.datasets.video.frames import FrameSource, Letterbox, open_source, reduce_rate, resample
-from dancebench.synth.clip import face_centres, nose_positions
+from dancebench.synth.clip import locate_faces, locate_noses
 
 Frame = npt.NDArray[np.uint8]
 
@@ -50,7 +50,7 @@ class MotionRecord(Document):
 
 
 @dataclass(frozen=True)
-class Source:
+class MotionSource:
     """A motion, and the frames that it was seen in.
 
     Attributes:
@@ -61,7 +61,7 @@ class Source:
         fps: Frames per second.
         keypoints: float32 [T, 75, 3].
         face_centres: float32 [T, 2], (x, y) in the same pixels; NaN where no face is seen.
-        starts_run: bool [T], True where a frame does not follow the one before.
+        starts_segment: bool [T], True where a frame does not follow the one before.
         indices: The source's frames that the poses belong to, [T].
         frames: The frames themselves, in order, as often as called.
         recordings: Hashes of the recordings behind it.
@@ -75,22 +75,22 @@ class Source:
     fps: float
     keypoints: Keypoints
     face_centres: npt.NDArray[np.float32]
-    starts_run: npt.NDArray[np.bool_]
+    starts_segment: npt.NDArray[np.bool_]
     indices: Sequence[int]
     frames: Callable[[], Iterator[Frame]]
     recordings: frozenset[str]
     subject: Subject | None = None
 
-    def runs(self) -> list[range]:
+    def segments(self) -> list[range]:
         """The stretches of consecutive frames, in order."""
-        edges = [*np.flatnonzero(self.starts_run).tolist(), len(self.keypoints)]
+        edges = [*np.flatnonzero(self.starts_segment).tolist(), len(self.keypoints)]
         return [range(a, b) for a, b in itertools.pairwise(edges)]
 
-    def first_shown(self, runs: Sequence[range]) -> int:
-        """The source's frame that a fake of these runs begins with: the first of a run is never shown."""
-        return self.indices[next(run[1] for run in runs if len(run) > 1)]
+    def first_shown_frame(self, segments: Sequence[range]) -> int:
+        """The source's frame that a fake of these segments begins with: the first of a segment is never shown."""
+        return self.indices[next(segment[1] for segment in segments if len(segment) > 1)]
 
-    def fitted(self, size: tuple[int, int]) -> Keypoints:
+    def fit_to(self, size: tuple[int, int]) -> Keypoints:
         """The poses in pixels of a frame of `size`, letterboxed: float32 [T, 75, 3]; missing points stay zero."""
         keypoints = self.keypoints.copy()
         keypoints[..., :2] = Letterbox(self.size, size).map_points(keypoints[..., :2])
@@ -98,7 +98,9 @@ class Source:
         return keypoints
 
 
-def find_source(workspace: Workspace, dataset: Dataset, text: str, *, fps: float, report: ReportProgress) -> Source:
+def find_motion_source(
+    workspace: Workspace, dataset: Dataset, text: str, *, fps: float, report: ReportProgress
+) -> MotionSource:
     """What `--source` names: a subject's id, DATASET/ID, or a video.
 
     Args:
@@ -113,25 +115,25 @@ def find_source(workspace: Workspace, dataset: Dataset, text: str, *, fps: float
         BenchError: The video cannot be read or shows no person.
     """
     if text in dataset.ids():
-        return _of_subject(dataset.subject(text), text, text, fps)
+        return _from_subject(dataset.subject(text), text, text, fps)
     path = Path(text)
     if path.exists():
-        return _of_file(workspace, path, fps, report)
+        return _from_file(workspace, path, fps, report)
     name, slash, subject_id = text.partition("/")
     if slash and name in list_datasets(workspace):
         other = Dataset.open(workspace, name)
-        return _of_subject(other.subject(subject_id), text, f"{name}.{subject_id}", fps)
+        return _from_subject(other.subject(subject_id), text, f"{name}.{subject_id}", fps)
     raise UnknownNameError("source (neither a subject nor a file)", text, dataset.ids())
 
 
-def held_out_part(source: Source) -> Source:
+def select_held_out(source: MotionSource) -> MotionSource:
     """The part of a subject's motion that its own synthesizer was not trained on."""
     assert source.subject is not None
     record, span = source.subject.record, source.subject.test
-    return _of_subject(source.subject, source.label, source.name, record.fps, span)
+    return _from_subject(source.subject, source.label, source.name, record.fps, span)
 
 
-def _of_subject(subject: Subject, label: str, name: str, fps: float, span: range | None = None) -> Source:
+def _from_subject(subject: Subject, label: str, name: str, fps: float, span: range | None = None) -> MotionSource:
     subject.require_unchanged()
     rate = subject.record.fps
     span = range(subject.record.n_frames) if span is None else span
@@ -141,17 +143,17 @@ def _of_subject(subject: Subject, label: str, name: str, fps: float, span: range
         with subject.reader() as reader:
             yield from (reader[t] for t in kept)
 
-    breaks = subject.starts_run
-    starts_run = np.array([True, *(breaks[a + 1 : b + 1].any() for a, b in itertools.pairwise(kept))])
-    return Source(
+    breaks = subject.starts_segment
+    starts_segment = np.array([True, *(breaks[a + 1 : b + 1].any() for a, b in itertools.pairwise(kept))])
+    return MotionSource(
         label=label,
         name=name,
         sha256=subject.record.content_sha256,
         size=subject.size,
         fps=float(reduce_rate(rate, fps)),
         keypoints=subject.keypoints()[kept],
-        face_centres=face_centres(subject)[kept],
-        starts_run=starts_run,
+        face_centres=locate_faces(subject)[kept],
+        starts_segment=starts_segment,
         indices=kept,
         frames=frames,
         recordings=list_recordings(subject.record.source),
@@ -159,39 +161,39 @@ def _of_subject(subject: Subject, label: str, name: str, fps: float, span: range
     )
 
 
-def _of_file(workspace: Workspace, path: Path, fps: float, report: ReportProgress) -> Source:
+def _from_file(workspace: Workspace, path: Path, fps: float, report: ReportProgress) -> MotionSource:
     video = open_source(path)
     folder = workspace.motion(video.sha256, fps)
     poses = folder / "poses.npz"
     record = MotionRecord.load_if_usable(folder / "motion.json")
     usable = record is not None and record.pose_extractor == describe_extractor() and poses.exists()
     if record is None or not usable or sha256_file(poses) != record.poses_sha256:
-        record = _extract(video, path.name, fps, folder, report)
+        record = _extract_motion(video, path.name, fps, folder, report)
     keypoints = read_poses(poses)
-    starts_run = np.zeros(len(keypoints), np.bool_)
-    starts_run[:1] = True
-    return Source(
+    starts_segment = np.zeros(len(keypoints), np.bool_)
+    starts_segment[:1] = True
+    return MotionSource(
         label=path.name,
         name=f"file-{video.sha256[:12]}",
         sha256=video.sha256,
         size=(record.height, record.width),
         fps=record.fps,
         keypoints=keypoints,
-        face_centres=nose_positions(keypoints),
-        starts_run=starts_run,
+        face_centres=locate_noses(keypoints),
+        starts_segment=starts_segment,
         indices=record.indices,
-        frames=lambda: (frame for _, frame in _kept(video, fps)),
+        frames=lambda: (frame for _, frame in _resample_frames(video, fps)),
         recordings=frozenset([video.sha256]),
     )
 
 
-def _extract(video: FrameSource, name: str, fps: float, folder: Path, report: ReportProgress) -> MotionRecord:
+def _extract_motion(video: FrameSource, name: str, fps: float, folder: Path, report: ReportProgress) -> MotionRecord:
     expected = max(1, round(video.n_frames * min(1.0, fps / video.fps)))
     found_poses: list[Keypoints] = []
     indices: list[int] = []
 
     def frames() -> Iterator[Frame]:
-        for index, frame in _kept(video, fps):
+        for index, frame in _resample_frames(video, fps):
             indices.append(index)
             yield frame
 
@@ -218,7 +220,7 @@ def _extract(video: FrameSource, name: str, fps: float, folder: Path, report: Re
     return record
 
 
-def _kept(video: FrameSource, fps: float) -> Iterator[tuple[int, Frame]]:
+def _resample_frames(video: FrameSource, fps: float) -> Iterator[tuple[int, Frame]]:
     """The file's frames at the reduced rate, with their numbers."""
     numbered = ((seconds, (index, frame)) for index, (seconds, frame) in enumerate(video.frames()))
     return (item for _, item in resample(numbered, video.fps, fps))

@@ -14,11 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from dancebench.benchmark.jobs import Job, run_jobs, succeeded
-from dancebench.benchmark.presets import Settings, configured
-from dancebench.benchmark.runs.driving_motion import find_source
-from dancebench.benchmark.runs.synthesis import SynthesisJob, Synthesized, draw_missing, synthesize, training_job
-from dancebench.benchmark.runs.transfer import drive_of
+from dancebench.benchmark.jobs import Job, require_all, run_jobs
+from dancebench.benchmark.presets import RunSettings, configure_method
+from dancebench.benchmark.runs.driving_motion import find_motion_source
+from dancebench.benchmark.runs.synthesis import (
+    SynthesisJob,
+    SynthesisResult,
+    draw_missing,
+    make_training_job,
+    synthesize,
+)
+from dancebench.benchmark.runs.transfer import make_driving_motion
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
@@ -35,7 +41,7 @@ NORMALISATION: Final = "robust"
 
 
 @dataclass(frozen=True)
-class ForensicPlan:
+class FakePlan:
     """Which fakes a detection run needs.
 
     Attributes:
@@ -48,19 +54,19 @@ class ForensicPlan:
     method: str
     others: tuple[str, ...]
     preset: str
-    settings: Settings
+    settings: RunSettings
     device: str = "cpu"
 
 
 @dataclass(frozen=True)
-class ForensicJob:
+class FakeJob:
     """One person, one method, and whose motion drives beside the person's own."""
 
     synthesis: SynthesisJob
     drivers: tuple[str, ...]
 
 
-def drivers_of(dataset: Dataset) -> dict[Split, tuple[str, ...]]:
+def assign_drivers(dataset: Dataset) -> dict[Split, tuple[str, ...]]:
     """Who drives the fakes of each split; fewer than two drivers drive nobody."""
     everyone = dataset.ids("driver")
     if len(everyone) < 2:
@@ -70,7 +76,7 @@ def drivers_of(dataset: Dataset) -> dict[Split, tuple[str, ...]]:
     return {"train": first, "validation": first, "holdout": second}
 
 
-def forensic_jobs(plan: ForensicPlan) -> list[ForensicJob]:
+def list_fake_jobs(plan: FakePlan) -> list[FakeJob]:
     """The synthesizers that the run needs: one for each forensic subject; the other methods for the held-out ones.
 
     Raises:
@@ -83,19 +89,19 @@ def forensic_jobs(plan: ForensicPlan) -> list[ForensicJob]:
             f"Dataset '{plan.dataset}' has no subject with the role {' or '.join(missing)}.",
             hint="Detection needs people to train on, others to choose the threshold on, and others held out.",
         )
-    drivers = drivers_of(dataset)
+    drivers = assign_drivers(dataset)
     wanted = [(plan.method, subject, drivers[split]) for split in SPLITS for subject in dataset.ids(split)]
     others = [method for method in dict.fromkeys((*plan.others, *BASELINES)) if method != plan.method]
     wanted += [(method, subject, ()) for method in others for subject in dataset.ids("holdout")]
     return [
-        ForensicJob(
+        FakeJob(
             SynthesisJob(
                 plan.workspace,
                 plan.dataset,
                 subject,
                 method,
                 plan.preset,
-                configured(plan.preset, method, plan.settings),
+                configure_method(plan.preset, method, plan.settings),
                 device=plan.device,
             ),
             driving,
@@ -104,55 +110,55 @@ def forensic_jobs(plan: ForensicPlan) -> list[ForensicJob]:
     ]
 
 
-def make_fakes(plan: ForensicPlan, *, workers: int, report: ReportProgress) -> list[Synthesized]:
+def make_fakes(plan: FakePlan, *, workers: int, report: ReportProgress) -> list[SynthesisResult]:
     """Make what is missing; what stands is used again.
 
     Raises:
         BenchError: The dataset lacks people, or a fake could not be made.
     """
-    jobs = forensic_jobs(plan)
+    jobs = list_fake_jobs(plan)
     workspace = Workspace(plan.workspace)
     dataset = Dataset.open(workspace, plan.dataset)
     driving = {driver for job in jobs for driver in job.drivers}
     draw_missing(workspace, dataset, [*dataset.ids(*SPLITS), *sorted(driving)], workers, report)
     named = [Job(f"{job.synthesis.method} on {job.synthesis.subject}", synthesize_driven, job) for job in jobs]
     outcomes = run_jobs(named, workers=workers, report=report)
-    return [made for each in succeeded(outcomes) for made in each]
+    return [made for each in require_all(outcomes) for made in each]
 
 
-def synthesize_driven(job: ForensicJob, report: ReportProgress) -> list[Synthesized]:
+def synthesize_driven(job: FakeJob, report: ReportProgress) -> list[SynthesisResult]:
     """The person's fake in the own motion, then one for each driver; keeps what stands already.
 
     Raises:
         BenchError: As `synthesize`; or a driver's clip is shorter than the person's held-out part.
     """
     own = synthesize(job.synthesis, report)
-    return [own, *(_driven(own, driver, report) for driver in job.drivers)]
+    return [own, *(_synthesize_driven(own, driver, report) for driver in job.drivers)]
 
 
-def _driven(own: Synthesized, driver: str, report: ReportProgress) -> Synthesized:
+def _synthesize_driven(own: SynthesisResult, driver: str, report: ReportProgress) -> SynthesisResult:
     job, workspace = own.job, Workspace(own.job.workspace)
     dataset = Dataset.open(workspace, job.dataset)
     subject = dataset.subject(job.subject)
-    source = find_source(workspace, dataset, driver, fps=subject.record.fps, report=report)
-    drive = drive_of(source, subject, NORMALISATION, shown=own.real.n_frames)
+    source = find_motion_source(workspace, dataset, driver, fps=subject.record.fps, report=report)
+    drive = make_driving_motion(source, subject, NORMALISATION, shown=own.real.n_frames)
     path = workspace.fake(job.method, job.dataset, job.subject, job.variant, source=f"{driver}-{NORMALISATION}-cut")
-    training = training_job(job, workspace, dataset, subject)
+    training = make_training_job(job, workspace, dataset, subject)
     fake = render_fake(training, own.trained, drive, path, report=report)
     return replace(own, fake_path=path, fake=fake)
 
 
-def manifest_rows(workspace: Workspace, dataset: Dataset, made: Sequence[Synthesized]) -> list[VideoRow]:
+def list_video_rows(workspace: Workspace, dataset: Dataset, made: Sequence[SynthesisResult]) -> list[VideoRow]:
     """A row for each fake, and one for the real of each person, all of the same time span or length."""
     rows = {}
     for each in made:
         subject = each.job.subject
-        rows[f"{subject}/{subject}/real"] = _row(workspace, dataset, each, fake=False)
-        rows[f"{subject}/{each.fake.source}/{each.job.method}"] = _row(workspace, dataset, each, fake=True)
+        rows[f"{subject}/{subject}/real"] = _make_row(workspace, dataset, each, fake=False)
+        rows[f"{subject}/{each.fake.source}/{each.job.method}"] = _make_row(workspace, dataset, each, fake=True)
     return [row.model_copy(update={"video_id": video_id}) for video_id, row in rows.items()]
 
 
-def _row(workspace: Workspace, dataset: Dataset, made: Synthesized, *, fake: bool) -> VideoRow:
+def _make_row(workspace: Workspace, dataset: Dataset, made: SynthesisResult, *, fake: bool) -> VideoRow:
     subject = made.job.subject
     path, record = (made.fake_path, made.fake) if fake else (made.real_path, made.real)
     own = dataset.subject(subject).record.content_sha256

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from dancebench.benchmark.jobs import Job, run_jobs, succeeded
+from dancebench.benchmark.jobs import Job, require_all, run_jobs
 from dancebench.core.files import atomic_path, sha256_json
 from dancebench.core.progress import ReportProgress
 from dancebench.datasets.corpora.manifest import VideoRow, read_manifest
 from dancebench.datasets.video.clips import describe_encoder
-from dancebench.detect.evaluation.plots import robustness_curves
-from dancebench.detect.evaluation.robustness import robustness_table, score_perturbed, summarise
+from dancebench.detect.evaluation.plots import plot_robustness
+from dancebench.detect.evaluation.robustness import score_perturbed, summarise, tabulate_robustness
 from dancebench.detect.inputs.perturbations import NONE, PERTURBATIONS
 from dancebench.detect.protocol.card import load_detector
 from dancebench.leaderboards import records
@@ -27,7 +27,7 @@ _FOLDER = _LEVEL = "perturbed"
 
 
 @dataclass(frozen=True)
-class _Perturbed:
+class _PerturbationJob:
     folder: Path
     manifest: Path
     name: str
@@ -35,7 +35,7 @@ class _Perturbed:
     device: str
 
 
-def perturb_and_score(
+def score_perturbed_copies(
     record: records.RunRecord,
     folder: Path,
     manifest: Path,
@@ -60,41 +60,45 @@ def perturb_and_score(
         BenchError: The detector or the manifest cannot be read.
     """
     names = [NONE, *(name for name in PERTURBATIONS if name != NONE)]
-    places = {name: _place(folder, manifest, name) for name in names}
+    places = {name: _locate_scores(folder, manifest, name) for name in names}
     jobs = [
-        Job(f"{record.entry.name} under {name}", _score, _Perturbed(folder, manifest, name, out, device))
+        Job(
+            f"{record.entry.name} under {name}",
+            _score_perturbation,
+            _PerturbationJob(folder, manifest, name, out, device),
+        )
         for name, out in places.items()
         if not out.exists()
     ]
     outcomes = run_jobs(jobs, workers=workers, report=report)
-    succeeded(outcomes)
+    require_all(outcomes)
     tables = [pd.read_parquet(places[name]) for name in names]
     metrics = summarise(tables, load_detector(folder).card.thresholds)
     more = record.model_copy(update={"metrics": record.metrics | metrics})
     rows = pd.read_parquet(results / f"{record.run.id}.parquet")
     perturbed = pd.concat(tables).drop(columns="logits").assign(level=_LEVEL)
     records.save_run(results, more, pd.concat([rows[rows["level"] != _LEVEL], perturbed], ignore_index=True))
-    robustness_curves(folder / "robustness.svg", robustness_table(metrics, record.entry.name))
+    plot_robustness(folder / "robustness.svg", tabulate_robustness(metrics, record.entry.name))
     return more
 
 
-def _held_out(manifest: Path, methods: Sequence[str]) -> list[VideoRow]:
+def _select_held_out(manifest: Path, methods: Sequence[str]) -> list[VideoRow]:
     """The held-out videos, of the fakes those by methods that the detector was trained on."""
     rows = [row for row in read_manifest(manifest) if row.split == "holdout"]
     return [row for row in rows if row.method is None or row.method in methods]
 
 
-def _place(folder: Path, manifest: Path, name: str) -> Path:
+def _locate_scores(folder: Path, manifest: Path, name: str) -> Path:
     """Where the scores under a perturbation are kept."""
     card = load_detector(folder).card
-    rows = sorted((row.video_id, row.sha256) for row in _held_out(manifest, card.domain.methods))
+    rows = sorted((row.video_id, row.sha256) for row in _select_held_out(manifest, card.domain.methods))
     decides = [card.weights_sha256, card.config, card.aggregator, rows, describe_encoder()]
     return folder / _FOLDER / f"{name}-{sha256_json(decides)[:12]}.parquet"
 
 
-def _score(job: _Perturbed, report: ReportProgress) -> None:
+def _score_perturbation(job: _PerturbationJob, report: ReportProgress) -> None:
     loaded = load_detector(job.folder, device=job.device)
-    rows = _held_out(job.manifest, loaded.card.domain.methods)
+    rows = _select_held_out(job.manifest, loaded.card.domain.methods)
     table = score_perturbed(loaded.detector, job.manifest.parent, rows, job.name, loaded.card.rule, report)
     with atomic_path(job.out) as temporary:
         table.to_parquet(temporary, index=False)

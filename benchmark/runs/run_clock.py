@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from dancebench.core.environment import collect_versions, describe_hardware, read_code_version
-from dancebench.leaderboards.records import Kind, Run, new_run_id
+from dancebench.leaderboards.records import Run, RunKind, new_run_id
 
 
 @dataclass(frozen=True)
-class Clock:
+class RunClock:
     """Started when a run starts."""
 
     argv: list[str]
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     _begin: float = field(default_factory=time.perf_counter)
 
-    def run(self, kind: Kind, name: str, digest: str, *, seeds: dict[str, int], device: str) -> Run:
+    def run(self, kind: RunKind, name: str, digest: str, *, seeds: dict[str, int], device: str) -> Run:
         """The finished run, identified by its configuration alone."""
         git_sha, dirty = read_code_version()
         return Run(

@@ -16,7 +16,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from dancebench.benchmark.runs.protocol_fakes import SPLITS
-from dancebench.benchmark.runs.run_clock import Clock
+from dancebench.benchmark.runs.run_clock import RunClock
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.metric import Metric
@@ -26,26 +26,26 @@ from dancebench.datasets.corpora.manifest import VideoRow, read_manifest
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.detect.detectors.base import DETECTORS
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE
-from dancebench.detect.evaluation.controls import flags
-from dancebench.detect.inputs.leak_audit import audit_leaks, clip_size
+from dancebench.detect.evaluation.controls import list_flags
+from dancebench.detect.inputs.leak_audit import audit_leaks, require_one_size
 from dancebench.detect.protocol.submitted_scores import (
-    Measured,
     Submission,
+    SubmissionResult,
     SubmittedTables,
-    evaluate_submission,
     measure_submission,
     read_submission,
+    tabulate_submission,
 )
 from dancebench.leaderboards import records
 
 PRESET: Final = "submitted"
 _MANIFEST: Final = ".manifest.jsonl"
-_OF_THE_VIDEOS: Final = ("shortcut_auc", "shortcut_p", "bytes_per_frame_auc")
+_VIDEO_METRICS: Final = ("shortcut_auc", "shortcut_p", "bytes_per_frame_auc")
 """Metrics of a detection run that no detector had a part in."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestedVideos:
     """The videos that were asked for, and the detection run that made them; None where it is not known here."""
 
     rows: list[VideoRow]
@@ -80,12 +80,12 @@ def run_submission(
         BenchError: The name is taken or none, there is no manifest, it is not of this dataset, it leaks, or
             the scores are refused.
     """
-    clock = Clock(argv)
+    clock = RunClock(argv)
     _check_name(name)
     dataset = Dataset.open(workspace, dataset_name)
-    asked = _asked(workspace, dataset, manifest)
+    asked = _find_requested(workspace, dataset, manifest)
     submission = read_submission(scores, asked.rows)
-    submitted = evaluate_submission(submission, asked.rows, aggregator)
+    submitted = tabulate_submission(submission, asked.rows, aggregator)
     digest = sha256_json(
         {
             "submitted": name,
@@ -96,8 +96,8 @@ def run_submission(
     )
     measured = measure_submission(submitted, asked.rows)
     run = clock.run("detection", name, digest, seeds={}, device="none")
-    record = _record(name, dataset, asked, sha256_file(scores), submission, submitted, measured, run)
-    records.save_run(workspace.results, record, submitted.holdout.joined())
+    record = _make_record(name, dataset, asked, sha256_file(scores), submission, submitted, measured, run)
+    records.save_run(workspace.results, record, submitted.holdout.join_levels())
     return record
 
 
@@ -116,9 +116,9 @@ def _check_name(name: str) -> None:
 # ---------------------------------------------------------------- manifest
 
 
-def _asked(workspace: Workspace, dataset: Dataset, manifest: Path | None) -> Asked:
+def _find_requested(workspace: Workspace, dataset: Dataset, manifest: Path | None) -> RequestedVideos:
     runs = {run.run.id: run for run in records.load_runs(workspace.results)[0]}
-    path = manifest or _newest(workspace, dataset, list(runs.values()))
+    path = manifest or _find_newest_manifest(workspace, dataset, list(runs.values()))
     rows = read_manifest(path)
     held_out = {row.subject_id for row in rows if row.split == "holdout"}
     strangers = sorted(held_out - set(dataset.ids("holdout")))
@@ -129,10 +129,10 @@ def _asked(workspace: Workspace, dataset: Dataset, manifest: Path | None) -> Ask
             hint="Name the --dataset and the --manifest of one detection run.",
         )
     audit_leaks(rows)
-    return Asked(rows, runs.get(path.name.removesuffix(_MANIFEST)))
+    return RequestedVideos(rows, runs.get(path.name.removesuffix(_MANIFEST)))
 
 
-def _newest(workspace: Workspace, dataset: Dataset, runs: Sequence[records.RunRecord]) -> Path:
+def _find_newest_manifest(workspace: Workspace, dataset: Dataset, runs: Sequence[records.RunRecord]) -> Path:
     """The manifest of the dataset's newest detection run."""
     found = [
         (run.run.started, run.run.id)
@@ -152,18 +152,18 @@ def _newest(workspace: Workspace, dataset: Dataset, runs: Sequence[records.RunRe
 # ---------------------------------------------------------------- record
 
 
-def _record(
+def _make_record(
     name: str,
     dataset: Dataset,
-    asked: Asked,
+    asked: RequestedVideos,
     scores_sha256: str,
     submission: Submission,
     submitted: SubmittedTables,
-    measured: Measured,
+    measured: SubmissionResult,
     run: records.Run,
 ) -> records.RunRecord:
     held_out = [row for row in asked.rows if row.split == "holdout"]
-    metrics = measured.metrics | _of_the_videos(asked.run)
+    metrics = measured.metrics | _copy_video_metrics(asked.run)
     return records.RunRecord(
         run=run,
         data=records.Data(
@@ -179,9 +179,9 @@ def _record(
             weights_sha256={},
             parameters={},
             notes={
-                **_fakes(asked.run),
-                **_facts(submission, submitted, measured, metrics),
-                "frame_size": "{}x{}".format(*clip_size(held_out)),
+                **_copy_fake_quality(asked.run),
+                **_list_notes(submission, submitted, measured, metrics),
+                "frame_size": "{}x{}".format(*require_one_size(held_out)),
                 "scores_sha256": scores_sha256,
             },
         ),
@@ -197,7 +197,9 @@ def _record(
 Notes = dict[str, str | float | int | bool | None]
 
 
-def _facts(submission: Submission, submitted: SubmittedTables, measured: Measured, metrics: dict[str, Metric]) -> Notes:
+def _list_notes(
+    submission: Submission, submitted: SubmittedTables, measured: SubmissionResult, metrics: dict[str, Metric]
+) -> Notes:
     """What a reader must know of the scores."""
     missing, asked = len(submitted.missing), len(submitted.holdout.videos)
     validation = submitted.validation
@@ -212,15 +214,15 @@ def _facts(submission: Submission, submitted: SubmittedTables, measured: Measure
     if measured.thresholds is None:
         lacking = "of only one kind" if len(validation.scored) else "not in the file"
         notes["thresholds"] = f"none, since scores of validation people are {lacking}"
-    found = flags(metrics) if "shortcut_p" in metrics else []
+    found = list_flags(metrics) if "shortcut_p" in metrics else []
     notes |= {f"remark_{k}": remark for k, remark in enumerate(submission.remarks, start=1)}
     return notes | {f"flag_{k}": flag for k, flag in enumerate([*found, *measured.flags], start=1)}
 
 
-def _fakes(run: records.RunRecord | None) -> Notes:
+def _copy_fake_quality(run: records.RunRecord | None) -> Notes:
     """How good the fakes are, as the run that made them says."""
     return {} if run is None else {key: value for key, value in run.entry.notes.items() if key.startswith("fakes")}
 
 
-def _of_the_videos(run: records.RunRecord | None) -> dict[str, Metric]:
-    return {} if run is None else {name: run.metrics[name] for name in _OF_THE_VIDEOS if name in run.metrics}
+def _copy_video_metrics(run: records.RunRecord | None) -> dict[str, Metric]:
+    return {} if run is None else {name: run.metrics[name] for name in _VIDEO_METRICS if name in run.metrics}

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from dancebench.benchmark.jobs import Failure, Job, run_jobs
-from dancebench.benchmark.presets import Settings, configured
+from dancebench.benchmark.jobs import Job, JobFailure, run_jobs
+from dancebench.benchmark.presets import RunSettings, configure_method
 from dancebench.core.errors import BenchError
 from dancebench.core.nn import distributed
 from dancebench.core.progress import ReportProgress
@@ -21,9 +21,9 @@ from dancebench.datasets.subjects.dataset import Dataset, Subject
 from dancebench.datasets.subjects.real_clips import RealRecord, list_shown_frames, write_real
 from dancebench.datasets.subjects.records import DrawnSource
 from dancebench.synth.base import METHODS, LearnedMethod, SynthConfig
-from dancebench.synth.clip import training_size
-from dancebench.synth.render import FakeRecord, held_out, render_fake
-from dancebench.synth.training.loop import PLAIN, Options
+from dancebench.synth.clip import scale_to_long_side
+from dancebench.synth.render import FakeRecord, render_fake, take_held_out_motion
+from dancebench.synth.training.loop import DEFAULT_OPTIONS, TrainingOptions
 from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, train
 
 MIN_SHOWN_FRAMES: Final = 2
@@ -42,7 +42,7 @@ class SynthesisJob:
     preset: str
     config: SynthConfig
     device: str = "cpu"
-    options: Options = PLAIN
+    options: TrainingOptions = DEFAULT_OPTIONS
 
     @property
     def variant(self) -> str:
@@ -50,17 +50,17 @@ class SynthesisJob:
         return f"{self.preset}-s{self.config.seed}"
 
 
-def plan(
+def plan_jobs(
     workspace: Path,
     dataset: str,
     subjects: Sequence[str],
     method: str,
     preset: str,
-    settings: Settings,
+    settings: RunSettings,
     *,
     seeds: int = 1,
     device: str = "cpu",
-    options: Options = PLAIN,
+    options: TrainingOptions = DEFAULT_OPTIONS,
 ) -> list[SynthesisJob]:
     """The jobs of one method: every subject under every seed from the settings' own on.
 
@@ -73,13 +73,13 @@ def plan(
     return [
         SynthesisJob(workspace, dataset, subject, method, preset, config, device=device, options=options)
         for seed in range(settings.seed, settings.seed + count)
-        for config in (configured(preset, method, replace(settings, seed=seed)),)
+        for config in (configure_method(preset, method, replace(settings, seed=seed)),)
         for subject in subjects
     ]
 
 
 @dataclass(frozen=True)
-class Synthesized:
+class SynthesisResult:
     """What a job left."""
 
     job: SynthesisJob
@@ -100,21 +100,21 @@ def draw_missing(
 ) -> None:
     """Draw and prepare those demo dancers among `ids` that are not there yet."""
     jobs = [
-        Job(f"drawing {subject_id}", _draw, (workspace.root, dataset.record.name, subject_id))
+        Job(f"drawing {subject_id}", _draw_subject, (workspace.root, dataset.record.name, subject_id))
         for subject_id in ids
         if isinstance(dataset.entry(subject_id).source, DrawnSource) and not dataset.is_prepared(subject_id)
     ]
     for outcome in run_jobs(jobs, workers=workers, report=report):
-        if isinstance(outcome, Failure):
-            raise outcome.error()
+        if isinstance(outcome, JobFailure):
+            raise outcome.to_error()
 
 
-def _draw(config: tuple[Path, str, str], report: ReportProgress) -> None:
+def _draw_subject(config: tuple[Path, str, str], report: ReportProgress) -> None:
     root, name, subject_id = config
     draw_subject(Dataset.open(Workspace(root), name), subject_id, report=report)
 
 
-def synthesize(job: SynthesisJob, report: ReportProgress) -> Synthesized:
+def synthesize(job: SynthesisJob, report: ReportProgress) -> SynthesisResult:
     """Train, draw the held-out motion, and cut the real side to match; keeps what stands already.
 
     Raises:
@@ -132,26 +132,26 @@ def synthesize(job: SynthesisJob, report: ReportProgress) -> Synthesized:
     if len(list_shown_frames(subject)) < MIN_SHOWN_FRAMES:
         raise BenchError(
             f"Only {len(subject.test)} of the {subject.record.n_frames} frames of '{subject.id}' are held out, in "
-            f"{len(subject.runs(subject.test))} stretch(es): without the first of each, {MIN_SHOWN_FRAMES} are needed.",
+            f"{len(subject.segments(subject.test))} stretch(es): without the first of each, {MIN_SHOWN_FRAMES} are needed.",
             hint="Use a longer clip, or a dataset with a smaller --train-fraction.",
         )
-    training = training_job(job, workspace, dataset, subject)
+    training = make_training_job(job, workspace, dataset, subject)
     distributed.broadcast(job)  # whoever assists takes it up now
-    trained = _train_with_others(training, report)
+    trained = _train_with_workers(training, report)
     fake_path = workspace.fake(job.method, job.dataset, job.subject, job.variant, source=job.subject)
-    fake = render_fake(training, trained, held_out(subject), fake_path, report=report)
-    size = training_size(subject.size, job.config.long_side)
+    fake = render_fake(training, trained, take_held_out_motion(subject), fake_path, report=report)
+    size = scale_to_long_side(subject.size, job.config.long_side)
     real_path = workspace.real(job.dataset, job.subject, job.config.long_side)
-    return Synthesized(job, trained, fake_path, fake, real_path, write_real(subject, size, real_path))
+    return SynthesisResult(job, trained, fake_path, fake, real_path, write_real(subject, size, real_path))
 
 
-def training_job(job: SynthesisJob, workspace: Workspace, dataset: Dataset, subject: Subject) -> TrainJob:
+def make_training_job(job: SynthesisJob, workspace: Workspace, dataset: Dataset, subject: Subject) -> TrainJob:
     """The training behind a synthesis, with that of the method that it builds on."""
     make = METHODS[job.method]
     base = None
     if issubclass(make, LearnedMethod) and make.base is not None:
-        base_config = make.base_config(job.config)
-        base = training_job(replace(job, method=make.base, config=base_config), workspace, dataset, subject)
+        base_config = make.get_base_config(job.config)
+        base = make_training_job(replace(job, method=make.base, config=base_config), workspace, dataset, subject)
     return TrainJob(
         method=job.method,
         preset=job.preset,
@@ -165,7 +165,7 @@ def training_job(job: SynthesisJob, workspace: Workspace, dataset: Dataset, subj
     )
 
 
-def _train_with_others(training: TrainJob, report: ReportProgress) -> TrainRecord:
+def _train_with_workers(training: TrainJob, report: ReportProgress) -> TrainRecord:
     """Train; where other processes assist, a failure ends them all, for they cannot be told of it."""
     try:
         return train(training, report=report)
@@ -175,7 +175,7 @@ def _train_with_others(training: TrainJob, report: ReportProgress) -> TrainRecor
         raise
 
 
-def assist() -> None:
+def run_worker_rank() -> None:
     """What the processes beside the first do under torchrun: their share of each training, and no more.
 
     The first announces every job when it begins to train it, and None at the end.
@@ -183,11 +183,11 @@ def assist() -> None:
     while (job := distributed.broadcast(_NO_JOB)) is not None:
         workspace = Workspace(job.workspace)
         dataset = Dataset.open(workspace, job.dataset)
-        train(training_job(job, workspace, dataset, dataset.subject(job.subject)))
+        train(make_training_job(job, workspace, dataset, dataset.subject(job.subject)))
     distributed.leave_process_group()
 
 
-def dismiss() -> None:
+def shut_down_workers() -> None:
     """Tell those who assist that there is nothing more to do."""
     distributed.broadcast(None)
     distributed.leave_process_group()
@@ -195,7 +195,7 @@ def dismiss() -> None:
 
 def synthesize_all(
     jobs: Sequence[SynthesisJob], *, workers: int, report: ReportProgress
-) -> list[Synthesized | Failure]:
+) -> list[SynthesisResult | JobFailure]:
     """What each job left, in order, or why it failed."""
     named = [Job(f"{job.method} on {job.subject}", synthesize, job) for job in jobs]
     return run_jobs(named, workers=workers, report=report)

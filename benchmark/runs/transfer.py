@@ -14,10 +14,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dancebench.benchmark.jobs import Job, run_jobs, succeeded
-from dancebench.benchmark.runs.contact_sheets import SYNTHETIC, labelled_row
-from dancebench.benchmark.runs.driving_motion import Frame, Source, find_source, held_out_part
-from dancebench.benchmark.runs.synthesis import SynthesisJob, training_job
+from dancebench.benchmark.jobs import Job, require_all, run_jobs
+from dancebench.benchmark.runs.contact_sheets import SYNTHETIC, join_panels
+from dancebench.benchmark.runs.driving_motion import Frame, MotionSource, find_motion_source, select_held_out
+from dancebench.benchmark.runs.synthesis import SynthesisJob, make_training_job
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
@@ -30,9 +30,9 @@ from dancebench.datasets.subjects.subject import Subject
 from dancebench.datasets.video.clips import VideoReader, write_clip
 from dancebench.datasets.video.frames import Letterbox, resize
 from dancebench.synth.base import METHODS
-from dancebench.synth.clip import Motion, nose_positions
-from dancebench.synth.render import Drive, FakeRecord, render_fake
-from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, intact
+from dancebench.synth.clip import Motion, locate_noses
+from dancebench.synth.render import DrivingMotion, FakeRecord, render_fake
+from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, find_intact
 
 AS_IS: Final = "none"
 """Uses the source's poses as they are; a target that drives itself is always driven so."""
@@ -61,7 +61,7 @@ class TransferPlan:
 
 
 @dataclass(frozen=True)
-class Transferred:
+class TransferredFake:
     """A target's fake and its record."""
 
     target: str
@@ -73,7 +73,7 @@ class Transferred:
 class TransferResult:
     """All fakes, and the video of them side by side."""
 
-    fakes: list[Transferred]
+    fakes: list[TransferredFake]
     side_by_side: Path
 
 
@@ -94,13 +94,13 @@ def run_transfer(plan: TransferPlan, *, workers: int, report: ReportProgress) ->
         raise UnknownNameError("normalisation", plan.normalisation, CHOICES)
     workspace = Workspace(plan.workspace)
     dataset = Dataset.open(workspace, plan.dataset)
-    trained = [_trained(plan, workspace, dataset, target) for target in plan.targets]
-    source = _source(plan, workspace, dataset, report)  # found here once, read again by every job
+    trained = [_find_trained(plan, workspace, dataset, target) for target in plan.targets]
+    source = _find_source(plan, workspace, dataset, report)  # found here once, read again by every job
     for job, _ in trained:
-        _check_pictures(job.subject, source)
+        _check_pose_maps(job.subject, source)
     jobs = [Job(f"{plan.method} on {target}", _transfer, _TransferJob(plan, target)) for target in plan.targets]
     outcomes = run_jobs(jobs, workers=workers, report=report)
-    fakes = succeeded(outcomes)
+    fakes = require_all(outcomes)
     targets = "+".join(plan.targets) if len(plan.targets) <= _NAMED_TARGETS else f"{len(plan.targets)}-targets"
     folder = workspace.transfers / plan.method / plan.dataset / plan.variant
     together = folder / f"{source.name}-{plan.normalisation}--{targets}.mp4"
@@ -108,7 +108,7 @@ def run_transfer(plan: TransferPlan, *, workers: int, report: ReportProgress) ->
     return TransferResult(fakes, together)
 
 
-def export(result: TransferResult, folder: Path) -> list[Path]:
+def export_copies(result: TransferResult, folder: Path) -> list[Path]:
     """Copies for people: every fake and the side-by-side video, marked as synthetic in their metadata.
 
     Each copy has its provenance beside it, with the copy's own hash.
@@ -127,7 +127,9 @@ def export(result: TransferResult, folder: Path) -> list[Path]:
     return [*copies, together]
 
 
-def _trained(plan: TransferPlan, workspace: Workspace, dataset: Dataset, target: str) -> tuple[TrainJob, TrainRecord]:
+def _find_trained(
+    plan: TransferPlan, workspace: Workspace, dataset: Dataset, target: str
+) -> tuple[TrainJob, TrainRecord]:
     """The finished training of a target, in whatever configuration it was made."""
     dataset.entry(target)
     folder = workspace.synth(plan.method, plan.dataset, target, plan.variant)
@@ -135,8 +137,8 @@ def _trained(plan: TransferPlan, workspace: Workspace, dataset: Dataset, target:
     if record is not None and dataset.is_prepared(target):
         config = METHODS[plan.method].Config.model_validate(record.config)
         job = SynthesisJob(plan.workspace, plan.dataset, target, plan.method, plan.preset, config, device=plan.device)
-        training = training_job(job, workspace, dataset, dataset.subject(target))
-        if intact(training) is not None:
+        training = make_training_job(job, workspace, dataset, dataset.subject(target))
+        if find_intact(training) is not None:
             return training, record
     trained = [
         each
@@ -151,11 +153,11 @@ def _trained(plan: TransferPlan, workspace: Workspace, dataset: Dataset, target:
     )
 
 
-def _source(plan: TransferPlan, workspace: Workspace, dataset: Dataset, report: ReportProgress) -> Source:
-    return find_source(workspace, dataset, plan.source, fps=dataset.record.prepare.fps, report=report)
+def _find_source(plan: TransferPlan, workspace: Workspace, dataset: Dataset, report: ReportProgress) -> MotionSource:
+    return find_motion_source(workspace, dataset, plan.source, fps=dataset.record.prepare.fps, report=report)
 
 
-def _check_pictures(target: Subject, source: Source) -> None:
+def _check_pose_maps(target: Subject, source: MotionSource) -> None:
     if target.pose_map_style == "given" and (source.subject is None or source.subject.pose_map_style != "given"):
         raise BenchError(
             f"'{target.id}' was trained on the pictures that came with its frames; '{source.label}' has none.",
@@ -163,12 +165,12 @@ def _check_pictures(target: Subject, source: Source) -> None:
         )
 
 
-def _transfer(job: _TransferJob, report: ReportProgress) -> Transferred:
+def _transfer(job: _TransferJob, report: ReportProgress) -> TransferredFake:
     """One target's fake; keeps one of the same making."""
     plan, workspace = job.plan, Workspace(job.plan.workspace)
     dataset = Dataset.open(workspace, plan.dataset)
-    training, record = _trained(plan, workspace, dataset, job.target)
-    source = _source(plan, workspace, dataset, report)
+    training, record = _find_trained(plan, workspace, dataset, job.target)
+    source = _find_source(plan, workspace, dataset, report)
     own = source.subject is not None and source.subject.folder == training.subject.folder
     if not own and source.recordings & list_recordings(training.subject.record.source):
         raise BenchError(
@@ -176,16 +178,18 @@ def _transfer(job: _TransferJob, report: ReportProgress) -> Transferred:
             hint=f"--source {job.target} drives it with the part that training did not see.",
         )
     drive = (
-        drive_of(held_out_part(source), training.subject, AS_IS)
+        make_driving_motion(select_held_out(source), training.subject, AS_IS)
         if own
-        else drive_of(source, training.subject, plan.normalisation)
+        else make_driving_motion(source, training.subject, plan.normalisation)
     )
     name = f"{source.name}-{plan.normalisation}"
     path = workspace.fake(plan.method, plan.dataset, job.target, plan.variant, source=name)
-    return Transferred(job.target, path, render_fake(training, record, drive, path, report=report))
+    return TransferredFake(job.target, path, render_fake(training, record, drive, path, report=report))
 
 
-def drive_of(source: Source, target: Subject, normalisation: str, *, shown: int | None = None) -> Drive:
+def make_driving_motion(
+    source: MotionSource, target: Subject, normalisation: str, *, shown: int | None = None
+) -> DrivingMotion:
     """The source's motion as the target shall dance it.
 
     Args:
@@ -197,44 +201,44 @@ def drive_of(source: Source, target: Subject, normalisation: str, *, shown: int 
     Raises:
         BenchError: Neither nose nor ankles of one of them are ever seen together; or the source is too short.
     """
-    runs = source.runs() if shown is None else _last(source, shown)
-    keypoints, facts = source.fitted(target.size), None
+    segments = source.segments() if shown is None else _keep_end(source, shown)
+    keypoints, facts = source.fit_to(target.size), None
     centres = Letterbox(source.size, target.size).map_points(source.face_centres)
     given = target.pose_map_style == "given"
     if normalisation != AS_IS and not given:  # given pictures cannot be moved: they come as they are
         own = target.keypoints()[target.train.start : target.train.stop]
         fitted = fit_normalisation(keypoints, own, frame_height=target.size[0], kind=normalisation)
         keypoints, facts = fitted.apply(keypoints), fitted.facts()
-        centres = nose_positions(keypoints)
-    return Drive(
+        centres = locate_noses(keypoints)
+    return DrivingMotion(
         source=source.label,
         source_sha256=source.sha256,
-        runs=[_motion(source, keypoints, centres, run, target) for run in runs],
+        segments=[_make_motion(source, keypoints, centres, segment, target) for segment in segments],
         fps=source.fps,
-        first_frame=source.first_shown(runs),
+        first_frame=source.first_shown_frame(segments),
         normalisation=facts,
     )
 
 
-def _last(source: Source, shown: int) -> list[range]:
-    """The end of each run's motion, from the last backwards, that gives a fake of `shown` frames."""
+def _keep_end(source: MotionSource, shown: int) -> list[range]:
+    """The end of each segment's motion, from the last backwards, that gives a fake of `shown` frames."""
     kept: list[range] = []
-    for run in reversed(source.runs()):
-        wanted = min(shown - sum(len(each) - 1 for each in kept), len(run) - 1)
-        if wanted > 0:  # the first frame of a run is never shown
-            kept.insert(0, run[-wanted - 1 :])
-    if sum(len(run) - 1 for run in kept) < shown:
+    for segment in reversed(source.segments()):
+        wanted = min(shown - sum(len(each) - 1 for each in kept), len(segment) - 1)
+        if wanted > 0:  # the first frame of a segment is never shown
+            kept.insert(0, segment[-wanted - 1 :])
+    if sum(len(segment) - 1 for segment in kept) < shown:
         raise BenchError(
-            f"The motion of '{source.label}' has {len(source.keypoints)} frames; {shown + 1} in one run are needed.",
+            f"The motion of '{source.label}' has {len(source.keypoints)} frames; {shown + 1} in one segment are needed.",
             hint="Use a longer clip of the driver.",
         )
     return kept
 
 
-def _motion(
-    source: Source, keypoints: Keypoints, centres: npt.NDArray[np.float32], run: range, target: Subject
+def _make_motion(
+    source: MotionSource, keypoints: Keypoints, centres: npt.NDArray[np.float32], segment: range, target: Subject
 ) -> Motion:
-    part = slice(run.start, run.stop)
+    part = slice(segment.start, segment.stop)
     points = keypoints[part]
 
     def drawn(size: tuple[int, int]) -> Iterator[Frame]:
@@ -242,16 +246,16 @@ def _motion(
 
     def given(size: tuple[int, int]) -> Iterator[Frame]:
         assert source.subject is not None
-        return source.subject.pose_maps([source.indices[t] for t in run], size)
+        return source.subject.pose_maps([source.indices[t] for t in segment], size)
 
     pictures = given if target.pose_map_style == "given" else drawn
     return Motion(points, target.size, pictures, centres[part])
 
 
-def _save_side_by_side(path: Path, source: Source, fakes: Sequence[Transferred]) -> None:
+def _save_side_by_side(path: Path, source: MotionSource, fakes: Sequence[TransferredFake]) -> None:
     """The source and all targets in step; the source shows the frames that the fakes show."""
     first = min(fakes, key=lambda fake: fake.record.n_frames).record
-    shown = [t for run in source.runs() for t in run[1:]][-first.n_frames :]
+    shown = [t for segment in source.segments() for t in segment[1:]][-first.n_frames :]
     with ExitStack() as files:
         readers = [files.enter_context(VideoReader(fake.path)) for fake in fakes]
 
@@ -263,7 +267,7 @@ def _save_side_by_side(path: Path, source: Source, fakes: Sequence[Transferred])
                     continue
                 panels = [resize(frame, (first.height, first.width))]
                 panels += [reader[len(reader) - len(shown) + count] for reader in readers]
-                yield labelled_row(panels, ["source", *(fake.target for fake in fakes)])
+                yield join_panels(panels, ["source", *(fake.target for fake in fakes)])
                 at, count = next(wanted, -1), count + 1
 
         write_clip(path, rows(), first.fps, metadata=SYNTHETIC)

@@ -35,8 +35,8 @@ class RealRecord(Document):
 
 
 def list_shown_frames(subject: Subject) -> list[int]:
-    """The held-out frames that a fake, and so its real, shows: all but the first of every run."""
-    return [t for run in subject.runs(subject.test) for t in run[1:]]
+    """The held-out frames that a fake, and so its real, shows: all but the first of every segment."""
+    return [t for segment in subject.segments(subject.test) for t in segment[1:]]
 
 
 def write_real(subject: Subject, size: tuple[int, int], path: Path) -> RealRecord:

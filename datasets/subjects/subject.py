@@ -1,7 +1,7 @@
 """A prepared subject: its clip, its poses, and the pictures that condition a synthesizer.
 
-Frames are consecutive within a run. Where an import has gaps, or parts of its own, a frame may not follow the
-one before: windows, pairs and motion stay within runs.
+Frames are consecutive within a segment. Where an import has gaps, or parts of its own, a frame may not follow the
+one before: windows, pairs and motion stay within segments.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Subject:
         n_train, n_frames = self.record.n_train, self.record.n_frames
         return self.split.test(n_frames) if n_train is None else range(n_train, n_frames)
 
-    def runs(self, span: range) -> list[range]:
+    def segments(self, span: range) -> list[range]:
         """The maximal stretches of consecutive frames of a span, in order."""
         if not span:
             return []
@@ -73,7 +73,7 @@ class Subject:
         return [range(first, stop) for first, stop in pairwise([span.start, *cuts, span.stop])]
 
     @property
-    def starts_run(self) -> npt.NDArray[np.bool_]:
+    def starts_segment(self) -> npt.NDArray[np.bool_]:
         """Which frames do not follow the one before: bool [T], True at frame 0 and at every break."""
         starts = np.zeros(self.record.n_frames, np.bool_)
         starts[[0, *self.record.breaks]] = True

@@ -62,15 +62,15 @@ def read_credentials(path: Path) -> Credentials:
             if reader is None:
                 return Credentials(status="absent")
             with reader:
-                return _claims(_Store.model_validate(json.loads(reader.json())))
+                return _read_claims(_Store.model_validate(json.loads(reader.json())))
     except c2pa.C2paError as error:
-        return _refusal(str(error))
+        return _explain_refusal(str(error))
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         return Credentials(status="unreadable", reason=f"its manifest has an unexpected shape at {where}")
 
 
-def _refusal(message: str) -> Credentials:
+def _explain_refusal(message: str) -> Credentials:
     if message.startswith("Remote:"):
         return Credentials(
             status="not-checked", reason=f"the credentials are kept elsewhere, and nothing is fetched ({message})"
@@ -129,7 +129,7 @@ class _Store(BaseModel):
     validation_status: list[_Problem] = []
 
 
-def _claims(store: _Store) -> Credentials:
+def _read_claims(store: _Store) -> Credentials:
     manifest = store.manifests.get(store.active_manifest)
     if manifest is None:
         return Credentials(status="unreadable", reason="its active manifest is missing")

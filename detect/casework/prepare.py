@@ -28,16 +28,16 @@ from dancebench.datasets.pose.holistic import extract_poses
 from dancebench.datasets.video.clips import Frame, VideoReader, stream, write_clip
 from dancebench.datasets.video.decoding import Inspection, decode_video, to_upright
 from dancebench.datasets.video.frames import Letterbox, reduce_rate, resample, resize
-from dancebench.detect.inputs.pairs import Pairs, pair_starts, too_short
-from dancebench.detect.protocol.card import TrainingDomain
+from dancebench.detect.inputs.pairs import Pairs, choose_pair_starts, too_short_error
+from dancebench.detect.protocol.card import ClipFormat
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts"})
 """Of the files that a folder stands for; by name any file may be scored."""
 
-Starts = npt.NDArray[np.intp]
+WindowStarts = npt.NDArray[np.intp]
 """Indices of frames, increasing (N,)."""
 
-LOOKS = 16
+PERSON_FRAMES = 16
 """Frames, evenly spaced, in which a person is looked for."""
 _MARGIN = 0.15
 """Of the person's box, on each side: the topmost point of a pose is the eyes, the outermost the fingers."""
@@ -62,7 +62,7 @@ class Crop(Strict):
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedVideo:
     """An outside video as a detector knows it."""
 
     clip: Path
@@ -73,18 +73,18 @@ class Prepared:
     pts: npt.NDArray[np.int64] | None
     """The same in the original's own time base; None where its stamps are missing or repeated."""
 
-    def starts(self, k: int | None, window: int) -> Starts:
+    def choose_starts(self, k: int | None, window: int) -> WindowStarts:
         """The first frames of `k` evenly placed windows (None: all).
 
         Raises:
             BenchError: The clip has fewer frames than a window.
         """
-        starts = pair_starts(len(self.times), k, window)
+        starts = choose_pair_starts(len(self.times), k, window)
         if len(starts) == 0:
-            raise too_short("The video", window)
+            raise too_short_error("The video", window)
         return starts
 
-    def windows(self, starts: Starts, size: tuple[int, int], window: int) -> Iterator[Pairs]:
+    def read_windows(self, starts: WindowStarts, size: tuple[int, int], window: int) -> Iterator[Pairs]:
         """The windows from these frames on, letterboxed to `size`: batches of uint8 (N, window, H, W, 3)."""
         with VideoReader(self.clip) as reader:
             for first in range(0, len(starts), _BATCH):
@@ -98,9 +98,9 @@ class Prepared:
         return (frame for _, frame in stream(self.clip))
 
 
-def prepare(
-    found: Inspection, domain: TrainingDomain, crop: Crop | None, folder: Path, report: ReportProgress = ignore_progress
-) -> Prepared:
+def prepare_video(
+    found: Inspection, domain: ClipFormat, crop: Crop | None, folder: Path, report: ReportProgress = ignore_progress
+) -> PreparedVideo:
     """Write a video anew as the clips that a detector learned from.
 
     Args:
@@ -114,7 +114,7 @@ def prepare(
         BenchError: The video cannot be decoded.
     """
     info = found.info
-    letterbox = Letterbox(shown_size(found, crop), (domain.clip_height, domain.clip_width))
+    letterbox = Letterbox(cropped_size(found, crop), (domain.clip_height, domain.clip_width))
     rate = reduce_rate(info.fps, domain.fps_max)
     expected = max(1, round(info.n_frames * float(rate) / info.fps))
     times = array("d")
@@ -122,28 +122,28 @@ def prepare(
     def frames() -> Iterator[Frame]:
         for seconds, stored in resample(decode_video(info.path), info.fps, domain.fps_max):
             times.append(seconds)
-            yield letterbox.apply(_cropped(to_upright(stored), crop))
+            yield letterbox.apply(_crop(to_upright(stored), crop))
             report(f"reading {info.path.name}", min(len(times), expected - 1), expected)
         report(f"reading {info.path.name}", expected, expected)
 
     clip = folder / "clip.mp4"
     write_clip(clip, frames(), rate)
     seconds = np.asarray(times, dtype=np.float64)
-    return Prepared(clip, float(rate), seconds, _pts(seconds, found))
+    return PreparedVideo(clip, float(rate), seconds, _to_pts(seconds, found))
 
 
-def shown_size(found: Inspection, crop: Crop | None) -> tuple[int, int]:
+def cropped_size(found: Inspection, crop: Crop | None) -> tuple[int, int]:
     """(height, width) of the part of the picture that is scored."""
     return (found.info.height, found.info.width) if crop is None else (crop.height, crop.width)
 
 
-def _cropped(frame: Frame, crop: Crop | None) -> Frame:
+def _crop(frame: Frame, crop: Crop | None) -> Frame:
     if crop is None:
         return frame
     return frame[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
 
 
-def _pts(seconds: npt.NDArray[np.float64], found: Inspection) -> npt.NDArray[np.int64] | None:
+def _to_pts(seconds: npt.NDArray[np.float64], found: Inspection) -> npt.NDArray[np.int64] | None:
     if not found.timeline.pts:
         return None
     base: Fraction = found.timeline.time_base
@@ -154,7 +154,7 @@ def _pts(seconds: npt.NDArray[np.float64], found: Inspection) -> npt.NDArray[np.
 # ---------------------------------------------------------------- which files
 
 
-def expand(names: Sequence[str]) -> list[Path]:
+def expand_paths(names: Sequence[str]) -> list[Path]:
     """The video files that `names` stand for, each once, in order; a name without any stands for itself.
 
     Args:
@@ -168,12 +168,12 @@ def expand(names: Sequence[str]) -> list[Path]:
         else:
             matches = sorted(Path(match) for match in glob.glob(name, recursive=True)) or [path]
         for match in matches:
-            inside = sorted(_videos_in(match)) if match.is_dir() else []
+            inside = sorted(_find_videos(match)) if match.is_dir() else []
             found |= dict.fromkeys(inside or [match])
     return list(found)
 
 
-def _videos_in(folder: Path) -> list[Path]:
+def _find_videos(folder: Path) -> list[Path]:
     files = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
     return [path for path in files if path.is_file() and not is_temporary(path)]
 
@@ -181,13 +181,13 @@ def _videos_in(folder: Path) -> list[Path]:
 # ---------------------------------------------------------------- what is odd about a file
 
 
-def oddities(found: Inspection) -> list[str]:
+def list_decode_warnings(found: Inspection) -> list[str]:
     """What was done to frames that no training clip needs, in words."""
     info, picture = found.info, found.picture
     notes = []
     if found.claimed_frames > info.n_frames:
         notes.append(f"its header claims {found.claimed_frames} frames, {info.n_frames} are there")
-    if steps := _uneven_steps(found.timeline.timestamps, float(found.timeline.time_base)):
+    if steps := _find_uneven_steps(found.timeline.timestamps, float(found.timeline.time_base)):
         notes.append(f"variable frame rate: {steps[0]:.3g} to {steps[1]:.3g} s between frames; none was repeated")
     if info.rotation:
         notes.append(f"turned upright by {info.rotation} degrees, as its metadata say")
@@ -207,7 +207,7 @@ def oddities(found: Inspection) -> list[str]:
     return notes
 
 
-def _uneven_steps(timestamps: npt.NDArray[np.float64], tick: float) -> tuple[float, float] | None:
+def _find_uneven_steps(timestamps: npt.NDArray[np.float64], tick: float) -> tuple[float, float] | None:
     """Shortest and longest step in seconds, if they differ by more than the rounding of a container."""
     if len(timestamps) < 3:
         return None
@@ -224,7 +224,7 @@ def _uneven_steps(timestamps: npt.NDArray[np.float64], tick: float) -> tuple[flo
 def find_person(found: Inspection, aspect: float) -> Crop:
     """The part of the picture in which the person moves, in a fixed box over the whole video.
 
-    Poses are looked for in `LOOKS` evenly spaced frames; the box holds all points found, with a margin, and is
+    Poses are looked for in `PERSON_FRAMES` evenly spaced frames; the box holds all points found, with a margin, and is
     widened to the aspect of the detector's clips as far as the picture reaches.
 
     Args:
@@ -235,21 +235,21 @@ def find_person(found: Inspection, aspect: float) -> Crop:
         BenchError: No person was found, or MediaPipe cannot be imported.
     """
     info = found.info
-    indices = pair_starts(info.n_frames, LOOKS, 1).tolist()
+    indices = choose_pair_starts(info.n_frames, PERSON_FRAMES, 1).tolist()
     with VideoReader(info.path, decoder="pyav") as reader:
-        poses = list(extract_poses(_readable(reader, indices)))
-    boxes = [_box(points) for points in poses if (points[:, 2] > 0).any()]
+        poses = list(extract_poses(_read_undamaged(reader, indices)))
+    boxes = [_bounding_box(points) for points in poses if (points[:, 2] > 0).any()]
     if not boxes:
         raise BenchError(
             f"No person was found in {len(poses)} frames of {info.path}.",
             hint="Score the whole picture: leave --person-crop out.",
         )
     low, high = np.min([box[0] for box in boxes], axis=0), np.max([box[1] for box in boxes], axis=0)
-    left, top, width, height = fitted_box(low, high, aspect, (info.height, info.width))
+    left, top, width, height = fit_box(low, high, aspect, (info.height, info.width))
     return Crop(left=left, top=top, width=width, height=height, looked_at=len(poses), found_in=len(boxes))
 
 
-def _readable(reader: VideoReader, indices: list[int]) -> Iterator[Frame]:
+def _read_undamaged(reader: VideoReader, indices: list[int]) -> Iterator[Frame]:
     for index in indices:
         try:
             frame = reader[index]
@@ -258,13 +258,13 @@ def _readable(reader: VideoReader, indices: list[int]) -> Iterator[Frame]:
         yield frame
 
 
-def _box(points: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _bounding_box(points: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Lower and upper corner (x, y) of the points found."""
     seen = points[points[:, 2] > 0, :2].astype(np.float64)
     return seen.min(axis=0), seen.max(axis=0)
 
 
-def fitted_box(
+def fit_box(
     low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], aspect: float, size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     """A box with its margin, of one aspect as far as the picture allows.

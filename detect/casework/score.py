@@ -25,10 +25,17 @@ from dancebench.core.schema import Document, Strict
 from dancebench.datasets.video.decoding import Inspection, inspect
 from dancebench.datasets.video.frames import Letterbox
 from dancebench.detect.casework.content_credentials import Credentials, read_credentials
-from dancebench.detect.casework.prepare import Crop, Prepared, find_person, oddities, prepare, shown_size
-from dancebench.detect.casework.uncertainty import MIN_BLOCKS, block_jackknife, most_suspicious, n_blocks
+from dancebench.detect.casework.prepare import (
+    Crop,
+    PreparedVideo,
+    cropped_size,
+    find_person,
+    list_decode_warnings,
+    prepare_video,
+)
+from dancebench.detect.casework.uncertainty import MIN_BLOCKS, block_jackknife, count_blocks, find_most_suspicious
 from dancebench.detect.evaluation.metrics import ErrorRates
-from dancebench.detect.evaluation.training_domain import DomainDistance, clip_features
+from dancebench.detect.evaluation.training_domain import OutOfDistribution, measure_clip
 from dancebench.detect.protocol.card import DetectorCard, LoadedDetector
 
 MIN_PAIRS = 4
@@ -63,7 +70,7 @@ class PairScore(Strict):
     llr: float
 
 
-class Moment(Strict):
+class SuspiciousPair(Strict):
     """A pair that speaks most for a fake."""
 
     t: float
@@ -135,14 +142,14 @@ class VideoScore(Strict):
     error_rates: ErrorRates
     """Of that threshold, on held-out people."""
     calibration: CalibrationFacts
-    domain: DomainDistance | None = None
+    domain: OutOfDistribution | None = None
     n_pairs: int = 0
     pairs: tuple[PairScore, ...] = ()
-    moments: tuple[Moment, ...] = ()
+    moments: tuple[SuspiciousPair, ...] = ()
     credentials: Credentials | None = None
 
     @model_validator(mode="after")
-    def _says_what_it_is(self) -> Self:
+    def _check_consistency(self) -> Self:
         failed, abstained = self.status == "failed", self.status == "abstained"
         if failed != (self.reason is not None) or any(
             failed != (value is None) for value in (self.score, self.llr, self.above_threshold)
@@ -154,7 +161,7 @@ class VideoScore(Strict):
 
 
 @dataclass(frozen=True)
-class MomentPicture:
+class SuspiciousPairImage:
     """What a suspicious moment looks like to the detector."""
 
     t: float
@@ -166,11 +173,11 @@ class MomentPicture:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredVideo:
     """A score, and pictures of its moments where they were asked for."""
 
     record: VideoScore
-    pictures: list[MomentPicture] = field(default_factory=list)
+    pictures: list[SuspiciousPairImage] = field(default_factory=list)
 
 
 class ScoreReport(Document):
@@ -207,7 +214,7 @@ def scored_video(
     *,
     pictures: bool = False,
     scratch: Path | None = None,
-) -> Scored:
+) -> ScoredVideo:
     """Score a video from outside; one that cannot be scored comes back with its reason.
 
     Args:
@@ -219,31 +226,31 @@ def scored_video(
         scratch: Folder for temporary files; None: the system's.
     """
     how = settings or ScoreSettings()
-    facts: dict[str, Any] = base_facts(path, loaded.card)
+    facts: dict[str, Any] = describe_decision(path, loaded.card)
     try:
         if path.is_file():
             facts |= {"sha256": sha256_file(path), "bytes": path.stat().st_size}
         found = inspect(path)
-        facts |= _file_facts(found) | {"credentials": read_credentials(path)}
+        facts |= _describe_file(found) | {"credentials": read_credentials(path)}
         domain = loaded.card.domain
         if how.person_crop:
             facts["crop"] = find_person(found, domain.clip_width / domain.clip_height)
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
-            prepared = prepare(found, domain, facts.get("crop"), Path(folder), report)
-            told, shown = _told(prepared, loaded, how.count(loaded.detector.config.count), pictures)
-        reasons = _reasons_to_abstain(found, facts.get("crop"), loaded, told["n_pairs"], told["domain"])
+            prepared = prepare_video(found, domain, facts.get("crop"), Path(folder), report)
+            told, shown = _score_prepared(prepared, loaded, how.count(loaded.detector.config.count), pictures)
+        reasons = _list_reasons_to_abstain(found, facts.get("crop"), loaded, told["n_pairs"], told["domain"])
         status = "abstained" if reasons else "ok"
-        return Scored(VideoScore(**facts, **told, status=status, abstained_because=tuple(reasons)), shown)
+        return ScoredVideo(VideoScore(**facts, **told, status=status, abstained_because=tuple(reasons)), shown)
     except (BenchError, OSError) as error:
-        return Scored(VideoScore(**facts, status="failed", reason=str(error)))
+        return ScoredVideo(VideoScore(**facts, status="failed", reason=str(error)))
 
 
-def failed_score(path: Path, card: DetectorCard, reason: str) -> VideoScore:
+def make_failed_score(path: Path, card: DetectorCard, reason: str) -> VideoScore:
     """The row of a video that could not be scored."""
-    return VideoScore(**base_facts(path, card), status="failed", reason=reason)
+    return VideoScore(**describe_decision(path, card), status="failed", reason=reason)
 
 
-def base_facts(path: Path, card: DetectorCard) -> dict[str, Any]:
+def describe_decision(path: Path, card: DetectorCard) -> dict[str, Any]:
     """What is known before the file is opened."""
     found = card.calibration.video
     caution = "the validation people were told apart without error: over-confidence cannot be excluded"
@@ -262,50 +269,50 @@ def base_facts(path: Path, card: DetectorCard) -> dict[str, Any]:
     }
 
 
-def _file_facts(found: Inspection) -> dict[str, Any]:
+def _describe_file(found: Inspection) -> dict[str, Any]:
     names = ("container", "codec", "width", "height", "fps", "n_frames", "duration_s")
-    return {name: getattr(found.info, name) for name in names} | {"notes": tuple(oddities(found))}
+    return {name: getattr(found.info, name) for name in names} | {"notes": tuple(list_decode_warnings(found))}
 
 
-def _told(
-    prepared: Prepared, loaded: LoadedDetector, k: int | None, pictures: bool
-) -> tuple[dict[str, Any], list[MomentPicture]]:
+def _score_prepared(
+    prepared: PreparedVideo, loaded: LoadedDetector, k: int | None, pictures: bool
+) -> tuple[dict[str, Any], list[SuspiciousPairImage]]:
     """What the detector says of a prepared clip, and pictures of its moments."""
     detector, card = loaded.detector, loaded.card
     size, window = detector.config.size, detector.window
-    starts = prepared.starts(k, window)
-    batches = prepared.windows(starts, size, window)
+    starts = prepared.choose_starts(k, window)
+    batches = prepared.read_windows(starts, size, window)
     logits = np.concatenate([detector.logits(pairs) for pairs in batches]).astype(np.float64)  # (N,)
     times, llrs = prepared.times[starts], card.calibration.pair.llr(logits)
-    moments = most_suspicious(times, llrs, window / prepared.fps)
+    moments = find_most_suspicious(times, llrs, window / prepared.fps)
     pts = [None] * len(starts) if prepared.pts is None else prepared.pts[starts].tolist()
-    told = _of_the_video(logits, card) | {
+    told = _summarise_video(logits, card) | {
         "n_pairs": len(logits),
-        "domain": card.familiarity.compare(clip_features(prepared.frames(), prepared.fps)),
+        "domain": card.training_domain.compare(measure_clip(prepared.frames(), prepared.fps)),
         "pairs": tuple(
             PairScore(t=t, pts=stamp, logit=logit, llr=llr)
             for t, stamp, logit, llr in zip(times.tolist(), pts, logits.tolist(), llrs.tolist(), strict=True)
         ),
-        "moments": tuple(Moment(t=float(times[index]), llr=float(llrs[index])) for index in moments),
+        "moments": tuple(SuspiciousPair(t=float(times[index]), llr=float(llrs[index])) for index in moments),
     }
     if not pictures:
         return told, []
-    seen = next(prepared.windows(starts[moments], size, window))  # (M, window, H, W, 3)
+    seen = next(prepared.read_windows(starts[moments], size, window))  # (M, window, H, W, 3)
     saliency = detector.saliency(seen)
     return told, [
-        MomentPicture(moment.t, moment.llr, seen[place, 0], None if saliency is None else saliency[place])
+        SuspiciousPairImage(moment.t, moment.llr, seen[place, 0], None if saliency is None else saliency[place])
         for place, moment in enumerate(told["moments"])
     ]
 
 
-def _of_the_video(logits: npt.NDArray[np.float64], card: DetectorCard) -> dict[str, Any]:
+def _summarise_video(logits: npt.NDArray[np.float64], card: DetectorCard) -> dict[str, Any]:
     """Score and likelihood ratio, from the logits of its pairs in order of time (N,)."""
     calibration = card.calibration.video
     score = card.rule(logits)
     spread = block_jackknife(card.rule, logits)
     interval, reason = None, None
     if spread is None:
-        reason = f"{len(logits)} pairs make {n_blocks(len(logits))} blocks of time, {MIN_BLOCKS} are needed"
+        reason = f"{len(logits)} pairs make {count_blocks(len(logits))} blocks of time, {MIN_BLOCKS} are needed"
     else:
         low, high = calibration.llr([spread.low, spread.high]).tolist()
         method = f"delete-block jackknife, {spread.blocks} blocks of time, Student t"
@@ -319,8 +326,8 @@ def _of_the_video(logits: npt.NDArray[np.float64], card: DetectorCard) -> dict[s
     }
 
 
-def _reasons_to_abstain(
-    found: Inspection, crop: Crop | None, loaded: LoadedDetector, n_pairs: int, distance: DomainDistance
+def _list_reasons_to_abstain(
+    found: Inspection, crop: Crop | None, loaded: LoadedDetector, n_pairs: int, distance: OutOfDistribution
 ) -> list[str]:
     """Why the number should not be relied on, in words; none for a video like the detector's own."""
     domain, size = loaded.card.domain, loaded.detector.config.size
@@ -338,7 +345,7 @@ def _reasons_to_abstain(
             f"its {found.info.fps:.3g} frames per second are far below the {domain.fps_min:.3g} of training: "
             "neighbouring frames are not what the detector learned"
         )
-    shown = shown_size(found, crop)
+    shown = cropped_size(found, crop)
     inner = Letterbox(shown, size).inner
     if inner[0] > shown[0] or inner[1] > shown[1]:
         reasons.append(

@@ -18,12 +18,12 @@ Floats = npt.NDArray[np.float64]
 
 MIN_BLOCKS = 4
 """Fewer stretches of time say nothing of how they vary: Student's t of 2 degrees of freedom reaches 4.3 errors."""
-MAX_MOMENTS = 4
+MAX_PAIRS = 4
 MIN_APART = 0.5
 """Seconds between two moments, so that one blink is not shown four times."""
 
 
-class Spread(NamedTuple):
+class BlockInterval(NamedTuple):
     """A 95% interval from blocks of time."""
 
     low: float
@@ -31,12 +31,14 @@ class Spread(NamedTuple):
     blocks: int
 
 
-def n_blocks(n: int) -> int:
+def count_blocks(n: int) -> int:
     """How many blocks of about the cube root of `n` pairs there are: they outgrow what neighbours share."""
     return n // max(1, round(math.cbrt(n)))
 
 
-def block_jackknife(statistic: Callable[[Floats], float], values: Floats, confidence: float = 0.95) -> Spread | None:
+def block_jackknife(
+    statistic: Callable[[Floats], float], values: Floats, confidence: float = 0.95
+) -> BlockInterval | None:
     """Interval of a statistic of a series: delete one block of time at a time, Student's t over the blocks.
 
     Neighbouring pairs are alike, so whole blocks are left out (Künsch 1989; Politis, Romano and Wolf 1999,
@@ -51,7 +53,7 @@ def block_jackknife(statistic: Callable[[Floats], float], values: Floats, confid
     Returns:
         The interval, or None for fewer than `MIN_BLOCKS` blocks.
     """
-    count = n_blocks(len(values))
+    count = count_blocks(len(values))
     if count < MIN_BLOCKS:
         return None
     blocks = np.array_split(np.arange(len(values)), count)
@@ -59,11 +61,11 @@ def block_jackknife(statistic: Callable[[Floats], float], values: Floats, confid
     error = np.sqrt((count - 1) * replicates.var())
     reach = float(scipy.stats.t.ppf((1 + confidence) / 2, count - 1) * error)
     centre = statistic(values)
-    return Spread(centre - reach, centre + reach, count)
+    return BlockInterval(centre - reach, centre + reach, count)
 
 
-def most_suspicious(times: Floats, llrs: Floats, span: float) -> Sequence[int]:
-    """Indices of at most `MAX_MOMENTS` pairs, the highest first, that share no time.
+def find_most_suspicious(times: Floats, llrs: Floats, span: float) -> Sequence[int]:
+    """Indices of at most `MAX_PAIRS` pairs, the highest first, that share no time.
 
     Args:
         times: When each pair is shown, in seconds (N,), increasing.
@@ -75,6 +77,6 @@ def most_suspicious(times: Floats, llrs: Floats, span: float) -> Sequence[int]:
     for index in np.argsort(-llrs, kind="stable").tolist():
         if all(abs(times[index] - times[other]) >= apart for other in chosen):
             chosen.append(index)
-            if len(chosen) == MAX_MOMENTS:
+            if len(chosen) == MAX_PAIRS:
                 break
     return chosen

@@ -39,14 +39,14 @@ class Verification(Strict):
         return not self.detector and not any(video.differences for video in self.videos)
 
 
-def compare(recorded: ScoreReport, again: ScoreReport) -> Verification:
+def compare_reports(recorded: ScoreReport, again: ScoreReport) -> Verification:
     """Compare two reports on the same videos, in the same order.
 
     Args:
         recorded: The report to verify.
         again: Its videos, scored anew by its settings.
     """
-    before, now = _code(recorded), _code(again)
+    before, now = _list_code_versions(recorded), _list_code_versions(again)
     named = [
         f"{name}: {before.get(name, 'not recorded')}, now {now.get(name, 'not recorded')}"
         for name in sorted(before.keys() | now.keys())
@@ -61,13 +61,13 @@ def compare(recorded: ScoreReport, again: ScoreReport) -> Verification:
         versions=tuple(named),
         detector=tuple(detector),
         videos=tuple(
-            VideoCheck(path=first.path, differences=tuple(differences(first, second)))
+            VideoCheck(path=first.path, differences=tuple(list_differences(first, second)))
             for first, second in zip(recorded.videos, again.videos, strict=True)
         ),
     )
 
 
-def differences(recorded: VideoScore, again: VideoScore) -> Iterator[str]:
+def list_differences(recorded: VideoScore, again: VideoScore) -> Iterator[str]:
     """What differs between two scores of one video, in words."""
     if recorded.sha256 != again.sha256:
         gone = "the file is missing or cannot be read"
@@ -83,6 +83,6 @@ def differences(recorded: VideoScore, again: VideoScore) -> Iterator[str]:
         yield f"{recorded.n_pairs} pairs, now {again.n_pairs}"
 
 
-def _code(report: ScoreReport) -> dict[str, str]:
+def _list_code_versions(report: ScoreReport) -> dict[str, str]:
     facts = report.versions | {"dancebench": report.dancebench, "device": report.device}
     return facts | {"git": f"{report.git_sha}{' with changes' if report.dirty else ''}"}

@@ -54,11 +54,11 @@ class FeatureDetector(Detector):
         """Features float64 (N, len(NAMES)), finite, of windows uint8 (N, window, H, W, 3)."""
 
     def logits(self, pairs: Pairs) -> Logits:
-        return log_odds(self.model, self.measure(pairs))
+        return predict_log_odds(self.model, self.measure(pairs))
 
     @property
     def parameters(self) -> int:
-        return learned_numbers(self.model)
+        return count_parameters(self.model)
 
     def save(self, folder: Path) -> None:
         save_model(folder / self.WEIGHTS, self.model)
@@ -70,12 +70,12 @@ class FeatureDetector(Detector):
         return detector
 
 
-def linear_model(strength: float) -> Pipeline:
+def make_linear_model(strength: float) -> Pipeline:
     """Standardised features and a logistic regression with C = `strength`, not fitted yet."""
     return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
 
 
-def log_odds(model: Pipeline | None, features: Features) -> npt.NDArray[np.float32]:
+def predict_log_odds(model: Pipeline | None, features: Features) -> npt.NDArray[np.float32]:
     """The model's log-odds of being fake, float32 (N,); N may be 0.
 
     Raises:
@@ -88,7 +88,7 @@ def log_odds(model: Pipeline | None, features: Features) -> npt.NDArray[np.float
     return np.asarray(model.decision_function(features), np.float32)
 
 
-def learned_numbers(model: Pipeline | None) -> int:
+def count_parameters(model: Pipeline | None) -> int:
     """Coefficients and the intercept; 0 before it is fitted."""
     return 0 if model is None else int(model[-1].coef_.size + model[-1].intercept_.size)
 
@@ -101,7 +101,7 @@ def save_model(path: Path, model: Pipeline | None) -> None:
     """
     if model is None:
         raise ValueError("a detector is trained before it is saved")
-    write_bytes(path, _canonical(skops.io.dumps(model)))
+    write_bytes(path, _canonicalise(skops.io.dumps(model)))
 
 
 def load_model(path: Path, n_features: int) -> Pipeline:
@@ -123,7 +123,7 @@ def load_model(path: Path, n_features: int) -> Pipeline:
     return model
 
 
-def _canonical(data: bytes) -> bytes:
+def _canonicalise(data: bytes) -> bytes:
     """The same skops file with its objects numbered in order, in place of their addresses, and without dates."""
     numbers: dict[str, str] = {}
 

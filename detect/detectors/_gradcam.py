@@ -16,23 +16,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class MapNetwork(nn.Module, ABC):
+class FeatureMapNetwork(nn.Module, ABC):
     """A network in two halves: a feature map, and the verdict on it."""
 
     @abstractmethod
-    def maps(self, inputs: Tensor) -> Tensor:
+    def feature_maps(self, inputs: Tensor) -> Tensor:
         """Feature maps (B, C, h, w) of inputs (B, channels, H, W)."""
 
     @abstractmethod
-    def verdict(self, maps: Tensor) -> Tensor:
+    def classify(self, maps: Tensor) -> Tensor:
         """Logits (B,) of feature maps."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits (B,)."""
-        return self.verdict(self.maps(inputs))
+        return self.classify(self.feature_maps(inputs))
 
 
-def grad_cam(network: MapNetwork, inputs: Tensor) -> npt.NDArray[np.float32]:
+def grad_cam(network: FeatureMapNetwork, inputs: Tensor) -> npt.NDArray[np.float32]:
     """What speaks for a fake in each input.
 
     Args:
@@ -43,10 +43,10 @@ def grad_cam(network: MapNetwork, inputs: Tensor) -> npt.NDArray[np.float32]:
         float32 (B, H, W) in [0, 1], with maximum 1; all zero where nothing speaks for a fake.
     """
     with torch.no_grad():
-        maps = network.maps(inputs)  # (B, C, h, w)
+        maps = network.feature_maps(inputs)  # (B, C, h, w)
     with torch.enable_grad():
         maps.requires_grad_(True)
-        (gradients,) = torch.autograd.grad(network.verdict(maps).sum(), maps)
+        (gradients,) = torch.autograd.grad(network.classify(maps).sum(), maps)
     weights = gradients.mean(dim=(2, 3), keepdim=True)  # (B, C, 1, 1)
     seen = F.relu((weights * maps.detach()).sum(dim=1, keepdim=True))  # (B, 1, h, w)
     size = inputs.shape[2], inputs.shape[3]

@@ -22,8 +22,8 @@ from torch import Tensor
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path
 from dancebench.core.progress import ReportProgress
-from dancebench.detect.detectors._gradcam import MapNetwork, grad_cam
-from dancebench.detect.detectors._training import one_thread, train
+from dancebench.detect.detectors._gradcam import FeatureMapNetwork, grad_cam
+from dancebench.detect.detectors._training import train, use_one_thread
 from dancebench.detect.detectors.base import Detector, DetectorConfig, Logits
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 
@@ -58,10 +58,10 @@ class NeuralDetector(Detector):
         self.network.to(device)
 
     @abstractmethod
-    def build(self) -> MapNetwork:
-        """The untrained network, whose input is what `tensor` gives."""
+    def build(self) -> FeatureMapNetwork:
+        """The untrained network, whose input is what `to_tensor` gives."""
 
-    def tensor(self, pairs: Pairs) -> Tensor:
+    def to_tensor(self, pairs: Pairs) -> Tensor:
         """uint8 (B, window, H, W, 3) -> float (B, 3 window, H, W) in [-1, 1]: frame by frame, RGB in each."""
         x = torch.from_numpy(np.ascontiguousarray(pairs)).to(self.device)
         x = x.permute(0, 1, 4, 2, 3).flatten(1, 2)  # (B, 3 window, H, W)
@@ -73,8 +73,8 @@ class NeuralDetector(Detector):
 
     def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
         def step_loss(generator: np.random.Generator) -> Tensor:
-            pairs, labels = pool.batch(self.config.batch, generator)
-            logits = self.network(self.tensor(pairs))
+            pairs, labels = pool.draw_batch(self.config.batch, generator)
+            logits = self.network(self.to_tensor(pairs))
             return F.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels).to(self.device))
 
         train(
@@ -91,15 +91,15 @@ class NeuralDetector(Detector):
     @torch.inference_mode()
     def logits(self, pairs: Pairs) -> Logits:
         self.network.eval()
-        with one_thread():
-            parts = [self.network(self.tensor(part)).cpu().numpy() for part in _parts(pairs)]
+        with use_one_thread():
+            parts = [self.network(self.to_tensor(part)).cpu().numpy() for part in _split_batches(pairs)]
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
     def saliency(self, pairs: Pairs) -> npt.NDArray[np.float32] | None:
         """Grad-CAM at the last feature map."""
         self.network.eval()
-        with one_thread():
-            maps = [grad_cam(self.network, self.tensor(part)) for part in _parts(pairs)]
+        with use_one_thread():
+            maps = [grad_cam(self.network, self.to_tensor(part)) for part in _split_batches(pairs)]
         return np.concatenate(maps) if maps else np.zeros((0, *self.config.size), np.float32)
 
     @property
@@ -128,5 +128,5 @@ class NeuralDetector(Detector):
         return detector
 
 
-def _parts(pairs: Pairs) -> list[Pairs]:
+def _split_batches(pairs: Pairs) -> list[Pairs]:
     return [pairs[start : start + _SCORING_BATCH] for start in range(0, len(pairs), _SCORING_BATCH)]

@@ -33,7 +33,7 @@ StepLoss = Callable[[np.random.Generator], Tensor]
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def use_one_thread() -> Iterator[None]:
     """Run torch on one CPU thread: bits depend on their number, and side by side many threads crawl."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -75,7 +75,7 @@ def train(
     losses = _restore(state / STATE, network, optimizer, seed)
     saved = time.monotonic()
     network.train()
-    with one_thread():
+    with use_one_thread():
         for step in range(len(losses), steps):
             report("training the detector", step, steps)
             falling = decay_share * steps

@@ -136,7 +136,7 @@ class Detector(ABC):
 DETECTORS: Registry[type[Detector]] = Registry("detector", package="dancebench.detect.detectors")
 
 
-def detector_kind(name: str) -> type[Detector]:
+def find_detector_class(name: str) -> type[Detector]:
     """The class of a detector, by its full name.
 
     Raises:
@@ -154,14 +154,14 @@ def detector_kind(name: str) -> type[Detector]:
     return kind
 
 
-def configured_detector(name: str, standard: DetectorConfig | None = None, **settings: Any) -> DetectorConfig:
+def configure_detector(name: str, standard: DetectorConfig | None = None, **settings: Any) -> DetectorConfig:
     """The configuration of a detector: a standard one, or its defaults, with the variant and settings over it.
 
     Raises:
         UnknownNameError: There is no such detector.
-        BenchError: As `detector_kind`.
+        BenchError: As `find_detector_class`.
     """
-    kind = detector_kind(name)
+    kind = find_detector_class(name)
     if kind.VARIANT is not None:
         settings = {kind.VARIANT: name.partition(":")[2], **settings}
     base = standard.model_dump() if standard is not None else {}

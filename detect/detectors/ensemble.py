@@ -31,8 +31,8 @@ from dancebench.detect.detectors.base import (
     Detector,
     DetectorConfig,
     Logits,
-    configured_detector,
-    detector_kind,
+    configure_detector,
+    find_detector_class,
 )
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 
@@ -69,9 +69,11 @@ class Ensemble(Detector):
 
     def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
         super().__init__(config, device)
-        _check(self.config)
-        self.members = [detector_kind(name)(_member_config(self.config, name), device) for name in self.config.members]
-        self.fusion = Fusion.even(len(self.members))
+        _check_members(self.config)
+        self.members = [
+            find_detector_class(name)(_configure_member(self.config, name), device) for name in self.config.members
+        ]
+        self.fusion = Fusion.average(len(self.members))
 
     @property
     def window(self) -> int:
@@ -89,30 +91,30 @@ class Ensemble(Detector):
         return "; ".join(told) or None
 
     def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
-        learning, fusing = self._people(pool.people)
-        inner = pool.of(learning)
+        learning, fusing = self._split_people(pool.people)
+        inner = pool.restrict_to(learning)
         for index, member in enumerate(self.members):
             member.fit(inner.with_window(member.window), state / f"member-{index}", report)
-        drawn, labels, rest = [], [], pool.of(fusing)
+        drawn, labels, rest = [], [], pool.restrict_to(fusing)
         count = self.config.fusion_windows
         for start in range(0, count, _BATCH):
             report("fusing the members", start, count)
             generator = np.random.default_rng((self.config.seed, start))
-            windows, kinds = rest.batch(min(_BATCH, count - start), generator)
-            drawn.append(self._members(windows))
+            windows, kinds = rest.draw_batch(min(_BATCH, count - start), generator)
+            drawn.append(self._member_logits(windows))
             labels.append(kinds)
         self.fusion = fit_fusion(np.concatenate(drawn), np.concatenate(labels))
         report("fusing the members", count, count)
 
     def logits(self, pairs: Pairs) -> Logits:
-        return self.fusion.logits(self._members(pairs))
+        return self.fusion.logits(self._member_logits(pairs))
 
     @property
     def parameters(self) -> int:
         return sum(member.parameters for member in self.members) + len(self.members) + 1
 
     def save(self, folder: Path) -> None:
-        tensors = self.fusion.tensors()
+        tensors = self.fusion.to_tensors()
         with tempfile.TemporaryDirectory(prefix="dancebench-") as scratch:
             for index, member in enumerate(self.members):
                 member.save(Path(scratch))
@@ -124,12 +126,12 @@ class Ensemble(Detector):
     def load(cls, folder: Path, config: DetectorConfig, device: str = "cpu") -> Self:
         detector = cls.__new__(cls)  # members come from their files, not at random
         Detector.__init__(detector, config, device)
-        _check(detector.config)
+        _check_members(detector.config)
         path = folder / cls.WEIGHTS
         try:
             tensors = load_file(path)
             contents = [tensors[f"member/{index}"] for index in range(len(detector.config.members))]
-            detector.fusion = Fusion.of(tensors, len(contents))
+            detector.fusion = Fusion.from_tensors(tensors, len(contents))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise BenchError(
                 f"{path} does not hold the weights of this ensemble ({str(error).splitlines()[0]}).",
@@ -141,7 +143,7 @@ class Ensemble(Detector):
         ]
         return detector
 
-    def _people(self, people: list[str]) -> tuple[set[str], set[str]]:
+    def _split_people(self, people: list[str]) -> tuple[set[str], set[str]]:
         """Who the members learn from, and who the fusion learns from.
 
         Raises:
@@ -153,7 +155,7 @@ class Ensemble(Detector):
         apart = np.random.default_rng(self.config.seed).permutation(people)[:count]
         return set(people) - set(apart.tolist()), set(apart.tolist())
 
-    def _members(self, windows: Pairs) -> Members:
+    def _member_logits(self, windows: Pairs) -> Members:
         """Each member's mean logit over its own windows inside uint8 (N, window, H, W, 3)."""
         columns = []
         for member in self.members:
@@ -164,7 +166,7 @@ class Ensemble(Detector):
         return np.stack(columns, axis=1)
 
 
-def _check(config: EnsembleConfig) -> None:
+def _check_members(config: EnsembleConfig) -> None:
     """Refuse members that cannot be.
 
     Raises:
@@ -172,7 +174,7 @@ def _check(config: EnsembleConfig) -> None:
         BenchError: A member is an ensemble or named twice, or settings are the ensemble's own or nobody's.
     """
     for name in config.members:
-        if issubclass(detector_kind(name), Ensemble):
+        if issubclass(find_detector_class(name), Ensemble):
             raise BenchError("An ensemble cannot be a member of an ensemble.", hint="Name its members instead.")
     if len(set(config.members)) < len(config.members):
         raise BenchError("A member of the ensemble is named twice.", hint="Name each detector once.")
@@ -188,16 +190,16 @@ def _check(config: EnsembleConfig) -> None:
             )
 
 
-def _member_config(config: EnsembleConfig, name: str) -> DetectorConfig:
+def _configure_member(config: EnsembleConfig, name: str) -> DetectorConfig:
     shared = {field: getattr(config, field) for field in _SHARED}
-    return configured_detector(name, None, **shared, **config.configs.get(name, {}))
+    return configure_detector(name, None, **shared, **config.configs.get(name, {}))
 
 
 def _read_member(config: EnsembleConfig, name: str, content: npt.NDArray[np.uint8], device: str) -> Detector:
-    kind = detector_kind(name)
+    kind = find_detector_class(name)
     with tempfile.TemporaryDirectory(prefix="dancebench-") as scratch:
         (Path(scratch) / kind.WEIGHTS).write_bytes(content.tobytes())
-        return kind.load(Path(scratch), _member_config(config, name), device)
+        return kind.load(Path(scratch), _configure_member(config, name), device)
 
 
 # ---------------------------------------------------------------- fusion
@@ -216,14 +218,14 @@ class Fusion:
         self.means, self.scales, self.weights, self.bias = means, scales, weights, bias
 
     @classmethod
-    def even(cls, members: int) -> Fusion:
+    def average(cls, members: int) -> Fusion:
         """The mean of the members' logits, before anything was learned."""
         ones = np.ones(members)
         return cls(np.zeros(members), ones, ones / members, np.zeros(1))
 
     @classmethod
-    def of(cls, tensors: dict[str, npt.NDArray[Any]], members: int) -> Fusion:
-        """From what `tensors` gave.
+    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], members: int) -> Fusion:
+        """From what `to_tensors` gave.
 
         Raises:
             KeyError: A tensor is missing.
@@ -234,7 +236,7 @@ class Fusion:
             raise ValueError(f"the fusion is not of {members} members")
         return cls(means, scales, weights, bias)
 
-    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+    def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Its numbers by name."""
         return {f"fusion/{name}": getattr(self, name) for name in ("means", "scales", "weights", "bias")}
 

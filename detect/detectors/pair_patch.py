@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dancebench.core.nn.patchgan import PatchTrunk
-from dancebench.detect.detectors._gradcam import MapNetwork
+from dancebench.detect.detectors._gradcam import FeatureMapNetwork
 from dancebench.detect.detectors._neural import NeuralConfig, NeuralDetector
 from dancebench.detect.detectors.base import DETECTORS
 
@@ -40,7 +40,7 @@ class PairPatchConfig(NeuralConfig):
     """Gain on what a 3x3 mean takes away, before tanh; 0 shows the network the frames themselves."""
 
 
-class PairPatchNetwork(MapNetwork):
+class PairPatchNetwork(FeatureMapNetwork):
     """Two frames, float (B, 6, H, W) in [-1, 1] -> the log-odds that they are synthesized."""
 
     def __init__(self, config: PairPatchConfig) -> None:
@@ -50,16 +50,16 @@ class PairPatchNetwork(MapNetwork):
         self.trunk = PatchTrunk(6, config.ndf, config.n_layers, norm)
         self.head = nn.Linear(self.trunk.out_channels, 1)
 
-    def maps(self, inputs: Tensor) -> Tensor:
-        seen = residual(inputs, self.high_pass) if self.high_pass > 0 else inputs
+    def feature_maps(self, inputs: Tensor) -> Tensor:
+        seen = high_pass_residual(inputs, self.high_pass) if self.high_pass > 0 else inputs
         return cast(list[Tensor], self.trunk(seen))[-1]  # (B, 8 ndf, H/8 + 2, W/8 + 2)
 
-    def verdict(self, maps: Tensor) -> Tensor:
+    def classify(self, maps: Tensor) -> Tensor:
         pooled = maps.mean(dim=(2, 3))  # (B, 8 ndf)
         return cast(Tensor, self.head(pooled)).squeeze(1)  # (B,)
 
 
-def residual(frames: Tensor, gain: float) -> Tensor:
+def high_pass_residual(frames: Tensor, gain: float) -> Tensor:
     """What a 3x3 mean takes away from frames (B, C, H, W), times `gain`, squeezed into [-1, 1]."""
     blurred = F.avg_pool2d(F.pad(frames, (1, 1, 1, 1), mode="reflect"), 3, stride=1)  # (B, C, H, W)
     return (gain * (frames - blurred)).tanh()

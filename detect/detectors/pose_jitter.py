@@ -32,7 +32,7 @@ from dancebench.core.progress import ReportProgress
 from dancebench.datasets.pose import skeleton as body
 from dancebench.datasets.pose.holistic import extract_poses
 from dancebench.datasets.pose.skeleton import Keypoints, has_person, is_found
-from dancebench.detect.detectors._features import FeatureDetector, Features, linear_model
+from dancebench.detect.detectors._features import FeatureDetector, Features, make_linear_model
 from dancebench.detect.detectors.base import DETECTORS, DetectorConfig
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 
@@ -98,16 +98,16 @@ class PoseJitter(FeatureDetector):
         features = _restore(state / STATE)
         for index in range(len(features), count, 2):
             report(what, index, count)
-            drawn, _ = pool.batch(2, np.random.default_rng((self.config.seed, index)))  # a real, then a fake
-            features = np.concatenate([features, jitter_features(drawn)])
+            drawn, _ = pool.draw_batch(2, np.random.default_rng((self.config.seed, index)))  # a real, then a fake
+            features = np.concatenate([features, measure_jitter(drawn)])
             if len(features) % _SAVE_EVERY == 0:
                 with atomic_path(state / STATE) as path:
                     save_file({"features": features}, path)
         report(what, count, count)
-        self.model = linear_model(self.config.strength).fit(features, np.arange(count) % 2)
+        self.model = make_linear_model(self.config.strength).fit(features, np.arange(count) % 2)
 
     def measure(self, pairs: Pairs) -> Features:
-        return jitter_features(pairs)
+        return measure_jitter(pairs)
 
 
 def _restore(path: Path) -> Features:
@@ -128,7 +128,7 @@ def _restore(path: Path) -> Features:
         ) from error
 
 
-def jitter_features(windows: Pairs) -> Features:
+def measure_jitter(windows: Pairs) -> Features:
     """Find the person in each window and measure what the module names.
 
     Args:
@@ -140,11 +140,11 @@ def jitter_features(windows: Pairs) -> Features:
     Raises:
         BenchError: MediaPipe cannot be imported.
     """
-    rows = [pose_features(np.stack(list(extract_poses(window))), window.shape[1]) for window in windows]
+    rows = [measure_poses(np.stack(list(extract_poses(window))), window.shape[1]) for window in windows]
     return np.array(rows).reshape(-1, len(NAMES))
 
 
-def pose_features(poses: Keypoints, height: int) -> npt.NDArray[np.float64]:
+def measure_poses(poses: Keypoints, height: int) -> npt.NDArray[np.float64]:
     """What the module names.
 
     Args:
@@ -161,24 +161,24 @@ def pose_features(poses: Keypoints, height: int) -> npt.NDArray[np.float64]:
     values: list[float] = []
     for part in PARTS.values():
         seen = there[:, part]  # (T, P)
-        values += [_motion(points[:, part], seen, order) for order in (1, 2, 3)]
+        values += [_log_motion(points[:, part], seen, order) for order in (1, 2, 3)]
         values += [1 - float(seen.mean()), float((seen[1:] != seen[:-1]).mean())]
     for left, right in BONES.values():
-        values += _bones(_lengths(points, there, left), _lengths(points, there, right))
+        values += _variation_and_asymmetry(_bone_lengths(points, there, left), _bone_lengths(points, there, right))
     confidence = poses[:, body.BODY, 2]
     change = float(np.abs(np.diff(confidence, axis=0)).mean())
     size = np.log(torso / height) if len(lengths) else 0.0
     return np.array([*values, float(confidence.mean()), change, size, 1 - float(person.mean())])
 
 
-def _motion(points: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_], order: int) -> float:
+def _log_motion(points: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_], order: int) -> float:
     """Log of the mean size of a difference of points (T, P, 2) in time, where all its frames were seen."""
     sizes = np.linalg.norm(np.diff(points, order, axis=0), axis=-1)  # (T - order, P)
     whole = np.all([seen[shift : len(seen) - order + shift] for shift in range(order + 1)], axis=0)
     return float(np.log(sizes[whole].mean() / _STILL + 1)) if whole.any() else 0.0
 
 
-def _lengths(
+def _bone_lengths(
     points: npt.NDArray[np.float64], there: npt.NDArray[np.bool_], bone: tuple[int, int]
 ) -> npt.NDArray[np.float64]:
     """Lengths of a bone in the frames that show both its ends (n,)."""
@@ -186,7 +186,7 @@ def _lengths(
     return np.asarray(np.linalg.norm(points[shown, bone[0]] - points[shown, bone[1]], axis=-1))
 
 
-def _bones(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> list[float]:
+def _variation_and_asymmetry(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> list[float]:
     """Variation and asymmetry of a bone's lengths on both sides."""
     sides = [side for side in (left, right) if len(side)]
     if not sides:

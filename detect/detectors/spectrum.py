@@ -26,7 +26,7 @@ from pydantic import Field
 
 from dancebench.core.opencv import cv2
 from dancebench.core.progress import ReportProgress
-from dancebench.detect.detectors._features import FeatureDetector, Features, linear_model
+from dancebench.detect.detectors._features import FeatureDetector, Features, make_linear_model
 from dancebench.detect.detectors.base import DETECTORS, DetectorConfig
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 
@@ -72,17 +72,17 @@ class Spectrum(FeatureDetector):
         for start in range(0, self.config.windows, _BATCH):
             report("measuring spectra", start, self.config.windows)
             size = min(_BATCH, self.config.windows - start)
-            pairs, drawn = pool.batch(size, np.random.default_rng((self.config.seed, start)))
-            features.append(spectrum_features(pairs))
+            pairs, drawn = pool.draw_batch(size, np.random.default_rng((self.config.seed, start)))
+            features.append(measure_spectra(pairs))
             labels.append(drawn)
-        self.model = linear_model(self.config.strength).fit(np.concatenate(features), np.concatenate(labels))
+        self.model = make_linear_model(self.config.strength).fit(np.concatenate(features), np.concatenate(labels))
         report("measuring spectra", self.config.windows, self.config.windows)
 
     def measure(self, pairs: Pairs) -> Features:
-        return spectrum_features(pairs)
+        return measure_spectra(pairs)
 
 
-def spectrum_features(pairs: Pairs) -> Features:
+def measure_spectra(pairs: Pairs) -> Features:
     """What the module names.
 
     Args:
@@ -91,10 +91,10 @@ def spectrum_features(pairs: Pairs) -> Features:
     Returns:
         float64 (N, features), in the order of `NAMES`; finite whatever the frames are.
     """
-    return np.array([_of_pair(pair.astype(np.float32) / 255) for pair in pairs]).reshape(-1, len(NAMES))
+    return np.array([_measure_pair(pair.astype(np.float32) / 255) for pair in pairs]).reshape(-1, len(NAMES))
 
 
-def _of_pair(pair: Image) -> npt.NDArray[np.float64]:
+def _measure_pair(pair: Image) -> npt.NDArray[np.float64]:
     """Features of float32 (2, H, W, 3) in [0, 1]."""
     grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in pair])  # (2, H, W)
     frames = (radial_power(grey[0]) + radial_power(grey[1])) / 2  # (RINGS,)
@@ -106,8 +106,8 @@ def _of_pair(pair: Image) -> npt.NDArray[np.float64]:
         [
             *(shape - shape.mean()),
             *change,
-            *np.mean([_statistics(frame) for frame in noise], axis=0),
-            *_statistics(noise[1] - noise[0]),
+            *np.mean([_residual_statistics(frame) for frame in noise], axis=0),
+            *_residual_statistics(noise[1] - noise[0]),
             _correlation(noise[0], noise[1]),
             _correlation(colours[..., 0], colours[..., 1]),
             _correlation(colours[..., 1], colours[..., 2]),
@@ -127,20 +127,20 @@ def radial_power(image: Image) -> npt.NDArray[np.float64]:
     height, width = image.shape
     taper = np.outer(np.hanning(height), np.hanning(width))  # (H, W)
     power = np.abs(np.fft.fft2((image - image.mean()) * taper)) ** 2 / (taper**2).sum()
-    rings, counts = _rings(height, width)
+    rings, counts = _assign_rings(height, width)
     sums = np.bincount(rings.ravel(), weights=power.ravel(), minlength=RINGS + 1)[:RINGS]
     return np.asarray(sums / counts)
 
 
 @functools.cache
-def _rings(height: int, width: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+def _assign_rings(height: int, width: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
     """The ring of each frequency (H, W), `RINGS` for the corners beyond 0.5, and how many each has (at least 1)."""
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))  # cycles per pixel
     rings = np.minimum((radius * 2 * RINGS).astype(np.intp), RINGS)
     return rings, np.maximum(np.bincount(rings.ravel(), minlength=RINGS + 1)[:RINGS], 1)
 
 
-def _statistics(noise: Image) -> list[float]:
+def _residual_statistics(noise: Image) -> list[float]:
     """`_STATISTICS` of a residual (H, W)."""
     centred = noise - noise.mean()
     variance = float((centred**2).mean()) + _TINY

@@ -28,7 +28,7 @@ from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file, write_text
 from dancebench.core.nn import torchvision_ops
 from dancebench.core.progress import ReportProgress
-from dancebench.detect.detectors._gradcam import MapNetwork
+from dancebench.detect.detectors._gradcam import FeatureMapNetwork
 from dancebench.detect.detectors._neural import NeuralConfig, NeuralDetector
 from dancebench.detect.detectors._training import STATE
 from dancebench.detect.detectors.base import DETECTORS
@@ -38,7 +38,7 @@ _HUB_SECONDS = 5.0
 _ORIGIN_NOTE = "origin.txt"
 
 
-def timm() -> Any:
+def import_timm() -> Any:
     """The library; imported late, since that takes seconds."""
     torchvision_ops.declare_missing_ops()
     import timm as library
@@ -57,24 +57,24 @@ class TimmConfig(NeuralConfig):
 
     @field_validator("backbone")
     @classmethod
-    def _known(cls, name: str) -> str:
+    def _check_backbone(cls, name: str) -> str:
         """Raises UnknownNameError, which says what to name instead."""
-        if not timm().is_model(name):
-            raise UnknownNameError("timm backbone", name, timm().list_models())
+        if not import_timm().is_model(name):
+            raise UnknownNameError("timm backbone", name, import_timm().list_models())
         return name
 
 
-class TimmNetwork(MapNetwork):
+class TimmNetwork(FeatureMapNetwork):
     """Two frames and their difference, float (B, 9, H, W) -> the log-odds that they are synthesized."""
 
     def __init__(self, backbone: str, size: tuple[int, int]) -> None:
         super().__init__()
-        self.backbone = _create(backbone, size)
+        self.backbone = _create_backbone(backbone, size)
 
-    def maps(self, inputs: Tensor) -> Tensor:
+    def feature_maps(self, inputs: Tensor) -> Tensor:
         return cast(Tensor, self.backbone.forward_features(inputs))  # (B, C, h, w); tokens (B, T, C) of a ViT
 
-    def verdict(self, maps: Tensor) -> Tensor:
+    def classify(self, maps: Tensor) -> Tensor:
         return cast(Tensor, self.backbone.forward_head(maps)).squeeze(1)  # (B,)
 
 
@@ -90,11 +90,11 @@ class TimmBackbone(NeuralDetector):
     def build(self) -> TimmNetwork:
         return TimmNetwork(self.config.backbone, self.config.size)
 
-    def tensor(self, pairs: Pairs) -> Tensor:
+    def to_tensor(self, pairs: Pairs) -> Tensor:
         """uint8 (B, 2, H, W, 3) -> float (B, 9, H, W): two normalised frames and what changed."""
         found = self.network.backbone.pretrained_cfg
         mean, std = (torch.tensor(found[name], device=self.device).repeat(2) for name in ("mean", "std"))
-        x = (super().tensor(pairs) + 1) / 2  # (B, 6, H, W) in [0, 1]
+        x = (super().to_tensor(pairs) + 1) / 2  # (B, 6, H, W) in [0, 1]
         x = (x - mean[:, None, None]) / std[:, None, None]
         return torch.cat([x, x[:, 3:] - x[:, :3]], dim=1)
 
@@ -103,18 +103,18 @@ class TimmBackbone(NeuralDetector):
         if (state / STATE).exists() and note.exists():
             self._origin = note.read_text(encoding="utf-8") or None
         elif self.config.pretrained:
-            self._start()
+            self._load_pretrained()
             write_text(note, self._origin or "")
         super().fit(pool, state, report)
 
     def saliency(self, pairs: Pairs) -> npt.NDArray[np.float32] | None:
         """Grad-CAM at the last feature map; None for a backbone that ends in tokens or keeps channels last."""
         with torch.inference_mode():
-            dimensions = self.network.eval().maps(self.tensor(pairs[:1])).ndim
+            dimensions = self.network.eval().feature_maps(self.to_tensor(pairs[:1])).ndim
         channels_last = getattr(self.network.backbone, "output_fmt", "NCHW") == "NHWC"
         return super().saliency(pairs) if dimensions == 4 and not channels_last else None
 
-    def _start(self) -> None:
+    def _load_pretrained(self) -> None:
         """Take over pretrained weights, or say in `origin` why not.
 
         Raises:
@@ -128,7 +128,7 @@ class TimmBackbone(NeuralDetector):
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.config.seed)  # of the head, which nobody has trained
-                backbone = _create(name, self.config.size, found)
+                backbone = _create_backbone(name, self.config.size, found)
             _check_taken_over(self.network.backbone, backbone)
         except (OSError, RuntimeError, KeyError, ValueError, SafetensorError) as error:
             raise BenchError(
@@ -139,11 +139,11 @@ class TimmBackbone(NeuralDetector):
         self._origin = f"pretrained {name}, SHA-256 {sha256_file(found)}"
 
 
-def _create(name: str, size: tuple[int, int], weights: Path | None = None) -> Any:
+def _create_backbone(name: str, size: tuple[int, int], weights: Path | None = None) -> Any:
     """The backbone for 9 channels and one logit, at random or from a file (never executed, only read)."""
-    fixed = {"img_size": size} if timm().get_pretrained_cfg(name).fixed_input_size else {}
+    fixed = {"img_size": size} if import_timm().get_pretrained_cfg(name).fixed_input_size else {}
     source = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}} if weights else {}
-    return timm().create_model(name, in_chans=9, num_classes=1, **fixed, **source)
+    return import_timm().create_model(name, in_chans=9, num_classes=1, **fixed, **source)
 
 
 def _check_taken_over(start: Any, backbone: Any) -> None:
@@ -170,7 +170,7 @@ def _find_pretrained(name: str) -> tuple[Path | None, str]:
         for path in (Path(folder) / f"{name}.safetensors", Path(folder) / f"{name}.pth"):
             if path.is_file():
                 return path, ""
-    hub_name = timm().get_pretrained_cfg(name).hf_hub_id
+    hub_name = import_timm().get_pretrained_cfg(name).hf_hub_id
     if not hub_name:
         return None, "none are published"
     from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache

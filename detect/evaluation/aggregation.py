@@ -31,8 +31,8 @@ from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Strict
 from dancebench.core.stats import jackknife_interval
-from dancebench.detect.evaluation.calibration import even_weights, smoothed_targets
-from dancebench.detect.inputs.pairs import pair_starts
+from dancebench.detect.evaluation.calibration import balance_weights, smooth_targets
+from dancebench.detect.inputs.pairs import choose_pair_starts
 
 DEFAULT_RULE = "mean-logit"
 LEARNED = "learned"
@@ -50,11 +50,11 @@ Rule = Callable[[Array], float]
 # ---------------------------------------------------------------- rules, on sorted float64 (N,) with N >= 1
 
 
-def _mean(logits: Array) -> float:
+def _mean_logit(logits: Array) -> float:
     return float(logits.mean())
 
 
-def _sum(logits: Array) -> float:
+def _sum_logits(logits: Array) -> float:
     return float(logits.sum())
 
 
@@ -63,11 +63,11 @@ def _mean_probability(logits: Array) -> float:
     return float(logsumexp(log_expit(logits)) - logsumexp(log_expit(-logits)))
 
 
-def _median(logits: Array) -> float:
+def _median_logit(logits: Array) -> float:
     return float(np.median(logits))
 
 
-def _top(logits: Array) -> float:
+def _mean_of_top(logits: Array) -> float:
     """Mean of the highest `TOP_SHARE` of the mass: the pair at its edge counts in part; one pair at least."""
     size = max(len(logits) * TOP_SHARE, 1.0)
     weights = np.clip(size - np.arange(len(logits)), 0, 1)  # 1, …, 1, a part, 0, …, 0
@@ -75,7 +75,7 @@ def _top(logits: Array) -> float:
 
 
 _FIXED: dict[str, Rule] = {
-    DEFAULT_RULE: _mean, "product": _sum, "mean-prob": _mean_probability, "median": _median, "top-k": _top,
+    DEFAULT_RULE: _mean_logit, "product": _sum_logits, "mean-prob": _mean_probability, "median": _median_logit, "top-k": _mean_of_top,
 }  # fmt: skip
 RULES: tuple[str, ...] = (*_FIXED, LEARNED)
 """Their names."""
@@ -96,10 +96,10 @@ class LearnedRule(Strict):
 
     def score(self, logits: Array) -> float:
         """The score of a video with these logits (N,)."""
-        return self.intercept + float(_features(logits) @ [self.mean, *self.quantiles])
+        return self.intercept + float(_rule_features(logits) @ [self.mean, *self.quantiles])
 
 
-def _features(logits: Array) -> Array:
+def _rule_features(logits: Array) -> Array:
     """Mean and `QUANTILES` (6,): each rises with every logit, so whatever weighs them so does too."""
     return np.array([logits.mean(), *np.quantile(logits, QUANTILES, method="averaged_inverted_cdf")])
 
@@ -122,8 +122,8 @@ def fit_learned_rule(
         BenchError: One kind is missing, or a video has no pair or a logit that is not finite.
         ValueError: Lengths differ.
     """
-    features = np.stack([_features(_checked(video)) for video in logits]) if logits else np.empty((0, 6))
-    weights, targets = even_weights(labels, subjects), smoothed_targets(labels, subjects)  # (V,)
+    features = np.stack([_rule_features(_check_logits(video)) for video in logits]) if logits else np.empty((0, 6))
+    weights, targets = balance_weights(labels, subjects), smooth_targets(labels, subjects)  # (V,)
     people = len(set(subjects))
     centre = weights @ features  # (6,)
     spread = math.sqrt(weights @ (features[:, 0] - centre[0]) ** 2) or 1.0  # one for all: they share a unit
@@ -173,13 +173,13 @@ def find_rule(name: str, learned: LearnedRule | None = None) -> Rule:
     """
     check_rule(name)
     if name != LEARNED:
-        return _guarded(_FIXED[name])
+        return _with_checks(_FIXED[name])
     if learned is None:
         raise BenchError(
             f"The aggregator '{LEARNED}' was not fitted.",
             hint=f"Use '{DEFAULT_RULE}', or train the detector with videos of validation people.",
         )
-    return _guarded(learned.score)
+    return _with_checks(learned.score)
 
 
 def aggregate(logits: Logits, rule: str | LearnedRule = DEFAULT_RULE) -> float:
@@ -197,11 +197,11 @@ def aggregate(logits: Logits, rule: str | LearnedRule = DEFAULT_RULE) -> float:
     return chosen(np.asarray(logits, dtype=np.float64))
 
 
-def _guarded(rule: Rule) -> Rule:
-    return lambda logits: rule(_checked(logits))
+def _with_checks(rule: Rule) -> Rule:
+    return lambda logits: rule(_check_logits(logits))
 
 
-def _checked(logits: Logits) -> Array:
+def _check_logits(logits: Logits) -> Array:
     values = np.asarray(logits, dtype=np.float64)  # (N,)
     if values.size == 0:
         raise BenchError("A video without a scored pair has no score.", hint="It needs two frames or more.")
@@ -233,7 +233,7 @@ class LengthSensitivity(Strict):
         return {f"length_{name}": getattr(self, name) for name in type(self).model_fields}
 
 
-def length_sensitivity(pairs: pd.DataFrame, videos: pd.DataFrame, rule: str | LearnedRule) -> LengthSensitivity:
+def measure_length_sensitivity(pairs: pd.DataFrame, videos: pd.DataFrame, rule: str | LearnedRule) -> LengthSensitivity:
     """Score each video from all of its pairs and from an evenly placed quarter of them (one at least).
 
     Args:
@@ -255,19 +255,19 @@ def length_sensitivity(pairs: pd.DataFrame, videos: pd.DataFrame, rule: str | Le
     labels, people = scored["label"].to_numpy(np.int64), [str(subject) for subject in scored["subject_id"]]
     series = [logits[str(video)] for video in scored["video_id"]]
     full = np.array([chosen(values) for values in series])  # (V,)
-    cut = np.array([chosen(values[pair_starts(len(values), max(len(values) // 4, 1), 1)]) for values in series])
+    cut = np.array([chosen(values[choose_pair_starts(len(values), max(len(values) // 4, 1), 1)]) for values in series])
     return LengthSensitivity(
-        shift=_shift(labels, full, cut),
-        auc=_auc(labels, full, people, "at full length"),
-        auc_short_fakes=_auc(labels, np.where(labels == 1, cut, full), people, "fakes cut to a quarter"),
-        auc_short_reals=_auc(labels, np.where(labels == 0, cut, full), people, "reals cut to a quarter"),
+        shift=_make_shift_metric(labels, full, cut),
+        auc=_make_auc_metric(labels, full, people, "at full length"),
+        auc_short_fakes=_make_auc_metric(labels, np.where(labels == 1, cut, full), people, "fakes cut to a quarter"),
+        auc_short_reals=_make_auc_metric(labels, np.where(labels == 0, cut, full), people, "reals cut to a quarter"),
     )
 
 
 _ONE_KIND = "all scored videos are of one kind"
 
 
-def _shift(labels: npt.NDArray[np.int64], full: Array, cut: Array) -> Metric:
+def _make_shift_metric(labels: npt.NDArray[np.int64], full: Array, cut: Array) -> Metric:
     value, reason = None, _ONE_KIND
     if len(np.unique(labels)) == 2:
         gap = abs(float(np.median(full[labels == 1]) - np.median(full[labels == 0])))
@@ -282,7 +282,7 @@ def _shift(labels: npt.NDArray[np.int64], full: Array, cut: Array) -> Metric:
     )
 
 
-def _auc(labels: npt.NDArray[np.int64], scores: Array, people: Sequence[str], length: str) -> Metric:
+def _make_auc_metric(labels: npt.NDArray[np.int64], scores: Array, people: Sequence[str], length: str) -> Metric:
     def statistic(chosen: npt.NDArray[np.intp]) -> float:
         both = len(np.unique(labels[chosen])) == 2
         return float(roc_auc_score(labels[chosen], scores[chosen])) if both else float("nan")

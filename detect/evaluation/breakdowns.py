@@ -11,7 +11,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from dancebench.core.metric import Metric
-from dancebench.detect.evaluation.aggregation import LEARNED, RULES, LearnedRule, length_sensitivity
+from dancebench.detect.evaluation.aggregation import LEARNED, RULES, LearnedRule, measure_length_sensitivity
 from dancebench.detect.evaluation.metrics import Thresholds, evaluate
 from dancebench.detect.evaluation.score_tables import ScoreTables
 
@@ -20,27 +20,27 @@ SAME = "same"
 _SHOWN = ("auc", "accuracy")
 
 
-def of_methods(tables: ScoreTables, methods: Collection[str]) -> ScoreTables:
+def select_methods(tables: ScoreTables, methods: Collection[str]) -> ScoreTables:
     """The reals, and the fakes of these methods."""
     videos = tables.videos
     return tables.select((videos["label"] == 0) | videos["method"].isin(list(methods)))
 
 
-def by_source(tables: ScoreTables, thresholds: Thresholds | None) -> dict[str, Metric]:
+def break_down_by_source(tables: ScoreTables, thresholds: Thresholds | None) -> dict[str, Metric]:
     """AUC and accuracy per source motion, as in Table 5 of Everybody Dance Now."""
     videos = tables.videos
     sources = videos["source_id"].where(videos["source_id"] != videos["subject_id"], SAME)
-    return _by(tables, thresholds, "source", sources)
+    return _break_down(tables, thresholds, "source", sources)
 
 
-def by_method(tables: ScoreTables, thresholds: Thresholds | None) -> dict[str, Metric]:
+def break_down_by_method(tables: ScoreTables, thresholds: Thresholds | None) -> dict[str, Metric]:
     """AUC and accuracy per synthesis method, of fakes in their own person's motion, so that the methods compare."""
     videos = tables.videos
     own = tables.select((videos["label"] == 0) | (videos["source_id"] == videos["subject_id"]))
-    return _by(own, thresholds, "method", own.videos["method"])
+    return _break_down(own, thresholds, "method", own.videos["method"])
 
 
-def by_rule(tables: ScoreTables, learned: LearnedRule | None) -> dict[str, Metric]:
+def break_down_by_rule(tables: ScoreTables, learned: LearnedRule | None) -> dict[str, Metric]:
     """AUC of the videos under every rule of aggregation, and how it depends on their length.
 
     Thresholds belong to one rule alone, so there is no accuracy.
@@ -49,7 +49,7 @@ def by_rule(tables: ScoreTables, learned: LearnedRule | None) -> dict[str, Metri
     metrics: dict[str, Metric] = {}
     for name, rule in rules.items():
         if rule is not None:
-            found = length_sensitivity(tables.pairs, tables.scored, rule)
+            found = measure_length_sensitivity(tables.pairs, tables.scored, rule)
             metrics |= {
                 f"video_auc@rule={name}": found.auc,
                 f"length_shift@rule={name}": found.shift,
@@ -59,7 +59,9 @@ def by_rule(tables: ScoreTables, learned: LearnedRule | None) -> dict[str, Metri
     return metrics
 
 
-def _by(tables: ScoreTables, thresholds: Thresholds | None, condition: str, values: pd.Series) -> dict[str, Metric]:
+def _break_down(
+    tables: ScoreTables, thresholds: Thresholds | None, condition: str, values: pd.Series
+) -> dict[str, Metric]:
     real = tables.videos["label"] == 0
     return {
         f"{name}@{condition}={value}": metric

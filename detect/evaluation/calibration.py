@@ -85,7 +85,7 @@ def fit_calibration(labels: npt.ArrayLike, scores: npt.ArrayLike, subjects: Sequ
         ValueError: Lengths differ.
     """
     labels, scores = np.asarray(labels, np.int64), np.asarray(scores, np.float64)  # (N,)
-    weights, targets = even_weights(labels, subjects), smoothed_targets(labels, subjects)
+    weights, targets = balance_weights(labels, subjects), smooth_targets(labels, subjects)
     if not np.isfinite(scores).all():
         raise BenchError("Calibration needs finite scores.", hint="The detector's weights are unusable: train it.")
     centre = float(weights @ scores)
@@ -114,7 +114,7 @@ def fit_calibration(labels: npt.ArrayLike, scores: npt.ArrayLike, subjects: Sequ
     )
 
 
-def even_weights(labels: npt.ArrayLike, subjects: Sequence[str]) -> Array:
+def balance_weights(labels: npt.ArrayLike, subjects: Sequence[str]) -> Array:
     """Weights (N,) that sum to 1: half for each kind, within it the same for each person, then for their items.
 
     Raises:
@@ -124,7 +124,7 @@ def even_weights(labels: npt.ArrayLike, subjects: Sequence[str]) -> Array:
     labels, people = np.asarray(labels), np.asarray(subjects, dtype=np.str_)
     if labels.shape != people.shape:
         raise ValueError(f"{labels.size} labels but {people.size} subjects")
-    if not _both(labels):
+    if not _has_both_classes(labels):
         raise BenchError(
             "Calibration needs real and fake videos of validation people.",
             hint="Give the manifest both kinds under split 'validation'.",
@@ -136,7 +136,7 @@ def even_weights(labels: npt.ArrayLike, subjects: Sequence[str]) -> Array:
     return weights
 
 
-def smoothed_targets(labels: npt.ArrayLike, subjects: Sequence[str]) -> Array:
+def smooth_targets(labels: npt.ArrayLike, subjects: Sequence[str]) -> Array:
     """Platt's targets (N,) in (0, 1), with the people of a kind counted, not their items."""
     labels, people = np.asarray(labels), np.asarray(subjects, dtype=np.str_)
     reals, fakes = (len(np.unique(people[labels == kind])) for kind in (0, 1))
@@ -159,7 +159,7 @@ def cllr(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> float:
         NaN for one class.
     """
     labels, llrs = np.asarray(labels), np.asarray(llrs, np.float64)
-    return _even_mean(labels, np.logaddexp(0, np.where(labels == 1, -llrs, llrs)) / math.log(2))
+    return _mean_over_classes(labels, np.logaddexp(0, np.where(labels == 1, -llrs, llrs)) / math.log(2))
 
 
 def cllr_min(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> float:
@@ -169,12 +169,12 @@ def cllr_min(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> float:
     very items: `cllr - cllr_min` is what calibration costs. NaN for one class.
     """
     labels, llrs = np.asarray(labels), np.asarray(llrs, np.float64)
-    if not _both(labels):
+    if not _has_both_classes(labels):
         return float("nan")
     ranks = rankdata(llrs, method="dense")
-    shares = IsotonicRegression(y_min=0, y_max=1).fit_transform(ranks, labels, sample_weight=_class_weights(labels))
+    shares = IsotonicRegression(y_min=0, y_max=1).fit_transform(ranks, labels, sample_weight=_weigh_classes(labels))
     right = np.where(labels == 1, shares, 1 - shares)  # > 0: a block holds the item itself
-    return _even_mean(labels, -np.log2(right))
+    return _mean_over_classes(labels, -np.log2(right))
 
 
 def brier(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> float:
@@ -183,15 +183,15 @@ def brier(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> float:
     NaN for one class.
     """
     labels, llrs = np.asarray(labels), np.asarray(llrs, np.float64)
-    return _even_mean(labels, (expit(llrs) - labels) ** 2)
+    return _mean_over_classes(labels, (expit(llrs) - labels) ** 2)
 
 
-def ece(labels: npt.ArrayLike, llrs: npt.ArrayLike, bins: int = 15) -> float:
+def expected_calibration_error(labels: npt.ArrayLike, llrs: npt.ArrayLike, bins: int = 15) -> float:
     """Expected calibration error (L1) of the posterior at even prior, both kinds weighing the same, in [0, 1].
 
     The distance of stated probability and share of fakes in bins of equal width. NaN for one class.
     """
-    table = reliability(labels, llrs, bins)
+    table = bin_reliability(labels, llrs, bins)
     return float("nan") if table is None else float(table.weights @ np.abs(table.stated - table.shares))
 
 
@@ -210,12 +210,12 @@ class Reliability(NamedTuple):
     """(B,) which bins these are, from 0."""
 
 
-def reliability(labels: npt.ArrayLike, llrs: npt.ArrayLike, bins: int = 15) -> Reliability | None:
+def bin_reliability(labels: npt.ArrayLike, llrs: npt.ArrayLike, bins: int = 15) -> Reliability | None:
     """The items in bins of equal width over [0, 1]; None for one class."""
     labels, shares = np.asarray(labels), expit(np.asarray(llrs, np.float64))
-    if not _both(labels):
+    if not _has_both_classes(labels):
         return None
-    weights = _class_weights(labels)
+    weights = _weigh_classes(labels)
     places = np.minimum((shares * bins).astype(np.intp), bins - 1)  # (N,); 1 belongs to the last bin
     counts = np.bincount(places, minlength=bins)
     held = counts > 0
@@ -231,17 +231,17 @@ def reliability(labels: npt.ArrayLike, llrs: npt.ArrayLike, bins: int = 15) -> R
     )
 
 
-def _both(labels: npt.NDArray[np.generic]) -> bool:
+def _has_both_classes(labels: npt.NDArray[np.generic]) -> bool:
     return set(np.unique(labels).tolist()) == {0, 1}
 
 
-def _class_weights(labels: npt.NDArray[np.generic]) -> Array:
+def _weigh_classes(labels: npt.NDArray[np.generic]) -> Array:
     """(N,) half for each kind."""
     fakes = int((labels == 1).sum())
     return np.where(labels == 1, 0.5 / fakes, 0.5 / (len(labels) - fakes))
 
 
-def _even_mean(labels: npt.NDArray[np.generic], costs: Array) -> float:
-    if not _both(labels):
+def _mean_over_classes(labels: npt.NDArray[np.generic], costs: Array) -> float:
+    if not _has_both_classes(labels):
         return float("nan")
     return float((costs[labels == 1].mean() + costs[labels == 0].mean()) / 2)

@@ -20,11 +20,11 @@ from dancebench.detect.evaluation.calibration import (
     brier,
     cllr,
     cllr_min,
-    ece,
+    expected_calibration_error,
     fit_calibration,
 )
-from dancebench.detect.evaluation.metrics import Labels, Level, Scores, Thresholds, pair_level, video_level
-from dancebench.detect.evaluation.plots import reliability_plot, roc_plot, tippett_plot
+from dancebench.detect.evaluation.metrics import Labels, ScoredItems, Scores, Thresholds, collect_pairs, collect_videos
+from dancebench.detect.evaluation.plots import plot_reliability, plot_roc, plot_tippett
 from dancebench.detect.evaluation.score_tables import ScoreTables
 
 Measure = Callable[[Labels, Scores], float]
@@ -43,15 +43,15 @@ def fit_calibrations(validation: ScoreTables) -> Calibrations:
     Raises:
         BenchError: Reals or fakes are missing, or a score is not finite.
     """
-    video, pair = video_level(validation), pair_level(validation)
+    video, pair = collect_videos(validation), collect_pairs(validation)
     return Calibrations(video=_fit(video), pair=_fit(pair if len(pair.scores) else video))
 
 
-def _fit(level: Level) -> Calibration:
+def _fit(level: ScoredItems) -> Calibration:
     return fit_calibration(level.labels, level.scores, level.subjects.tolist())
 
 
-def calibration_metrics(
+def measure_calibration(
     tables: ScoreTables, calibrations: Calibrations | None, unusable: str | None = None
 ) -> dict[str, Metric]:
     """The metrics named above.
@@ -63,20 +63,20 @@ def calibration_metrics(
     """
     if calibrations is None:
         unusable = "no scores of validation people, so no calibration"
-    video, pair = video_level(tables), pair_level(tables)
+    video, pair = collect_videos(tables), collect_pairs(tables)
     if calibrations is not None:
         video = video._replace(scores=calibrations.video.llr(video.scores))
         pair = pair._replace(scores=calibrations.pair.llr(pair.scores))
     return {
-        "video_cllr": _metric(video, "cllr", cllr, unusable),
-        "video_cllr_min": _metric(video, "cllr_min", cllr_min, unusable),
-        "video_brier": _metric(video, "brier", brier, unusable),
-        "pair_brier": _metric(pair, "brier", brier, unusable),
-        "pair_ece": _metric(pair, "ece", ece, unusable),
+        "video_cllr": _make_metric(video, "cllr", cllr, unusable),
+        "video_cllr_min": _make_metric(video, "cllr_min", cllr_min, unusable),
+        "video_brier": _make_metric(video, "brier", brier, unusable),
+        "pair_brier": _make_metric(pair, "brier", brier, unusable),
+        "pair_ece": _make_metric(pair, "ece", expected_calibration_error, unusable),
     }
 
 
-def _metric(level: Level, name: str, measure: Measure, unusable: str | None) -> Metric:
+def _make_metric(level: ScoredItems, name: str, measure: Measure, unusable: str | None) -> Metric:
     labels, llrs, subjects = level
     n = len(labels)
     if not 0 < labels.sum() < n:
@@ -92,7 +92,7 @@ def _metric(level: Level, name: str, measure: Measure, unusable: str | None) -> 
     return Metric(value=measure(labels, llrs), ci95=interval, n=n, unit=_UNITS[name], higher_is_better=False)
 
 
-def overconfidence(calibrations: Calibrations) -> list[str]:
+def describe_overconfidence(calibrations: Calibrations) -> list[str]:
     """What a reader must know of the calibration, in words for the record and the leaderboard."""
     if not calibrations.video.separable:
         return []
@@ -105,9 +105,9 @@ def overconfidence(calibrations: Calibrations) -> list[str]:
 
 def save_figures(folder: Path, tables: ScoreTables, thresholds: Thresholds, calibrations: Calibrations) -> None:
     """`tippett.svg`, `roc.svg` (videos) and `reliability.svg` (pairs) of held-out people, if both kinds are there."""
-    video, pair = video_level(tables), pair_level(tables)
+    video, pair = collect_videos(tables), collect_pairs(tables)
     if not 0 < video.labels.sum() < len(video.labels):
         return
-    tippett_plot(folder / "tippett.svg", video.labels, calibrations.video.llr(video.scores))
-    roc_plot(folder / "roc.svg", video.labels, video.scores, thresholds.video)
-    reliability_plot(folder / "reliability.svg", pair.labels, calibrations.pair.llr(pair.scores))
+    plot_tippett(folder / "tippett.svg", video.labels, calibrations.video.llr(video.scores))
+    plot_roc(folder / "roc.svg", video.labels, video.scores, thresholds.video)
+    plot_reliability(folder / "reliability.svg", pair.labels, calibrations.pair.llr(pair.scores))

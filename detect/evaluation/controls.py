@@ -36,9 +36,9 @@ from dancebench.datasets.video.clips import probe, stream, write_clip
 from dancebench.datasets.video.decoding import open_video
 from dancebench.detect.detectors.base import Detector
 from dancebench.detect.evaluation.aggregation import Rule
-from dancebench.detect.evaluation.metrics import Labels, Scores, auc, video_level
+from dancebench.detect.evaluation.metrics import Labels, Scores, auc, collect_videos
 from dancebench.detect.evaluation.score_tables import ScoreTables
-from dancebench.detect.inputs.pairs import checked_path, read_pairs
+from dancebench.detect.inputs.pairs import check_video_file, read_pairs
 
 NULL_SHIFT_LIMIT = 0.10
 SHORTCUT_P = 0.01
@@ -52,7 +52,7 @@ Features = dict[str, str | float]
 # ---------------------------------------------------------------- null control
 
 
-def null_control(
+def measure_null_shift(
     detector: Detector,
     root: Path,
     rows: Sequence[VideoRow],
@@ -89,7 +89,7 @@ def null_control(
         again = Path(folder) / "again.mp4"
         for done, row in enumerate(reals):
             report("null control", done, len(reals))
-            write_clip(again, (frame for _, frame in stream(checked_path(root, row))), row.fps)
+            write_clip(again, (frame for _, frame in stream(check_video_file(root, row))), row.fps)
             _, pairs = read_pairs(again, detector.config.size, detector.config.count, detector.window)
             logits = detector.logits(pairs)
             shifts.append(abs(rule(logits.astype(np.float64)) - before[row.video_id]))
@@ -101,7 +101,7 @@ def null_control(
 # ---------------------------------------------------------------- label permutation
 
 
-def label_permutation(tables: ScoreTables, *, permutations: int = PERMUTATIONS, seed: int) -> dict[str, Metric]:
+def permute_labels(tables: ScoreTables, *, permutations: int = PERMUTATIONS, seed: int) -> dict[str, Metric]:
     """Score the held-out videos against labels swapped within each person.
 
     Args:
@@ -119,14 +119,14 @@ def label_permutation(tables: ScoreTables, *, permutations: int = PERMUTATIONS, 
     """
     if permutations < _LEAST_PERMUTATIONS:
         raise ValueError(f"{permutations} permutations say little, take at least {_LEAST_PERMUTATIONS}")
-    labels, scores, subjects = video_level(tables)
+    labels, scores, subjects = collect_videos(tables)
     unit_auc = f"mean AUC over videos in [0, 1] of {permutations} swaps of labels within people; chance 0.5"
     unit_p = f"p of {permutations} swaps of labels within people; {DETECTOR_P} and above is flagged"
     if not 0 < labels.sum() < len(labels):
         null = partial(Metric, value=None, reason=_ONE_KIND, n=len(labels), higher_is_better=None)
         return {"permutation_auc": null(unit=unit_auc), "permutation_p": null(unit=unit_p)}
-    mean, p = _swapped_auc(labels, scores, subjects.tolist(), permutations, seed)
-    labellings = _labellings(labels, subjects)
+    mean, p = _permute_auc(labels, scores, subjects.tolist(), permutations, seed)
+    labellings = _count_labellings(labels, subjects)
     coarse = labellings * DETECTOR_P < 1
     reason = f"{len(set(subjects))} people allow {labellings} labellings, too few for p < {DETECTOR_P}"
     return {
@@ -144,13 +144,13 @@ def label_permutation(tables: ScoreTables, *, permutations: int = PERMUTATIONS, 
 _LEAST_PERMUTATIONS = 50
 
 
-def _labellings(labels: Labels, subjects: npt.NDArray[np.str_]) -> int:
+def _count_labellings(labels: Labels, subjects: npt.NDArray[np.str_]) -> int:
     """How many ways there are to swap labels within people."""
     of_each = [labels[subjects == subject] for subject in np.unique(subjects)]
     return math.prod(math.comb(len(own), int(own.sum())) for own in of_each)
 
 
-def _swapped_auc(
+def _permute_auc(
     labels: Labels, scores: Scores, subjects: list[str], permutations: int, seed: int
 ) -> tuple[float, float]:
     """Mean AUC over swaps of labels within people, and the p of the observed one."""
@@ -167,7 +167,7 @@ def _swapped_auc(
 # ---------------------------------------------------------------- shortcuts
 
 
-def container_features(path: Path) -> Features:
+def read_container_features(path: Path) -> Features:
     """All that a file tells without its picture or its bytes: container, tags, size, duration, frames."""
     info = probe(path)
     with open_video(path) as (container, video):
@@ -188,13 +188,13 @@ def container_features(path: Path) -> Features:
     }
 
 
-def bytes_per_frame(path: Path) -> Features:
+def measure_bytes_per_frame(path: Path) -> Features:
     """Logarithm of the file's bytes per frame."""
     info = probe(path)
     return {"log bytes per frame": math.log(info.bytes / info.n_frames)}
 
 
-def shortcut_controls(root: Path, rows: Sequence[VideoRow], *, seed: int) -> dict[str, Metric]:
+def measure_shortcuts(root: Path, rows: Sequence[VideoRow], *, seed: int) -> dict[str, Metric]:
     """`shortcut_auc`, `shortcut_p` and `bytes_per_frame_auc`.
 
     Args:
@@ -208,27 +208,29 @@ def shortcut_controls(root: Path, rows: Sequence[VideoRow], *, seed: int) -> dic
     test = [row for row in rows if row.split == "holdout"]
     labels = np.array([row.label for row in test], dtype=np.int64)
     subjects = [row.subject_id for row in test]
-    from_container = _baseline(container_features, root, rows)
+    from_container = _score_with_baseline(read_container_features, root, rows)
     unit_p = f"p of {PERMUTATIONS} swaps of labels within people; below {SHORTCUT_P} is flagged"
     if 0 < labels.sum() < len(labels):
-        _, p = _swapped_auc(labels, from_container, subjects, PERMUTATIONS, seed)
+        _, p = _permute_auc(labels, from_container, subjects, PERMUTATIONS, seed)
         p_metric = Metric(value=p, n=len(test), unit=unit_p, higher_is_better=None)
     else:
         p_metric = Metric(value=None, reason=_ONE_KIND, n=len(test), unit=unit_p, higher_is_better=None)
     return {
-        "shortcut_auc": _auc_metric(labels, from_container, subjects, "container, size, duration, frames"),
+        "shortcut_auc": _make_auc_metric(labels, from_container, subjects, "container, size, duration, frames"),
         "shortcut_p": p_metric,
-        "bytes_per_frame_auc": _auc_metric(labels, _baseline(bytes_per_frame, root, rows), subjects, "bytes per frame"),
+        "bytes_per_frame_auc": _make_auc_metric(
+            labels, _score_with_baseline(measure_bytes_per_frame, root, rows), subjects, "bytes per frame"
+        ),
     }
 
 
 _ONE_KIND = "the held-out videos are of one kind"
 
 
-def _baseline(features: Callable[[Path], Features], root: Path, rows: Sequence[VideoRow]) -> Scores:
+def _score_with_baseline(features: Callable[[Path], Features], root: Path, rows: Sequence[VideoRow]) -> Scores:
     """Train on the training people; scores of the held-out videos (N,)."""
     seen = {split: [row for row in rows if row.split == split] for split in ("train", "holdout")}
-    inputs = {split: [features(checked_path(root, row)) for row in part] for split, part in seen.items()}
+    inputs = {split: [features(check_video_file(root, row)) for row in part] for split, part in seen.items()}
     labels = [row.label for row in seen["train"]]
     if len(set(labels)) < 2:
         raise BenchError("The training people lack real or fake videos.", hint="A baseline learns from both.")
@@ -244,7 +246,7 @@ def _baseline(features: Callable[[Path], Features], root: Path, rows: Sequence[V
     return scores.round(9)  # equal inputs are ties, whatever the order of summation
 
 
-def _auc_metric(labels: Labels, scores: Scores, subjects: list[str], sees: str) -> Metric:
+def _make_auc_metric(labels: Labels, scores: Scores, subjects: list[str], sees: str) -> Metric:
     unit = f"AUC over videos in [0, 1] of a baseline that sees only {sees}; chance 0.5"
     value = auc(labels, scores)
     if math.isnan(value):
@@ -253,7 +255,7 @@ def _auc_metric(labels: Labels, scores: Scores, subjects: list[str], sees: str) 
     return Metric(value=value, ci95=interval, n=len(labels), unit=unit, higher_is_better=None)
 
 
-def flags(metrics: dict[str, Metric]) -> list[str]:
+def list_flags(metrics: dict[str, Metric]) -> list[str]:
     """What the controls found, in words for the record and the leaderboard; empty where all is well.
 
     Args:

@@ -50,17 +50,17 @@ class ErrorRates(Strict):
 
 def auc(labels: Labels, scores: Scores) -> float:
     """Area under the ROC curve in [0, 1]; ties count half; NaN for one class."""
-    return float(roc_auc_score(labels, scores)) if _both(labels) else float("nan")
+    return float(roc_auc_score(labels, scores)) if _has_both_classes(labels) else float("nan")
 
 
 def average_precision(labels: Labels, scores: Scores) -> float:
     """Average precision in [0, 1], fakes positive; chance is their share; NaN for one class."""
-    return float(average_precision_score(labels, scores)) if _both(labels) else float("nan")
+    return float(average_precision_score(labels, scores)) if _has_both_classes(labels) else float("nan")
 
 
 def equal_error_rate(labels: Labels, scores: Scores) -> float:
     """Where FPR = FNR on the linearly interpolated ROC, in [0, 1]; NaN for one class."""
-    if not _both(labels):
+    if not _has_both_classes(labels):
         return float("nan")
     fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
     return float(np.interp(0.0, fpr - (1 - tpr), fpr))  # FPR - FNR rises strictly from -1 to 1
@@ -72,7 +72,7 @@ def tpr_at_fpr(labels: Labels, scores: Scores, limit: float) -> float:
     No interpolation: with n reals the false-positive rate moves in steps of 1/n, and below the first step the
     threshold is the highest real.
     """
-    if not _both(labels):
+    if not _has_both_classes(labels):
         return float("nan")
     fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
     return float(tpr[fpr <= limit + 1e-12].max())
@@ -87,7 +87,7 @@ def choose_threshold(labels: Labels, scores: Scores) -> float:
     Raises:
         BenchError: One class is missing.
     """
-    if not _both(labels):
+    if not _has_both_classes(labels):
         raise BenchError(
             "A threshold needs real and fake videos of validation people.",
             hint="Give the manifest both kinds under split 'validation'.",
@@ -103,26 +103,26 @@ def choose_threshold(labels: Labels, scores: Scores) -> float:
     return float((values[gap] + values[gap + 1]) / 2)
 
 
-def _both(labels: Labels) -> bool:
+def _has_both_classes(labels: Labels) -> bool:
     return 0 < int(np.sum(labels)) < len(labels)
 
 
 # ---------------------------------------------------------------- metrics
 
 
-def thresholds_of(tables: ScoreTables) -> Thresholds:
+def choose_thresholds(tables: ScoreTables) -> Thresholds:
     """Thresholds from the scores of validation people.
 
     Raises:
         BenchError: One class is missing, or could not be scored.
     """
-    if not _both(tables.scored["label"].to_numpy()) and tables.failures:
+    if not _has_both_classes(tables.scored["label"].to_numpy()) and tables.failures:
         first = tables.failures[0]
         raise BenchError(
             f"Too few validation videos could be scored: {first.item}: {first.reason}",
             hint="A threshold needs real and fake videos of validation people.",
         )
-    video, pair = video_level(tables), pair_level(tables)
+    video, pair = collect_videos(tables), collect_pairs(tables)
     return Thresholds(
         video=choose_threshold(video.labels, video.scores), pair=choose_threshold(pair.labels, pair.scores)
     )
@@ -143,17 +143,17 @@ def evaluate(
         measures: Some of `MEASURES`.
     """
     return {
-        f"{name}_{measure}": _metric(level, measure, _statistics(threshold)[measure], name, threshold is None)
-        for name, level, threshold in _levels(tables, thresholds)
+        f"{name}_{measure}": _make_metric(level, measure, _statistics_at(threshold)[measure], name, threshold is None)
+        for name, level, threshold in _collect_levels(tables, thresholds)
         for measure in measures
     }
 
 
-def per_subject(tables: ScoreTables, thresholds: Thresholds | None) -> dict[str, dict[str, float | None]]:
+def evaluate_per_subject(tables: ScoreTables, thresholds: Thresholds | None) -> dict[str, dict[str, float | None]]:
     """The same auc and accuracy for each person alone: metric -> subject -> value, None for one class."""
     values: dict[str, dict[str, float | None]] = {}
-    for name, level, threshold in _levels(tables, thresholds):
-        statistics = _statistics(threshold)
+    for name, level, threshold in _collect_levels(tables, thresholds):
+        statistics = _statistics_at(threshold)
         for measure in ("auc", "accuracy"):
             of_subject = values.setdefault(f"{name}_{measure}", {})
             for subject in np.unique(level.subjects):
@@ -163,9 +163,9 @@ def per_subject(tables: ScoreTables, thresholds: Thresholds | None) -> dict[str,
     return values
 
 
-def error_rates(tables: ScoreTables, threshold: float) -> ErrorRates:
+def measure_error_rates(tables: ScoreTables, threshold: float) -> ErrorRates:
     """Errors of the video scores at `threshold`."""
-    level = video_level(tables)
+    level = collect_videos(tables)
     called_fake = level.scores > threshold
     reals, fakes = called_fake[level.labels == 0], called_fake[level.labels == 1]
     return ErrorRates(
@@ -179,7 +179,7 @@ def error_rates(tables: ScoreTables, threshold: float) -> ErrorRates:
 NO_THRESHOLD = "no scores of validation people, so no threshold"
 
 
-class Level(NamedTuple):
+class ScoredItems(NamedTuple):
     """Scored items, of videos or of pairs: labels, scores and the person behind each (N,)."""
 
     labels: Labels
@@ -190,32 +190,32 @@ class Level(NamedTuple):
 _Statistic = Callable[[Labels, Scores], float]
 
 
-def video_level(tables: ScoreTables) -> Level:
+def collect_videos(tables: ScoreTables) -> ScoredItems:
     """The videos that have a score."""
-    return _level(tables.scored, "score")
+    return _collect(tables.scored, "score")
 
 
-def pair_level(tables: ScoreTables) -> Level:
+def collect_pairs(tables: ScoreTables) -> ScoredItems:
     """Their pairs, by logit."""
-    return _level(tables.pairs.merge(tables.scored, on="video_id", validate="many_to_one"), "logit")
+    return _collect(tables.pairs.merge(tables.scored, on="video_id", validate="many_to_one"), "logit")
 
 
-def _level(table: pd.DataFrame, column: str) -> Level:
-    return Level(
+def _collect(table: pd.DataFrame, column: str) -> ScoredItems:
+    return ScoredItems(
         table["label"].to_numpy(np.int64),
         table[column].to_numpy(np.float64),
         table["subject_id"].to_numpy(np.str_),
     )
 
 
-def _levels(tables: ScoreTables, thresholds: Thresholds | None) -> list[tuple[str, Level, float | None]]:
+def _collect_levels(tables: ScoreTables, thresholds: Thresholds | None) -> list[tuple[str, ScoredItems, float | None]]:
     return [
-        ("video", video_level(tables), thresholds.video if thresholds else None),
-        ("pair", pair_level(tables), thresholds.pair if thresholds else None),
+        ("video", collect_videos(tables), thresholds.video if thresholds else None),
+        ("pair", collect_pairs(tables), thresholds.pair if thresholds else None),
     ]
 
 
-def _statistics(threshold: float | None) -> dict[str, _Statistic]:
+def _statistics_at(threshold: float | None) -> dict[str, _Statistic]:
     def accuracy(labels: Labels, scores: Scores) -> float:
         if threshold is None or not len(labels):
             return float("nan")
@@ -231,7 +231,7 @@ def _statistics(threshold: float | None) -> dict[str, _Statistic]:
     }
 
 
-def _metric(level: Level, measure: str, statistic: _Statistic, item: str, no_threshold: bool) -> Metric:
+def _make_metric(level: ScoredItems, measure: str, statistic: _Statistic, item: str, no_threshold: bool) -> Metric:
     labels, scores, subjects = level
     n = len(labels)
     prevalence = f"{labels.mean():.3f} of the {item}s fake" if n else f"no {item}s"

@@ -24,7 +24,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path
-from dancebench.detect.evaluation.calibration import cllr, ece, reliability
+from dancebench.detect.evaluation.calibration import bin_reliability, cllr, expected_calibration_error
 
 REAL, FAKE, GREY = "#0072b2", "#d55e00", "#767676"  # Okabe and Ito: told apart without colour vision
 DETECTORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
@@ -45,7 +45,7 @@ _METADATA = {".svg": {"Date": None}, ".png": {"Software": None}}  # without what
 _DPI = 100
 
 
-def tippett_plot(path: Path, labels: npt.ArrayLike, llrs: npt.ArrayLike) -> None:
+def plot_tippett(path: Path, labels: npt.ArrayLike, llrs: npt.ArrayLike) -> None:
     """Share of fakes and of reals whose likelihood ratio is at least x, over x in powers of ten.
 
     Left of 1 what is missing from the fakes' curve is misleading evidence, right of 1 what is left of the
@@ -59,10 +59,10 @@ def tippett_plot(path: Path, labels: npt.ArrayLike, llrs: npt.ArrayLike) -> None
     Raises:
         BenchError: One kind is missing, a ratio is not finite, or the suffix is another.
     """
-    kinds, values = _checked(labels, llrs)
+    kinds, values = _check_items(labels, llrs)
     powers = values / math.log(10)
     reach = 1.05 * max(float(np.abs(powers).max()), 1.0)
-    with _drawn(path, (6.0, 4.2)) as figure:
+    with _save_figure(path, (6.0, 4.2)) as figure:
         axes = figure.add_subplot()
         for kind, name, colour, style in ((1, "fakes", FAKE, "-"), (0, "reals", REAL, "--")):
             steps = np.sort(powers[kinds == kind])  # (n,)
@@ -80,7 +80,7 @@ def tippett_plot(path: Path, labels: npt.ArrayLike, llrs: npt.ArrayLike) -> None
         figure.legend(loc="outside lower center", ncols=2)
 
 
-def reliability_plot(
+def plot_reliability(
     path: Path, labels: npt.ArrayLike, llrs: npt.ArrayLike, *, item: str = "pairs", bins: int = 15
 ) -> None:
     """Share of fakes among the items of each stated probability, at even prior, and how many items there are.
@@ -93,17 +93,17 @@ def reliability_plot(
         bins: Of equal width.
 
     Raises:
-        BenchError: As `tippett_plot`.
+        BenchError: As `plot_tippett`.
     """
-    kinds, values = _checked(labels, llrs)
-    table = reliability(kinds, values, bins)
+    kinds, values = _check_items(labels, llrs)
+    table = bin_reliability(kinds, values, bins)
     assert table is not None  # both kinds are there
-    with _drawn(path, (4.8, 5.4)) as figure:
+    with _save_figure(path, (4.8, 5.4)) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
         upper.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, linestyle="--", label="perfectly calibrated")
         upper.plot(table.stated, table.shares, color=REAL, linewidth=1.5, marker="o", markersize=5, label=item)
         upper.set(ylim=(-0.03, 1.03), ylabel="share that is fake")
-        upper.set_title(f"ECE {ece(kinds, values, bins):.3f} at even prior", loc="left")
+        upper.set_title(f"ECE {expected_calibration_error(kinds, values, bins):.3f} at even prior", loc="left")
         upper.legend(loc="upper left")
         edges = np.linspace(0, 1, bins + 1)
         lower.bar(
@@ -114,7 +114,7 @@ def reliability_plot(
         lower.set_xlabel("stated probability of being fake, at even prior")
 
 
-def roc_plot(path: Path, labels: npt.ArrayLike, scores: npt.ArrayLike, threshold: float) -> None:
+def plot_roc(path: Path, labels: npt.ArrayLike, scores: npt.ArrayLike, threshold: float) -> None:
     """The ROC curve with the operating point that was frozen on validation people.
 
     Args:
@@ -126,11 +126,11 @@ def roc_plot(path: Path, labels: npt.ArrayLike, scores: npt.ArrayLike, threshold
     Raises:
         BenchError: One kind is missing, a score is not finite, or the suffix is another.
     """
-    kinds, values = _checked(labels, scores)
+    kinds, values = _check_items(labels, scores)
     false_rates, true_rates, _ = roc_curve(kinds, values, drop_intermediate=False)
     called = values > threshold
     point = float(called[kinds == 0].mean()), float(called[kinds == 1].mean())
-    with _drawn(path, (4.8, 4.7)) as figure:
+    with _save_figure(path, (4.8, 4.7)) as figure:
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, linestyle="--", label="chance")
         area = float(roc_auc_score(kinds, values))
@@ -152,7 +152,7 @@ ROBUSTNESS_COLUMNS = (
 )  # fmt: skip
 
 
-def robustness_curves(path: Path, table: pd.DataFrame) -> None:
+def plot_robustness(path: Path, table: pd.DataFrame) -> None:
     """AUC under each perturbation, grouped by family, and how often honest edits raise a false alarm.
 
     Args:
@@ -169,21 +169,21 @@ def robustness_curves(path: Path, table: pd.DataFrame) -> None:
             f"A table of robustness without {', '.join(missing) or 'rows'} cannot be drawn.",
             hint=f"Its columns are {', '.join(ROBUSTNESS_COLUMNS)}.",
         )
-    places = _places(table)
+    places = _place_perturbations(table)
     edits = table[table["family"] == EDIT]
     detectors = list(dict.fromkeys(table["detector"]))
     bars = len(edits["perturbation"].unique()) * (0.10 + 0.16 * len(detectors)) + 0.7 if len(edits) else 0
     dots = (0.19 + 0.025 * len(detectors)) * (max(places.values()) + 1) + 0.9
-    with _drawn(path, (6.4, dots + bars + 0.2 * len(detectors))) as figure:
+    with _save_figure(path, (6.4, dots + bars + 0.2 * len(detectors))) as figure:
         grid = figure.add_gridspec(2 if bars else 1, 1, height_ratios=(dots, bars) if bars else (dots,))
         upper = figure.add_subplot(grid[0])
-        _dots(upper, table, places, detectors)
+        _plot_dots(upper, table, places, detectors)
         if bars:
-            _bars(figure.add_subplot(grid[1]), edits, table[table["perturbation"] == NONE], detectors)
+            _plot_bars(figure.add_subplot(grid[1]), edits, table[table["perturbation"] == NONE], detectors)
         figure.legend(*upper.get_legend_handles_labels(), loc="outside upper center", ncols=min(3, len(detectors)))
 
 
-def _places(table: pd.DataFrame) -> dict[str, float]:
+def _place_perturbations(table: pd.DataFrame) -> dict[str, float]:
     """Perturbation -> its place on the axis: families in their order, by strength within, half a step between."""
     places: dict[str, float] = {}
     place = 0.0
@@ -195,7 +195,7 @@ def _places(table: pd.DataFrame) -> dict[str, float]:
     return places
 
 
-def _dots(axes: Axes, table: pd.DataFrame, places: dict[str, float], detectors: Sequence[str]) -> None:
+def _plot_dots(axes: Axes, table: pd.DataFrame, places: dict[str, float], detectors: Sequence[str]) -> None:
     for number, detector in enumerate(detectors):
         own = table[table["detector"] == detector]
         dodge = 0.65 * ((number + 0.5) / len(detectors) - 0.5)
@@ -221,7 +221,7 @@ def _dots(axes: Axes, table: pd.DataFrame, places: dict[str, float], detectors: 
     axes.grid(visible=False, axis="y")
 
 
-def _bars(axes: Axes, edits: pd.DataFrame, untouched: pd.DataFrame, detectors: Sequence[str]) -> None:
+def _plot_bars(axes: Axes, edits: pd.DataFrame, untouched: pd.DataFrame, detectors: Sequence[str]) -> None:
     names = list(dict.fromkeys(edits["perturbation"]))
     width = 0.8 / len(detectors)
     for number, detector in enumerate(detectors):
@@ -246,7 +246,7 @@ def _bars(axes: Axes, edits: pd.DataFrame, untouched: pd.DataFrame, detectors: S
 
 
 @contextmanager
-def _drawn(path: Path, size: tuple[float, float]) -> Iterator[Figure]:
+def _save_figure(path: Path, size: tuple[float, float]) -> Iterator[Figure]:
     """A figure of `size` (width, height) in inches that is written once it is drawn."""
     if path.suffix not in _METADATA:
         raise BenchError(f"A plot cannot be written as '{path.name}'.", hint="Name it .svg or .png.")
@@ -258,7 +258,7 @@ def _drawn(path: Path, size: tuple[float, float]) -> Iterator[Figure]:
             figure.savefig(temporary, dpi=_DPI, metadata=_METADATA[path.suffix])
 
 
-def _checked(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _check_items(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     kinds, values = np.asarray(labels, np.int64), np.asarray(scores, np.float64)  # (N,)
     if set(np.unique(kinds).tolist()) != {0, 1}:
         raise BenchError("A plot of evidence needs real and fake items.", hint="Score videos of both kinds.")

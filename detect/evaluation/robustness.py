@@ -31,8 +31,8 @@ from dancebench.datasets.video.clips import ENCODER, stream, write_clip
 from dancebench.detect.detectors.base import Detector
 from dancebench.detect.evaluation.aggregation import LEARNED, LearnedRule, Rule, find_rule
 from dancebench.detect.evaluation.metrics import Thresholds, auc
-from dancebench.detect.evaluation.score_tables import ScoreTables, score_rows
-from dancebench.detect.inputs.pairs import checked_path
+from dancebench.detect.evaluation.score_tables import ScoreTables, score_videos
+from dancebench.detect.inputs.pairs import check_video_file
 from dancebench.detect.inputs.perturbations import NONE, PERTURBATIONS, Perturbation, find_perturbation
 
 COLUMNS = [
@@ -50,7 +50,7 @@ class RobustnessResult(NamedTuple):
     metrics: dict[str, Metric]
 
 
-def robustness(
+def evaluate_robustness(
     detector: Detector,
     root: Path,
     rows: Sequence[VideoRow],
@@ -110,11 +110,11 @@ def score_perturbed(
     Raises:
         UnknownNameError: There is no such perturbation or rule.
     """
-    perturbation, scoring = find_perturbation(name), _rule(rule)
+    perturbation, scoring = find_perturbation(name), _resolve_rule(rule)
     found = []
     for done, row in enumerate(rows):
         report(f"scoring under {name}", done, len(rows))
-        found.append(_described(row, perturbation) | _scored(detector, root, row, perturbation, scoring))
+        found.append(_describe(row, perturbation) | _score_copy(detector, root, row, perturbation, scoring))
     report(f"scoring under {name}", len(rows), len(rows))
     return pd.DataFrame(found, columns=COLUMNS)
 
@@ -137,7 +137,7 @@ def write_perturbed(root: Path, row: VideoRow, perturbation: Perturbation, folde
     """
     video_id = f"{row.video_id}@{perturbation.name}"
     path = resolve_inside(folder, f"{video_id}.mp4")
-    frames = (frame for _, frame in stream(checked_path(root, row)))
+    frames = (frame for _, frame in stream(check_video_file(root, row)))
     info = write_clip(path, perturbation.apply(frames, row.fps), row.fps * perturbation.rate)
     return row.model_copy(
         update={
@@ -156,13 +156,13 @@ def write_perturbed(root: Path, row: VideoRow, perturbation: Perturbation, folde
     )
 
 
-def _rule(rule: Rule | LearnedRule | str) -> Rule:
+def _resolve_rule(rule: Rule | LearnedRule | str) -> Rule:
     if isinstance(rule, LearnedRule):
         return find_rule(LEARNED, rule)
     return find_rule(rule) if isinstance(rule, str) else rule
 
 
-def _described(row: VideoRow, perturbation: Perturbation) -> dict[str, object]:
+def _describe(row: VideoRow, perturbation: Perturbation) -> dict[str, object]:
     return {
         "perturbation": perturbation.name,
         "family": perturbation.family,
@@ -176,17 +176,19 @@ def _described(row: VideoRow, perturbation: Perturbation) -> dict[str, object]:
     }
 
 
-def _scored(detector: Detector, root: Path, row: VideoRow, perturbation: Perturbation, rule: Rule) -> dict[str, object]:
+def _score_copy(
+    detector: Detector, root: Path, row: VideoRow, perturbation: Perturbation, rule: Rule
+) -> dict[str, object]:
     """What `COLUMNS` lists from `score` on."""
     score, logits, reason = np.nan, np.zeros(0), None
     with tempfile.TemporaryDirectory(prefix="dancebench-") as name:
         folder = Path(name).resolve()
         try:
-            tables = _tables(detector, root, row, perturbation, folder)
+            tables = _make_tables(detector, root, row, perturbation, folder)
             if tables.failures:
                 reason = tables.failures[0].reason
             else:
-                (logits,) = tables.logits().values()
+                (logits,) = tables.logits_by_video().values()
                 score = rule(logits)
         except BenchError as error:
             reason = error.message
@@ -199,10 +201,12 @@ def _scored(detector: Detector, root: Path, row: VideoRow, perturbation: Perturb
     }
 
 
-def _tables(detector: Detector, root: Path, row: VideoRow, perturbation: Perturbation, folder: Path) -> ScoreTables:
+def _make_tables(
+    detector: Detector, root: Path, row: VideoRow, perturbation: Perturbation, folder: Path
+) -> ScoreTables:
     if perturbation.name == NONE:
-        return score_rows(detector, root, [row])
-    return score_rows(detector, folder, [write_perturbed(root, row, perturbation, folder)])
+        return score_videos(detector, root, [row])
+    return score_videos(detector, folder, [write_perturbed(root, row, perturbation, folder)])
 
 
 # ---------------------------------------------------------------- metrics
@@ -225,16 +229,18 @@ def summarise(tables: Sequence[pd.DataFrame], thresholds: Thresholds) -> dict[st
     for name, table in by_name.items():
         scored = table[table["status"] == "ok"]
         pairs = scored.explode("logits")
-        metrics[_name("video_auc", name)] = _auc(scored, "score", "video")
-        metrics[_name("pair_auc", name)] = _auc(pairs, "logits", "pair")
+        metrics[_metric_name("video_auc", name)] = _make_auc_metric(scored, "score", "video")
+        metrics[_metric_name("pair_auc", name)] = _make_auc_metric(pairs, "logits", "pair")
         if name != NONE:
-            metrics[_name("auc_loss", name)] = _auc_loss(untouched[untouched["status"] == "ok"], scored)
-        metrics[_name("fpr", name)] = _called_fake(scored, 0, thresholds.video)
-        metrics[_name("tpr", name)] = _called_fake(scored, 1, thresholds.video)
+            metrics[_metric_name("auc_loss", name)] = _make_auc_loss_metric(
+                untouched[untouched["status"] == "ok"], scored
+            )
+        metrics[_metric_name("fpr", name)] = _make_called_fake_metric(scored, 0, thresholds.video)
+        metrics[_metric_name("tpr", name)] = _make_called_fake_metric(scored, 1, thresholds.video)
     return metrics
 
 
-def robustness_table(metrics: dict[str, Metric], detector: str) -> pd.DataFrame:
+def tabulate_robustness(metrics: dict[str, Metric], detector: str) -> pd.DataFrame:
     """What `plots.robustness_curves` draws, of one detector: a row for each perturbation that was measured.
 
     Args:
@@ -247,7 +253,7 @@ def robustness_table(metrics: dict[str, Metric], detector: str) -> pd.DataFrame:
     """
     rows = []
     for name, perturbation in PERTURBATIONS.items():
-        measured = metrics.get(_name("video_auc", name))
+        measured = metrics.get(_metric_name("video_auc", name))
         if measured is None:
             continue
         interval = measured.ci95
@@ -257,36 +263,36 @@ def robustness_table(metrics: dict[str, Metric], detector: str) -> pd.DataFrame:
                 "family": perturbation.family,
                 "strength": perturbation.strength,
                 "perturbation": name,
-                "auc": _number(measured.value),
-                "low": _number(interval.low if interval else None),
-                "high": _number(interval.high if interval else None),
-                "false_positive_rate": _number(metrics[_name("fpr", name)].value),
+                "auc": _to_number(measured.value),
+                "low": _to_number(interval.low if interval else None),
+                "high": _to_number(interval.high if interval else None),
+                "false_positive_rate": _to_number(metrics[_metric_name("fpr", name)].value),
             }
         )
     return pd.DataFrame(rows)
 
 
-def _name(measure: str, perturbation: str) -> str:
+def _metric_name(measure: str, perturbation: str) -> str:
     return f"{measure}@perturbation={perturbation}"
 
 
-def _number(value: float | None) -> float:
+def _to_number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _auc(table: pd.DataFrame, column: str, item: str) -> Metric:
+def _make_auc_metric(table: pd.DataFrame, column: str, item: str) -> Metric:
     labels, scores = table["label"].to_numpy(np.int64), table[column].to_numpy(np.float64)
     unit = f"AUC over {item}s in [0, 1], chance 0.5"
     value = auc(labels, scores)
     if not np.isfinite(value):
-        return _null(_missing(table, item), len(table), unit, True)
+        return _make_null_metric(_explain_missing(table, item), len(table), unit, True)
     interval = jackknife_interval(
         lambda chosen: auc(labels[chosen], scores[chosen]), table["subject_id"].tolist(), scale="logit"
     )
     return Metric(value=value, ci95=interval, n=len(table), unit=unit, higher_is_better=True)
 
 
-def _auc_loss(untouched: pd.DataFrame, perturbed: pd.DataFrame) -> Metric:
+def _make_auc_loss_metric(untouched: pd.DataFrame, perturbed: pd.DataFrame) -> Metric:
     """Paired: of the videos that have a score both ways, so that a failure is no loss."""
     both = untouched.merge(perturbed[["video_id", "score"]], on="video_id", suffixes=("", "_perturbed"))
     labels = both["label"].to_numpy(np.int64)
@@ -298,8 +304,8 @@ def _auc_loss(untouched: pd.DataFrame, perturbed: pd.DataFrame) -> Metric:
 
     value = loss(np.arange(len(both)))
     if not np.isfinite(value):
-        reason = _missing(both, "video") if len(untouched) else "no untouched video was scored"
-        return _null(reason, len(both), unit, False)
+        reason = _explain_missing(both, "video") if len(untouched) else "no untouched video was scored"
+        return _make_null_metric(reason, len(both), unit, False)
     interval = jackknife_interval(loss, both["subject_id"].tolist(), scale="identity")
     if interval is not None:
         low, high = max(interval.low, -1.0), min(interval.high, 1.0)
@@ -308,20 +314,20 @@ def _auc_loss(untouched: pd.DataFrame, perturbed: pd.DataFrame) -> Metric:
     return Metric(value=value, ci95=interval, n=len(both), unit=unit, higher_is_better=False)
 
 
-def _called_fake(table: pd.DataFrame, label: int, threshold: float) -> Metric:
+def _make_called_fake_metric(table: pd.DataFrame, label: int, threshold: float) -> Metric:
     kind = table[table["label"] == label]
     what, better = ("fake", True) if label else ("real", False)
     unit = f"share of the {what} videos called fake at the frozen threshold"
     if kind.empty:
-        return _null(f"no {what} video was scored", 0, unit, better)
+        return _make_null_metric(f"no {what} video was scored", 0, unit, better)
     called = kind["score"] > threshold
     interval = share_interval(called.tolist(), kind["subject_id"].tolist())
     return Metric(value=float(called.mean()), ci95=interval, n=len(kind), unit=unit, higher_is_better=better)
 
 
-def _missing(table: pd.DataFrame, item: str) -> str:
+def _explain_missing(table: pd.DataFrame, item: str) -> str:
     return f"all scored {item}s are of one kind" if len(table) else f"no {item} was scored"
 
 
-def _null(reason: str, n: int, unit: str, better: bool) -> Metric:
+def _make_null_metric(reason: str, n: int, unit: str, better: bool) -> Metric:
     return Metric(value=None, reason=reason, n=n, unit=unit, higher_is_better=better)

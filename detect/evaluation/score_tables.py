@@ -22,7 +22,7 @@ from dancebench.core.schema import Strict
 from dancebench.datasets.corpora.manifest import VideoRow
 from dancebench.detect.detectors.base import Detector
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, LearnedRule, Rule, aggregate, fit_learned_rule
-from dancebench.detect.inputs.pairs import checked_path, read_pairs
+from dancebench.detect.inputs.pairs import check_video_file, read_pairs
 
 PAIR_COLUMNS = ["video_id", "t", "logit"]
 VIDEO_COLUMNS = [
@@ -31,7 +31,7 @@ VIDEO_COLUMNS = [
 ]  # fmt: skip
 
 
-class Failure(Strict):
+class UnscoredVideo(Strict):
     """A video that could not be scored, and why."""
 
     item: str
@@ -46,11 +46,11 @@ class ScoreTables(NamedTuple):
     videos: pd.DataFrame
 
     @property
-    def failures(self) -> list[Failure]:
+    def failures(self) -> list[UnscoredVideo]:
         """Videos without a score."""
         failed = self.videos[self.videos["status"] == "failed"]
         return [
-            Failure(item=video, reason=reason)
+            UnscoredVideo(item=video, reason=reason)
             for video, reason in zip(failed["video_id"], failed["reason"], strict=True)
         ]
 
@@ -64,28 +64,28 @@ class ScoreTables(NamedTuple):
         videos = self.videos[chosen]
         return ScoreTables(self.pairs[self.pairs["video_id"].isin(videos["video_id"])], videos)
 
-    def aggregated(self, rule: Rule, name: str) -> ScoreTables:
+    def aggregate_by(self, rule: Rule, name: str) -> ScoreTables:
         """The same pairs, their videos scored by another rule."""
-        logits = self.logits()
+        logits = self.logits_by_video()
         scores = [rule(logits[video]) if video in logits else np.nan for video in self.videos["video_id"]]
         return ScoreTables(self.pairs, self.videos.assign(score=scores, aggregator=name))
 
-    def logits(self) -> dict[str, npt.NDArray[np.float64]]:
+    def logits_by_video(self) -> dict[str, npt.NDArray[np.float64]]:
         """video_id -> the logits of its pairs in order of time (N,)."""
         ordered = self.pairs.sort_values(["video_id", "t"])
         return {str(video): part["logit"].to_numpy(np.float64) for video, part in ordered.groupby("video_id")}
 
-    def learned_rule(self) -> LearnedRule | None:
+    def fit_rule(self) -> LearnedRule | None:
         """The rule `learned` fitted to these videos; None where reals or fakes are lacking."""
         scored = self.scored
         if scored["label"].nunique() < 2:
             return None
-        logits = self.logits()
+        logits = self.logits_by_video()
         return fit_learned_rule(
             [logits[video] for video in scored["video_id"]], scored["label"].to_numpy(), scored["subject_id"].tolist()
         )
 
-    def joined(self) -> pd.DataFrame:
+    def join_levels(self) -> pd.DataFrame:
         """Videos and pairs in one table, told apart by `level`."""
         parts = [self.videos.assign(level="video"), self.pairs.assign(level="pair")]
         return pd.concat([part for part in parts if len(part)], ignore_index=True)
@@ -94,7 +94,7 @@ class ScoreTables(NamedTuple):
 # ---------------------------------------------------------------- scores
 
 
-def score_rows(
+def score_videos(
     detector: Detector, root: Path, rows: Sequence[VideoRow], report: ReportProgress = ignore_progress
 ) -> ScoreTables:
     """Score the videos of a manifest by the mean logit of their pairs; one that cannot be read is a row with its
@@ -116,7 +116,7 @@ def score_rows(
             "method": row.method, "label": row.label, "aggregator": DEFAULT_RULE,
         }  # fmt: skip
         try:
-            times, frames = read_pairs(checked_path(root, row), config.size, config.count, detector.window)
+            times, frames = read_pairs(check_video_file(root, row), config.size, config.count, detector.window)
             logits = detector.logits(frames)
             fields |= {
                 "score": aggregate(logits),

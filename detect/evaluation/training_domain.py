@@ -87,7 +87,7 @@ FEATURES: Final[Mapping[str, Feature]] = {
 # ---------------------------------------------------------------- features
 
 
-def clip_features(frames: Iterable[Frame], fps: float) -> dict[str, float]:
+def measure_clip(frames: Iterable[Frame], fps: float) -> dict[str, float]:
     """Measure a clip as a detector sees it.
 
     Args:
@@ -104,7 +104,7 @@ def clip_features(frames: Iterable[Frame], fps: float) -> dict[str, float]:
     stride, before = 1, None
     for index, frame in enumerate(frames):
         if before is not None and (index - 1) % stride == 0:
-            measured.append(_of_pair(before, frame))
+            measured.append(_measure_pair(before, frame))
             if len(measured) > 2 * MIN_PAIRS:
                 measured, stride = measured[::2], 2 * stride  # strides of 2^k do not beat with the codec's 15
         before = frame
@@ -114,18 +114,18 @@ def clip_features(frames: Iterable[Frame], fps: float) -> dict[str, float]:
     return means | {"frame_rate": float(fps)}
 
 
-def _of_pair(first: Frame, second: Frame) -> dict[str, float]:
-    luma, after = (_luma(frame) for frame in (first, second))  # (H, W) each
-    return _of_luma(luma) | _of_colour(first) | _of_motion(luma, after)
+def _measure_pair(first: Frame, second: Frame) -> dict[str, float]:
+    luma, after = (_to_luma(frame) for frame in (first, second))  # (H, W) each
+    return _measure_luma(luma) | _measure_colour(first) | _measure_motion(luma, after)
 
 
-def _luma(frame: Frame) -> npt.NDArray[np.float32]:
+def _to_luma(frame: Frame) -> npt.NDArray[np.float32]:
     grey: npt.NDArray[np.float32] = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY).astype(np.float32)
     return grey
 
 
-def _of_luma(luma: npt.NDArray[np.float32]) -> dict[str, float]:
-    window, bands = _spectrum_plan(luma.shape[0], luma.shape[1])
+def _measure_luma(luma: npt.NDArray[np.float32]) -> dict[str, float]:
+    window, bands = _plan_spectrum(luma.shape[0], luma.shape[1])
     power = np.abs(np.fft.rfft2((luma - luma.mean()) / 255 * window)) ** 2  # (H, W // 2 + 1)
     sums, counts = (np.bincount(bands.ravel(), each, len(_BANDS) + 1)[1:-1] for each in (power.ravel(), None))
     density = sums / (counts.clip(1) * float((window**2).sum()))  # (4,)
@@ -138,19 +138,19 @@ def _of_luma(luma: npt.NDArray[np.float32]) -> dict[str, float]:
         "dark_pixels": float((luma < 32).mean()),
         "bright_pixels": float((luma > 223).mean()),
         "noise": float(ripple) * math.sqrt(math.pi / 2) / 6,
-        "black_bars": _black_bars(luma),
+        "black_bars": _measure_black_bars(luma),
     }
 
 
 @functools.lru_cache(maxsize=8)
-def _spectrum_plan(height: int, width: int) -> tuple[Array, npt.NDArray[np.intp]]:
+def _plan_spectrum(height: int, width: int) -> tuple[Array, npt.NDArray[np.intp]]:
     """Hann window (H, W), and the band of each frequency (H, W // 2 + 1): 0 and the last are none."""
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     return window, np.digitize(radius, _BANDS, right=True)
 
 
-def _black_bars(luma: npt.NDArray[np.float32]) -> float:
+def _measure_black_bars(luma: npt.NDArray[np.float32]) -> float:
     """Share of the picture in black rows and columns at its edges."""
     lit = luma >= 24
     rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
@@ -160,7 +160,7 @@ def _black_bars(luma: npt.NDArray[np.float32]) -> float:
     return 1 - float(inner) / luma.size
 
 
-def _of_colour(frame: Frame) -> dict[str, float]:
+def _measure_colour(frame: Frame) -> dict[str, float]:
     red, green, blue = np.ascontiguousarray(frame.transpose(2, 0, 1)).astype(np.float32) / 255  # (H, W) each
     chroma = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     # Each pixel as a vector in the plane of hues: its direction is the hue, its length the distance from grey.
@@ -176,7 +176,7 @@ def _of_colour(frame: Frame) -> dict[str, float]:
     }
 
 
-def _of_motion(luma: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> dict[str, float]:
+def _measure_motion(luma: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> dict[str, float]:
     change = np.abs(after - luma).ravel()
     half = len(change) // 2
     return {
@@ -190,7 +190,7 @@ def _of_motion(luma: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) ->
 # ---------------------------------------------------------------- model
 
 
-class Deviation(Strict):
+class FeatureDeviation(Strict):
     """One feature of a video beside that of the training clips."""
 
     feature: str
@@ -202,14 +202,14 @@ class Deviation(Strict):
     """Their distance in spreads of the training clips, on the scale where these are near normal."""
 
 
-class DomainDistance(Strict):
+class OutOfDistribution(Strict):
     """How far a video lies from the training clips."""
 
     distance: float
     limit: float
     outside: bool
     """Whether the distance exceeds the limit."""
-    furthest: tuple[Deviation, ...]
+    furthest: tuple[FeatureDeviation, ...]
     """The features that deviate most, each taken alone."""
 
 
@@ -224,7 +224,7 @@ class FeatureSpread(Strict):
     """Of the clips and of what means nothing, together."""
 
 
-class DomainModel(Strict):
+class TrainingDomain(Strict):
     """What the clips of a training look like."""
 
     features: tuple[FeatureSpread, ...]
@@ -234,11 +234,11 @@ class DomainModel(Strict):
     clips: int
     people: int
 
-    def compare(self, features: Mapping[str, float]) -> DomainDistance:
+    def compare(self, features: Mapping[str, float]) -> OutOfDistribution:
         """How far a clip lies from the training.
 
         Args:
-            features: As `clip_features` gives them.
+            features: As `measure_clip` gives them.
 
         Raises:
             BenchError: A feature is missing: this model was made by another release.
@@ -249,23 +249,23 @@ class DomainModel(Strict):
                 f"The detector's training domain knows '{missing[0]}', which is not measured here.",
                 hint="It was made by another release: train the detector again.",
             )
-        values = [_scaled(features[each.name], each.scale, each.least) for each in self.features]
+        values = [_to_scale(features[each.name], each.scale, each.least) for each in self.features]
         deviations = np.array([(v - each.mean) / each.spread for v, each in zip(values, self.features, strict=True)])
-        distance = float(_distances(deviations[None], np.array(self.precision))[0])
+        distance = float(_mahalanobis_distances(deviations[None], np.array(self.precision))[0])
         order = np.argsort(-np.abs(deviations), kind="stable")[:SHOWN]
         furthest = tuple(
-            Deviation(
+            FeatureDeviation(
                 feature=self.features[k].name,
                 value=features[self.features[k].name],
-                typical=_unscaled(self.features[k].mean, self.features[k].scale),
+                typical=_from_scale(self.features[k].mean, self.features[k].scale),
                 deviations=float(deviations[k]),
             )
             for k in order
         )
-        return DomainDistance(distance=distance, limit=self.limit, outside=distance > self.limit, furthest=furthest)
+        return OutOfDistribution(distance=distance, limit=self.limit, outside=distance > self.limit, furthest=furthest)
 
 
-def fit_domain(features: Sequence[Mapping[str, float]], subjects: Sequence[str]) -> DomainModel:
+def fit_training_domain(features: Sequence[Mapping[str, float]], subjects: Sequence[str]) -> TrainingDomain:
     """Learn what the clips of a training look like.
 
     The limit: people are left out by turns (`FOLDS` parts, or one by one where they are fewer), and each
@@ -274,7 +274,7 @@ def fit_domain(features: Sequence[Mapping[str, float]], subjects: Sequence[str])
     with n - 1 degrees of freedom. So few people give a wide limit.
 
     Args:
-        features: Of each training clip, real and fake, as `clip_features` gives them.
+        features: Of each training clip, real and fake, as `measure_clip` gives them.
         subjects: The person in each.
 
     Raises:
@@ -290,23 +290,23 @@ def fit_domain(features: Sequence[Mapping[str, float]], subjects: Sequence[str])
             hint="Give the training split more people.",
         )
     table = np.array(
-        [[_scaled(clip[name], each.scale, each.least) for name, each in FEATURES.items()] for clip in features]
+        [[_to_scale(clip[name], each.scale, each.least) for name, each in FEATURES.items()] for clip in features]
     )  # (N, F)
-    mean, spread, precision = _fitted(table)
+    mean, spread, precision = _fit_gaussian(table)
     spreads = tuple(
         FeatureSpread(name=name, scale=each.scale, least=each.least, mean=float(mean[k]), spread=float(spread[k]))
         for k, (name, each) in enumerate(FEATURES.items())
     )
-    return DomainModel(
+    return TrainingDomain(
         features=spreads,
         precision=tuple(tuple(row) for row in precision.tolist()),
-        limit=_limit(table, groups, len(people)),
+        limit=_fit_limit(table, groups, len(people)),
         clips=len(features),
         people=len(people),
     )
 
 
-def _fitted(table: Array) -> tuple[Array, Array, Array]:
+def _fit_gaussian(table: Array) -> tuple[Array, Array, Array]:
     """Mean (F,), spread (F,) and precision (F, F) of the deviations of clips (N, F)."""
     noise = np.array([each.noise for each in FEATURES.values()])
     mean = table.mean(axis=0)
@@ -315,25 +315,25 @@ def _fitted(table: Array) -> tuple[Array, Array, Array]:
     return mean, spread, np.linalg.inv(covariance + np.diag((noise / spread) ** 2))
 
 
-def _distances(deviations: Array, precision: Array) -> Array:
+def _mahalanobis_distances(deviations: Array, precision: Array) -> Array:
     """Of deviations (N, F): (N,)."""
     squared: Array = np.einsum("nf,fg,ng->n", deviations, precision, deviations)
     distances: Array = np.sqrt(squared.clip(0) / deviations.shape[1])
     return distances
 
 
-def _limit(table: Array, groups: npt.NDArray[np.intp], people: int) -> float:
+def _fit_limit(table: Array, groups: npt.NDArray[np.intp], people: int) -> float:
     furthest = np.zeros(people)
     for inside, left_out in GroupKFold(min(FOLDS, people)).split(table, groups=groups):
-        mean, spread, precision = _fitted(table[inside])
-        distances = _distances((table[left_out] - mean) / spread, precision)
+        mean, spread, precision = _fit_gaussian(table[inside])
+        distances = _mahalanobis_distances((table[left_out] - mean) / spread, precision)
         np.maximum.at(furthest, groups[left_out], distances)
     logs = np.log(furthest.clip(_LEAST_DISTANCE))
     reach = float(scipy.stats.t.ppf(COVERAGE, people - 1)) * float(logs.std(ddof=1)) * math.sqrt(1 + 1 / people)
     return math.exp(float(logs.mean()) + reach)
 
 
-def _scaled(value: float, scale: Scale, least: float) -> float:
+def _to_scale(value: float, scale: Scale, least: float) -> float:
     if scale == "log":
         return math.log(max(value, least))
     if scale == "logit":
@@ -341,7 +341,7 @@ def _scaled(value: float, scale: Scale, least: float) -> float:
     return value
 
 
-def _unscaled(value: float, scale: Scale) -> float:
+def _from_scale(value: float, scale: Scale) -> float:
     if scale == "log":
         return math.exp(value)
     return float(scipy.special.expit(value)) if scale == "logit" else value

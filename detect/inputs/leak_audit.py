@@ -15,8 +15,8 @@ from dancebench.core.errors import BenchError
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.corpora.manifest import VideoRow
 from dancebench.datasets.video.clips import VideoReader
-from dancebench.detect.inputs.near_duplicates import FRAMES, Fingerprint, fingerprint, near_duplicates
-from dancebench.detect.inputs.pairs import checked_path, pair_starts
+from dancebench.detect.inputs.near_duplicates import FRAMES, Fingerprint, compute_fingerprint, find_near_duplicates
+from dancebench.detect.inputs.pairs import check_video_file, choose_pair_starts
 
 _SHOWN = 3
 _HOLDOUT = "holdout"
@@ -34,11 +34,11 @@ def audit_leaks(rows: Sequence[VideoRow]) -> None:
         for row in rows
         for person in dict.fromkeys((row.subject_id, row.source_id))
     ]
-    _refuse("The person '{}'", people, "Give each person one split.")
+    _refuse_shared("The person '{}'", people, "Give each person one split.")
     files = [(row.sha256, row, False) for row in rows]
-    _refuse("The file with sha256 {:.12}…", files, "Give each video one split.")
+    _refuse_shared("The file with sha256 {:.12}…", files, "Give each video one split.")
     motions = [(row.motion_sha256, row, True) for row in rows if row.motion_sha256 is not None]
-    _refuse("The motion with sha256 {:.12}…", motions, "Let other recordings drive the held-out people.")
+    _refuse_shared("The motion with sha256 {:.12}…", motions, "Let other recordings drive the held-out people.")
 
 
 def audit_frames(root: Path, rows: Sequence[VideoRow], report: ReportProgress = ignore_progress) -> None:
@@ -56,20 +56,20 @@ def audit_frames(root: Path, rows: Sequence[VideoRow], report: ReportProgress = 
     for done, row in enumerate(rows):
         report("comparing frames across splits", done, len(rows))
         try:
-            known.append((row, _fingerprint(checked_path(root, row))))
+            known.append((row, _read_fingerprint(check_video_file(root, row))))
         except BenchError:
             continue
     report("comparing frames across splits", len(rows), len(rows))
-    found = near_duplicates([each for _, each in known], [row.split for row, _ in known])
+    found = find_near_duplicates([each for _, each in known], [row.split for row, _ in known])
     leaks = [
-        f"{_pair(known[each.first][0], known[each.second][0])} show the same picture "
+        f"{_describe_pair(known[each.first][0], known[each.second][0])} show the same picture "
         f"({each.bits} of 64 bits differ, correlation {each.correlation:.3f})"
         for each in found
     ]
-    _raise(leaks, "Leave one of the copies out, or give both one split.")
+    _raise_leaks(leaks, "Leave one of the copies out, or give both one split.")
 
 
-def clip_size(rows: Sequence[VideoRow]) -> tuple[int, int]:
+def require_one_size(rows: Sequence[VideoRow]) -> tuple[int, int]:
     """The (height, width) of all clips.
 
     Raises:
@@ -85,12 +85,12 @@ def clip_size(rows: Sequence[VideoRow]) -> tuple[int, int]:
     return sizes[0]
 
 
-def _fingerprint(path: Path) -> Fingerprint:
+def _read_fingerprint(path: Path) -> Fingerprint:
     with VideoReader(path) as reader:
-        return fingerprint(list(reader.read(pair_starts(len(reader), FRAMES, window=1).tolist())))
+        return compute_fingerprint(list(reader.read(choose_pair_starts(len(reader), FRAMES, window=1).tolist())))
 
 
-def _refuse(what: str, entries: Sequence[tuple[str, VideoRow, bool]], hint: str) -> None:
+def _refuse_shared(what: str, entries: Sequence[tuple[str, VideoRow, bool]], hint: str) -> None:
     """Raise where one key occurs in two splits that may not share it; entries say whether it only drives there."""
     seen: dict[str, dict[tuple[str, bool], VideoRow]] = {}  # key -> (split, only drives) -> first row
     leaks = []
@@ -99,17 +99,17 @@ def _refuse(what: str, entries: Sequence[tuple[str, VideoRow, bool]], hint: str)
         for (split, drove), first in before.items():
             shared = drove and only_drives and _HOLDOUT not in (split, row.split)
             if split != row.split and not shared:
-                leaks.append(f"{what.format(key)} is in {_pair(first, row)}")
+                leaks.append(f"{what.format(key)} is in {_describe_pair(first, row)}")
                 break
         before.setdefault((row.split, only_drives), row)
-    _raise(leaks, hint)
+    _raise_leaks(leaks, hint)
 
 
-def _pair(first: VideoRow, second: VideoRow) -> str:
+def _describe_pair(first: VideoRow, second: VideoRow) -> str:
     return f"{first.video_id} ({first.split}) and {second.video_id} ({second.split})"
 
 
-def _raise(leaks: Sequence[str], hint: str) -> None:
+def _raise_leaks(leaks: Sequence[str], hint: str) -> None:
     if leaks:
         more = f" and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
         raise BenchError(f"Leak between splits: {'; '.join(leaks[:_SHOWN])}{more}.", hint=hint)

@@ -61,22 +61,22 @@ class Resemblance:
     """Of those thumbnails, in [-1, 1]."""
 
 
-def fingerprint(frames: Sequence[Frame]) -> Fingerprint:
+def compute_fingerprint(frames: Sequence[Frame]) -> Fingerprint:
     """Thumbnails and hashes of some frames of a clip, uint8 RGB (H, W, 3) each."""
-    thumbnails = np.array([_thumbnail(frame) for frame in frames], dtype=np.uint8).reshape(-1, _SIDE, _SIDE)
+    thumbnails = np.array([_make_thumbnail(frame) for frame in frames], dtype=np.uint8).reshape(-1, _SIDE, _SIDE)
     thumbnails = thumbnails[thumbnails.std(axis=(1, 2)) >= _FLAT]
-    hashes = [_hash(thumbnail) for thumbnail in thumbnails]
+    hashes = [_compute_hash(thumbnail) for thumbnail in thumbnails]
     bits = np.unpackbits(np.array(hashes, dtype=np.uint8).reshape(-1, BITS // 8), axis=1)
     return Fingerprint(thumbnails, 2 * bits.astype(np.float32) - 1)
 
 
-def hamming(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+def hamming_distances(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     """Bits by which hashes (N, 64) and (M, 64) of signs differ: (N, M)."""
     different: npt.NDArray[np.int64] = np.rint((BITS - first @ second.T) / 2).astype(np.int64)
     return different
 
 
-def near_duplicates(fingerprints: Sequence[Fingerprint], groups: Sequence[str]) -> list[Resemblance]:
+def find_near_duplicates(fingerprints: Sequence[Fingerprint], groups: Sequence[str]) -> list[Resemblance]:
     """Clips of different groups that show the same recording.
 
     Args:
@@ -92,7 +92,7 @@ def near_duplicates(fingerprints: Sequence[Fingerprint], groups: Sequence[str]) 
     if len(fingerprints) != len(groups):
         raise ValueError(f"{len(fingerprints)} clips but {len(groups)} groups")
     found = []
-    for (first, second), looks in sorted(_candidates(fingerprints, groups).items()):
+    for (first, second), looks in sorted(_find_candidates(fingerprints, groups).items()):
         for bits, of_first, of_second in sorted(looks)[:_LOOKS]:
             pictures = fingerprints[first].thumbnails[of_first], fingerprints[second].thumbnails[of_second]
             correlation = aligned_correlation(*pictures)
@@ -107,25 +107,25 @@ def aligned_correlation(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uin
 
     The middle of either is looked for in the other, enlarged or reduced, since either may be the cropped one.
     """
-    return max(_correlation_within(first, second), _correlation_within(second, first))
+    return max(_best_correlation(first, second), _best_correlation(second, first))
 
 
 # ---------------------------------------------------------------- steps
 
 
-def _thumbnail(frame: Frame) -> npt.NDArray[np.uint8]:
+def _make_thumbnail(frame: Frame) -> npt.NDArray[np.uint8]:
     small: Any = cv2.resize(np.ascontiguousarray(frame), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     grey: npt.NDArray[np.uint8] = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     return grey
 
 
-def _hash(thumbnail: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _compute_hash(thumbnail: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """(8,) bytes."""
     packed: npt.NDArray[np.uint8] = cv2.img_hash.pHash(thumbnail)[0]
     return packed
 
 
-def _candidates(
+def _find_candidates(
     fingerprints: Sequence[Fingerprint], groups: Sequence[str]
 ) -> dict[tuple[int, int], list[tuple[int, int, int]]]:
     """(clip, clip) of different groups -> (bits, frame, frame) of their similar frames."""
@@ -137,7 +137,7 @@ def _candidates(
     found: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
     for start in range(0, len(signs), _BLOCK):
         rows = slice(start, start + _BLOCK)
-        bits = hamming(signs[rows], signs)  # (B, N)
+        bits = hamming_distances(signs[rows], signs)  # (B, N)
         apart = codes[clips[rows]][:, None] != codes[clips][None]
         later = clips[rows][:, None] < clips[None]  # each pair once
         for row, column in np.argwhere((bits <= MAX_BITS) & apart & later).tolist():
@@ -147,7 +147,7 @@ def _candidates(
     return found
 
 
-def _correlation_within(sought: npt.NDArray[np.uint8], picture: npt.NDArray[np.uint8]) -> float:
+def _best_correlation(sought: npt.NDArray[np.uint8], picture: npt.NDArray[np.uint8]) -> float:
     margin = (_SIDE - _CORE) // 2
     core = sought[margin:-margin, margin:-margin]
     if core.std() < _FLAT:

@@ -20,7 +20,7 @@ from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.corpora.manifest import VideoRow, resolve_inside
 from dancebench.datasets.video.clips import VideoReader
 from dancebench.datasets.video.frames import resize
-from dancebench.detect.inputs.perturbations import degraded_copy
+from dancebench.detect.inputs.perturbations import degrade
 
 Frames = npt.NDArray[np.uint8]
 """uint8 (F, H, W, 3), RGB."""
@@ -35,7 +35,7 @@ MAX_GAIN = 0.1
 """Contrast changes by up to this share, brightness by up to half of it."""
 
 
-def pair_starts(n_frames: int, k: int | None, window: int = 2) -> npt.NDArray[np.intp]:
+def choose_pair_starts(n_frames: int, k: int | None, window: int = 2) -> npt.NDArray[np.intp]:
     """First frames of `k` evenly placed windows (None: all): the middles of k equal parts of the clip.
 
     Returns:
@@ -60,16 +60,16 @@ def read_pairs(
         BenchError: The clip cannot be read or has fewer frames than a window.
     """
     with VideoReader(path) as reader:
-        starts = pair_starts(len(reader), k, window)
+        starts = choose_pair_starts(len(reader), k, window)
         if len(starts) == 0:
-            raise too_short(str(path), window)
+            raise too_short_error(str(path), window)
         index = starts[:, None] + np.arange(window)  # (N, window)
         needed, places = np.unique(index, return_inverse=True)  # each frame is decoded once
         frames = resize(reader.read(needed.tolist()), size)
         return reader.timestamps[starts], frames[places.reshape(index.shape)]
 
 
-def too_short(what: str, window: int) -> BenchError:
+def too_short_error(what: str, window: int) -> BenchError:
     """The refusal of a video without a single window."""
     count = "two" if window == 2 else str(window)
     return BenchError(f"{what} has fewer than {count} frames.", hint=f"This detector judges {count} frames at once.")
@@ -121,7 +121,7 @@ class PairPool:
         """All subjects, sorted."""
         return sorted({clip.subject_id for clip in self._clips})
 
-    def of(self, people: Container[str]) -> PairPool:
+    def restrict_to(self, people: Container[str]) -> PairPool:
         """The same pool with only these subjects.
 
         Raises:
@@ -138,7 +138,7 @@ class PairPool:
         clips = [replace(clip, firsts=np.unique(clip.firsts[:, None] + within)) for clip in self._clips]
         return PairPool(clips, window, self._degraded)
 
-    def batch(self, size: int, generator: np.random.Generator) -> tuple[Pairs, npt.NDArray[np.float32]]:
+    def draw_batch(self, size: int, generator: np.random.Generator) -> tuple[Pairs, npt.NDArray[np.float32]]:
         """Draw augmented windows: half of them real, people evenly, then their clips, then the windows.
 
         Returns:
@@ -190,27 +190,27 @@ def load_pool(
     clips = []
     for done, row in enumerate(rows):
         report("reading training clips", done, len(rows))
-        clip = _pooled(checked_path(root, row), row, size, share, window)
+        clip = _read_pooled_clip(check_video_file(root, row), row, size, share, window)
         seeds = [(seed, done, copy) for copy in range(copies)]
-        degrees = tuple(degraded_copy(clip.frames, row.fps, np.random.default_rng(each)) for each in seeds)
+        degrees = tuple(degrade(clip.frames, row.fps, np.random.default_rng(each)) for each in seeds)
         clips.append(replace(clip, degraded=degrees))
     report("reading training clips", len(rows), len(rows))
     return PairPool(clips, window, degraded)
 
 
-def _pooled(path: Path, row: VideoRow, size: tuple[int, int], share: int, window: int) -> PooledClip:
+def _read_pooled_clip(path: Path, row: VideoRow, size: tuple[int, int], share: int, window: int) -> PooledClip:
     """At most `share` frames (but one window) of a clip."""
     with VideoReader(path) as reader:
         whole = len(reader) <= share
-        starts = pair_starts(len(reader), None if whole else max(share // window, 1), window)
+        starts = choose_pair_starts(len(reader), None if whole else max(share // window, 1), window)
         if len(starts) == 0:
-            raise too_short(row.video_id, window)
+            raise too_short_error(row.video_id, window)
         indices = np.unique(starts[:, None] + np.arange(window))
         frames = resize(reader.read(indices.tolist()), size)
     return PooledClip(row.subject_id, row.label, frames, np.searchsorted(indices, starts))
 
 
-def checked_path(root: Path, row: VideoRow) -> Path:
+def check_video_file(root: Path, row: VideoRow) -> Path:
     """Where a manifest's video lies.
 
     Raises:

@@ -15,11 +15,11 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Document, Strict
-from dancebench.detect.detectors.base import Detector, DetectorConfig, detector_kind
+from dancebench.detect.detectors.base import Detector, DetectorConfig, find_detector_class
 from dancebench.detect.evaluation.aggregation import LearnedRule, Rule, find_rule
 from dancebench.detect.evaluation.calibration import Calibrations
 from dancebench.detect.evaluation.metrics import ErrorRates, Thresholds
-from dancebench.detect.evaluation.training_domain import DomainModel
+from dancebench.detect.evaluation.training_domain import TrainingDomain
 
 CARD = "card.json"
 
@@ -33,7 +33,7 @@ class SplitData(Strict):
     subjects: tuple[str, ...]
 
 
-class TrainingDomain(Strict):
+class ClipFormat(Strict):
     """What the detector was made for; videos unlike this are outside its experience."""
 
     clip_height: int
@@ -63,8 +63,8 @@ class DetectorCard(Document):
     """Hash of detector, config and training videos: equal ids are the same training."""
     data: dict[str, SplitData]
     """By split."""
-    domain: TrainingDomain
-    familiarity: DomainModel
+    domain: ClipFormat
+    training_domain: TrainingDomain
     """What the training clips look like: how far a video lies from it decides whether to abstain."""
     aggregator: str
     learned: LearnedRule | None
@@ -121,7 +121,7 @@ def load_detector(folder: Path, *, device: str = "cpu") -> LoadedDetector:
         )
     card = DetectorCard.load(folder / CARD)
     try:
-        config = detector_kind(card.detector).Config.model_validate(card.config)
+        config = find_detector_class(card.detector).Config.model_validate(card.config)
     except ValidationError as error:
         raise BenchError(
             f"{folder / CARD} has a config that '{card.detector}' does not know: {error.errors()[0]['msg']}.",
@@ -137,7 +137,7 @@ def load_weights(folder: Path, card: DetectorCard, config: DetectorConfig, *, de
         UnknownNameError: No such detector is registered here.
         BenchError: The weights are missing, were changed, or do not fit `config`.
     """
-    kind = detector_kind(card.detector)
+    kind = find_detector_class(card.detector)
     weights = folder / kind.WEIGHTS
     if not weights.is_file() or sha256_file(weights) != card.weights_sha256:
         state = "were changed or damaged" if weights.is_file() else "are missing"

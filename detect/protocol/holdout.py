@@ -21,23 +21,34 @@ from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.stats import share_interval
 from dancebench.datasets.corpora.manifest import Split, VideoRow, read_manifest
 from dancebench.datasets.video.clips import describe_encoder, stream
-from dancebench.detect.detectors.base import Detector, DetectorConfig, detector_kind
+from dancebench.detect.detectors.base import Detector, DetectorConfig, find_detector_class
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, LearnedRule, Rule, check_rule, find_rule
-from dancebench.detect.evaluation.breakdowns import by_method, by_rule, by_source, of_methods
+from dancebench.detect.evaluation.breakdowns import (
+    break_down_by_method,
+    break_down_by_rule,
+    break_down_by_source,
+    select_methods,
+)
 from dancebench.detect.evaluation.calibration import Calibrations
 from dancebench.detect.evaluation.calibration_metrics import (
-    calibration_metrics,
+    describe_overconfidence,
     fit_calibrations,
-    overconfidence,
+    measure_calibration,
     save_figures,
 )
-from dancebench.detect.evaluation.controls import flags, label_permutation, null_control, shortcut_controls
-from dancebench.detect.evaluation.metrics import Thresholds, error_rates, evaluate, per_subject, thresholds_of
-from dancebench.detect.evaluation.score_tables import Failure, ScoreTables, score_rows
-from dancebench.detect.evaluation.training_domain import DomainModel, clip_features, fit_domain
-from dancebench.detect.inputs.leak_audit import audit_frames, audit_leaks, clip_size
-from dancebench.detect.inputs.pairs import checked_path, load_pool
-from dancebench.detect.protocol.card import CARD, DetectorCard, SplitData, TrainingDomain, load_weights
+from dancebench.detect.evaluation.controls import list_flags, measure_null_shift, measure_shortcuts, permute_labels
+from dancebench.detect.evaluation.metrics import (
+    Thresholds,
+    choose_thresholds,
+    evaluate,
+    evaluate_per_subject,
+    measure_error_rates,
+)
+from dancebench.detect.evaluation.score_tables import ScoreTables, UnscoredVideo, score_videos
+from dancebench.detect.evaluation.training_domain import TrainingDomain, fit_training_domain, measure_clip
+from dancebench.detect.inputs.leak_audit import audit_frames, audit_leaks, require_one_size
+from dancebench.detect.inputs.pairs import check_video_file, load_pool
+from dancebench.detect.protocol.card import CARD, ClipFormat, DetectorCard, SplitData, load_weights
 
 _STATE = "training-"
 
@@ -54,7 +65,7 @@ class HoldoutResult:
     """Metric -> held-out subject -> value."""
     tables: ScoreTables
     """Scores of the held-out people, fakes of methods that were not trained on among them."""
-    failures: list[Failure]
+    failures: list[UnscoredVideo]
     """Validation and held-out videos without a score."""
 
 
@@ -87,20 +98,20 @@ def train_and_evaluate(
     rows = read_manifest(manifest_path)
     splits = {split: [row for row in rows if row.split == split] for split in get_args(Split)}
     root = manifest_path.parent
-    _check(root, rows, splits, report)
-    training_id = _training_id(detector_name, config, splits["train"])
-    detector = _trained(detector_name, config, training_id, folder, root, splits["train"], device, report)
-    familiarity = _familiarity(root, splits["train"], report)
-    frozen = _frozen(score_rows(detector, root, splits["validation"], report), aggregator)
-    everything = score_rows(detector, root, splits["holdout"], report).aggregated(frozen.rule, aggregator)
+    _audit_manifest(root, rows, splits, report)
+    training_id = _make_training_id(detector_name, config, splits["train"])
+    detector = _load_or_train(detector_name, config, training_id, folder, root, splits["train"], device, report)
+    training_domain = _fit_domain(root, splits["train"], report)
+    frozen = _freeze_on_validation(score_videos(detector, root, splits["validation"], report), aggregator)
+    everything = score_videos(detector, root, splits["holdout"], report).aggregate_by(frozen.rule, aggregator)
     known = {row.method for row in splits["train"] if row.method is not None}
-    holdout = of_methods(everything, known)
+    holdout = select_methods(everything, known)
     held_out = [row for row in splits["holdout"] if row.video_id in set(holdout.scored["video_id"])]
     metrics = {
-        **_measured(holdout, everything, frozen, config.seed),
-        "abstained": _abstentions(root, held_out, familiarity, report),
-        "null_shift": null_control(detector, root, held_out, holdout, frozen.rule, report),
-        **shortcut_controls(root, [*splits["train"], *held_out], seed=config.seed),
+        **_measure_scores(holdout, everything, frozen, config.seed),
+        "abstained": _measure_abstentions(root, held_out, training_domain, report),
+        "null_shift": measure_null_shift(detector, root, held_out, holdout, frozen.rule, report),
+        **measure_shortcuts(root, [*splits["train"], *held_out], seed=config.seed),
     }
     card = DetectorCard(
         detector=detector_name,
@@ -109,57 +120,61 @@ def train_and_evaluate(
         weights_sha256=sha256_file(folder / detector.WEIGHTS),
         origin=detector.origin,
         training_id=training_id,
-        data={split: _split_data(part) for split, part in splits.items()},
-        domain=_domain(splits["train"]),
-        familiarity=familiarity,
+        data={split: _describe_split(part) for split, part in splits.items()},
+        domain=_describe_clip_format(splits["train"]),
+        training_domain=training_domain,
         aggregator=aggregator,
         learned=frozen.learned,
         thresholds=frozen.thresholds,
         calibration=frozen.calibration,
         metrics=metrics,
-        error_rates=error_rates(holdout, frozen.thresholds.video),
-        flags=(*flags(metrics), *overconfidence(frozen.calibration)),
+        error_rates=measure_error_rates(holdout, frozen.thresholds.video),
+        flags=(*list_flags(metrics), *describe_overconfidence(frozen.calibration)),
     )
     save_figures(folder, holdout, frozen.thresholds, frozen.calibration)
     card.save(folder / CARD)
     _remove_states(folder)
     return HoldoutResult(
-        folder, card, metrics, per_subject(holdout, frozen.thresholds), everything,
+        folder, card, metrics, evaluate_per_subject(holdout, frozen.thresholds), everything,
         [*frozen.failures, *everything.failures],
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class _Frozen:
+class _FrozenDecisions:
     """What validation people decided, before any held-out person was looked at."""
 
     learned: LearnedRule | None
     rule: Rule
     thresholds: Thresholds
     calibration: Calibrations
-    failures: list[Failure]
+    failures: list[UnscoredVideo]
 
 
-def _frozen(validation: ScoreTables, aggregator: str) -> _Frozen:
-    learned = validation.learned_rule()
+def _freeze_on_validation(validation: ScoreTables, aggregator: str) -> _FrozenDecisions:
+    learned = validation.fit_rule()
     rule = find_rule(aggregator, learned)
-    tables = validation.aggregated(rule, aggregator)
-    return _Frozen(learned, rule, thresholds_of(tables), fit_calibrations(tables), tables.failures)
+    tables = validation.aggregate_by(rule, aggregator)
+    return _FrozenDecisions(learned, rule, choose_thresholds(tables), fit_calibrations(tables), tables.failures)
 
 
-def _measured(holdout: ScoreTables, everything: ScoreTables, frozen: _Frozen, seed: int) -> dict[str, Metric]:
+def _measure_scores(
+    holdout: ScoreTables, everything: ScoreTables, frozen: _FrozenDecisions, seed: int
+) -> dict[str, Metric]:
     """What the scores alone tell; `everything` has also the fakes of methods that were not trained on."""
     return {
         **evaluate(holdout, frozen.thresholds),
-        **calibration_metrics(holdout, frozen.calibration),
-        **label_permutation(holdout, seed=seed),
-        **by_source(holdout, frozen.thresholds),
-        **by_method(everything, frozen.thresholds),
-        **by_rule(holdout, frozen.learned),
+        **measure_calibration(holdout, frozen.calibration),
+        **permute_labels(holdout, seed=seed),
+        **break_down_by_source(holdout, frozen.thresholds),
+        **break_down_by_method(everything, frozen.thresholds),
+        **break_down_by_rule(holdout, frozen.learned),
     }
 
 
-def _check(root: Path, rows: Sequence[VideoRow], splits: dict[str, list[VideoRow]], report: ReportProgress) -> None:
+def _audit_manifest(
+    root: Path, rows: Sequence[VideoRow], splits: dict[str, list[VideoRow]], report: ReportProgress
+) -> None:
     missing = [split for split, part in splits.items() if not part]
     if missing:
         raise BenchError(
@@ -167,11 +182,11 @@ def _check(root: Path, rows: Sequence[VideoRow], splits: dict[str, list[VideoRow
             hint="A detector is trained, its threshold chosen and its result measured on different people.",
         )
     audit_leaks(rows)
-    clip_size(rows)
+    require_one_size(rows)
     audit_frames(root, rows, report)
 
 
-def _trained(
+def _load_or_train(
     name: str, config: DetectorConfig, training_id: str, folder: Path, root: Path, rows: Sequence[VideoRow],
     device: str, report: ReportProgress,
 ) -> Detector:  # fmt: skip
@@ -182,7 +197,7 @@ def _trained(
             return load_weights(folder, card, config, device=device)
     (folder / CARD).unlink(missing_ok=True)  # it would speak of weights that are about to change
     state = folder / f"{_STATE}{training_id[:16]}"  # named by the training: no other can resume from it
-    detector = detector_kind(name)(config, device)
+    detector = find_detector_class(name)(config, device)
     pool = load_pool(
         root, rows, config.size, report,
         window=detector.window, degraded=config.degraded, copies=config.copies, seed=config.seed,
@@ -192,22 +207,24 @@ def _trained(
     return detector
 
 
-def _familiarity(root: Path, rows: Sequence[VideoRow], report: ReportProgress) -> DomainModel:
-    return fit_domain(_features(root, rows, report), [row.subject_id for row in rows])
+def _fit_domain(root: Path, rows: Sequence[VideoRow], report: ReportProgress) -> TrainingDomain:
+    return fit_training_domain(_measure_clips(root, rows, report), [row.subject_id for row in rows])
 
 
-def _features(root: Path, rows: Sequence[VideoRow], report: ReportProgress) -> list[dict[str, float]]:
+def _measure_clips(root: Path, rows: Sequence[VideoRow], report: ReportProgress) -> list[dict[str, float]]:
     features = []
     for done, row in enumerate(rows):
         report("describing clips", done, len(rows))
-        features.append(clip_features((frame for _, frame in stream(checked_path(root, row))), row.fps))
+        features.append(measure_clip((frame for _, frame in stream(check_video_file(root, row))), row.fps))
     report("describing clips", len(rows), len(rows))
     return features
 
 
-def _abstentions(root: Path, rows: Sequence[VideoRow], familiarity: DomainModel, report: ReportProgress) -> Metric:
+def _measure_abstentions(
+    root: Path, rows: Sequence[VideoRow], training_domain: TrainingDomain, report: ReportProgress
+) -> Metric:
     """Share of the held-out clips that lie too far from the training clips to be judged."""
-    outside = [familiarity.compare(features).outside for features in _features(root, rows, report)]
+    outside = [training_domain.compare(features).outside for features in _measure_clips(root, rows, report)]
     unit = "share of the held-out videos that lie outside the training domain"
     if not outside:
         return Metric(value=None, reason="no video was scored", n=0, unit=unit, higher_is_better=False)
@@ -223,20 +240,20 @@ def _remove_states(folder: Path) -> None:
         shutil.rmtree(state)
 
 
-def _training_id(name: str, config: DetectorConfig, rows: Sequence[VideoRow]) -> str:
+def _make_training_id(name: str, config: DetectorConfig, rows: Sequence[VideoRow]) -> str:
     trains = config.model_dump(mode="json", exclude={"pairs"})  # how many are scored changes no weight
-    return sha256_json([name, trains, _split_data(rows).sha256])
+    return sha256_json([name, trains, _describe_split(rows).sha256])
 
 
-def _split_data(rows: Sequence[VideoRow]) -> SplitData:
+def _describe_split(rows: Sequence[VideoRow]) -> SplitData:
     facts = sorted([row.video_id, row.subject_id, row.label, row.sha256] for row in rows)
     subjects = tuple(sorted({row.subject_id for row in rows}))
     return SplitData(sha256=sha256_json(facts), n_videos=len(rows), subjects=subjects)
 
 
-def _domain(rows: Sequence[VideoRow]) -> TrainingDomain:
-    height, width = clip_size(rows)
-    return TrainingDomain(
+def _describe_clip_format(rows: Sequence[VideoRow]) -> ClipFormat:
+    height, width = require_one_size(rows)
+    return ClipFormat(
         clip_height=height,
         clip_width=width,
         fps_min=min(row.fps for row in rows),

@@ -32,24 +32,28 @@ from dancebench.detect.evaluation.aggregation import (
     check_rule,
     find_rule,
 )
-from dancebench.detect.evaluation.breakdowns import by_method, by_source, of_methods
-from dancebench.detect.evaluation.calibration_metrics import calibration_metrics, fit_calibrations, overconfidence
-from dancebench.detect.evaluation.controls import label_permutation
+from dancebench.detect.evaluation.breakdowns import break_down_by_method, break_down_by_source, select_methods
+from dancebench.detect.evaluation.calibration_metrics import (
+    describe_overconfidence,
+    fit_calibrations,
+    measure_calibration,
+)
+from dancebench.detect.evaluation.controls import permute_labels
 from dancebench.detect.evaluation.metrics import (
     Thresholds,
     choose_threshold,
+    choose_thresholds,
+    collect_videos,
     evaluate,
-    per_subject,
-    thresholds_of,
-    video_level,
+    evaluate_per_subject,
 )
-from dancebench.detect.evaluation.score_tables import PAIR_COLUMNS, VIDEO_COLUMNS, Failure, ScoreTables
+from dancebench.detect.evaluation.score_tables import PAIR_COLUMNS, VIDEO_COLUMNS, ScoreTables, UnscoredVideo
 
-Kind = Literal["video", "pair"]
+ScoreLevel = Literal["video", "pair"]
 
 LARGEST = 1e100
 """A score beyond it is none: sums and intervals of it would overflow."""
-GIVEN = "given"  # the aggregator of videos that were handed in with their scores
+SUPPLIED = "given"  # the aggregator of videos that were handed in with their scores
 _KNOWN = {*VIDEO_COLUMNS, *PAIR_COLUMNS, "split", "level"}
 _SHOWN = 3
 
@@ -67,7 +71,7 @@ class Submission:
     """
 
     name: str
-    level: Kind
+    level: ScoreLevel
     table: pd.DataFrame
     remarks: tuple[str, ...]
 
@@ -79,9 +83,9 @@ class SubmittedTables(NamedTuple):
     """Videos without a score are failures."""
     holdout: ScoreTables
     """Every video has a score: the worst one where none was handed in, as its `reason` says."""
-    missing: tuple[Failure, ...]
+    missing: tuple[UnscoredVideo, ...]
     """The held-out videos that were given the worst score, and why."""
-    failures: tuple[Failure, ...]
+    failures: tuple[UnscoredVideo, ...]
     """These, and the validation videos without a score if others have one."""
 
 
@@ -100,11 +104,11 @@ def read_submission(path: Path, rows: Sequence[VideoRow]) -> Submission:
             is not in the manifest, or a score or a time is not a number. The message names the first three.
     """
     header, lines = _read_csv(path)
-    level = _level(path, header)
+    level = _detect_level(path, header)
     table = pd.DataFrame(lines, columns=header, dtype=object)
     column = "score" if level == "video" else "logit"
-    values = _numbers(path, table, column)
-    times = _numbers(path, table, "t") if level == "pair" else np.full(len(table), np.nan)
+    values = _parse_numbers(path, table, column)
+    times = _parse_numbers(path, table, "t") if level == "pair" else np.full(len(table), np.nan)
     if level == "pair":
         _refuse(path, "has a t that is no number of seconds", table["video_id"][~np.isfinite(times)])
     repeated = table.assign(t=times).duplicated(["video_id", "t"])
@@ -112,11 +116,11 @@ def read_submission(path: Path, rows: Sequence[VideoRow]) -> Submission:
     of_split = table["video_id"].map({row.video_id: row.split for row in rows})
     _refuse(path, "scores videos that the manifest does not list", table["video_id"][of_split.isna()], hint=_IDS)
     checked = pd.DataFrame(
-        {"video_id": table["video_id"], "t": times, "value": values, "reason": _reasons(table, column, values)}
+        {"video_id": table["video_id"], "t": times, "value": values, "reason": _list_reasons(table, column, values)}
     )
     checked.loc[checked["reason"].notna(), "value"] = np.nan
     kept = checked[of_split != "train"].reset_index(drop=True)
-    return Submission(path.name, level, kept, _remarks(header, of_split, table["video_id"]))
+    return Submission(path.name, level, kept, _list_remarks(header, of_split, table["video_id"]))
 
 
 _IDS = "Use the video_ids of the manifest, one row for each video of split holdout and validation."
@@ -142,9 +146,9 @@ def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
     return header, [cells for _, cells in lines]
 
 
-def _level(path: Path, header: Sequence[str]) -> Kind:
+def _detect_level(path: Path, header: Sequence[str]) -> ScoreLevel:
     """Which table this is, by its columns."""
-    level: Kind = "pair" if "logit" in header else "video"
+    level: ScoreLevel = "pair" if "logit" in header else "video"
     required = PAIR_COLUMNS if level == "pair" else ["video_id", "score"]
     lacking = [name for name in required if name not in header]
     if lacking:
@@ -158,7 +162,7 @@ def _level(path: Path, header: Sequence[str]) -> Kind:
     return level
 
 
-def _numbers(path: Path, table: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
+def _parse_numbers(path: Path, table: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
     """A column as numbers (N,), NaN where the cell is empty."""
     numbers = pd.to_numeric(table[column].replace("", "nan"), errors="coerce").to_numpy(np.float64)
     strange = table[np.isnan(numbers) & ~table[column].str.lower().str.lstrip("+-").isin(["", "nan"])]
@@ -167,15 +171,16 @@ def _numbers(path: Path, table: pd.DataFrame, column: str) -> npt.NDArray[np.flo
     return numbers
 
 
-def _reasons(table: pd.DataFrame, column: str, values: npt.NDArray[np.float64]) -> list[str | None]:
+def _list_reasons(table: pd.DataFrame, column: str, values: npt.NDArray[np.float64]) -> list[str | None]:
     """Why a row has no score; None where it has one."""
     given = table.reindex(columns=["status", "reason"], fill_value="")
     return [
-        _reason(column, *cells) for cells in zip(values, table[column], given["status"], given["reason"], strict=True)
+        _explain_missing(column, *cells)
+        for cells in zip(values, table[column], given["status"], given["reason"], strict=True)
     ]
 
 
-def _reason(column: str, value: float, text: str, status: str, reason: str) -> str | None:
+def _explain_missing(column: str, value: float, text: str, status: str, reason: str) -> str | None:
     if status not in ("", "ok"):
         return f"its status is '{status}'" + (f": {reason}" if reason else "")
     if abs(value) <= LARGEST:
@@ -183,7 +188,7 @@ def _reason(column: str, value: float, text: str, status: str, reason: str) -> s
     return f"its {column} is {text or 'empty'}"
 
 
-def _remarks(header: Sequence[str], of_split: pd.Series, video_ids: pd.Series) -> tuple[str, ...]:
+def _list_remarks(header: Sequence[str], of_split: pd.Series, video_ids: pd.Series) -> tuple[str, ...]:
     remarks = []
     labels = [name for name in ("label", "split") if name in header]
     if labels:
@@ -205,7 +210,7 @@ def _refuse(path: Path, problem: str, items: Collection[str] | pd.Series, hint: 
 # ---------------------------------------------------------------- tables
 
 
-def evaluate_submission(
+def tabulate_submission(
     submission: Submission, rows: Sequence[VideoRow], aggregator: str = DEFAULT_RULE
 ) -> SubmittedTables:
     """Bring a submission into the shape that `evaluate` and its neighbours take.
@@ -227,24 +232,24 @@ def evaluate_submission(
             hint="Leave --aggregator out, or hand in the logits of the pairs.",
         )
     validation, holdout = (
-        _tables(submission, [row for row in rows if row.split == split]) for split in ("validation", "holdout")
+        _make_tables(submission, [row for row in rows if row.split == split]) for split in ("validation", "holdout")
     )
     if holdout.scored.empty:
         first = f": {holdout.failures[0].item}: {holdout.failures[0].reason}" if holdout.failures else ""
         raise BenchError(f"{submission.name} scores none of the held-out videos{first}.", hint=_IDS)
     if aggregator != DEFAULT_RULE:
-        rule = find_rule(aggregator, validation.learned_rule())
-        validation, holdout = (tables.aggregated(rule, aggregator) for tables in (validation, holdout))
+        rule = find_rule(aggregator, validation.fit_rule())
+        validation, holdout = (tables.aggregate_by(rule, aggregator) for tables in (validation, holdout))
     missing = tuple(holdout.failures)
     unvalidated = validation.failures if len(validation.scored) else []
-    return SubmittedTables(validation, _worst(holdout, validation), missing, (*unvalidated, *missing))
+    return SubmittedTables(validation, _fill_with_worst(holdout, validation), missing, (*unvalidated, *missing))
 
 
-def _tables(submission: Submission, rows: Sequence[VideoRow]) -> ScoreTables:
+def _make_tables(submission: Submission, rows: Sequence[VideoRow]) -> ScoreTables:
     """The scores of these videos; one without is a failure."""
     parts = {str(video): part for video, part in submission.table.groupby("video_id")}
     nothing = submission.table.iloc[:0]
-    videos = [_video(submission, row, parts.get(row.video_id, nothing)) for row in rows]
+    videos = [_make_video_row(submission, row, parts.get(row.video_id, nothing)) for row in rows]
     table = pd.DataFrame(videos, columns=VIDEO_COLUMNS)
     if submission.level == "video":
         return ScoreTables(pd.DataFrame(columns=PAIR_COLUMNS), table)
@@ -253,7 +258,7 @@ def _tables(submission: Submission, rows: Sequence[VideoRow]) -> ScoreTables:
     return ScoreTables(pairs[PAIR_COLUMNS].reset_index(drop=True), table)
 
 
-def _video(submission: Submission, row: VideoRow, part: pd.DataFrame) -> dict[str, Any]:
+def _make_video_row(submission: Submission, row: VideoRow, part: pd.DataFrame) -> dict[str, Any]:
     """One row of the video table."""
     pairs = submission.level == "pair"
     values, reasons = part["value"].to_numpy(np.float64), part["reason"].dropna()
@@ -266,18 +271,18 @@ def _video(submission: Submission, row: VideoRow, part: pd.DataFrame) -> dict[st
         "score": aggregate(values) if reason is None else math.nan,  # of one score it is that score
         "status": "ok" if reason is None else "failed",
         "n_pairs": len(part) if pairs else 0,
-        "aggregator": DEFAULT_RULE if pairs else GIVEN,
+        "aggregator": DEFAULT_RULE if pairs else SUPPLIED,
         "reason": reason,
     }  # fmt: skip
 
 
-def _worst(tables: ScoreTables, validation: ScoreTables) -> ScoreTables:
+def _fill_with_worst(tables: ScoreTables, validation: ScoreTables) -> ScoreTables:
     """The same tables, every failure scored so that any other score would be better.
 
     It gets as many pairs as the file has of it; where the file does not name it, as many as any video has.
     """
     videos, failed = tables.videos, tables.videos["status"] == "failed"
-    worst = _worst_of(videos["label"], tables.scored["score"], validation.scored["score"])
+    worst = _worst_scores(videos["label"], tables.scored["score"], validation.scored["score"])
     words = [f"counted as the worst score: {reason}" if reason else None for reason in videos["reason"]]
     reasons = pd.Series(words, index=videos.index, dtype=object)
     filled = videos.assign(score=videos["score"].where(~failed, worst), status="ok", reason=reasons)
@@ -285,12 +290,12 @@ def _worst(tables: ScoreTables, validation: ScoreTables) -> ScoreTables:
         return ScoreTables(tables.pairs, filled)
     lost = videos[failed]
     lost = lost.loc[lost.index.repeat(lost["n_pairs"].replace(0, videos["n_pairs"].max()))]
-    lost = lost.assign(t=math.nan, logit=_worst_of(lost["label"], tables.pairs["logit"], validation.pairs["logit"]))
+    lost = lost.assign(t=math.nan, logit=_worst_scores(lost["label"], tables.pairs["logit"], validation.pairs["logit"]))
     kept = [part for part in (tables.pairs, lost[PAIR_COLUMNS]) if len(part)]
     return ScoreTables(pd.concat(kept, ignore_index=True), filled)
 
 
-def _worst_of(labels: pd.Series, *known: pd.Series) -> npt.NDArray[np.float64]:
+def _worst_scores(labels: pd.Series, *known: pd.Series) -> npt.NDArray[np.float64]:
     """Below every known number for a fake, above for a real: so also beyond any threshold between them (N,).
 
     No two are equal: average precision flatters ties.
@@ -304,7 +309,7 @@ def _worst_of(labels: pd.Series, *known: pd.Series) -> npt.NDArray[np.float64]:
 # ---------------------------------------------------------------- metrics
 
 
-class Measured(NamedTuple):
+class SubmissionResult(NamedTuple):
     """A submission on the held-out people."""
 
     metrics: dict[str, Metric]
@@ -315,35 +320,35 @@ class Measured(NamedTuple):
     flags: tuple[str, ...]
 
 
-def measure_submission(submitted: SubmittedTables, rows: Sequence[VideoRow]) -> Measured:
+def measure_submission(submitted: SubmittedTables, rows: Sequence[VideoRow]) -> SubmissionResult:
     """The metrics that our own detectors get, as far as scores alone give them.
 
     The fakes are those of the methods that the manifest's training people have, as for our own detectors; where
     it has no training people, all.
 
     Args:
-        submitted: See `evaluate_submission`.
+        submitted: See `tabulate_submission`.
         rows: Of the manifest.
     """
     made = [(row.method, row.split) for row in rows if row.method is not None]
     known = {method for method, split in made if split == "train"} or {method for method, _ in made}
-    holdout = of_methods(submitted.holdout, known)
+    holdout = select_methods(submitted.holdout, known)
     missing = {failure.item for failure in submitted.missing} & set(holdout.videos["video_id"])
     validation = submitted.validation
-    thresholds = _thresholds(validation)
+    thresholds = _choose_thresholds(validation)
     calibrations = None if thresholds is None else fit_calibrations(validation)
     why = f"{len(missing)} held-out videos have no score, and no likelihood ratio is the worst" if missing else None
     metrics = {
         **evaluate(holdout, thresholds),
-        **calibration_metrics(holdout, calibrations, why),
-        **label_permutation(holdout, seed=0),
+        **measure_calibration(holdout, calibrations, why),
+        **permute_labels(holdout, seed=0),
     }
     if thresholds is not None:
-        metrics |= by_source(holdout, thresholds) | by_method(submitted.holdout, thresholds)
-    flags = () if calibrations is None else tuple(overconfidence(calibrations))
+        metrics |= break_down_by_source(holdout, thresholds) | break_down_by_method(submitted.holdout, thresholds)
+    flags = () if calibrations is None else tuple(describe_overconfidence(calibrations))
     for name, unit in _NEEDS_DETECTOR.items():
         metrics[name] = Metric(value=None, reason=NOT_HERE, n=0, unit=unit, higher_is_better=False)
-    return Measured(metrics, per_subject(holdout, thresholds), thresholds, flags)
+    return SubmissionResult(metrics, evaluate_per_subject(holdout, thresholds), thresholds, flags)
 
 
 NOT_HERE = "a submitted score file: the detector is not here"
@@ -353,11 +358,11 @@ _NEEDS_DETECTOR = {
 }
 
 
-def _thresholds(validation: ScoreTables) -> Thresholds | None:
+def _choose_thresholds(validation: ScoreTables) -> Thresholds | None:
     if validation.scored["label"].nunique() < 2:
         return None
     if len(validation.pairs):
-        return thresholds_of(validation)
-    level = video_level(validation)
+        return choose_thresholds(validation)
+    level = collect_videos(validation)
     threshold = choose_threshold(level.labels, level.scores)
     return Thresholds(video=threshold, pair=threshold)  # no pair is there to be judged by the second

@@ -74,7 +74,7 @@ class PerceptualLoss(nn.Module):
 
     def forward(self, fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         """Scalar loss of images (B, 3, H, W) in [-1, 1]; no gradient reaches `real`."""
-        x, y = self._normalised(fake), self._normalised(real.detach())
+        x, y = self._normalise(fake), self._normalise(real.detach())
         total = fake.new_zeros(())
         for weight, stage in zip(self.weights, self.stages, strict=True):
             x = stage(x)
@@ -83,5 +83,5 @@ class PerceptualLoss(nn.Module):
             total = total + weight * F.l1_loss(x.float(), y.float())
         return total
 
-    def _normalised(self, image: torch.Tensor) -> torch.Tensor:
+    def _normalise(self, image: torch.Tensor) -> torch.Tensor:
         return ((image + 1) / 2 - self.mean) / self.std

@@ -26,7 +26,7 @@ from dancebench.synth.base import LearnedMethod, Phase, Schedule, SynthConfig
 from dancebench.synth.clip import Batch, Motion, TrainingClip, to_pixels, to_tensor
 from dancebench.synth.gan.losses import FEATURE_MATCHING_WEIGHT, PerceptualLoss, feature_matching_loss, gan_loss
 from dancebench.synth.gan.networks import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
-from dancebench.synth.gan.phase import AdversarialPhase, Verdicts
+from dancebench.synth.gan.phase import AdversarialPhase, DiscriminatorOutputs
 
 
 class LocalStage(Strict):
@@ -55,7 +55,7 @@ class GanConfig(SynthConfig):
 
 
 @dataclass(frozen=True)
-class Weights:
+class LossWeights:
     """How much the losses of a phase count beside the adversarial one."""
 
     perceptual: float
@@ -87,44 +87,44 @@ class GanMethod(LearnedMethod):
                 self.coarse, self.generator_channels, ngf=config.ngf // 2, n_blocks=config.local.n_blocks
             ).to(device)
 
-    def phase_names(self) -> Sequence[str]:
+    def list_phases(self) -> Sequence[str]:
         return ("global",) if self.config.local is None else ("global", "local")
 
-    def begin(self, name: str, trunk: Trunk | None) -> Phase:
+    def start_phase(self, name: str, trunk: Trunk | None) -> Phase:
         config = self.config
         if name == "local":
             assert config.local is not None  # only then is the phase listed
             return GanPhase(
                 self, self.generator, self.clip, config.local.schedule, config.local.n_scales, trunk,
-                Weights(config.local.perceptual_weight, config.pixel_weight),
+                LossWeights(config.local.perceptual_weight, config.pixel_weight),
             )  # fmt: skip
         clip = self.clip if config.local is None else self.clip.at(config.long_side // 2)
-        weights = Weights(config.perceptual_weight, config.pixel_weight)
+        weights = LossWeights(config.perceptual_weight, config.pixel_weight)
         return GanPhase(self, self.coarse, clip, config.schedule, config.n_scales, trunk, weights)
 
-    def drawing(self) -> Mapping[str, nn.Module]:
+    def inference_networks(self) -> Mapping[str, nn.Module]:
         return {"generator": self.generator}
 
     @abstractmethod
-    def generate(self, generator: nn.Module, poses: torch.Tensor) -> torch.Tensor:
+    def generate_window(self, generator: nn.Module, poses: torch.Tensor) -> torch.Tensor:
         """Images for one example's poses, both (B, window, 3, H, W), with the gradient kept throughout."""
 
     @abstractmethod
-    def condition(self, pose: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
+    def build_condition(self, pose: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
         """What the generator sees, (B, C, H, W), for a pose and the previous output, both (B, 3, H, W)."""
 
     @torch.no_grad()
-    def images(self, motion: Motion) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def generate_images(self, motion: Motion) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Draw frame by frame: (conditioning picture, image), both (1, 3, H, W) in [-1, 1]."""
         self.generator.eval()
         previous = torch.zeros(1, 3, *self.clip.size, device=self.device)
         for picture in motion.pose_maps(self.clip.size):
             pose = to_tensor(picture[None], self.device)
-            previous = self.generator(self.condition(pose, previous))
+            previous = self.generator(self.build_condition(pose, previous))
             yield pose, previous
 
     def render(self, motion: Motion) -> Iterator[npt.NDArray[np.uint8]]:
-        return (to_pixels(image[0]) for _, image in self.images(motion))
+        return (to_pixels(image[0]) for _, image in self.generate_images(motion))
 
 
 class GanPhase(AdversarialPhase):
@@ -138,7 +138,7 @@ class GanPhase(AdversarialPhase):
         schedule: Schedule,
         n_scales: int,
         trunk: Trunk | None,
-        weights: Weights,
+        weights: LossWeights,
     ) -> None:
         self.method = method
         self.window = method.window
@@ -147,13 +147,15 @@ class GanPhase(AdversarialPhase):
         judge = MultiscaleDiscriminator(6 * method.window, ndf=method.config.ndf, n_scales=n_scales)
         super().__init__(clip, schedule, generator, judge, method.device, method.config.precision)
 
-    def make(self, batch: Batch) -> torch.Tensor:
-        return self.method.generate(self.generator, batch.poses)
+    def generate(self, batch: Batch) -> torch.Tensor:
+        return self.method.generate_window(self.generator, batch.poses)
 
-    def judged(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
+    def discriminator_input(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
         return torch.cat([batch.poses, images], dim=1).flatten(1, 2)  # (B, 6 * window, H, W): poses, then images
 
-    def generator_losses(self, batch: Batch, fake: torch.Tensor, verdicts: Verdicts) -> dict[str, torch.Tensor]:
+    def generator_losses(
+        self, batch: Batch, fake: torch.Tensor, verdicts: DiscriminatorOutputs
+    ) -> dict[str, torch.Tensor]:
         losses = {
             "g_gan": gan_loss(verdicts.fake, real=True),
             "g_features": FEATURE_MATCHING_WEIGHT * feature_matching_loss(verdicts.fake, verdicts.real),
@@ -168,5 +170,5 @@ class GanPhase(AdversarialPhase):
 
     @torch.no_grad()
     def preview(self, batch: Batch) -> torch.Tensor:
-        made = self.make(batch)
+        made = self.generate(batch)
         return torch.stack([batch.poses, batch.frames, made], dim=2).flatten(0, 2).clamp(-1, 1)

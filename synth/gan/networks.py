@@ -49,7 +49,7 @@ class ResidualBlock(nn.Module):
         return x + change
 
 
-def _outer(in_channels: int, width: int) -> list[nn.Module]:
+def _input_layers(in_channels: int, width: int) -> list[nn.Module]:
     """The first convolution: `in_channels` → `width` at the full size."""
     return [
         nn.ReflectionPad2d(3),
@@ -59,7 +59,7 @@ def _outer(in_channels: int, width: int) -> list[nn.Module]:
     ]
 
 
-def _down(width: int) -> list[nn.Module]:
+def _downsampling_layers(width: int) -> list[nn.Module]:
     """Half the size, twice the width."""
     return [
         Conv2d(width, 2 * width, 3, stride=2, padding=1),
@@ -68,7 +68,7 @@ def _down(width: int) -> list[nn.Module]:
     ]
 
 
-def _up(width: int) -> list[nn.Module]:
+def _upsampling_layers(width: int) -> list[nn.Module]:
     """Twice the size, from 2 `width` to `width`."""
     return [
         nn.ConvTranspose2d(2 * width, width, 3, stride=2, padding=1, output_padding=1),
@@ -77,7 +77,7 @@ def _up(width: int) -> list[nn.Module]:
     ]
 
 
-def _to_image(width: int, out_channels: int) -> list[nn.Module]:
+def _output_layers(width: int, out_channels: int) -> list[nn.Module]:
     return [nn.ReflectionPad2d(3), Conv2d(width, out_channels, 7), nn.Tanh()]
 
 
@@ -95,13 +95,13 @@ class GlobalGenerator(nn.Sequential):
     def __init__(
         self, in_channels: int, *, ngf: int = 64, n_down: int = 4, n_blocks: int = 9, out_channels: int = 3
     ) -> None:
-        layers = _outer(in_channels, ngf)
+        layers = _input_layers(in_channels, ngf)
         for k in range(n_down):
-            layers += _down(ngf * 2**k)
+            layers += _downsampling_layers(ngf * 2**k)
         layers += [ResidualBlock(ngf * 2**n_down) for _ in range(n_blocks)]
         for k in reversed(range(n_down)):
-            layers += _up(ngf * 2**k)
-        layers += _to_image(ngf, out_channels)
+            layers += _upsampling_layers(ngf * 2**k)
+        layers += _output_layers(ngf, out_channels)
         super().__init__(*layers)
         self.apply(init_weights)
 
@@ -124,13 +124,13 @@ class LocalEnhancer(nn.Module):
         self, coarse: GlobalGenerator, in_channels: int, *, ngf: int = 32, n_blocks: int = 3, out_channels: int = 3
     ) -> None:
         super().__init__()
-        self.down = nn.Sequential(*_outer(in_channels, ngf), *_down(ngf))
+        self.down = nn.Sequential(*_input_layers(in_channels, ngf), *_downsampling_layers(ngf))
         blocks = [ResidualBlock(2 * ngf) for _ in range(n_blocks)]
-        self.up = nn.Sequential(*blocks, *_up(ngf), *_to_image(ngf, out_channels))
+        self.up = nn.Sequential(*blocks, *_upsampling_layers(ngf), *_output_layers(ngf, out_channels))
         self.down.apply(init_weights)
         self.up.apply(init_weights)
-        self.coarse = nn.Sequential(*list(coarse)[: -len(_to_image(ngf, out_channels))])
-        self.halve = _halving()
+        self.coarse = nn.Sequential(*list(coarse)[: -len(_output_layers(ngf, out_channels))])
+        self.halve = _make_halving()
 
     def forward(self, condition: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) → (B, 3, H, W)."""
@@ -139,7 +139,7 @@ class LocalEnhancer(nn.Module):
         return image
 
 
-def _halving() -> nn.AvgPool2d:
+def _make_halving() -> nn.AvgPool2d:
     return nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
 
 
@@ -155,7 +155,7 @@ class MultiscaleDiscriminator(nn.Module):
     def __init__(self, in_channels: int, *, ndf: int = 64, n_scales: int = 2) -> None:
         super().__init__()
         self.scales = nn.ModuleList(PatchDiscriminator(in_channels, ndf=ndf) for _ in range(n_scales))
-        self.halve = _halving()
+        self.halve = _make_halving()
 
     def forward(self, x: torch.Tensor) -> list[list[torch.Tensor]]:
         """Features of every scale, finest first; each scale's last entry is its map of scores.

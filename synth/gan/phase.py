@@ -17,14 +17,14 @@ import torch
 from torch import nn
 
 from dancebench.core.nn.distributed import average_gradients
-from dancebench.synth.acceleration import adam, autocast, laid_out
+from dancebench.synth.acceleration import autocast, make_adam, to_device_layout
 from dancebench.synth.base import Phase, Precision, Schedule
 from dancebench.synth.clip import Batch, TrainingClip
 from dancebench.synth.gan.losses import Features, gan_loss
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class DiscriminatorOutputs:
     """What the discriminator makes of a batch: features per scale and layer, the last being the scores."""
 
     fake: Features
@@ -55,10 +55,10 @@ class AdversarialPhase(Phase):
         super().__init__(clip, schedule)
         self.device = device
         self.precision = precision
-        self.generator = laid_out(generator.train(), device)
-        self.discriminator = laid_out(discriminator, device)
-        self._generator_optimizer = adam(self.generator, schedule.learning_rate)
-        self._discriminator_optimizer = adam(self.discriminator, schedule.learning_rate)
+        self.generator = to_device_layout(generator.train(), device)
+        self.discriminator = to_device_layout(discriminator, device)
+        self._generator_optimizer = make_adam(self.generator, schedule.learning_rate)
+        self._discriminator_optimizer = make_adam(self.discriminator, schedule.learning_rate)
 
     def networks(self) -> Mapping[str, nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator}
@@ -67,28 +67,30 @@ class AdversarialPhase(Phase):
         return {"generator": self._generator_optimizer, "discriminator": self._discriminator_optimizer}
 
     @abstractmethod
-    def make(self, batch: Batch) -> torch.Tensor:
+    def generate(self, batch: Batch) -> torch.Tensor:
         """The fakes of a batch (B, window, 3, h, w), with their gradients."""
 
     @abstractmethod
-    def judged(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
+    def discriminator_input(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
         """What the discriminator sees of the images (B, window, 3, h, w): (B, C, h, w)."""
 
-    def score(self, judged: torch.Tensor) -> Features:
+    def discriminate(self, judged: torch.Tensor) -> Features:
         """The discriminator's features of what it sees, by scale and layer."""
         features: Features = self.discriminator(judged)
         return features
 
     @abstractmethod
-    def generator_losses(self, batch: Batch, fake: torch.Tensor, verdicts: Verdicts) -> dict[str, torch.Tensor]:
+    def generator_losses(
+        self, batch: Batch, fake: torch.Tensor, verdicts: DiscriminatorOutputs
+    ) -> dict[str, torch.Tensor]:
         """The generator's losses by name, weighted; `fake` and `verdicts` carry gradients."""
 
     def train_step(self, batch: Batch) -> dict[str, torch.Tensor]:
         with autocast(self.device, self.precision):
-            fake = self.make(batch)
-            verdicts = Verdicts(
-                fake=self.score(self.judged(batch, fake)),
-                real=self.score(self.judged(batch, batch.frames)),
+            fake = self.generate(batch)
+            verdicts = DiscriminatorOutputs(
+                fake=self.discriminate(self.discriminator_input(batch, fake)),
+                real=self.discriminate(self.discriminator_input(batch, batch.frames)),
             )
             of_generator = self.generator_losses(batch, fake.float(), verdicts)
             of_discriminator = {
@@ -97,14 +99,14 @@ class AdversarialPhase(Phase):
             }
         judge, maker = list(self.discriminator.parameters()), list(self.generator.parameters())
         judge_loss = 0.5 * (of_discriminator["d_real"] + of_discriminator["d_fake"])
-        self._gradients(judge_loss, judge, keep=True)
-        self._gradients(torch.stack(list(of_generator.values())).sum(), maker, keep=False)
+        self._set_gradients(judge_loss, judge, keep=True)
+        self._set_gradients(torch.stack(list(of_generator.values())).sum(), maker, keep=False)
         self._generator_optimizer.step()
         self._discriminator_optimizer.step()
         return {name: value.detach() for name, value in (of_generator | of_discriminator).items()}
 
     @staticmethod
-    def _gradients(loss: torch.Tensor, parameters: list[nn.Parameter], *, keep: bool) -> None:
+    def _set_gradients(loss: torch.Tensor, parameters: list[nn.Parameter], *, keep: bool) -> None:
         """Set the gradients of `parameters` alone; `keep` the graph for another backward pass."""
         for parameter in parameters:
             parameter.grad = None

@@ -19,9 +19,9 @@ class FrameByFrame(GanMethod):
     window: ClassVar[int] = 1
     generator_channels: ClassVar[int] = 3
 
-    def generate(self, generator: nn.Module, poses: torch.Tensor) -> torch.Tensor:
+    def generate_window(self, generator: nn.Module, poses: torch.Tensor) -> torch.Tensor:
         image: torch.Tensor = generator(poses[:, 0])
         return image[:, None]  # (B, 1, 3, H, W)
 
-    def condition(self, pose: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
+    def build_condition(self, pose: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
         return pose

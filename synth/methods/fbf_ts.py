@@ -23,11 +23,11 @@ class TemporalSmoothing(GanMethod):
     window: ClassVar[int] = 2
     generator_channels: ClassVar[int] = 6
 
-    def generate(self, generator: nn.Module, poses: torch.Tensor) -> torch.Tensor:
+    def generate_window(self, generator: nn.Module, poses: torch.Tensor) -> torch.Tensor:
         nothing = torch.zeros_like(poses[:, 0])
-        first: torch.Tensor = generator(self.condition(poses[:, 0], nothing))
-        second: torch.Tensor = generator(self.condition(poses[:, 1], first))
+        first: torch.Tensor = generator(self.build_condition(poses[:, 0], nothing))
+        second: torch.Tensor = generator(self.build_condition(poses[:, 1], first))
         return torch.stack([first, second], dim=1)  # (B, 2, 3, H, W)
 
-    def condition(self, pose: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
+    def build_condition(self, pose: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
         return torch.cat([pose, previous], dim=1)  # (B, 6, H, W)

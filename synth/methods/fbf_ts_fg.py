@@ -20,11 +20,11 @@ from dancebench.core.nn.trunks import Trunk
 from dancebench.core.progress import ReportProgress
 from dancebench.datasets.pose.face_crop import FaceBox, compute_face_box
 from dancebench.synth.base import METHODS, LearnedMethod, Phase, Schedule, SynthConfig
-from dancebench.synth.clip import Batch, Motion, TrainingClip, scaled_points, to_pixels, to_tensor
+from dancebench.synth.clip import Batch, Motion, TrainingClip, scale_points, to_pixels, to_tensor
 from dancebench.synth.gan.losses import Features, PerceptualLoss, gan_loss
 from dancebench.synth.gan.method import GanConfig
 from dancebench.synth.gan.networks import GlobalGenerator
-from dancebench.synth.gan.phase import AdversarialPhase, Verdicts
+from dancebench.synth.gan.phase import AdversarialPhase, DiscriminatorOutputs
 from dancebench.synth.methods.fbf_ts import TemporalSmoothing
 
 
@@ -63,30 +63,30 @@ class FaceGan(LearnedMethod):
         self.face = GlobalGenerator(
             6, ngf=config.face_ngf, n_down=config.face_n_down, n_blocks=config.face_n_blocks
         ).to(device)
-        _silence(self.face)
+        zero_init_last_conv(self.face)
 
     @classmethod
-    def base_config(cls, config: SynthConfig) -> SynthConfig:
+    def get_base_config(cls, config: SynthConfig) -> SynthConfig:
         assert isinstance(config, FaceGanConfig)
         return config.main
 
     def load_base(self, weights: Mapping[str, torch.Tensor]) -> None:
         self.main.load_weights(weights)
 
-    def phase_names(self) -> Sequence[str]:
+    def list_phases(self) -> Sequence[str]:
         return ("face",)
 
-    def begin(self, name: str, trunk: Trunk | None) -> Phase:
+    def start_phase(self, name: str, trunk: Trunk | None) -> Phase:
         return FacePhase(self, trunk)
 
-    def drawing(self) -> Mapping[str, nn.Module]:
-        return {**self.main.drawing(), "face": self.face}
+    def inference_networks(self) -> Mapping[str, nn.Module]:
+        return {**self.main.inference_networks(), "face": self.face}
 
-    def box(self, centre: npt.NDArray[np.float32]) -> FaceBox | None:
+    def compute_face_box(self, centre: npt.NDArray[np.float32]) -> FaceBox | None:
         """The crop about a face's centre in pixels of the clip; None where no face is seen."""
         return compute_face_box(centre, self.clip.size, multiple=2**self.config.face_n_down)
 
-    def corrected(self, pose: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
+    def correct_face(self, pose: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
         """The final face (B, 3, h, w) of a crop and the pose picture's crop; not clipped."""
         residual: torch.Tensor = self.face(torch.cat([pose, face], dim=1))
         return face + residual
@@ -95,17 +95,17 @@ class FaceGan(LearnedMethod):
     def render(self, motion: Motion) -> Iterator[npt.NDArray[np.uint8]]:
         self.face.eval()
         height, width = self.clip.size
-        centres = scaled_points(motion.face_centres, width / motion.size[1], height / motion.size[0])
-        for (pose, image), centre in zip(self.main.images(motion), centres, strict=True):
+        centres = scale_points(motion.face_centres, width / motion.size[1], height / motion.size[0])
+        for (pose, image), centre in zip(self.main.generate_images(motion), centres, strict=True):
             pixels = to_pixels(image[0])
-            box = self.box(centre)
+            box = self.compute_face_box(centre)
             if box is not None:
-                face = self.corrected(pose[..., box.rows, box.columns], image[..., box.rows, box.columns])
+                face = self.correct_face(pose[..., box.rows, box.columns], image[..., box.rows, box.columns])
                 pixels[box.rows, box.columns] = to_pixels(face[0])
             yield pixels
 
 
-def _silence(generator: GlobalGenerator) -> None:
+def zero_init_last_conv(generator: GlobalGenerator) -> None:
     """Start with no residual: an untrained face generator leaves the face as it is."""
     last = generator[-2]
     assert isinstance(last, nn.Conv2d)  # before the tanh
@@ -122,7 +122,7 @@ class FaceBatch(Batch):
         drawn: The faces as the main generator drew them.
     """
 
-    drawn: torch.Tensor
+    main_faces: torch.Tensor
 
 
 class FacePhase(AdversarialPhase):
@@ -138,18 +138,18 @@ class FacePhase(AdversarialPhase):
         config = method.config
         self.method = method
         self.perceptual = PerceptualLoss(trunk).to(method.device) if trunk else None
-        self.drawn: dict[int, npt.NDArray[np.uint8]] = {}  # [h, w, 3] by training frame
+        self.main_faces: dict[int, npt.NDArray[np.uint8]] = {}  # [h, w, 3] by training frame
         judge = PatchDiscriminator(6, ndf=config.face_ndf)
         super().__init__(method.clip, config.face_schedule, method.face, judge, method.device, config.precision)
 
     @cached_property
-    def starts(self) -> npt.NDArray[np.intp]:
+    def example_starts(self) -> npt.NDArray[np.intp]:
         """Frames with a person whose face is seen.
 
         Raises:
             BenchError: There is none.
         """
-        people = self.clip.starts(1)
+        people = self.clip.list_example_starts(1)
         faces = people[np.isfinite(self.clip.face_centres[people]).all(axis=-1)]
         if len(faces) == 0:
             raise BenchError("No face is seen in any training frame.", hint="Use --method fbf-ts, which needs none.")
@@ -157,40 +157,44 @@ class FacePhase(AdversarialPhase):
 
     def prepare(self, report: ReportProgress) -> None:
         """Draw the main generator's faces."""
-        self.drawn = {}
-        for run in self.clip.runs():
-            for t, (_, image) in zip(run, self.method.main.images(self.clip.motion(run)), strict=True):
+        self.main_faces = {}
+        for segment in self.clip.segments():
+            for t, (_, image) in zip(
+                segment, self.method.main.generate_images(self.clip.make_motion(segment)), strict=True
+            ):
                 report("drawing what the face GAN corrects", t + 1, len(self.clip))
-                box = self.method.box(self.clip.face_centres[t])
+                box = self.method.compute_face_box(self.clip.face_centres[t])
                 if box is not None:
-                    self.drawn[t] = to_pixels(image[0])[box.rows, box.columns]
+                    self.main_faces[t] = to_pixels(image[0])[box.rows, box.columns]
 
     def train_step(self, batch: Batch) -> dict[str, torch.Tensor]:
-        return super().train_step(self.faces(batch))
+        return super().train_step(self.crop_faces(batch))
 
-    def faces(self, batch: Batch) -> FaceBatch:
+    def crop_faces(self, batch: Batch) -> FaceBatch:
         """Cut every frame at its own face."""
         index = batch.index[:, 0].tolist()
-        boxes = [box for t in index if (box := self.method.box(self.clip.face_centres[t])) is not None]
+        boxes = [box for t in index if (box := self.method.compute_face_box(self.clip.face_centres[t])) is not None]
 
         def cut(pictures: torch.Tensor) -> torch.Tensor:
             crops = [picture[..., box.rows, box.columns] for picture, box in zip(pictures, boxes, strict=True)]
             return torch.stack(crops)  # (B, 1, 3, h, w)
 
-        drawn = to_tensor(np.stack([self.drawn[t] for t in index])[:, None], self.device)
+        drawn = to_tensor(np.stack([self.main_faces[t] for t in index])[:, None], self.device)
         return FaceBatch(cut(batch.poses), cut(batch.frames), batch.keypoints, batch.index, drawn)
 
-    def make(self, batch: Batch) -> torch.Tensor:
+    def generate(self, batch: Batch) -> torch.Tensor:
         assert isinstance(batch, FaceBatch)
-        return self.method.corrected(batch.poses[:, 0], batch.drawn[:, 0])[:, None]
+        return self.method.correct_face(batch.poses[:, 0], batch.main_faces[:, 0])[:, None]
 
-    def judged(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
+    def discriminator_input(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
         return torch.cat([batch.poses, images], dim=2).flatten(1, 2)  # (B, 6, h, w)
 
-    def score(self, judged: torch.Tensor) -> Features:
+    def discriminate(self, judged: torch.Tensor) -> Features:
         return [self.discriminator(judged)]  # one scale
 
-    def generator_losses(self, batch: Batch, fake: torch.Tensor, verdicts: Verdicts) -> dict[str, torch.Tensor]:
+    def generator_losses(
+        self, batch: Batch, fake: torch.Tensor, verdicts: DiscriminatorOutputs
+    ) -> dict[str, torch.Tensor]:
         config = self.method.config
         losses = {"g_gan": gan_loss(verdicts.fake, real=True)}
         if self.perceptual is not None:
@@ -201,6 +205,6 @@ class FacePhase(AdversarialPhase):
 
     @torch.no_grad()
     def preview(self, batch: Batch) -> torch.Tensor:
-        faces = self.faces(batch)
-        made = self.make(faces)
-        return torch.stack([faces.poses, faces.frames, faces.drawn, made], dim=2).flatten(0, 2).clamp(-1, 1)
+        faces = self.crop_faces(batch)
+        made = self.generate(faces)
+        return torch.stack([faces.poses, faces.frames, faces.main_faces, made], dim=2).flatten(0, 2).clamp(-1, 1)

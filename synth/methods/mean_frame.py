@@ -27,16 +27,16 @@ class MeanFrame(Method):
         self._mean: npt.NDArray[np.uint8] | None = None  # [H, W, 3], once it is known
 
     def weights(self) -> dict[str, torch.Tensor]:
-        return {"mean": torch.from_numpy(self._drawn())}
+        return {"mean": torch.from_numpy(self._compute_mean())}
 
     def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
         self._mean = weights["mean"].cpu().numpy()
 
     def render(self, motion: Motion) -> Iterator[npt.NDArray[np.uint8]]:
         for _ in motion.keypoints:
-            yield self._drawn()
+            yield self._compute_mean()
 
-    def _drawn(self) -> npt.NDArray[np.uint8]:
+    def _compute_mean(self) -> npt.NDArray[np.uint8]:
         if self._mean is None:
             pieces = np.array_split(np.arange(len(self.clip)), -(-len(self.clip) // _PIECE))
             total = sum(self.clip.frames[piece].sum(axis=0, dtype=np.int64) for piece in pieces)

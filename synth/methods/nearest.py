@@ -26,7 +26,7 @@ class Nearest(Method):
 
     def __init__(self, config: SynthConfig, clip: TrainingClip, device: torch.device) -> None:
         super().__init__(config, clip, device)
-        self._candidates = clip.starts(1)
+        self._candidates = clip.list_example_starts(1)
         self._poses = clip.keypoints[self._candidates]
 
     def weights(self) -> dict[str, torch.Tensor]:

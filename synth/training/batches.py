@@ -22,7 +22,7 @@ _AHEAD: Final = 3
 """Batches that wait in pinned memory."""
 
 
-def batches(phase: Phase, seeds: tuple[int, int], steps: range, device: torch.device) -> Iterator[Batch]:
+def iterate_batches(phase: Phase, seeds: tuple[int, int], steps: range, device: torch.device) -> Iterator[Batch]:
     """The batch of each step; with several processes, this one's share of it.
 
     Args:
@@ -31,13 +31,13 @@ def batches(phase: Phase, seeds: tuple[int, int], steps: range, device: torch.de
         steps: Which steps are still to be made.
         device: Where the batches go.
     """
-    drawn = (split_batch(phase.draw(np.random.default_rng([*seeds, step]))) for step in steps)
+    drawn = (split_batch(phase.sample_examples(np.random.default_rng([*seeds, step]))) for step in steps)
     if device.type != "cuda":
-        return (phase.clip.batch(index, device) for index in drawn)
-    return (batch.to(device) for batch in _ahead(phase.clip.host_batch(index).pinned() for index in drawn))
+        return (phase.clip.read_batch(index, device) for index in drawn)
+    return (batch.to(device) for batch in _prefetch(phase.clip.read_host_batch(index).pin() for index in drawn))
 
 
-def _ahead(source: Iterator[HostBatch]) -> Iterator[HostBatch]:
+def _prefetch(source: Iterator[HostBatch]) -> Iterator[HostBatch]:
     """The same items, prepared by a thread; what it raises is raised here."""
     ready: queue.Queue[HostBatch | BaseException | None] = queue.Queue(_AHEAD)
     stopped = threading.Event()

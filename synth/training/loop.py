@@ -29,19 +29,19 @@ from dancebench.core.schema import Strict
 from dancebench.synth.base import LearnedMethod, Phase
 from dancebench.synth.clip import Batch
 from dancebench.synth.gan.networks import checkpoint_activations
-from dancebench.synth.training.batches import batches
+from dancebench.synth.training.batches import iterate_batches
 
 SAVE_EVERY_SECONDS: Final = 20.0
-SAVING_SHARE: Final = 20.0
+MIN_SAVE_INTERVAL_RATIO: Final = 20.0
 """A state that takes long to write is written more rarely: this many times its own duration lies between two."""
 LOG_EVERY_STEPS: Final = 10
 SAMPLE_EVERY_STEPS: Final = 250
-_LAST_SHARE: Final = 0.1
+_FINAL_SHARE: Final = 0.1
 """Share of a phase's steps, the last ones, whose mean losses are recorded."""
 
 
 @dataclass(frozen=True)
-class Options:
+class TrainingOptions:
     """How a training is computed; the weights are the same within rounding.
 
     Attributes:
@@ -55,7 +55,7 @@ class Options:
     compiled: bool = False
 
 
-PLAIN: Final = Options()
+DEFAULT_OPTIONS: Final = TrainingOptions()
 
 
 class PhaseRecord(Strict):
@@ -93,7 +93,7 @@ def run_phases(
     key: str,
     seed: int,
     trunk: Trunk | None,
-    options: Options,
+    options: TrainingOptions,
     report: ReportProgress,
 ) -> list[PhaseRecord]:
     """Train `method` through all its phases.
@@ -117,20 +117,22 @@ def run_phases(
         stored = None
     done = [PhaseRecord.model_validate(each) for each in stored.facts["phases"]] if stored else []
     log = _Log(folder, len(done), stored.facts["step"] if stored else 0, options)
-    for number, name in enumerate(method.phase_names()):
+    for number, name in enumerate(method.list_phases()):
         if number < len(done):
             continue
         seed_everything(seed)  # a phase begins the same way whether or not the training was resumed before
-        phase = method.begin(name, trunk)
-        run = _Run(phase, name, number, folder / "state.safetensors", label, key, seed, method.device, options, log)
-        done.append(run.to_the_end(stored, done, report))
+        phase = method.start_phase(name, trunk)
+        run = _PhaseRun(
+            phase, name, number, folder / "state.safetensors", label, key, seed, method.device, options, log
+        )
+        done.append(run.run_to_end(stored, done, report))
         stored = None
     log.close()
     return done
 
 
 @dataclass
-class _Run:
+class _PhaseRun:
     """One phase under way."""
 
     phase: Phase
@@ -141,46 +143,46 @@ class _Run:
     key: str
     seed: int
     device: torch.device
-    options: Options
+    options: TrainingOptions
     log: _Log
 
-    def to_the_end(
+    def run_to_end(
         self, stored: Checkpoint | None, before: Sequence[PhaseRecord], report: ReportProgress
     ) -> PhaseRecord:
         """Make the remaining steps."""
         phase, schedule = self.phase, self.phase.schedule
-        steps = schedule.n_steps(len(phase.starts))
+        steps = schedule.count_steps(len(phase.example_starts))
         if schedule.batch % world_size():
             raise BenchError(
                 f"A batch of {schedule.batch} cannot be divided among {world_size()} processes.",
                 hint=f"Add --batch {world_size()}, or a multiple of it.",
             )
-        progress = self._restored(stored)
+        progress = self._restore(stored)
         self._prepare(report)
         every = 1 if self.device.type == "cpu" else LOG_EVERY_STEPS  # a look at a loss makes a GPU wait
         pending: list[dict[str, torch.Tensor]] = []
         clock = saved = time.perf_counter()
         saving = 0.0
         first = progress.step
-        for step, batch in zip(range(first, steps), self._batches(first, steps), strict=True):
-            self._set_rate(schedule.rate(step, steps))
+        for step, batch in zip(range(first, steps), self._iterate_batches(first, steps), strict=True):
+            self._set_learning_rate(schedule.learning_rate_at(step, steps))
             pending.append(average_values(self._step(batch)))
             if (step + 1) % every and step + 1 < steps:
                 continue
-            for offset, losses in enumerate(_numbers(pending)):
+            for offset, losses in enumerate(_fetch_losses(pending)):
                 self._check(losses, step + 2 - len(pending) + offset)
-                self._note(progress, losses, steps)
+                self._record_step(progress, losses, steps)
             pending.clear()
             now = time.perf_counter()
             progress.seconds, clock = progress.seconds + now - clock, now
             report(f"{self.label}, {self.name}", progress.step, steps)
             if (step + 1) % SAMPLE_EVERY_STEPS < every:
-                self.log.samples(self.name, step + 1, phase, batch)
-            if now - saved > max(SAVE_EVERY_SECONDS, SAVING_SHARE * saving):
+                self.log.add_samples(self.name, step + 1, phase, batch)
+            if now - saved > max(SAVE_EVERY_SECONDS, MIN_SAVE_INTERVAL_RATIO * saving):
                 self._save(progress, before)
                 saved = time.perf_counter()
                 saving = saved - now
-        return self._recorded(progress, steps)
+        return self._make_record(progress, steps)
 
     def _step(self, batch: Batch) -> dict[str, torch.Tensor]:
         try:
@@ -191,10 +193,10 @@ class _Run:
                 hint="Try --jobs 1, --gradient-checkpointing, a smaller --batch or a smaller --preset.",
             ) from error
 
-    def _batches(self, first: int, steps: int) -> Any:
-        return batches(self.phase, (self.seed, self.number), range(first, steps), self.device)
+    def _iterate_batches(self, first: int, steps: int) -> Any:
+        return iterate_batches(self.phase, (self.seed, self.number), range(first, steps), self.device)
 
-    def _restored(self, stored: Checkpoint | None) -> _Progress:
+    def _restore(self, stored: Checkpoint | None) -> _Progress:
         if stored is None:
             return _Progress()
         stored.restore(self.phase.networks(), self.phase.optimizers())
@@ -213,7 +215,7 @@ class _Run:
             for network in networks:
                 network.compile()
 
-    def _set_rate(self, rate: float) -> None:
+    def _set_learning_rate(self, rate: float) -> None:
         for optimizer in self.phase.optimizers().values():
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -227,14 +229,14 @@ class _Run:
                 hint="The last good state is kept; lower the learning rate, or start again with another --seed.",
             )
 
-    def _note(self, progress: _Progress, losses: dict[str, float], steps: int) -> None:
+    def _record_step(self, progress: _Progress, losses: dict[str, float], steps: int) -> None:
         progress.step += 1
-        if progress.step > (1 - _LAST_SHARE) * steps:
+        if progress.step > (1 - _FINAL_SHARE) * steps:
             progress.recent.append(losses)
         self.log.add(self.name, progress.step, losses)
 
     def _save(self, progress: _Progress, before: Sequence[PhaseRecord]) -> None:
-        if not is_main_process() or not self._is_sound():
+        if not is_main_process() or not self._has_finite_weights():
             return
         facts = {
             "key": self.key,
@@ -245,7 +247,7 @@ class _Run:
         }
         save_checkpoint(self.state, self.phase.networks(), self.phase.optimizers(), facts)
 
-    def _is_sound(self) -> bool:
+    def _has_finite_weights(self) -> bool:
         """Whether all weights are numbers: the losses of a step say so only of the step before."""
         return all(
             bool(torch.isfinite(value).all())
@@ -253,13 +255,13 @@ class _Run:
             for value in network.parameters()
         )
 
-    def _recorded(self, progress: _Progress, steps: int) -> PhaseRecord:
+    def _make_record(self, progress: _Progress, steps: int) -> PhaseRecord:
         height, width = self.phase.clip.size
         return PhaseRecord(
             name=self.name,
             height=height,
             width=width,
-            examples=len(self.phase.starts),
+            examples=len(self.phase.example_starts),
             steps=steps,
             seconds=broadcast(progress.seconds),
             losses=progress.losses(),
@@ -270,7 +272,7 @@ class _Run:
         )
 
 
-def _numbers(pending: Sequence[dict[str, torch.Tensor]]) -> list[dict[str, float]]:
+def _fetch_losses(pending: Sequence[dict[str, torch.Tensor]]) -> list[dict[str, float]]:
     """Losses of several steps, fetched from the device at once."""
     names = list(pending[0])
     values = torch.stack([torch.stack([losses[name].float() for name in names]) for losses in pending])
@@ -280,14 +282,14 @@ def _numbers(pending: Sequence[dict[str, torch.Tensor]]) -> list[dict[str, float
 class _Log:
     """`losses.jsonl`, and TensorBoard beside it where asked for; written by the first process alone."""
 
-    def __init__(self, folder: Path, phases: int, step: int, options: Options) -> None:
+    def __init__(self, folder: Path, phases: int, step: int, options: TrainingOptions) -> None:
         self._handle = self._board = None
         if not is_main_process():
             return
         path = folder / "losses.jsonl"
-        write_text(path, "".join(_lines_up_to(path, phases, step)))
+        write_text(path, "".join(_keep_lines_up_to(path, phases, step)))
         self._handle = path.open("a", encoding="utf-8", buffering=1)  # a line at a time
-        self._board = _tensorboard(folder) if options.tensorboard else None
+        self._board = _open_tensorboard(folder) if options.tensorboard else None
 
     def add(self, phase: str, step: int, losses: dict[str, float]) -> None:
         if self._handle is None or step % LOG_EVERY_STEPS:
@@ -298,7 +300,7 @@ class _Log:
             for name, value in losses.items():
                 self._board.add_scalar(f"{phase}/{name}", value, step)
 
-    def samples(self, phase: str, step: int, trained: Phase, batch: Batch) -> None:
+    def add_samples(self, phase: str, step: int, trained: Phase, batch: Batch) -> None:
         """A grid of conditioning pictures, real frames and what is made of them."""
         if self._board is not None:
             pictures = trained.preview(batch).add(1).div(2).float().cpu()  # (N, 3, H, W) in [0, 1]
@@ -311,7 +313,7 @@ class _Log:
             self._board.close()
 
 
-def _lines_up_to(path: Path, phases: int, step: int) -> list[str]:
+def _keep_lines_up_to(path: Path, phases: int, step: int) -> list[str]:
     """The log up to `step` of the phase after `phases` finished ones.
 
     What follows belongs to steps that will be made again, or was cut off.
@@ -330,7 +332,7 @@ def _lines_up_to(path: Path, phases: int, step: int) -> list[str]:
     return kept
 
 
-def _tensorboard(folder: Path) -> Any:
+def _open_tensorboard(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

@@ -30,7 +30,7 @@ from dancebench.core.schema import Document, Strict
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.base import METHODS, LearnedMethod, Method, SynthConfig
 from dancebench.synth.clip import load_training_clip
-from dancebench.synth.training.loop import PLAIN, Options, PhaseRecord, run_phases
+from dancebench.synth.training.loop import DEFAULT_OPTIONS, PhaseRecord, TrainingOptions, run_phases
 
 
 class BaseRecord(Strict):
@@ -101,7 +101,7 @@ class TrainJob:
     folder: Path
     device: str = "cpu"
     base: TrainJob | None = None
-    options: Options = PLAIN
+    options: TrainingOptions = DEFAULT_OPTIONS
 
     @property
     def weights_path(self) -> Path:
@@ -119,46 +119,46 @@ def train(job: TrainJob, *, report: ReportProgress = ignore_progress) -> TrainRe
     make = METHODS[job.method]
     base = train(job.base, report=report) if job.base else None
     with lock_folder(job.folder) if is_main_process() else nullcontext():
-        done = broadcast(finished(job) if is_main_process() else None)
+        done = broadcast(find_finished(job) if is_main_process() else None)
         if done is not None:
             return done
         seed_everything(job.config.seed)
         clip = load_training_clip(job.subject, job.config.long_side)
         method = make(job.config, clip, torch.device(job.device))
         if job.base is not None and base is not None and isinstance(method, LearnedMethod):
-            method.load_base(_checked_weights(job.base, base))
+            method.load_base(_load_checked_weights(job.base, base))
         trunk, trunk_reason = None, None
         phases: list[PhaseRecord] = []
         if isinstance(method, LearnedMethod):
-            trunk, trunk_reason = _shared_trunk(job.config)
+            trunk, trunk_reason = _agree_on_trunk(job.config)
             label = f"{job.method} on {job.subject.id}"
-            key = sha256_json([_identity(job), trunk.sha256 if trunk else None, base and base.weights_sha256])
+            key = sha256_json([_training_identity(job), trunk.sha256 if trunk else None, base and base.weights_sha256])
             phases = run_phases(method, job.folder, label, key, job.config.seed, trunk, job.options, report)
         if is_main_process():
             with atomic_path(job.weights_path) as temporary:
                 save_file({name: value.contiguous() for name, value in method.weights().items()}, temporary)
-            _record(job, method, len(clip), base, phases, trunk, trunk_reason).save(job.folder / "train.json")
+            _make_record(job, method, len(clip), base, phases, trunk, trunk_reason).save(job.folder / "train.json")
             (job.folder / "state.safetensors").unlink(missing_ok=True)
         broadcast(None)  # the others wait until the record stands
         return TrainRecord.load(job.folder / "train.json")
 
 
-def finished(job: TrainJob) -> TrainRecord | None:
+def find_finished(job: TrainJob) -> TrainRecord | None:
     """The record of a training of this very job, if it was completed and would not come out otherwise now."""
-    record = intact(job)
-    if record is not None and record.trunk_reason is not None and _trunk_for(job.config, download=True)[0] is not None:
+    record = find_intact(job)
+    if record is not None and record.trunk_reason is not None and _find_trunk(job.config, download=True)[0] is not None:
         return None  # the trunk that was missing then is there now: that would be another training
-    return record if job.base is None or finished(job.base) is not None else None
+    return record if job.base is None or find_finished(job.base) is not None else None
 
 
-def intact(job: TrainJob) -> TrainRecord | None:
+def find_intact(job: TrainJob) -> TrainRecord | None:
     """The record of a training of this very job, if it was completed and its files are as it left them."""
     record = TrainRecord.load_if_usable(job.folder / "train.json")
     if record is None or not job.weights_path.exists():
         return None
-    same = _identity(job) == [record.method, record.config, record.content_sha256]
+    same = _training_identity(job) == [record.method, record.config, record.content_sha256]
     if job.base is not None:
-        base = intact(job.base)
+        base = find_intact(job.base)
         same &= base is not None and record.base is not None and base.weights_sha256 == record.base.weights_sha256
     return record if same and sha256_file(job.weights_path) == record.weights_sha256 else None
 
@@ -170,7 +170,7 @@ def load_method(job: TrainJob, record: TrainRecord) -> Method:
         BenchError: The record is of another method or configuration, or the weights are not those that it
             names.
     """
-    if _identity(job)[:2] != [record.method, record.config]:
+    if _training_identity(job)[:2] != [record.method, record.config]:
         raise BenchError(
             f"{job.folder} holds a {record.method} of preset {record.preset}, trained in another way than the "
             f"{job.method} of preset {job.preset} that is wanted.",
@@ -178,16 +178,16 @@ def load_method(job: TrainJob, record: TrainRecord) -> Method:
         )
     clip = load_training_clip(job.subject, job.config.long_side)
     method = METHODS[job.method](job.config, clip, torch.device(job.device))
-    method.load_weights(_checked_weights(job, record))
+    method.load_weights(_load_checked_weights(job, record))
     return method
 
 
-def _identity(job: TrainJob) -> list[Any]:
+def _training_identity(job: TrainJob) -> list[Any]:
     """What decides the outcome, beside the trunk and the base."""
     return [job.method, job.config.model_dump(mode="json"), job.subject.record.content_sha256]
 
 
-def _checked_weights(job: TrainJob, record: TrainRecord) -> dict[str, torch.Tensor]:
+def _load_checked_weights(job: TrainJob, record: TrainRecord) -> dict[str, torch.Tensor]:
     if sha256_file(job.weights_path) != record.weights_sha256:
         raise BenchError(
             f"{job.weights_path} was changed after training.", hint="Remove its folder and train again: bench synth."
@@ -196,16 +196,16 @@ def _checked_weights(job: TrainJob, record: TrainRecord) -> dict[str, torch.Tens
     return weights
 
 
-def _shared_trunk(config: SynthConfig) -> tuple[Trunk | None, str | None]:
-    """`_trunk_for`, with one answer for all processes: the first looks, and downloads, for the others.
+def _agree_on_trunk(config: SynthConfig) -> tuple[Trunk | None, str | None]:
+    """`_find_trunk`, with one answer for all processes: the first looks, and downloads, for the others.
 
     Raises:
         BenchError: Another process does not find what the first found.
     """
-    trunk, reason = _trunk_for(config, download=True) if is_main_process() else (None, None)
+    trunk, reason = _find_trunk(config, download=True) if is_main_process() else (None, None)
     sha256, reason = broadcast((trunk.sha256 if trunk else None, reason))
     if sha256 is not None and not is_main_process():
-        trunk, _ = _trunk_for(config, download=False)
+        trunk, _ = _find_trunk(config, download=False)
         if trunk is None or trunk.sha256 != sha256:
             raise BenchError(
                 "The processes do not find the same trunk.", hint="Put it where BENCH_WEIGHTS points on all machines."
@@ -213,7 +213,7 @@ def _shared_trunk(config: SynthConfig) -> tuple[Trunk | None, str | None]:
     return trunk, reason
 
 
-def _trunk_for(config: SynthConfig, *, download: bool) -> tuple[Trunk | None, str | None]:
+def _find_trunk(config: SynthConfig, *, download: bool) -> tuple[Trunk | None, str | None]:
     """The configured trunk, or None and why not: the perceptual loss is then off, and recorded as off."""
     if config.trunk == "off":
         return None, None
@@ -223,7 +223,7 @@ def _trunk_for(config: SynthConfig, *, download: bool) -> tuple[Trunk | None, st
         return None, error.message
 
 
-def _record(
+def _make_record(
     job: TrainJob,
     method: Method,
     train_frames: int,
@@ -232,7 +232,7 @@ def _record(
     trunk: Trunk | None,
     trunk_reason: str | None,
 ) -> TrainRecord:
-    drawing = method.drawing() if isinstance(method, LearnedMethod) else {}
+    drawing = method.inference_networks() if isinstance(method, LearnedMethod) else {}
     git_sha, dirty = read_code_version()
     return TrainRecord(
         method=job.method,

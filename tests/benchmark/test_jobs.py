@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dancebench.benchmark.commands.progress_bars import Display
-from dancebench.benchmark.jobs import Failure, Job, run_jobs, succeeded
+from dancebench.benchmark.commands.progress_bars import ProgressBars
+from dancebench.benchmark.jobs import Job, JobFailure, require_all, run_jobs
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.progress import ReportProgress, ignore_progress
 
@@ -38,13 +38,13 @@ def test_results_come_in_order_and_a_failure_leaves_the_others(workers: int) -> 
     assert isinstance(last, tuple)
     assert (first[0], last[0]) == (1, 16)
     assert (os.getpid() in (first[1], last[1])) == (workers == 1)
-    assert isinstance(failed, Failure)
+    assert isinstance(failed, JobFailure)
     assert failed.message == "Unknown number '3'."
     assert failed.hint is not None
     assert "Did you mean '33'" in failed.hint
     assert sorted(heard) == ["squaring 1", "squaring 3", "squaring 4"]
     with pytest.raises(BenchError, match="job 3: Unknown number"):
-        succeeded(outcomes)
+        require_all(outcomes)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -61,7 +61,7 @@ def test_a_worker_that_is_killed_is_named() -> None:
 def test_without_a_terminal_progress_is_plain_lines(tmp_path: Path) -> None:
     from rich.console import Console
 
-    with (tmp_path / "log").open("w") as handle, Display(Console(file=handle)) as display:
+    with (tmp_path / "log").open("w") as handle, ProgressBars(Console(file=handle)) as display:
         for done in range(1, 4):
             display.report("working", done, 3)
     assert (tmp_path / "log").read_text() == "working: done (3, 0 s)\n"
@@ -72,7 +72,7 @@ def test_a_task_that_is_done_twice_is_shown_once() -> None:
 
     from rich.console import Console
 
-    with Display(Console(file=io.StringIO(), force_terminal=True, width=80)) as display:
+    with ProgressBars(Console(file=io.StringIO(), force_terminal=True, width=80)) as display:
         for task in ("a", "a", "b", "c", "d", "a"):
             display.report(task, 1, 1)
 
@@ -83,7 +83,7 @@ def test_on_a_terminal_many_tasks_leave_the_screen_again() -> None:
     from rich.console import Console
 
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
-    with Display(console) as display:
+    with ProgressBars(console) as display:
         for task in range(20):
             display.report(f"task {task}", 1, 2)
             display.report(f"task {task}", 2, 2)

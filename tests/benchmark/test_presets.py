@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dancebench.benchmark.presets import PRESETS, Settings, configured
+from dancebench.benchmark.presets import PRESETS, RunSettings, configure_method
 from dancebench.core.errors import UnknownNameError
 from dancebench.synth.base import METHODS
 from dancebench.synth.gan.method import GanConfig
@@ -19,19 +19,22 @@ def test_every_method_is_configured_for_one_size(name: str) -> None:
 
 
 def test_the_base_within_a_method_is_the_method_itself() -> None:
-    settings = Settings(seed=7, trunk="off", precision="bf16", batch=4)
-    full, base = configured("paper", "fbf-ts-fg", settings), configured("paper", "fbf-ts", settings)
+    settings = RunSettings(seed=7, trunk="off", precision="bf16", batch=4)
+    full, base = configure_method("paper", "fbf-ts-fg", settings), configure_method("paper", "fbf-ts", settings)
     assert isinstance(full, FaceGanConfig)
     assert full.main == base
     assert (full.seed, full.trunk, full.precision, full.face_schedule.batch) == (7, "off", "bf16", 4)
 
 
 def test_a_batch_reaches_all_phases() -> None:
-    config = configured("paper", "fbf-ts", Settings(batch=8))
+    config = configure_method("paper", "fbf-ts", RunSettings(batch=8))
     assert isinstance(config, GanConfig)
     assert config.local is not None
     assert (config.schedule.batch, config.local.schedule.batch) == (8, 8)
-    assert configured("paper", "fbf-ts", Settings()).model_dump() == PRESETS["paper"].config("fbf-ts").model_dump()
+    assert (
+        configure_method("paper", "fbf-ts", RunSettings()).model_dump()
+        == PRESETS["paper"].config("fbf-ts").model_dump()
+    )
 
 
 def test_the_papers_schedule() -> None:
@@ -46,4 +49,4 @@ def test_the_papers_schedule() -> None:
 
 def test_unknown_trunks_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="Unknown perceptual trunk 'vgg'"):
-        configured("tiny", "fbf", Settings(trunk="vgg"))
+        configure_method("tiny", "fbf", RunSettings(trunk="vgg"))

@@ -6,7 +6,7 @@ import pytest
 
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Interval, Metric
-from dancebench.leaderboards.records import Data, Entry, Kind, Run, RunRecord, new_run_id
+from dancebench.leaderboards.records import Data, Entry, Run, RunKind, RunRecord, new_run_id
 
 MakeRecord = Callable[..., RunRecord]
 
@@ -27,7 +27,7 @@ def _make(
     name: str,
     values: Mapping[str, float | Metric],
     *,
-    kind: Kind = "synthesis",
+    kind: RunKind = "synthesis",
     subjects: int = 12,
     dataset_id: str = "ab" * 32,
     content_sha256: str = "c" * 64,

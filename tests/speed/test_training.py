@@ -14,7 +14,7 @@ from speed.timing import medians, show
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.acceleration import has_bf16
 from dancebench.synth.base import METHODS, Precision, Schedule
-from dancebench.synth.clip import Batch, Frames, TrainingClip, load_training_clip
+from dancebench.synth.clip import Batch, CachedFrames, TrainingClip, load_training_clip
 from dancebench.synth.gan.method import GanConfig
 from dancebench.synth.gan.phase import AdversarialPhase
 
@@ -38,11 +38,11 @@ def both(
     torch.manual_seed(0)
     generator, discriminator = networks(device, ngf=ngf, ndf=64, n_down=4, n_blocks=9)
     plain = plain_step(generator, discriminator, config.schedule.learning_rate)
-    phase = METHODS["fbf-ts"](config, clip, device).begin("global", None)  # type: ignore[attr-defined]
+    phase = METHODS["fbf-ts"](config, clip, device).start_phase("global", None)  # type: ignore[attr-defined]
     assert isinstance(phase, AdversarialPhase)
     phase.generator.load_state_dict(generator.state_dict())
     phase.discriminator.load_state_dict(discriminator.state_dict())
-    examples: Batch = clip.batch(np.tile([[0, 1]], (batch, 1)), device)
+    examples: Batch = clip.read_batch(np.tile([[0, 1]], (batch, 1)), device)
 
     def ours() -> dict[str, float]:
         return {name: float(value) for name, value in phase.train_step(examples).items()}
@@ -52,7 +52,7 @@ def both(
 
 def noise_clip(size: tuple[int, int]) -> TrainingClip:
     pixels = np.random.default_rng(0).integers(0, 256, (4, *size, 3), np.uint8)
-    frames = Frames(lambda index: pixels[list(index)], 4, cached=True)
+    frames = CachedFrames(lambda index: pixels[list(index)], 4, cached=True)
     points = np.ones((4, 75, 3), np.float32)
     starts = np.array([True, False, False, False])
     return TrainingClip(frames, frames, points, points[:, 0, :2], starts, size, lambda _: noise_clip(size))
@@ -93,12 +93,12 @@ def test_training_on_a_gpu_is_faster_than_the_plain_loop_with_tf32() -> None:
 
 def test_a_clip_at_the_papers_size_takes_under_two_gigabytes_per_thousand_frames(paper_sized: Subject) -> None:
     first = load_training_clip(paper_sized, 1024)
-    first.batch(np.array([[0, 1]]), torch.device("cpu"))  # stays, so that its pages are not used again
+    first.read_batch(np.array([[0, 1]]), torch.device("cpu"))  # stays, so that its pages are not used again
     process = psutil.Process()
     clip = load_training_clip(paper_sized, 1024)
     before = process.memory_info().rss
     for t in range(0, 200, 20):
-        clip.batch(np.array([[t, t + 1]]), torch.device("cpu"))
+        clip.read_batch(np.array([[t, t + 1]]), torch.device("cpu"))
     per_thousand = (process.memory_info().rss - before) / len(clip) * 1000
     show("host memory per 1,000 cached frames at 512x1024", f"{per_thousand / 1e9:.2f} GB")
     assert len(first) == len(clip)

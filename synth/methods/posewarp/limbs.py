@@ -57,7 +57,7 @@ class Limb:
             the nose, a hand follows the wrist and a foot the ankle.
     """
 
-    near: tuple[int, ...]
+    find_near: tuple[int, ...]
     far: tuple[int, ...]
     width: float
     reach: float = 0.0
@@ -82,11 +82,11 @@ _FLOOR: Final = 1e-8  # of a prior: softmax gives a limb that is not there nothi
 _DEGENERATE: Final = 1.0  # pixel; a shorter limb has no direction
 
 
-def heatmaps(keypoints: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def draw_heatmaps(keypoints: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """A Gaussian of height 1 on every joint found: (B, 14, H, W) from (B, 75, 3)."""
     sigma = _HEATMAP_SIGMA * max(size)
     joints = keypoints[:, JOINTS]  # (B, 14, 3)
-    rows, columns = _axes(size, keypoints)
+    rows, columns = _pixel_axes(size, keypoints)
     across = torch.exp(-((columns - joints[..., :1]) ** 2) / (2 * sigma**2))  # (B, 14, W)
     down = torch.exp(-((rows - joints[..., 1:2]) ** 2) / (2 * sigma**2))  # (B, 14, H)
     return down[..., :, None] * across[..., None, :] * (joints[..., 2] > 0)[..., None, None]
@@ -98,21 +98,21 @@ def log_prior(keypoints: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     A limb's prior is a Gaussian of the distance from its segment; the background's is what the strongest
     limb leaves. They need not sum to one: the masks' softmax sees to it.
     """
-    torso = _torso(keypoints, size)  # (B,)
-    starts, ends = _segments(keypoints, torso)  # (B, 10, 2) each
-    rows, columns = _axes(size, keypoints)
+    torso = _torso_length(keypoints, size)  # (B,)
+    starts, ends = _limb_segments(keypoints, torso)  # (B, 10, 2) each
+    rows, columns = _pixel_axes(size, keypoints)
     along = (ends - starts)[..., None, None]  # (B, 10, 2, 1, 1)
     x, y = columns - starts[..., :1, None], rows[:, None] - starts[..., 1:, None]  # (B, 10, 1, W), (B, 10, H, 1)
     length = along.square().sum(2).clamp_min(1e-6)  # (B, 10, 1, 1), squared
     share = ((x * along[:, :, 0] + y * along[:, :, 1]) / length).clamp(0, 1)  # (B, 10, H, W): the nearest point
     distance = (x - share * along[:, :, 0]).square() + (y - share * along[:, :, 1]).square()
     widths = keypoints.new_tensor([limb.width for limb in LIMBS]) * torso[:, None]  # (B, 10)
-    prior = torch.exp(-distance / (2 * widths.square())[..., None, None]) * _there(keypoints)[..., None, None]
+    prior = torch.exp(-distance / (2 * widths.square())[..., None, None]) * _has_limb(keypoints)[..., None, None]
     background = 1 - prior.amax(dim=1, keepdim=True)  # (B, 1, H, W)
     return torch.cat([prior, background], dim=1).clamp_min(_FLOOR).log()
 
 
-def limb_maps(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def fit_limb_transforms(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """For every limb the similarity that takes its pixels in the target back to the source.
 
     It is fitted to the joints that both poses have: exact for a segment, least squares for the torso's
@@ -127,7 +127,7 @@ def limb_maps(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """
     maps = []
     for limb in LIMBS:
-        joints = limb.near + limb.far
+        joints = limb.find_near + limb.far
         both = (source[:, joints, 2] > 0) & (target[:, joints, 2] > 0)  # (B, 2) or (B, 4)
         maps.append(fit_similarity(target[:, joints, :2], source[:, joints, :2], both))
     return torch.stack(maps, dim=1)
@@ -171,7 +171,7 @@ def warp(pictures: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
         maps: (B, L, 2, 3) in pixels, from the result back to the picture.
     """
     height, width = pictures.shape[-2:]
-    rows, columns = _axes((height, width), maps)
+    rows, columns = _pixel_axes((height, width), maps)
     # Without matrix products, which autocast would round to 8 bits.
     across, down, shift = (maps[..., k, None, None] for k in range(3))  # (B, L, 2, 1, 1) each
     at = across * columns + down * rows[:, None] + shift  # (B, L, 2, H, W): x and y in the picture
@@ -181,23 +181,23 @@ def warp(pictures: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
     return moved.view_as(pictures)
 
 
-def _axes(size: tuple[int, int], like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _pixel_axes(size: tuple[int, int], like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows (H,) and columns (W,) of the pixels' centres."""
     rows, columns = (torch.arange(n, dtype=like.dtype, device=like.device) for n in size)
     return rows, columns
 
 
-def _there(keypoints: torch.Tensor) -> torch.Tensor:
+def _has_limb(keypoints: torch.Tensor) -> torch.Tensor:
     """Which limbs have at least two of their joints: bool (B, 10)."""
     found = keypoints[..., 2] > 0
-    return torch.stack([found[:, limb.near + limb.far].sum(1) >= 2 for limb in LIMBS], dim=1)
+    return torch.stack([found[:, limb.find_near + limb.far].sum(1) >= 2 for limb in LIMBS], dim=1)
 
 
-def _segments(keypoints: torch.Tensor, torso: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _limb_segments(keypoints: torch.Tensor, torso: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Both ends of every limb with its reach, (B, 10, 2) each; of no meaning where the limb is not there."""
     starts, ends = [], []
     for limb in LIMBS:
-        near, far = _middle(keypoints[:, limb.near]), _middle(keypoints[:, limb.far])
+        near, far = _mean_joint(keypoints[:, limb.find_near]), _mean_joint(keypoints[:, limb.far])
         near, far = torch.where(near.isnan(), far, near), torch.where(far.isnan(), near, far)
         along = far - near
         direction = along / along.square().sum(-1, keepdim=True).sqrt().clamp_min(_DEGENERATE)
@@ -206,13 +206,13 @@ def _segments(keypoints: torch.Tensor, torso: torch.Tensor) -> tuple[torch.Tenso
     return torch.stack(starts, dim=1).nan_to_num(), torch.stack(ends, dim=1).nan_to_num()
 
 
-def _middle(points: torch.Tensor) -> torch.Tensor:
+def _mean_joint(points: torch.Tensor) -> torch.Tensor:
     """Mean of the points found, (B, 2) from (B, N, 3); not a number where none was."""
     found = (points[..., 2:] > 0).to(points.dtype)  # (B, N, 1)
     return (points[..., :2] * found).sum(1) / found.sum(1)
 
 
-def _torso(keypoints: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def _torso_length(keypoints: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Length of the torso (B,), by which all widths go."""
     spine = keypoints[:, NECK, :2] - keypoints[:, MID_HIP, :2]
     known = (keypoints[:, [NECK, MID_HIP], 2] > 0).all(dim=1)

@@ -30,13 +30,13 @@ from dancebench.core.nn.patchgan import PatchDiscriminator
 from dancebench.core.nn.trunks import Trunk
 from dancebench.datasets.pose.distance import find_nearest_pose, pose_distances
 from dancebench.datasets.pose.skeleton import scale_keypoints
-from dancebench.synth.acceleration import adam, autocast, laid_out
+from dancebench.synth.acceleration import autocast, make_adam, to_device_layout
 from dancebench.synth.base import METHODS, LearnedMethod, Phase, Schedule, SynthConfig
 from dancebench.synth.clip import Batch, Motion, TrainingClip, to_pixels, to_tensor
 from dancebench.synth.gan.losses import Features, PerceptualLoss, gan_loss
-from dancebench.synth.gan.phase import AdversarialPhase, Verdicts
-from dancebench.synth.methods.posewarp.limbs import JOINTS, heatmaps
-from dancebench.synth.methods.posewarp.networks import PoseWarpNetworks, Redrawn
+from dancebench.synth.gan.phase import AdversarialPhase, DiscriminatorOutputs
+from dancebench.synth.methods.posewarp.limbs import JOINTS, draw_heatmaps
+from dancebench.synth.methods.posewarp.networks import PoseWarpNetworks, RedrawnImages
 
 _NEAR_GAP: Final = 10  # frames; a pair any closer in time shows one picture twice
 _NEAREST: Final = 10  # how many training frames count as near a pose
@@ -70,25 +70,25 @@ class PoseWarp(LearnedMethod):
         self.config = config
         self.generator = PoseWarpNetworks(width=config.width, n_down=config.n_down).to(device)
 
-    def phase_names(self) -> Sequence[str]:
+    def list_phases(self) -> Sequence[str]:
         return ("warp",) if self.config.gan is None else ("warp", "gan")
 
-    def begin(self, name: str, trunk: Trunk | None) -> Phase:
+    def start_phase(self, name: str, trunk: Trunk | None) -> Phase:
         return WarpPhase(self, trunk) if name == "warp" else WarpGanPhase(self, trunk)
 
-    def drawing(self) -> Mapping[str, nn.Module]:
+    def inference_networks(self) -> Mapping[str, nn.Module]:
         return dict(self.generator.named_children())
 
-    def redraw(self, batch: Batch) -> Redrawn:
+    def redraw(self, batch: Batch) -> RedrawnImages:
         """Each pair's source in the pose of its target."""
-        redrawn: Redrawn = self.generator(batch.frames[:, 0], batch.keypoints[:, 0], batch.keypoints[:, 1])
+        redrawn: RedrawnImages = self.generator(batch.frames[:, 0], batch.keypoints[:, 0], batch.keypoints[:, 1])
         return redrawn
 
     @torch.no_grad()
     def render(self, motion: Motion) -> Iterator[npt.NDArray[np.uint8]]:
         self.generator.eval()
         height, width = self.clip.size
-        people = self.clip.starts(1)
+        people = self.clip.list_example_starts(1)
         poses = self.clip.keypoints[people]
         best, pose = 0, poses[0]
         for asked in scale_keypoints(motion.keypoints, width / motion.size[1], height / motion.size[0]):
@@ -100,7 +100,7 @@ class PoseWarp(LearnedMethod):
             yield to_pixels(self.generator(source, here, there).image[0])
 
 
-class Pairs:
+class PosePairs:
     """Training pairs (source, target) of one clip, both with a person.
 
     A pair is either random, or its source is one of the frames nearest in pose to the target, those beside
@@ -108,21 +108,21 @@ class Pairs:
     """
 
     def __init__(self, clip: TrainingClip, near_share: float) -> None:
-        self.people = clip.starts(1)
+        self.people = clip.list_example_starts(1)
         self.poses = clip.keypoints[self.people]
         self.near_share = near_share
 
-    def draw(self, rng: np.random.Generator, count: int) -> npt.NDArray[np.intp]:
+    def sample_examples(self, rng: np.random.Generator, count: int) -> npt.NDArray[np.intp]:
         """[count, 2]."""
-        return np.array([self._pair(rng) for _ in range(count)], dtype=np.intp)
+        return np.array([self._sample_pair(rng) for _ in range(count)], dtype=np.intp)
 
-    def _pair(self, rng: np.random.Generator) -> tuple[int, int]:
+    def _sample_pair(self, rng: np.random.Generator) -> tuple[int, int]:
         target = int(rng.integers(len(self.people)))
         near = rng.random() < self.near_share
-        source = rng.choice(self.near(target)) if near else rng.integers(len(self.people))
+        source = rng.choice(self.find_near(target)) if near else rng.integers(len(self.people))
         return int(self.people[source]), int(self.people[target])
 
-    def near(self, target: int) -> npt.NDArray[np.intp]:
+    def find_near(self, target: int) -> npt.NDArray[np.intp]:
         """Positions of the frames nearest in pose; where all are beside it in time, those count too."""
         beside = np.abs(self.people - self.people[target]) <= _NEAR_GAP
         order: npt.NDArray[np.intp] = np.lexsort((pose_distances(self.poses[target], self.poses), beside))
@@ -163,7 +163,7 @@ class ScaledPerceptualLoss(PerceptualLoss):
     def __init__(self, trunk: Trunk, images: torch.Tensor) -> None:
         super().__init__(trunk)
         self.to(images.device)
-        features, weights = self._normalised(images), []
+        features, weights = self._normalise(images), []
         for stage in self.stages:
             features = stage(features)
             weights.append(1 / (len(self.stages) * float(features.std())))
@@ -184,9 +184,9 @@ class PairPhase(Phase):
     trunk: Trunk | None
 
     @cached_property
-    def pairs(self) -> Pairs:
+    def pairs(self) -> PosePairs:
         """Read from the clip when training begins, not when networks are laid out."""
-        return Pairs(self.clip, self.method.config.near_share)
+        return PosePairs(self.clip, self.method.config.near_share)
 
     @cached_property
     def loss(self) -> ImageLoss:
@@ -194,11 +194,11 @@ class PairPhase(Phase):
         return ImageLoss(self.clip, self.trunk, self.method.device)
 
     @cached_property
-    def starts(self) -> npt.NDArray[np.intp]:
+    def example_starts(self) -> npt.NDArray[np.intp]:
         return self.pairs.people
 
-    def draw(self, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-        return self.pairs.draw(rng, self.schedule.batch)
+    def sample_examples(self, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+        return self.pairs.sample_examples(rng, self.schedule.batch)
 
 
 class WarpPhase(PairPhase):
@@ -208,11 +208,11 @@ class WarpPhase(PairPhase):
         config = method.config
         super().__init__(method.clip, config.schedule)
         self.method, self.trunk = method, trunk
-        self.network = laid_out(method.generator.train(), method.device)
-        self._optimizer = adam(self.network, config.schedule.learning_rate)
+        self.network = to_device_layout(method.generator.train(), method.device)
+        self._optimizer = make_adam(self.network, config.schedule.learning_rate)
 
     def networks(self) -> Mapping[str, nn.Module]:
-        return self.method.drawing()
+        return self.method.inference_networks()
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         return {"generator": self._optimizer}
@@ -241,17 +241,19 @@ class WarpGanPhase(PairPhase, AdversarialPhase):
         judge = PatchDiscriminator(3 + len(JOINTS), ndf=config.ndf)
         super().__init__(method.clip, config.gan, method.generator, judge, method.device, config.precision)
 
-    def make(self, batch: Batch) -> torch.Tensor:
+    def generate(self, batch: Batch) -> torch.Tensor:
         return self.method.redraw(batch).image[:, None]
 
-    def judged(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
-        pose = heatmaps(batch.keypoints[:, 1], self.clip.size)
+    def discriminator_input(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
+        pose = draw_heatmaps(batch.keypoints[:, 1], self.clip.size)
         return torch.cat([images[:, -1], pose], dim=1)  # (B, 17, H, W); of real pairs the target alone
 
-    def score(self, judged: torch.Tensor) -> Features:
+    def discriminate(self, judged: torch.Tensor) -> Features:
         return [self.discriminator(judged)]  # one scale
 
-    def generator_losses(self, batch: Batch, fake: torch.Tensor, verdicts: Verdicts) -> dict[str, torch.Tensor]:
+    def generator_losses(
+        self, batch: Batch, fake: torch.Tensor, verdicts: DiscriminatorOutputs
+    ) -> dict[str, torch.Tensor]:
         adversarial = self.method.config.gan_weight * gan_loss(verdicts.fake, real=True)
         return {"g_gan": adversarial} | self.loss(fake[:, 0], batch.frames[:, 1])
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dancebench.synth.methods.posewarp.limbs import JOINTS, LIMBS, heatmaps, limb_maps, log_prior, warp
+from dancebench.synth.methods.posewarp.limbs import JOINTS, LIMBS, draw_heatmaps, fit_limb_transforms, log_prior, warp
 
 _SLOPE = 0.2
 
@@ -60,7 +60,7 @@ class UNet(nn.Module):
 
 
 @dataclass(frozen=True)
-class Redrawn:
+class RedrawnImages:
     """What comes out, and the stages on the way.
 
     Attributes:
@@ -95,7 +95,7 @@ class PoseWarpNetworks(nn.Module):
         self.foreground = UNet(3 * len(LIMBS) + joints, 4, width=width, n_down=n_down)
         self.background = UNet(4 + joints, 3, width=half, n_down=n_down)
 
-    def forward(self, source: torch.Tensor, source_pose: torch.Tensor, target_pose: torch.Tensor) -> Redrawn:
+    def forward(self, source: torch.Tensor, source_pose: torch.Tensor, target_pose: torch.Tensor) -> RedrawnImages:
         """Redraw the person of `source` in another pose.
 
         Args:
@@ -104,11 +104,11 @@ class PoseWarpNetworks(nn.Module):
             target_pose: The same shape.
         """
         size = (source.shape[-2], source.shape[-1])
-        here, there = heatmaps(source_pose, size), heatmaps(target_pose, size)  # (B, 14, H, W)
+        here, there = draw_heatmaps(source_pose, size), draw_heatmaps(target_pose, size)  # (B, 14, H, W)
         correction = self.masks(torch.cat([source, here], dim=1))
         masks = torch.softmax(log_prior(source_pose, size) + correction, dim=1)  # (B, 11, H, W)
         cut = masks[:, :-1, None] * source[:, None]  # (B, 10, 3, H, W)
-        limbs = warp(cut, limb_maps(source_pose, target_pose))
+        limbs = warp(cut, fit_limb_transforms(source_pose, target_pose))
         drawn = self.foreground(torch.cat([limbs.flatten(1, 2), there], dim=1)).float()  # (B, 4, H, W)
         foreground, blend = torch.tanh(limbs.sum(1) + drawn[:, :3]), torch.sigmoid(drawn[:, 3:])
         left = masks[:, -1:]  # (B, 1, H, W): what is no limb
@@ -116,4 +116,4 @@ class PoseWarpNetworks(nn.Module):
         behind = self.background(torch.cat([seen, left, here], dim=1)).float()  # (B, 3, H, W)
         background = torch.tanh(seen + behind)
         image = blend * foreground + (1 - blend) * background
-        return Redrawn(image, masks, limbs, blend, foreground, background)
+        return RedrawnImages(image, masks, limbs, blend, foreground, background)

@@ -15,25 +15,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dancebench.benchmark.casework import page as case_page
-from dancebench.benchmark.casework.page import overlaid, render, scale_chart, timeline_chart, write_case_page
-from dancebench.benchmark.casework.words import ENFSI, FEATURES, finding, printed, rate_words, signed, support, times
+from dancebench.benchmark.casework.page import draw_scale, draw_timeline, overlay_saliency, render_page, write_case_page
+from dancebench.benchmark.casework.words import (
+    ENFSI,
+    FEATURES,
+    describe_error_rates,
+    describe_finding,
+    describe_times,
+    escape_unprintable,
+    format_signed,
+    name_support,
+)
 from dancebench.core.errors import BenchError
 from dancebench.detect.casework.content_credentials import Credentials
 from dancebench.detect.casework.score import (
     CalibrationFacts,
-    Moment,
-    MomentPicture,
     PairScore,
-    Scored,
+    ScoredVideo,
     ScoreInterval,
     ScoreReport,
     ScoreSettings,
+    SuspiciousPair,
+    SuspiciousPairImage,
     VideoScore,
 )
 from dancebench.detect.evaluation import training_domain as domain
 from dancebench.detect.evaluation.calibration import Calibration
 from dancebench.detect.evaluation.metrics import ErrorRates
-from dancebench.detect.evaluation.training_domain import Deviation, DomainDistance
+from dancebench.detect.evaluation.training_domain import FeatureDeviation, OutOfDistribution
 
 VOID = {"meta", "img", "br"}
 HOSTILE = "<script>alert(1)<!-- \" onload='x' \u202e4pm.exe"
@@ -64,17 +73,17 @@ def video(**changes: Any) -> VideoScore:
         "above_threshold": True,
         "error_rates": ErrorRates(false_positive_rate=0.1, n_real=10, false_negative_rate=None, n_fake=0),
         "calibration": CalibrationFacts(temperature=2.0, offset=-0.4, subjects=99, separable=False, caution=None),
-        "domain": DomainDistance(
+        "domain": OutOfDistribution(
             distance=0.9,
             limit=1.6,
             outside=False,
-            furthest=(Deviation(feature="black_bars", value=-3.2, typical=0.5, deviations=1.4),),
+            furthest=(FeatureDeviation(feature="black_bars", value=-3.2, typical=0.5, deviations=1.4),),
         ),
         "n_pairs": 20,
         "pairs": tuple(
             PairScore(t=0.5 * index, pts=None, logit=2 * llr, llr=llr) for index, llr in enumerate(llrs.tolist())
         ),
-        "moments": (Moment(t=1.0, llr=4.8), Moment(t=7.0, llr=4.5)),
+        "moments": (SuspiciousPair(t=1.0, llr=4.8), SuspiciousPair(t=7.0, llr=4.5)),
         "credentials": Credentials(status="absent"),
     }
     return VideoScore(**(fields | changes))
@@ -103,8 +112,8 @@ def report(record: VideoScore) -> ScoreReport:
 
 
 def page(record: VideoScore, saliency: Any = SALIENCY) -> str:
-    pictures = [MomentPicture(moment.t, moment.llr, FRAME, saliency) for moment in record.moments]
-    return render(Scored(record, pictures), report(record))
+    pictures = [SuspiciousPairImage(moment.t, moment.llr, FRAME, saliency) for moment in record.moments]
+    return render_page(ScoredVideo(record, pictures), report(record))
 
 
 class Reader(HTMLParser):
@@ -163,8 +172,8 @@ def words(record: VideoScore, saliency: Any = SALIENCY) -> str:
 )
 def test_the_words_are_those_of_enfsi_2015(ratio: float, expected: str) -> None:
     favoured = None if expected == "no support" else "synthesized"
-    assert support(math.log(ratio)) == (expected, favoured)
-    assert support(-math.log(ratio)) == (expected, favoured and "real")
+    assert name_support(math.log(ratio)) == (expected, favoured)
+    assert name_support(-math.log(ratio)) == (expected, favoured and "real")
 
 
 @pytest.mark.parametrize(
@@ -172,20 +181,20 @@ def test_the_words_are_those_of_enfsi_2015(ratio: float, expected: str) -> None:
     [(1.04, "about 1.0"), (3.44, "about 3.4"), (9.96, "about 10"), (49.3, "about 49"), (1234, "about 1,200")],
 )
 def test_ratios_are_told_to_two_digits(ratio: float, expected: str) -> None:
-    assert times(math.log(ratio)) == times(-math.log(ratio)) == expected
+    assert describe_times(math.log(ratio)) == describe_times(-math.log(ratio)) == expected
 
 
 def test_a_huge_ratio_is_not_told_in_digits() -> None:
-    assert times(5000.0) == times(math.log(999_900)) == "more than a million"
+    assert describe_times(5000.0) == describe_times(math.log(999_900)) == "more than a million"
 
 
 def test_numbers_and_names_are_printed_plainly() -> None:
-    assert [signed(value) for value in (1.234, -1.234, -0.001, 0.0)] == ["+1.23", "−1.23", "0.00", "0.00"]
-    assert printed("a\u202eb\nc é") == "a\\u202eb\\nc é"
+    assert [format_signed(value) for value in (1.234, -1.234, -0.001, 0.0)] == ["+1.23", "−1.23", "0.00", "0.00"]
+    assert escape_unprintable("a\u202eb\nc é") == "a\\u202eb\\nc é"
 
 
 def test_error_rates_are_counts() -> None:
-    real, fake = rate_words(video())
+    real, fake = describe_error_rates(video())
     assert real == "1 of 10 real videos (10%) scored above it"
     assert fake == "no synthesized video was at hand"
 
@@ -195,10 +204,10 @@ def test_words_go_no_further_than_the_people_of_the_calibration(score: float, pe
     """By way of the calibration, which ends there."""
     calibration = Calibration(temperature=1, offset=0, subjects=people, items=people, separable=True)
     facts = CalibrationFacts(temperature=1, offset=0, subjects=people, separable=True, caution=None)
-    found = finding(video(llr=float(calibration.llr(score)), calibration=facts))
+    found = describe_finding(video(llr=float(calibration.llr(score)), calibration=facts))
     assert found is not None
     order = ["no support", *(name for _, name in ENFSI)]
-    assert order.index(found.words) <= order.index(support(math.log(people + 1))[0])
+    assert order.index(found.words) <= order.index(name_support(math.log(people + 1))[0])
     assert found.at_the_end == (abs(score) >= math.log1p(people) - 1e-9)
     assert found.favoured in (None, "synthesized" if score > 0 else "real")
 
@@ -213,15 +222,15 @@ def test_every_feature_has_plain_words() -> None:
 
 
 def test_the_scale_is_even_on_both_sides() -> None:
-    chart = scale_chart(video(llr=-math.log(50), llr_interval=None))
+    chart = draw_scale(video(llr=-math.log(50), llr_interval=None))
     assert chart.low is chart.high is None
-    other = scale_chart(video(llr=math.log(50), llr_interval=None))
+    other = draw_scale(video(llr=math.log(50), llr_interval=None))
     assert chart.zero - chart.value == pytest.approx(other.value - chart.zero, abs=0.2)
     assert chart.reach[1] == pytest.approx(other.zero + 290 * 2 / 3, abs=0.1)  # 99 people: log10 100, of 3
 
 
 def test_the_timeline_runs_in_the_files_own_time() -> None:
-    chart = timeline_chart(video())
+    chart = draw_timeline(video())
     across = [x for x, _ in chart.dots]
     assert across == sorted(across)
     assert (across[0], across[-1]) == (78, 626)
@@ -235,7 +244,7 @@ def test_the_timeline_runs_in_the_files_own_time() -> None:
 @given(st.lists(st.floats(-30, 30), min_size=2, max_size=400))
 def test_whatever_the_pairs_say_is_within_the_picture(llrs: list[float]) -> None:
     pairs = tuple(PairScore(t=0.04 * index, pts=None, logit=llr, llr=llr) for index, llr in enumerate(llrs))
-    chart = timeline_chart(video(pairs=pairs))
+    chart = draw_timeline(video(pairs=pairs))
     assert len(chart.line.split()) == len(llrs)
     assert 20 <= chart.zero <= 204
     assert all(78 <= x <= 626 and 20 <= y <= 204 for x, y in chart.dots)
@@ -244,7 +253,7 @@ def test_whatever_the_pairs_say_is_within_the_picture(llrs: list[float]) -> None
 @settings(max_examples=40)
 @given(st.lists(st.floats(0, 9.5), min_size=1, max_size=4))
 def test_labels_of_moments_do_not_cover_each_other(seconds: list[float]) -> None:
-    labels = timeline_chart(video(moments=tuple(Moment(t=t, llr=1.0) for t in seconds))).labels
+    labels = draw_timeline(video(moments=tuple(SuspiciousPair(t=t, llr=1.0) for t in seconds))).labels
     places = [label.at for label in labels]
     assert max(places) <= 632
     assert min(np.diff(places), default=14) >= 13.8
@@ -252,9 +261,9 @@ def test_labels_of_moments_do_not_cover_each_other(seconds: list[float]) -> None
 
 
 def test_saliency_lies_over_the_frame() -> None:
-    clear = overlaid(FRAME, np.zeros((32, 16), np.float32))
+    clear = overlay_saliency(FRAME, np.zeros((32, 16), np.float32))
     np.testing.assert_array_equal(clear, FRAME)
-    full = overlaid(np.zeros_like(FRAME), np.ones((32, 16), np.float32))
+    full = overlay_saliency(np.zeros_like(FRAME), np.ones((32, 16), np.float32))
     assert (full == full[0, 0]).all()
     red, green, blue = full[0, 0].tolist()
     assert red > 150  # inferno ends in a pale yellow
@@ -349,7 +358,7 @@ def test_pictures_are_what_the_detector_saw() -> None:
 
 
 def test_moments_that_speak_for_real_are_called_so() -> None:
-    moments = (Moment(t=1.0, llr=-0.2), Moment(t=7.0, llr=-0.4))
+    moments = (SuspiciousPair(t=1.0, llr=-0.2), SuspiciousPair(t=7.0, llr=-0.4))
     assert "Here even they speak for real." in words(video(moments=moments))
     assert "Here even they speak for real." not in words(video())
 
@@ -363,7 +372,7 @@ def test_a_detector_that_cannot_say_where() -> None:
 
 def test_pictures_that_were_not_kept() -> None:
     record = video()
-    assert "they are at 1.00 s, 7.00 s" in Reader(render(Scored(record), report(record))).words
+    assert "they are at 1.00 s, 7.00 s" in Reader(render_page(ScoredVideo(record), report(record))).words
 
 
 @pytest.mark.parametrize(
@@ -398,8 +407,8 @@ def test_how_it_was_done_can_be_repeated() -> None:
 
 def test_the_file_holds_the_page(tmp_path: Path) -> None:
     record = video()
-    write_case_page(tmp_path / "clip.html", Scored(record), report(record))
-    assert (tmp_path / "clip.html").read_text(encoding="utf-8") == render(Scored(record), report(record))
+    write_case_page(tmp_path / "clip.html", ScoredVideo(record), report(record))
+    assert (tmp_path / "clip.html").read_text(encoding="utf-8") == render_page(ScoredVideo(record), report(record))
     assert [path.name for path in tmp_path.iterdir()] == ["clip.html"]
 
 
@@ -410,13 +419,13 @@ def test_a_page_that_cannot_be_made_leaves_the_old_one(tmp_path: Path, monkeypat
     def broken(*_: Any) -> str:
         raise RuntimeError
 
-    monkeypatch.setattr(case_page, "render", broken)
+    monkeypatch.setattr(case_page, "render_page", broken)
     with pytest.raises(RuntimeError):
-        write_case_page(path, Scored(video()), report(video()))
+        write_case_page(path, ScoredVideo(video()), report(video()))
     assert path.read_text() == "old"
 
 
 def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BenchError, match="file"):
-        write_case_page(tmp_path / "file" / "clip.html", Scored(video()), report(video()))
+        write_case_page(tmp_path / "file" / "clip.html", ScoredVideo(video()), report(video()))

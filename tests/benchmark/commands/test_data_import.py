@@ -18,7 +18,7 @@ from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.datasets.video.clips import write_clip
 from dancebench.synth.clip import load_training_clip
-from dancebench.synth.render import held_out
+from dancebench.synth.render import take_held_out_motion
 
 TRAIN, TEST = (*range(5), *range(6, 11)), range(11, 16)
 SIZE = (256, 128)
@@ -175,7 +175,7 @@ def test_an_import_is_synthesized_from_its_own_labels(imported: tuple[Path, Resu
     (name,) = (path.parent.name for path in workspace.glob("datasets/*/dataset.json"))
     subject = Dataset.open(Workspace(workspace), name).subject("a")
     clip = load_training_clip(subject, 64)
-    assert set(clip.starts(2).tolist()) <= {0, 1, 2, 3, 5, 6, 7, 8}  # none straddles the gap
+    assert set(clip.list_example_starts(2).tolist()) <= {0, 1, 2, 3, 5, 6, 7, 8}  # none straddles the gap
     label = next(subject.pose_maps([2], clip.size))
     assert np.array_equal(clip.pose_maps[np.array([2])][0], label)
     fixed = ("--dataset", name, "--preset", "tiny", "--jobs", "1", "--workspace", workspace)
@@ -183,8 +183,8 @@ def test_an_import_is_synthesized_from_its_own_labels(imported: tuple[Path, Resu
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout)
     assert record["metrics"]["frame_ssim"]["n"] == 4  # five held-out frames, the first of them dropped
-    drive = held_out(subject)
-    assert np.array_equal(next(drive.runs[0].pose_maps(subject.size)), next(subject.pose_maps([10], subject.size)))
+    drive = take_held_out_motion(subject)
+    assert np.array_equal(next(drive.segments[0].pose_maps(subject.size)), next(subject.pose_maps([10], subject.size)))
     # A clip that brings no pictures of that kind cannot drive it.
     plain = tmp_path / "plain.mp4"
     write_clip(plain, (frame for frame, _ in dance(make_dancer(5), 10, 25)), 25)

@@ -16,12 +16,12 @@ from outside_files import make_detector, moving, write_video
 from typer.testing import CliRunner
 
 from dancebench.benchmark.casework import scoring
-from dancebench.benchmark.casework.scoring import Scoring, score_files
-from dancebench.benchmark.casework.table import CSV_COLUMNS, csv_row
+from dancebench.benchmark.casework.scoring import ScoringSetup, score_files
+from dancebench.benchmark.casework.table import CSV_COLUMNS, make_csv_row
 from dancebench.benchmark.cli import app
 from dancebench.benchmark.commands.options import out
 from dancebench.core.errors import BenchError
-from dancebench.detect.casework.score import Scored, ScoreReport, ScoreSettings, failed_score
+from dancebench.detect.casework.score import ScoredVideo, ScoreReport, ScoreSettings, make_failed_score
 from dancebench.detect.protocol.card import CARD, DetectorCard
 
 
@@ -134,8 +134,8 @@ def test_usage_errors(root: Path, arguments: tuple[str, ...]) -> None:
 
 def test_detector_of_a_report_must_be_here(root: Path, tmp_path: Path) -> None:
     card = DetectorCard.load(root / "workspace/detectors/pair-patch/detection-1" / CARD)
-    how = Scoring(root / "workspace/detectors/pair-patch/detection-1", ScoreSettings())
-    report = scoring.report_on([failed_score(Path("a.mp4"), card, "none")], card, how)
+    how = ScoringSetup(root / "workspace/detectors/pair-patch/detection-1", ScoreSettings())
+    report = scoring.make_report([make_failed_score(Path("a.mp4"), card, "none")], card, how)
     report.model_copy(update={"weights_sha256": "f" * 64}).save(tmp_path / "r.json")
     assert "(weights ffffffffffff…) is not here" in refusal(score(root, "--verify", tmp_path / "r.json"))
 
@@ -143,7 +143,7 @@ def test_detector_of_a_report_must_be_here(root: Path, tmp_path: Path) -> None:
 # --- workers
 
 
-def hang_or_die(path: Path, loaded: Any, *_: object, **__: object) -> Scored:
+def hang_or_die(path: Path, loaded: Any, *_: object, **__: object) -> ScoredVideo:
     """In place of scoring: as the name of the file says."""
     if path.name == "hang":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -152,7 +152,7 @@ def hang_or_die(path: Path, loaded: Any, *_: object, **__: object) -> Scored:
         os.kill(os.getpid(), signal.SIGKILL)
     if path.name == "trip":
         raise ZeroDivisionError("one by zero")
-    return Scored(failed_score(path, loaded.card, f"done by {os.getpid()}"))
+    return ScoredVideo(make_failed_score(path, loaded.card, f"done by {os.getpid()}"))
 
 
 def troubled_work(*arguments: Any) -> None:
@@ -160,14 +160,14 @@ def troubled_work(*arguments: Any) -> None:
     _WORK(*arguments)
 
 
-_WORK = scoring._work
+_WORK = scoring._run_worker
 
 
 def test_trouble_costs_one_row_each_and_the_order_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that hangs, one that kills its process and one that trips, among others: 2 workers, 8 files."""
-    monkeypatch.setattr(scoring, "_work", troubled_work)
+    monkeypatch.setattr(scoring, "_run_worker", troubled_work)
     names = ["a", "hang", "b", "die", "c", "trip", "d", "e"]
-    how = Scoring(root / "workspace/detectors/pair-patch/detection-1", ScoreSettings(), timeout=1)
+    how = ScoringSetup(root / "workspace/detectors/pair-patch/detection-1", ScoreSettings(), timeout=1)
     done: list[tuple[int, int]] = []
     start = time.monotonic()
     found = dict(
@@ -188,18 +188,18 @@ def test_damaged_detector_stops_the_call(root: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(root / "workspace/detectors/pair-patch/detection-1", tmp_path / "damaged"))
     (folder / "weights.safetensors").write_bytes(b"x")
     with pytest.raises(BenchError, match="changed or damaged"):
-        list(score_files([Path("a.mp4")], Scoring(folder, ScoreSettings())))
+        list(score_files([Path("a.mp4")], ScoringSetup(folder, ScoreSettings())))
 
 
 def test_a_thousand_bad_files_are_a_thousand_rows(root: Path, tmp_path: Path) -> None:
     paths = [tmp_path / f"{index}.mp4" for index in range(1000)]
-    how = Scoring(root / "workspace/detectors/pair-patch/detection-1", ScoreSettings())
+    how = ScoringSetup(root / "workspace/detectors/pair-patch/detection-1", ScoreSettings())
     found = dict(score_files(paths, how, workers=2))
     assert [found[index].record.path for index in range(1000)] == list(map(str, paths))
 
 
 def test_rows_of_failures_are_flat_too(root: Path) -> None:
     card = DetectorCard.load(root / "workspace/detectors/pair-patch/detection-1" / CARD)
-    row = csv_row(failed_score(Path("a.mp4"), card, "none"))
+    row = make_csv_row(make_failed_score(Path("a.mp4"), card, "none"))
     assert set(row) == set(CSV_COLUMNS)
     json.dumps(row)

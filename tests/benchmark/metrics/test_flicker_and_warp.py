@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from dancebench.benchmark.metrics import flicker
-from dancebench.benchmark.metrics.chunks import one_run
+from dancebench.benchmark.metrics.chunks import start_once
 from dancebench.benchmark.metrics.flicker import hide_moving, measure_flicker
-from dancebench.benchmark.metrics.per_subject import null_reason, subject_values
+from dancebench.benchmark.metrics.per_subject import average_per_subject, explain_null
 from dancebench.benchmark.metrics.warp import POINTS_PER_LIMB, measure_warp
 from dancebench.core.opencv import cv2
 from dancebench.datasets.pose.skeleton import L_ELBOW, L_WRIST, NECK, NOSE, R_ELBOW, R_WRIST, Keypoints
@@ -39,7 +39,7 @@ def textured(n: int, seed: int = 0, sigma: float = 3) -> Frames:
 
 def background(fake: Frames, real: Frames, keypoints: Keypoints | None = None, starts: object = None) -> pd.DataFrame:
     points = body_at_the_left(len(real)) if keypoints is None else keypoints
-    runs = one_run(len(real)) if starts is None else np.asarray(starts)
+    runs = start_once(len(real)) if starts is None else np.asarray(starts)
     return hide_moving(measure_flicker(fake, real, points, starts=runs))
 
 
@@ -52,7 +52,7 @@ def test_closed_form_flicker_is_the_amplitude() -> None:
     assert rows["background_flicker"][1:].tolist() == [7.0] * 3
     assert rows["background_flicker_real"][1:].tolist() == [2.0] * 3
     assert rows["background_flicker_excess"][1:].tolist() == [5.0] * 3
-    assert subject_values(rows.assign(subject="a")).loc["a", "background_flicker_ratio"] == 3.5
+    assert average_per_subject(rows.assign(subject="a")).loc["a", "background_flicker_ratio"] == 3.5
 
 
 def test_closed_form_flicker_does_not_wrap_round() -> None:
@@ -65,7 +65,7 @@ def test_closed_form_an_untouched_copy_has_ratio_one_and_no_excess() -> None:
     real = np.clip(textured(5) + rng.normal(0, 2, (5, *SIZE, 3)), 0, 255).astype(np.uint8)
     rows = background(real, real)
     assert (rows["background_flicker_excess"][1:] == 0).all()
-    values = subject_values(rows.assign(subject="a")).loc["a"]
+    values = average_per_subject(rows.assign(subject="a")).loc["a"]
     assert values["background_flicker"] > 1
     assert values["background_flicker_ratio"] == 1.0
 
@@ -74,7 +74,7 @@ def test_blur_lowers_the_ratio_and_has_an_excess() -> None:
     rng = np.random.default_rng(0)
     real = np.clip(textured(5) + rng.normal(0, 3, (5, *SIZE, 3)), 0, 255).astype(np.uint8)
     blurred = np.stack([cv2.GaussianBlur(frame, (0, 0), 2) for frame in real])
-    values = subject_values(background(blurred, real).assign(subject="a")).loc["a"]
+    values = average_per_subject(background(blurred, real).assign(subject="a")).loc["a"]
     assert values["background_flicker_ratio"] < 0.5
     assert values["background_flicker_excess"] > 1
 
@@ -104,7 +104,7 @@ def test_a_body_that_fills_the_frame_leaves_no_background() -> None:
     keypoints[:, 13] = (0, 0, 1)
     rows = background(grey([100, 101, 100, 101]), grey([100, 101, 100, 101]), keypoints)
     assert rows["background_flicker"].isna().all()
-    assert null_reason(rows, "background_flicker_ratio") == "the background is under 5% of the frame"
+    assert explain_null(rows, "background_flicker_ratio") == "the background is under 5% of the frame"
 
 
 def test_without_a_pose_the_background_is_unknown() -> None:
@@ -125,10 +125,10 @@ def test_one_flash_of_the_real_is_null_and_the_others_are_not() -> None:
 @pytest.mark.parametrize("pan", [1, 2])
 def test_a_camera_that_pans_slowly_over_a_soft_background_is_not_still(pan: int) -> None:
     real = np.stack([np.roll(frame, pan * t, axis=1) for t, frame in enumerate(textured(6))])
-    assert measure_flicker(real, real, body_at_the_left(6), starts=one_run(6))["background_flicker"].max() < 12
+    assert measure_flicker(real, real, body_at_the_left(6), starts=start_once(6))["background_flicker"].max() < 12
     rows = background(real, real)
     assert rows["background_flicker"].isna().all()
-    assert null_reason(rows, "background_flicker") == "the background moves: the camera is not still"
+    assert explain_null(rows, "background_flicker") == "the background moves: the camera is not still"
 
 
 @pytest.mark.parametrize("right", [10, 36])  # the latter leaves four columns
@@ -146,14 +146,14 @@ def test_a_noisy_still_background_is_still_however_few_its_pixels(right: int) ->
 
 def test_closed_form_the_ratio_is_of_means_and_not_a_mean_of_ratios() -> None:
     rows = background(grey([10, 12, 22, 12]), grey([10, 11, 21, 11]))  # 2, 10, 10 against 1, 10, 10
-    values = subject_values(rows.assign(subject="a")).loc["a"]
+    values = average_per_subject(rows.assign(subject="a")).loc["a"]
     assert values["background_flicker_ratio"] == pytest.approx(22 / 21)
 
 
 def test_a_real_clip_without_any_change_has_no_ratio() -> None:
     rows = background(grey([1, 2, 3]), grey([1, 1, 1])).assign(subject="a")
-    assert np.isnan(subject_values(rows).loc["a", "background_flicker_ratio"])
-    assert null_reason(rows, "background_flicker_ratio") == "nothing changes in the real clip"
+    assert np.isnan(average_per_subject(rows).loc["a", "background_flicker_ratio"])
+    assert explain_null(rows, "background_flicker_ratio") == "nothing changes in the real clip"
 
 
 # warp error
@@ -175,7 +175,7 @@ def moving(n: int, step: tuple[int, int]) -> Frames:
 
 def test_closed_form_a_texture_that_moves_with_the_limb_has_no_warp_error() -> None:
     real, truth = moving(4, (2, 1)), arm(4, (2, 1))
-    rows = measure_warp(np.repeat(real[:1], 4, axis=0), real, truth, starts=one_run(4))
+    rows = measure_warp(np.repeat(real[:1], 4, axis=0), real, truth, starts=start_once(4))
     assert np.isnan(rows["warp_error_real"][0])
     assert (rows["warp_error_real"][1:] < 1e-9).all()
     assert (rows["warp_error"][1:] > 1).all()  # a static copy
@@ -183,12 +183,12 @@ def test_closed_form_a_texture_that_moves_with_the_limb_has_no_warp_error() -> N
 
 def test_closed_form_warp_error_of_half_a_pixel_is_bilinear() -> None:
     ramp = np.broadcast_to(4 * np.arange(48)[None, :, None], (*SIZE, 3)).astype(np.uint8)
-    rows = measure_warp(np.stack([ramp, ramp]), np.stack([ramp, ramp]), arm(2, (0.5, 0.25)), starts=one_run(2))
+    rows = measure_warp(np.stack([ramp, ramp]), np.stack([ramp, ramp]), arm(2, (0.5, 0.25)), starts=start_once(2))
     assert rows["warp_error"][1] == pytest.approx(2.0)  # half of the slope of 4 levels a pixel
 
 
 def test_closed_form_warp_error_does_not_wrap_round() -> None:
-    rows = measure_warp(grey([255, 0, 255]), grey([0, 255, 0]), arm(3, (1, 1)), starts=one_run(3))
+    rows = measure_warp(grey([255, 0, 255]), grey([0, 255, 0]), arm(3, (1, 1)), starts=start_once(3))
     assert rows["warp_error"][1:].tolist() == pytest.approx([255.0] * 2)
 
 
@@ -197,7 +197,7 @@ def test_closed_form_every_limb_counts_the_same_however_long() -> None:
     frames[1, :10] = 110  # the short limb lies here
     truth = arm(2, (0, 0))
     truth[:, L_ELBOW], truth[:, L_WRIST] = (30, 4, 1), (32, 4, 1)
-    assert measure_warp(frames, frames, truth, starts=one_run(2))["warp_error"][1] == pytest.approx(5.0)
+    assert measure_warp(frames, frames, truth, starts=start_once(2))["warp_error"][1] == pytest.approx(5.0)
 
 
 def test_warp_error_is_null_at_a_start_and_without_the_truth() -> None:
@@ -206,18 +206,18 @@ def test_warp_error_is_null_at_a_start_and_without_the_truth() -> None:
     assert measure_warp(real, real, truth, starts=starts)["warp_error"].isna().tolist() == starts.tolist()
     rows = measure_warp(real, real, None, starts=starts)
     assert rows.isna().all(axis=None)
-    assert null_reason(rows, "warp_error_ratio") == "the true motion is not known"
+    assert explain_null(rows, "warp_error_ratio") == "the true motion is not known"
 
 
 def test_only_points_known_and_inside_in_both_frames_count() -> None:
     real, truth = moving(2, (0, 0)), arm(2, (0, 0))
     truth[1, R_WRIST, 2] = 0
-    assert np.isnan(measure_warp(real, real, truth, starts=one_run(2))["warp_error"][1])
+    assert np.isnan(measure_warp(real, real, truth, starts=start_once(2))["warp_error"][1])
     outside = arm(2, (200, 0))
-    assert np.isnan(measure_warp(real, real, outside, starts=one_run(2))["warp_error"][1])
+    assert np.isnan(measure_warp(real, real, outside, starts=start_once(2))["warp_error"][1])
     partly = np.zeros((2, 75, 3), np.float32)
     partly[:, NECK], partly[:, NOSE] = (-10, 10, 1), (10, 10, 1)  # half of it outside
-    assert measure_warp(real, real, partly, starts=one_run(2))["warp_error"][1] == 0
+    assert measure_warp(real, real, partly, starts=start_once(2))["warp_error"][1] == 0
 
 
 def test_frozen_points_per_limb() -> None:

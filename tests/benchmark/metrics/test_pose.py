@@ -10,14 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from dancebench.benchmark.commands.inventory import metric_facts
+from dancebench.benchmark.commands.inventory import list_metrics
 from dancebench.benchmark.metrics import detected_poses as detections
-from dancebench.benchmark.metrics.base import METRICS, RATIOS, REGION_METRICS, metric_info
-from dancebench.benchmark.metrics.chunks import one_run
-from dancebench.benchmark.metrics.detected_poses import detected_poses
+from dancebench.benchmark.metrics.base import METRICS, RATIOS, REGION_METRICS, find_metric
+from dancebench.benchmark.metrics.chunks import start_once
+from dancebench.benchmark.metrics.detected_poses import detect_poses
 from dancebench.benchmark.metrics.fake_clip import measure_fake
-from dancebench.benchmark.metrics.per_subject import frames_behind, null_reason, subject_values
-from dancebench.benchmark.metrics.pose import distance, measure_poses, missed
+from dancebench.benchmark.metrics.per_subject import average_per_subject, count_frames, explain_null
+from dancebench.benchmark.metrics.pose import count_missed, measure_distance, measure_poses
 from dancebench.benchmark.metrics.regions import REGIONS
 from dancebench.benchmark.metrics.warp import measure_warp
 from dancebench.core.errors import BenchError
@@ -72,26 +72,26 @@ def test_closed_form_a_shifted_pose_is_as_far_as_the_shift() -> None:
     wanted = poses(3)
     shifted = wanted.copy()
     shifted[..., :2] += (3, 4)
-    assert distance(shifted, wanted, 200).tolist() == pytest.approx([2.5] * 3)  # 5 of 200 pixels
-    assert distance(wanted, wanted, 200).tolist() == [0.0] * 3
-    assert missed(shifted, wanted).tolist() == [0.0] * 3
+    assert measure_distance(shifted, wanted, 200).tolist() == pytest.approx([2.5] * 3)  # 5 of 200 pixels
+    assert measure_distance(wanted, wanted, 200).tolist() == [0.0] * 3
+    assert count_missed(shifted, wanted).tolist() == [0.0] * 3
 
 
 def test_closed_form_a_missing_joint_is_counted_and_does_not_enter_the_distance() -> None:
     wanted = poses(2)
     detected = wanted.copy()
     detected[0, R_WRIST] = 0
-    assert missed(detected, wanted).tolist() == [1.0, 0.0]
-    assert distance(detected, wanted, 200)[0] == 0
-    assert missed(wanted, detected).tolist() == [0.0, 0.0]  # one found beyond those wanted is no miss
+    assert count_missed(detected, wanted).tolist() == [1.0, 0.0]
+    assert measure_distance(detected, wanted, 200)[0] == 0
+    assert count_missed(wanted, detected).tolist() == [0.0, 0.0]  # one found beyond those wanted is no miss
 
 
 def test_closed_form_nothing_detected_is_no_distance_and_all_joints_missed() -> None:
     nothing = np.zeros((2, 75, 3), np.float32)
-    assert np.isnan(distance(nothing, poses(2), 200)).all()
-    assert missed(nothing, poses(2)).tolist() == [23.0, 23.0]
-    assert np.isnan(missed(poses(2), nothing)).all()  # no input pose: nothing to miss
-    assert np.isnan(distance(poses(2), nothing, 200)).all()
+    assert np.isnan(measure_distance(nothing, poses(2), 200)).all()
+    assert count_missed(nothing, poses(2)).tolist() == [23.0, 23.0]
+    assert np.isnan(count_missed(poses(2), nothing)).all()  # no input pose: nothing to miss
+    assert np.isnan(measure_distance(poses(2), nothing, 200)).all()
 
 
 def test_hands_and_face_do_not_enter() -> None:
@@ -100,15 +100,15 @@ def test_hands_and_face_do_not_enter() -> None:
     detected = wanted.copy()
     detected[:, 25:, :2] += 40
     detected[:, 30] = 0
-    assert distance(detected, wanted, 100)[0] == 0
-    assert missed(detected, wanted)[0] == 0
+    assert measure_distance(detected, wanted, 100)[0] == 0
+    assert count_missed(detected, wanted)[0] == 0
 
 
 def test_each_clip_is_compared_with_the_input_and_with_the_truth(tmp_path: Path, extractor: Extractor) -> None:
     fake, real = write_levels(tmp_path / "fake.mp4", [0, 9, 3]), write_levels(tmp_path / "real.mp4", [0, 1, 2])
     wanted, truth = poses(6)[:3], poses(6)[:3] + np.float32(0)
     truth[..., 0] += 1.28  # 1% of the height
-    rows = measure_poses(fake, real, wanted, truth=truth, starts=one_run(3))
+    rows = measure_poses(fake, real, wanted, truth=truth, starts=start_once(3))
     assert rows["pose_distance_real"].tolist() == [0.0] * 3
     assert rows["pose_distance_true_real"].tolist() == pytest.approx([1.0] * 3, abs=1e-4)
     assert rows["pose_distance_true"][0] == pytest.approx(1.0, abs=1e-4)
@@ -116,9 +116,9 @@ def test_each_clip_is_compared_with_the_input_and_with_the_truth(tmp_path: Path,
     assert np.isnan(rows["pose_distance"][1])
     assert rows["pose_distance"][2] > 1
     assert rows["pose_missed"].tolist() == [0.0, 23.0, 0.0]
-    unknown = measure_poses(fake, real, wanted, truth=None, starts=one_run(3))
+    unknown = measure_poses(fake, real, wanted, truth=None, starts=start_once(3))
     assert unknown[["pose_distance_true", "pose_distance_true_real"]].isna().all(axis=None)
-    assert null_reason(unknown, "pose_distance_true") == "the true keypoints are not known"
+    assert explain_null(unknown, "pose_distance_true") == "the true keypoints are not known"
 
 
 # detections kept
@@ -126,8 +126,8 @@ def test_each_clip_is_compared_with_the_input_and_with_the_truth(tmp_path: Path,
 
 def test_poses_are_detected_once(tmp_path: Path, extractor: Extractor) -> None:
     clip = write_levels(tmp_path / "a.b.mp4", [0, 1, 2])
-    first = detected_poses(clip, one_run(3))
-    again = detected_poses(clip, one_run(3))
+    first = detect_poses(clip, start_once(3))
+    again = detect_poses(clip, start_once(3))
     assert extractor.runs == [3]
     assert first.dtype == again.dtype == np.float32
     assert (first == again).all()
@@ -138,34 +138,34 @@ def test_another_clip_extractor_or_run_is_detected_anew(
     tmp_path: Path, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = write_levels(tmp_path / "clip.mp4", [0, 1, 2])
-    detected_poses(clip, one_run(3))
+    detect_poses(clip, start_once(3))
     write_levels(clip, [3, 4, 5])
-    assert (detected_poses(clip, one_run(3)) == poses(6)[3:]).all()
+    assert (detect_poses(clip, start_once(3)) == poses(6)[3:]).all()
     monkeypatch.setattr(detections, "describe_extractor", lambda: "another")
-    detected_poses(clip, one_run(3))
+    detect_poses(clip, start_once(3))
     assert extractor.runs == [3, 3, 3]
-    detected_poses(clip, np.array([True, False, True]))
+    detect_poses(clip, np.array([True, False, True]))
     assert extractor.runs == [3, 3, 3, 2, 1]  # tracking began anew at frame 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 not really", b"junk"])
 def test_a_damaged_file_is_detected_anew(tmp_path: Path, extractor: Extractor, damage: bytes) -> None:
     clip = write_levels(tmp_path / "clip.mp4", [0, 1])
-    first = detected_poses(clip, one_run(2))
+    first = detect_poses(clip, start_once(2))
     (tmp_path / "clip.poses.npz").write_bytes(damage)
-    assert (detected_poses(clip, one_run(2)) == first).all()
-    assert (detected_poses(clip, one_run(2)) == first).all()
+    assert (detect_poses(clip, start_once(2)) == first).all()
+    assert (detect_poses(clip, start_once(2)) == first).all()
     assert extractor.runs == [2, 2]
 
 
 def test_a_cut_off_file_is_detected_anew(tmp_path: Path, extractor: Extractor) -> None:
     clip = write_levels(tmp_path / "clip.mp4", [0, 1])
-    detected_poses(clip, one_run(2))
+    detect_poses(clip, start_once(2))
     kept = tmp_path / "clip.poses.npz"
     whole = kept.read_bytes()
     for share in (0.3, 0.6, 0.95):
         kept.write_bytes(whole[: int(share * len(whole))])
-        detected_poses(clip, one_run(2))
+        detect_poses(clip, start_once(2))
     assert extractor.runs == [2] * 4
 
 
@@ -186,7 +186,7 @@ def test_a_fake_has_all_columns_whatever_the_pieces(
         )  # fmt: skip
 
     whole = measured()
-    monkeypatch.setattr("dancebench.benchmark.metrics.chunks.PIECE", 2)
+    monkeypatch.setattr("dancebench.benchmark.metrics.chunks.CHUNK", 2)
     assert whole.equals(measured())
     names = [name for name in whole if name in METRICS]
     assert set(names) == set(METRICS) - set(RATIOS)
@@ -197,8 +197,8 @@ def test_a_fake_has_all_columns_whatever_the_pieces(
 def test_lengths_that_differ_are_refused(tmp_path: Path, extractor: Extractor) -> None:
     fake, real = write_levels(tmp_path / "fake.mp4", [0, 1, 2]), write_levels(tmp_path / "real.mp4", [0, 1, 2])
     with pytest.raises(BenchError, match="3 frames against 3 with 4 poses"):
-        measure_fake(fake, real, poses(4), truth=None, starts=one_run(4), lpips=None)
-    for starts, truth in ((one_run(4), None), (one_run(3), poses(4)), (np.zeros(3, bool), None)):
+        measure_fake(fake, real, poses(4), truth=None, starts=start_once(4), lpips=None)
+    for starts, truth in ((start_once(4), None), (start_once(3), poses(4)), (np.zeros(3, bool), None)):
         with pytest.raises(ValueError, match="starts and truth"):
             measure_fake(fake, real, poses(3), truth=truth, starts=starts, lpips=None)
 
@@ -209,14 +209,14 @@ def test_a_drawn_dancer_is_found_where_the_truth_says(tmp_path: Path) -> None:
     keypoints = np.stack(list(extract_poses(frames)))
     write_clip(tmp_path / "real.mp4", frames, 25)
     write_clip(tmp_path / "fake.mp4", frames[::-1], 25)  # the right person in other poses
-    rows = measure_poses(tmp_path / "fake.mp4", tmp_path / "real.mp4", keypoints, truth=truth, starts=one_run(10))
+    rows = measure_poses(tmp_path / "fake.mp4", tmp_path / "real.mp4", keypoints, truth=truth, starts=start_once(10))
     means = rows.mean()
     assert means["pose_distance_real"] < 0.5  # what coding and tracking change
     assert means["pose_distance_true_real"] < 2.0
     assert means["pose_distance"] > 2 * means["pose_distance_real"]
     assert means["pose_distance_true"] > means["pose_distance_true_real"]
     assert means["pose_missed_real"] < 1
-    warp = measure_warp(frames[::-1], frames, truth, starts=one_run(10)).mean()
+    warp = measure_warp(frames[::-1], frames, truth, starts=start_once(10)).mean()
     assert warp["warp_error"] > warp["warp_error_real"]
 
 
@@ -224,16 +224,16 @@ def test_a_drawn_dancer_is_found_where_the_truth_says(tmp_path: Path) -> None:
 
 
 def test_metric_names_are_known_by_region_and_metric() -> None:
-    info = metric_info("face_lpips_squeeze")
+    info = find_metric("face_lpips_squeeze")
     assert info is not None
     assert info.higher_is_better is False
-    assert metric_info("subject") is None
-    assert metric_info("elbow_ssim") is None
-    assert metric_info("background_reason") is None
+    assert find_metric("subject") is None
+    assert find_metric("elbow_ssim") is None
+    assert find_metric("background_reason") is None
 
 
 def test_every_metric_is_listed_with_unit_and_direction() -> None:
-    facts = {fact["metric"]: fact for fact in metric_facts()}
+    facts = {fact["metric"]: fact for fact in list_metrics()}
     assert list(facts) == list(METRICS)
     assert {f"{region}_{name}" for region in REGIONS for name in REGION_METRICS} <= set(facts)
     assert {*RATIOS, *(column for pair in RATIOS.values() for column in pair)} <= set(facts)
@@ -257,9 +257,9 @@ def test_closed_form_subjects_have_means_of_their_frames_and_ratios_of_their_mea
             "warp_error_real": [np.nan, 2.0, 2.0, np.nan, np.nan],
         }
     )
-    values = subject_values(rows)
+    values = average_per_subject(rows)
     assert list(values) == ["body_ssim", "warp_error", "warp_error_real", "warp_error_ratio"]
     assert values.loc["a"].tolist() == pytest.approx([0.6, 6.0, 2.0, 3.0])
     assert values.loc["b"].isna().tolist() == [False, True, True, True]
-    assert (frames_behind(rows, "body_ssim"), frames_behind(rows, "warp_error_ratio")) == (4, 2)
-    assert null_reason(rows, "body_psnr") == "no frame has a value"
+    assert (count_frames(rows, "body_ssim"), count_frames(rows, "warp_error_ratio")) == (4, 2)
+    assert explain_null(rows, "body_psnr") == "no frame has a value"

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dancebench.benchmark.presets import Settings
-from dancebench.benchmark.runs.driving_motion import Source
+from dancebench.benchmark.presets import RunSettings
+from dancebench.benchmark.runs.driving_motion import MotionSource
 from dancebench.benchmark.runs.protocol_fakes import (
-    ForensicPlan,
-    drivers_of,
-    forensic_jobs,
+    FakePlan,
+    assign_drivers,
+    list_fake_jobs,
+    list_video_rows,
     make_fakes,
-    manifest_rows,
 )
-from dancebench.benchmark.runs.transfer import AS_IS, drive_of
+from dancebench.benchmark.runs.transfer import AS_IS, make_driving_motion
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import ignore_progress
 from dancebench.core.workspace import Workspace
@@ -25,8 +25,8 @@ from dancebench.datasets.subjects.subject import Subject
 from dancebench.detect.inputs.leak_audit import audit_leaks
 
 
-def plan_in(workspace: Path, others: tuple[str, ...] = ()) -> ForensicPlan:
-    return ForensicPlan(workspace, "demo-tiny", "fbf-ts", others, "tiny", Settings(trunk="off"))
+def plan_in(workspace: Path, others: tuple[str, ...] = ()) -> FakePlan:
+    return FakePlan(workspace, "demo-tiny", "fbf-ts", others, "tiny", RunSettings(trunk="off"))
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def workspace(tiny_demo: Path, tmp_path: Path) -> Path:
 
 def test_the_drivers_of_the_test_drive_nobody_else(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path).open()
-    drivers = drivers_of(Dataset.create(workspace, build_catalogue("demo")))
+    drivers = assign_drivers(Dataset.create(workspace, build_catalogue("demo")))
     assert drivers["train"] == drivers["validation"] == ("driver01", "driver02")
     assert drivers["holdout"] == ("driver03", "driver04")
 
@@ -45,11 +45,11 @@ def test_one_driver_drives_nobody(tmp_path: Path) -> None:
     record = build_catalogue("demo")
     subjects = tuple(each for each in record.subjects if each.role != "driver" or each.id == "driver01")
     dataset = Dataset.create(Workspace(tmp_path).open(), record.model_copy(update={"subjects": subjects}))
-    assert set(drivers_of(dataset).values()) == {()}
+    assert set(assign_drivers(dataset).values()) == {()}
 
 
 def test_baselines_and_other_methods_are_made_of_held_out_people_alone(tiny_demo: Path) -> None:
-    jobs = forensic_jobs(plan_in(tiny_demo, ("fbf", "nearest")))
+    jobs = list_fake_jobs(plan_in(tiny_demo, ("fbf", "nearest")))
     of = {method: [job for job in jobs if job.synthesis.method == method] for method in ("fbf-ts", "fbf", "nearest")}
     assert len(of["fbf-ts"]) == 5
     for method in ("fbf", "nearest"):
@@ -60,7 +60,7 @@ def test_every_fake_is_as_long_as_its_real_and_the_manifest_does_not_leak(worksp
     made = make_fakes(plan_in(workspace), workers=1, report=ignore_progress)
     dataset = Dataset.open(Workspace(workspace), "demo-tiny")
     fakes = [each for each in made if each.job.method == "fbf-ts"]
-    rows = manifest_rows(Workspace(workspace), dataset, fakes)
+    rows = list_video_rows(Workspace(workspace), dataset, fakes)
     audit_leaks(rows)
     assert {row.n_frames for row in rows} == {7}
     assert {row.video_id for row in rows if row.subject_id == "holdout01"} == {
@@ -80,31 +80,31 @@ def test_fakes_that_stand_are_used_again(workspace: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in workspace.rglob("fakes/**/*.mp4")} == before
 
 
-def source_of(subject: Subject, breaks: tuple[int, ...] = ()) -> Source:
+def source_of(subject: Subject, breaks: tuple[int, ...] = ()) -> MotionSource:
     count = subject.record.n_frames
     starts = np.zeros(count, np.bool_)
     starts[[0, *breaks]] = True
-    return Source(
+    return MotionSource(
         label="x", name="x", sha256="0" * 64, size=subject.size, fps=25.0, keypoints=subject.keypoints(),
-        face_centres=np.zeros((count, 2), np.float32), starts_run=starts, indices=range(count), frames=lambda: iter(()),
+        face_centres=np.zeros((count, 2), np.float32), starts_segment=starts, indices=range(count), frames=lambda: iter(()),
         recordings=frozenset(),
     )  # fmt: skip
 
 
 def test_the_end_of_a_motion_is_kept(walker: Subject) -> None:
-    drive = drive_of(source_of(walker), walker, AS_IS, shown=7)
-    assert [len(run.keypoints) for run in drive.runs] == [8]  # the first of a run is never shown
+    drive = make_driving_motion(source_of(walker), walker, AS_IS, shown=7)
+    assert [len(segment.keypoints) for segment in drive.segments] == [8]  # the first of a segment is never shown
     assert drive.first_frame == 23
-    np.testing.assert_allclose(drive.runs[0].keypoints, walker.keypoints()[22:], rtol=1e-6)
+    np.testing.assert_allclose(drive.segments[0].keypoints, walker.keypoints()[22:], rtol=1e-6)
 
 
 def test_a_motion_with_breaks_gives_as_many_frames_from_several_runs(walker: Subject) -> None:
-    drive = drive_of(source_of(walker, breaks=(25,)), walker, AS_IS, shown=7)
-    assert [len(run.keypoints) for run in drive.runs] == [4, 5]
+    drive = make_driving_motion(source_of(walker, breaks=(25,)), walker, AS_IS, shown=7)
+    assert [len(segment.keypoints) for segment in drive.segments] == [4, 5]
     assert drive.first_frame == 22
-    np.testing.assert_allclose(drive.runs[0].keypoints, walker.keypoints()[21:25], rtol=1e-6)
+    np.testing.assert_allclose(drive.segments[0].keypoints, walker.keypoints()[21:25], rtol=1e-6)
 
 
 def test_a_motion_that_is_too_short_is_refused(walker: Subject) -> None:
     with pytest.raises(BenchError, match="31 in one run are needed"):
-        drive_of(source_of(walker), walker, AS_IS, shown=30)
+        make_driving_motion(source_of(walker), walker, AS_IS, shown=30)

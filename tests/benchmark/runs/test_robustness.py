@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from dancebench.benchmark.runs import robustness
-from dancebench.benchmark.runs.robustness import perturb_and_score
+from dancebench.benchmark.runs.robustness import score_perturbed_copies
 from dancebench.core.progress import ignore_progress
 from dancebench.detect.inputs.perturbations import PERTURBATIONS
 from dancebench.leaderboards.board import rebuild
@@ -28,7 +28,7 @@ def perturbed(workspace: Path) -> RunRecord:
     record = RunRecord.load(path)
     folder = workspace / "detectors" / "spectrum" / record.run.id
     manifest = workspace / f"{record.run.id}.manifest.jsonl"
-    return perturb_and_score(
+    return score_perturbed_copies(
         record, folder, manifest, workspace / "results", device="cpu", workers=1, report=ignore_progress
     )  # fmt: skip
 

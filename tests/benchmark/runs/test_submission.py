@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dancebench.benchmark.cli import app
-from dancebench.benchmark.runs.run_clock import Clock
+from dancebench.benchmark.runs.run_clock import RunClock
 from dancebench.benchmark.runs.submission import run_submission
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
@@ -77,7 +77,7 @@ def our_run(
     """A detection run of ours with its manifest."""
     metric = Metric(value=0.75, n=4, unit="AUC", higher_is_better=True)
     p = Metric(value=0.001, n=4, unit="p", higher_is_better=None)
-    run = Clock(["bench"], started=f"{started}-01-31T09:30:00+00:00").run(
+    run = RunClock(["bench"], started=f"{started}-01-31T09:30:00+00:00").run(
         "detection", name, sha256_file(dataset.folder / "dataset.json"), seeds={}, device="cpu"
     )
     record = records.RunRecord(

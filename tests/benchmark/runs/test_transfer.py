@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dancebench.benchmark.cli import app
-from dancebench.benchmark.runs.driving_motion import find_source, held_out_part
-from dancebench.benchmark.runs.transfer import AS_IS, drive_of
+from dancebench.benchmark.runs.driving_motion import find_motion_source, select_held_out
+from dancebench.benchmark.runs.transfer import AS_IS, make_driving_motion
 from dancebench.core.errors import UnknownNameError
 from dancebench.core.files import sha256_file
 from dancebench.core.progress import ignore_progress
@@ -113,32 +113,32 @@ def test_feet_stand_where_the_target_stands(tiny_demo: Path) -> None:
     workspace = Workspace(tiny_demo)
     dataset = Dataset.open(workspace, "demo-tiny")
     target = dataset.subject("1")
-    source = find_source(workspace, dataset, "train01", fps=25.0, report=ignore_progress)
-    drive = drive_of(source, target, "paper")
-    moved = np.concatenate([run.keypoints for run in drive.runs])
+    source = find_motion_source(workspace, dataset, "train01", fps=25.0, report=ignore_progress)
+    drive = make_driving_motion(source, target, "paper")
+    moved = np.concatenate([segment.keypoints for segment in drive.segments])
     own = target.keypoints()[target.train.start : target.train.stop]
     fitted = fit_normalisation(source.fitted(target.size), own, frame_height=512, kind="paper")
     expected = fitted.mapped_y(locate_ankles(source.fitted(target.size))[:, 1])
     assert locate_ankles(moved)[:, 1] == pytest.approx(expected, abs=1e-3)
-    as_is = drive_of(source, target, AS_IS)
-    assert np.array_equal(as_is.runs[0].keypoints, source.keypoints)
+    as_is = make_driving_motion(source, target, AS_IS)
+    assert np.array_equal(as_is.segments[0].keypoints, source.keypoints)
     assert as_is.sha256 != drive.sha256
 
 
 def test_the_held_out_part_of_a_source_is_the_subjects_own(tiny_demo: Path) -> None:
     workspace = Workspace(tiny_demo)
     dataset = Dataset.open(workspace, "demo-tiny")
-    whole = find_source(workspace, dataset, "1", fps=25.0, report=ignore_progress)
-    part = held_out_part(whole)
+    whole = find_motion_source(workspace, dataset, "1", fps=25.0, report=ignore_progress)
+    part = select_held_out(whole)
     assert (len(whole.keypoints), len(part.keypoints), part.indices[0]) == (60, 12, 48)
     assert np.array_equal(part.keypoints, whole.keypoints[48:])
     assert sum(1 for _ in part.frames()) == 12
-    slower = find_source(workspace, dataset, "1", fps=12.5, report=ignore_progress)
+    slower = find_motion_source(workspace, dataset, "1", fps=12.5, report=ignore_progress)
     assert (len(slower.keypoints), slower.fps) == (30, 12.5)
-    elsewhere = find_source(workspace, dataset, "demo-tiny/train01", fps=25.0, report=ignore_progress)
+    elsewhere = find_motion_source(workspace, dataset, "demo-tiny/train01", fps=25.0, report=ignore_progress)
     assert (elsewhere.label, elsewhere.name) == ("demo-tiny/train01", "demo-tiny.train01")
     with pytest.raises(UnknownNameError):
-        find_source(workspace, dataset, "nobody", fps=25.0, report=ignore_progress)
+        find_motion_source(workspace, dataset, "nobody", fps=25.0, report=ignore_progress)
 
 
 # ---------------------------------------------------------------- refusals

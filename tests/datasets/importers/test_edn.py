@@ -131,9 +131,9 @@ def test_closed_form_parts_breaks_and_pictures(tmp_path: Path, import_edn: Impor
     assert numbers_of(subject) == [*TRAIN, *TEST]
     assert (record.n_train, record.breaks) == (8, (5, 8, 11))  # 4|7, train|test, 14|20
     assert (subject.train, subject.test) == (range(8), range(8, 13))
-    assert subject.runs(subject.train) == [range(5), range(5, 8)]
-    assert subject.runs(subject.test) == [range(8, 11), range(11, 13)]
-    assert np.flatnonzero(subject.starts_run).tolist() == [0, 5, 8, 11]
+    assert subject.segments(subject.train) == [range(5), range(5, 8)]
+    assert subject.segments(subject.test) == [range(8, 11), range(11, 13)]
+    assert np.flatnonzero(subject.starts_segment).tolist() == [0, 5, 8, 11]
     assert subject.pose_map_style == "given"
     pictures = list(subject.pose_maps(range(13), SIZE))
     assert all(np.array_equal(got, label_of(n)) for got, n in zip(pictures, [*TRAIN, *TEST], strict=True))
@@ -390,7 +390,7 @@ def test_a_plain_recording_has_one_run_and_our_sticks(tmp_path: Path, tracked: l
     record = subject.record
     assert (record.breaks, record.n_train, record.labels_sha256, record.face_boxes_sha256) == ((), None, None, None)
     assert (subject.train, subject.test) == (range(8), range(8, 10))
-    assert subject.runs(subject.train) == [range(8)]
+    assert subject.segments(subject.train) == [range(8)]
     assert subject.pose_map_style == "sticks"
     assert len(tracked) == 1
     assert next(subject.pose_maps([4], SIZE)).any()

@@ -106,11 +106,11 @@ def test_breaks_lie_within_the_clip_and_the_parts_are_apart(walker: Subject, wro
 def test_runs_part_a_span_at_its_breaks(walker: Subject, breaks: Sequence[int], start: int, length: int) -> None:
     broken = Subject(walker.folder, walker.record.model_copy(update={"breaks": tuple(breaks)}), walker.split)
     span = range(start, min(start + length, 30))
-    runs = broken.runs(span)
-    assert [t for run in runs for t in run] == list(span)
-    assert all(runs)
-    assert [run.start for run in runs[1:]] == [t for t in span[1:] if broken.starts_run[t]]
-    assert broken.starts_run[0]
+    segments = broken.segments(span)
+    assert [t for segment in segments for t in segment] == list(span)
+    assert all(segments)
+    assert [segment.start for segment in segments[1:]] == [t for t in span[1:] if broken.starts_segment[t]]
+    assert broken.starts_segment[0]
 
 
 def test_an_explicit_boundary_takes_the_place_of_the_split(walker: Subject) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from outside_files import make_detector, moving, write_sound, write_video
 
 from dancebench.datasets.video.decoding import inspect
-from dancebench.detect.casework.prepare import Prepared, fitted_box, oddities, prepare
+from dancebench.detect.casework.prepare import PreparedVideo, fit_box, list_decode_warnings, prepare_video
 from dancebench.detect.casework.score import VideoScore, score_video
 from dancebench.detect.protocol.card import LoadedDetector, load_detector
 
@@ -24,8 +24,8 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedDetector:
     return load_detector(make_detector(tmp_path_factory.mktemp("detector")))
 
 
-def prepared(path: Path, loaded: LoadedDetector) -> Prepared:
-    return prepare(inspect(path), loaded.card.domain, None, path.parent)
+def prepared(path: Path, loaded: LoadedDetector) -> PreparedVideo:
+    return prepare_video(inspect(path), loaded.card.domain, None, path.parent)
 
 
 def checked(score: VideoScore) -> VideoScore:
@@ -62,7 +62,7 @@ def test_variable_frame_rate_keeps_the_files_clock(loaded: LoadedDetector, tmp_p
 
 def test_rounded_stamps_are_not_a_variable_rate(tmp_path: Path) -> None:
     path = write_video(tmp_path / "ntsc.mkv", moving(40, LARGE), rate=30)  # Matroska counts milliseconds
-    assert oddities(inspect(path)) == []
+    assert list_decode_warnings(inspect(path)) == []
 
 
 def test_rotated_video_stands_upright(loaded: LoadedDetector, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_box_lies_in_the_picture_and_holds_the_person(
 ) -> None:
     xs, ys = sorted(corners[:2]), sorted(corners[2:])
     low, high = np.array([xs[0], ys[0]]), np.array([xs[1], ys[1]])
-    left, top, width, height = fitted_box(low, high, aspect, size)
+    left, top, width, height = fit_box(low, high, aspect, size)
     assert 0 <= left < left + width <= size[1]
     assert 0 <= top < top + height <= size[0]
     inside = np.clip(low, 0, [size[1], size[0]]), np.clip(high, 0, [size[1], size[0]])
@@ -218,5 +218,5 @@ def test_box_lies_in_the_picture_and_holds_the_person(
 
 def test_box_of_a_known_person() -> None:
     """100 wide and 200 high, 15% more on each side: 260 high, and 130 wide for an aspect of one half."""
-    assert fitted_box(np.array([450.0, 400.0]), np.array([550.0, 600.0]), 0.5, (1000, 1000)) == (435, 370, 130, 260)
-    assert fitted_box(np.array([0.0, 400.0]), np.array([100.0, 600.0]), 0.5, (1000, 1000)) == (0, 370, 130, 260)
+    assert fit_box(np.array([450.0, 400.0]), np.array([550.0, 600.0]), 0.5, (1000, 1000)) == (435, 370, 130, 260)
+    assert fit_box(np.array([0.0, 400.0]), np.array([100.0, 600.0]), 0.5, (1000, 1000)) == (0, 370, 130, 260)

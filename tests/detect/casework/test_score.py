@@ -19,7 +19,7 @@ from dancebench.core.errors import BenchError
 from dancebench.datasets.corpora.manifest import read_manifest
 from dancebench.datasets.video.decoding import inspect
 from dancebench.detect.casework import prepare as outside
-from dancebench.detect.casework.prepare import expand, prepare
+from dancebench.detect.casework.prepare import expand_paths, prepare_video
 from dancebench.detect.casework.score import ScoreSettings, VideoScore, score_video, scored_video
 from dancebench.detect.inputs.pairs import Pairs
 from dancebench.detect.protocol.card import CARD, LoadedDetector, load_detector
@@ -90,9 +90,9 @@ def test_a_score_comes_with_its_threshold_and_its_error_rates(
 
 def prepared_pairs(path: Path, loaded: LoadedDetector) -> tuple[list[float], Pairs]:
     """What the detector is shown, and when."""
-    found = prepare(inspect(path), loaded.card.domain, None, path.parent)
-    starts = found.starts(8, loaded.detector.window)
-    (pairs,) = found.windows(starts, loaded.detector.config.size, loaded.detector.window)
+    found = prepare_video(inspect(path), loaded.card.domain, None, path.parent)
+    starts = found.choose_starts(8, loaded.detector.window)
+    (pairs,) = found.read_windows(starts, loaded.detector.config.size, loaded.detector.window)
     return found.times[starts].tolist(), pairs
 
 
@@ -266,9 +266,9 @@ def test_folders_and_globs_stand_for_their_videos_each_once(tmp_path: Path) -> N
     for name in ("b.mp4", "a.MOV", "deep/c.webm", "notes.txt", ".partial-7-d.mp4"):
         (tmp_path / name).touch()
     everything = [tmp_path / name for name in ("a.MOV", "b.mp4", "deep/c.webm")]
-    assert expand([str(tmp_path)]) == everything
-    assert expand([str(tmp_path / "*.mp4"), str(tmp_path)]) == [everything[1], everything[0], everything[2]]
-    assert expand([str(tmp_path / "*.avi")]) == [tmp_path / "*.avi"]
+    assert expand_paths([str(tmp_path)]) == everything
+    assert expand_paths([str(tmp_path / "*.mp4"), str(tmp_path)]) == [everything[1], everything[0], everything[2]]
+    assert expand_paths([str(tmp_path / "*.avi")]) == [tmp_path / "*.avi"]
     odd = tmp_path / "take[1].mp4"  # a name that is also a pattern
     odd.touch()
-    assert expand([str(odd)]) == [odd]
+    assert expand_paths([str(odd)]) == [odd]

@@ -6,7 +6,13 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancebench.detect.casework.uncertainty import MAX_MOMENTS, MIN_BLOCKS, block_jackknife, most_suspicious, n_blocks
+from dancebench.detect.casework.uncertainty import (
+    MAX_PAIRS,
+    MIN_BLOCKS,
+    block_jackknife,
+    count_blocks,
+    find_most_suspicious,
+)
 
 
 def mean(values: np.ndarray) -> float:
@@ -42,7 +48,7 @@ def test_blocks_make_room_for_what_neighbours_share() -> None:
 
 @given(st.integers(0, 5000))
 def test_interval_exists_from_eight_pairs_on(n: int) -> None:
-    assert (n_blocks(n) >= MIN_BLOCKS) == (n >= 8)
+    assert (count_blocks(n) >= MIN_BLOCKS) == (n >= 8)
     found = block_jackknife(mean, np.zeros(n)) if n < 200 else None
     if n < 200:
         assert (found is not None) == (n >= 8)
@@ -61,15 +67,15 @@ def test_moments_are_the_highest_that_share_no_time() -> None:
     times = np.arange(50) / 25
     llrs = np.zeros(50)
     llrs[[10, 11, 12, 30]] = [5, 9, 8, 7]
-    assert list(most_suspicious(times, llrs, span=0.08))[:2] == [11, 30]
-    assert list(most_suspicious(times[:1], llrs[:1], span=0.08)) == [0]
+    assert list(find_most_suspicious(times, llrs, span=0.08))[:2] == [11, 30]
+    assert list(find_most_suspicious(times[:1], llrs[:1], span=0.08)) == [0]
 
 
 @given(st.lists(st.floats(-9, 9), min_size=1, max_size=80), st.floats(0.01, 2))
 def test_moments_are_few_and_apart(values: list[float], span: float) -> None:
     times = np.arange(len(values)) / 10
-    chosen = list(most_suspicious(times, np.array(values), span))
-    assert 1 <= len(chosen) <= MAX_MOMENTS
+    chosen = list(find_most_suspicious(times, np.array(values), span))
+    assert 1 <= len(chosen) <= MAX_PAIRS
     assert values[chosen[0]] == pytest.approx(max(values))
     gaps = np.diff(np.sort(times[chosen]))
     assert (gaps >= max(span, 0.5) - 1e-9).all()

@@ -7,7 +7,7 @@ import pytest
 from outside_files import make_detector, moving, write_video
 
 from dancebench.detect.casework.score import ScoreReport, ScoreSettings, VideoScore, score_video
-from dancebench.detect.casework.verify import compare, differences
+from dancebench.detect.casework.verify import compare_reports, list_differences
 from dancebench.detect.protocol.card import load_detector
 
 
@@ -30,7 +30,7 @@ def report(videos: tuple[VideoScore, ...], **changes: Any) -> ScoreReport:
 
 
 def changed(video: VideoScore, **changes: Any) -> list[str]:
-    return list(differences(video, VideoScore.model_validate(video.model_dump() | changes)))
+    return list(list_differences(video, VideoScore.model_validate(video.model_dump() | changes)))
 
 
 def test_report_survives_its_file(videos: tuple[VideoScore, ...], tmp_path: Path) -> None:
@@ -40,21 +40,21 @@ def test_report_survives_its_file(videos: tuple[VideoScore, ...], tmp_path: Path
 
 
 def test_the_same_holds(videos: tuple[VideoScore, ...]) -> None:
-    found = compare(report(videos), report(videos, created="2027-01-01T00:00:00+00:00"))
+    found = compare_reports(report(videos), report(videos, created="2027-01-01T00:00:00+00:00"))
     assert found.holds
     assert found.versions == found.detector == ()
     assert all(video.differences == () for video in found.videos)
 
 
 def test_versions_alone_are_named_and_do_not_fail(videos: tuple[VideoScore, ...]) -> None:
-    found = compare(report(videos), report(videos, versions={"av": "19"}, git_sha="def", dirty=True))
+    found = compare_reports(report(videos), report(videos, versions={"av": "19"}, git_sha="def", dirty=True))
     assert found.holds
     assert found.versions == ("av: 18, now 19", "git: abc, now def with changes")
 
 
 def test_another_detector_does_not_hold(videos: tuple[VideoScore, ...]) -> None:
     for change in ({"weights_sha256": "x"}, {"card_sha256": "x"}):
-        found = compare(report(videos), report(videos, **change))
+        found = compare_reports(report(videos), report(videos, **change))
         assert not found.holds
         assert len(found.detector) == 1
 
@@ -66,8 +66,8 @@ def test_what_differs_in_a_video_is_named(videos: tuple[VideoScore, ...]) -> Non
     assert changed(good, score=good.score + 5e-4) == []
     assert changed(good, score=good.score + 5e-3)[0].startswith("score ")
     assert changed(good, n_pairs=3) == [f"{good.n_pairs} pairs, now 3"]
-    gone = list(differences(good, failed))
+    gone = list(list_differences(good, failed))
     assert gone[0] == "the file is missing or cannot be read"
     assert "does not exist" in gone[1]
     assert len(gone) == 2
-    assert not compare(report((good,)), report((failed,))).holds
+    assert not compare_reports(report((good,)), report((failed,))).holds

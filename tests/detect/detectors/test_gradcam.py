@@ -4,21 +4,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dancebench.detect.detectors._gradcam import MapNetwork, grad_cam
+from dancebench.detect.detectors._gradcam import FeatureMapNetwork, grad_cam
 from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig
 
 
-class Tiny(MapNetwork):
+class Tiny(FeatureMapNetwork):
     """The maps are the input; each weighs as said in the mean."""
 
     def __init__(self, *weights: float) -> None:
         super().__init__()
         self.weights = torch.tensor(weights)
 
-    def maps(self, inputs: Tensor) -> Tensor:
+    def feature_maps(self, inputs: Tensor) -> Tensor:
         return inputs.clone()
 
-    def verdict(self, maps: Tensor) -> Tensor:
+    def classify(self, maps: Tensor) -> Tensor:
         return maps.mean(dim=(2, 3)) @ self.weights
 
 
@@ -33,7 +33,7 @@ def test_closed_form_the_weighted_sum_of_the_maps_where_it_is_positive() -> None
 
 def test_closed_form_a_small_map_is_laid_over_the_whole_input() -> None:
     class Coarse(Tiny):
-        def maps(self, inputs: Tensor) -> Tensor:
+        def feature_maps(self, inputs: Tensor) -> Tensor:
             return torch.nn.functional.avg_pool2d(inputs, 4)
 
     picture = torch.zeros(1, 1, 16, 8)

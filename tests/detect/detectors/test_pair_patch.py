@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import ignore_progress
 from dancebench.detect.detectors._training import LOG
-from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig, residual
+from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig, high_pass_residual
 from dancebench.detect.inputs.pairs import PairPool, Pairs, PooledClip
 
 CONFIG = PairPatchConfig(height=32, width=32, ndf=4, steps=6, batch=4, pairs=2)
@@ -46,10 +46,10 @@ def test_closed_form_parameters_of_the_papers_width() -> None:
 
 def test_closed_form_the_residual_of_a_ramp_is_zero_and_of_a_dot_its_neighbourhood() -> None:
     ramp = torch.arange(6.0).expand(1, 1, 6, 6)
-    assert residual(ramp, 10.0)[..., 1:-1].abs().max() < 1e-5  # a mean of three in a row is the middle one
+    assert high_pass_residual(ramp, 10.0)[..., 1:-1].abs().max() < 1e-5  # a mean of three in a row is the middle one
     dot = torch.zeros(1, 1, 5, 5)
     dot[..., 2, 2] = 0.09
-    found = residual(dot, 10.0)[0, 0]
+    found = high_pass_residual(dot, 10.0)[0, 0]
     assert found[2, 2] == pytest.approx(np.tanh(0.8))
     assert found[1, 1] == pytest.approx(np.tanh(-0.1))
     assert found[0, 0] == 0

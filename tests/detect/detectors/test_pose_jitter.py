@@ -15,7 +15,7 @@ from dancebench.core.progress import ignore_progress
 from dancebench.datasets.pose import skeleton as body
 from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.detect.detectors import pose_jitter
-from dancebench.detect.detectors.pose_jitter import NAMES, STATE, PoseJitter, PoseJitterConfig, pose_features
+from dancebench.detect.detectors.pose_jitter import NAMES, STATE, PoseJitter, PoseJitterConfig, measure_poses
 from dancebench.detect.evaluation.metrics import auc
 from dancebench.detect.inputs.pairs import PairPool, PooledClip
 
@@ -35,7 +35,7 @@ def moving(tremble: float, seed: int = 0, frames: int = FRAMES) -> Keypoints:
 
 
 def named(poses: Keypoints) -> dict[str, float]:
-    return dict(zip(NAMES, pose_features(poses, 64).tolist(), strict=True))
+    return dict(zip(NAMES, measure_poses(poses, 64).tolist(), strict=True))
 
 
 def clip(person: str, label: int, frames: int = 20) -> PooledClip:
@@ -104,21 +104,21 @@ def test_trembling_raises_what_it_should() -> None:
 def test_features_are_finite_whatever_is_missing(share: float, seed: int) -> None:
     poses = moving(0.5, frames=4)
     poses[np.random.default_rng(seed).random((4, 75)) < share] = 0
-    assert np.isfinite(pose_features(poses, 64)).all()
+    assert np.isfinite(measure_poses(poses, 64)).all()
 
 
 def test_size_and_place_do_not_matter() -> None:
     poses = moving(0.5)
     larger = poses.copy()
     larger[..., :2] = 3 * poses[..., :2] + 10
-    np.testing.assert_allclose(pose_features(poses, 64), pose_features(larger, 192), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(measure_poses(poses, 64), measure_poses(larger, 192), rtol=1e-3, atol=1e-4)
 
 
 def test_it_learns_trembling_and_says_the_same_once_loaded(calls: list[int], tmp_path: Path) -> None:
     detector = PoseJitter(CONFIG)
     assert detector.window == 12
     detector.fit(POOL, tmp_path, ignore_progress)
-    windows, labels = POOL.batch(8, np.random.default_rng(5))
+    windows, labels = POOL.draw_batch(8, np.random.default_rng(5))
     assert auc(labels.astype(np.int64), detector.logits(windows).astype(np.float64)) == 1
     detector.save(tmp_path)
     loaded = PoseJitter.load(tmp_path, CONFIG)

@@ -20,8 +20,8 @@ from dancebench.detect.detectors.spectrum import (
     Spectrum,
     SpectrumConfig,
     _correlation,
+    measure_spectra,
     radial_power,
-    spectrum_features,
 )
 from dancebench.detect.evaluation.metrics import auc
 from dancebench.detect.inputs.pairs import PairPool, Pairs, PooledClip
@@ -68,7 +68,7 @@ def test_closed_form_white_noise_has_its_variance_at_every_frequency() -> None:
 
 def test_closed_form_features_of_a_still_pair_have_no_flicker() -> None:
     still = noise(0, 1)[:, None].repeat(2, axis=1)
-    named = dict(zip(NAMES, spectrum_features(still)[0], strict=True))
+    named = dict(zip(NAMES, measure_spectra(still)[0], strict=True))
     assert named["flicker in time"] == pytest.approx(1, abs=1e-3)
     assert named["flicker across"] == 0
     assert named["change 3"] < -5
@@ -89,18 +89,18 @@ def test_foreign_reference_correlation() -> None:
 @given(st.integers(0, 255), st.integers(0, 255), st.sampled_from([(16, 16), (16, 31)]))
 def test_features_are_finite_even_of_plain_pictures(first: int, second: int, size: tuple[int, int]) -> None:
     pair = np.stack([np.full((*size, 3), value, np.uint8) for value in (first, second)])
-    features = spectrum_features(pair[None])
+    features = measure_spectra(pair[None])
     assert features.shape == (1, len(NAMES))
     assert np.isfinite(features).all()
 
 
 def test_it_tells_people_it_never_saw(trained: Spectrum) -> None:
-    pairs, labels = pool(range(4, 7)).batch(40, np.random.default_rng(0))
+    pairs, labels = pool(range(4, 7)).draw_batch(40, np.random.default_rng(0))
     assert auc(labels.astype(np.int64), trained.logits(pairs).astype(np.float64)) > 0.95
 
 
 def test_a_logit_depends_on_its_own_pair_alone(trained: Spectrum) -> None:
-    pairs, _ = pool(range(2)).batch(6, np.random.default_rng(0))
+    pairs, _ = pool(range(2)).draw_batch(6, np.random.default_rng(0))
     together = trained.logits(pairs)
     assert together.dtype == np.float32
     np.testing.assert_allclose(together[3:4], trained.logits(pairs[3:4]), rtol=1e-5)
@@ -117,7 +117,7 @@ def test_saved_and_loaded_it_says_the_same_and_the_same_training_gives_the_same_
         detector.save(tmp_path / name)
     assert sha256_file(tmp_path / "a" / Spectrum.WEIGHTS) == sha256_file(tmp_path / "b" / Spectrum.WEIGHTS)
     loaded = Spectrum.load(tmp_path / "a", CONFIG)
-    pairs = pool(range(2)).batch(4, np.random.default_rng(0))[0]
+    pairs = pool(range(2)).draw_batch(4, np.random.default_rng(0))[0]
     np.testing.assert_array_equal(loaded.logits(pairs), trained.logits(pairs))
     assert loaded.parameters == trained.parameters == len(NAMES) + 1
 

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.progress import ignore_progress
 from dancebench.detect.detectors import timm_backbone
-from dancebench.detect.detectors.base import DetectorConfig, configured_detector, detector_kind
-from dancebench.detect.detectors.timm_backbone import TimmBackbone, TimmConfig, timm
+from dancebench.detect.detectors.base import DetectorConfig, configure_detector, find_detector_class
+from dancebench.detect.detectors.timm_backbone import TimmBackbone, TimmConfig, import_timm
 from dancebench.detect.inputs.pairs import PairPool, PooledClip
 
 NAME = "mobilenetv3_small_050"
@@ -20,7 +20,7 @@ NAME = "mobilenetv3_small_050"
 
 def config(backbone: str = NAME, **settings: Any) -> DetectorConfig:
     small = {"height": 64, "width": 32, "steps": 2, "batch": 4, "pretrained": False}
-    return configured_detector(f"timm:{backbone}", None, **small | settings)
+    return configure_detector(f"timm:{backbone}", None, **small | settings)
 
 
 def noise(n: int) -> Any:
@@ -47,7 +47,7 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_closed_form_the_input_is_both_frames_and_what_changed() -> None:
     pair = np.stack([np.full((64, 32, 3), 0, np.uint8), np.full((64, 32, 3), 255, np.uint8)])[None]
-    x = TimmBackbone(config()).tensor(pair)[0, :, 0, 0]
+    x = TimmBackbone(config()).to_tensor(pair)[0, :, 0, 0]
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     torch.testing.assert_close(x, torch.cat([-mean / std, (1 - mean) / std, 1 / std]))
 
@@ -56,7 +56,7 @@ def test_closed_form_the_input_is_both_frames_and_what_changed() -> None:
 
 
 def test_foreign_reference_parameters_are_timms_own() -> None:
-    built = timm().create_model(NAME, in_chans=9, num_classes=1)
+    built = import_timm().create_model(NAME, in_chans=9, num_classes=1)
     assert TimmBackbone(config()).parameters == sum(weight.numel() for weight in built.parameters())
 
 
@@ -64,7 +64,7 @@ def test_foreign_reference_parameters_are_timms_own() -> None:
 
 
 def test_trained_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
-    assert detector_kind(f"timm:{NAME}") is TimmBackbone
+    assert find_detector_class(f"timm:{NAME}") is TimmBackbone
     detector = TimmBackbone(config())
     detector.fit(POOL, tmp_path / "state", ignore_progress)
     detector.save(tmp_path)
@@ -108,7 +108,7 @@ def test_without_pretrained_weights_it_starts_at_random_and_keeps_the_reason(tmp
 @pytest.mark.usefixtures("no_hub")
 def test_weights_at_hand_are_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
-    published = timm().create_model(NAME).state_dict()  # 3 channels, 1000 classes
+    published = import_timm().create_model(NAME).state_dict()  # 3 channels, 1000 classes
     save_file(published, tmp_path / f"{NAME}.safetensors")
     detector = TimmBackbone(config(pretrained=True))
     detector.fit(POOL, tmp_path / "state", lambda what, done, total: None)

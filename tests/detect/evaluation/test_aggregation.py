@@ -20,7 +20,7 @@ from dancebench.detect.evaluation.aggregation import (
     check_rule,
     find_rule,
     fit_learned_rule,
-    length_sensitivity,
+    measure_length_sensitivity,
 )
 
 LEARNED = LearnedRule(intercept=-0.5, mean=0.25, quantiles=(0.0, 0.5, 1.0, 0.0, 2.0), subjects=8)
@@ -80,7 +80,7 @@ def test_closed_form_learned_weighs_mean_and_quantiles() -> None:
 def test_closed_form_sensitivity_to_length() -> None:
     """Constant logits: the mean does not move; the sum loses three quarters, and the order of the videos."""
     pairs, videos = tables([np.full(8, value) for value in (-3.0, -1.5, -2.0, -1.0)], [0, 1, 0, 1])
-    mean, product = (length_sensitivity(pairs, videos, rule) for rule in ("mean-logit", "product"))
+    mean, product = (measure_length_sensitivity(pairs, videos, rule) for rule in ("mean-logit", "product"))
     assert [metric.value for metric in mean.metrics().values()] == [0.0, 1.0, 1.0, 1.0]
     assert product.shift.value == pytest.approx(np.median([18, 12, 9, 6]) / 10)
     assert product.auc.value == product.auc_short_fakes.value == 1.0
@@ -95,7 +95,7 @@ def test_closed_form_sensitivity_takes_evenly_placed_pairs_in_order_of_time() ->
     values[[2, 6, 10]] = 4.0
     pairs, videos = tables([values, np.ones(12)], [0, 1])
     shuffled = pairs.sample(frac=1, random_state=3)
-    result = length_sensitivity(shuffled, videos, "median")
+    result = measure_length_sensitivity(shuffled, videos, "median")
     assert result.shift.value == pytest.approx(np.median([4.0, 0.0]))
 
 
@@ -110,7 +110,7 @@ def test_product_ranks_by_length_where_the_mean_does_not() -> None:
     pairs, videos = tables(series, labels.tolist())
     moved = {}
     for rule in ("mean-logit", "product"):
-        result = length_sensitivity(pairs, videos, rule)
+        result = measure_length_sensitivity(pairs, videos, rule)
         values = [result.auc.value, result.auc_short_fakes.value, result.auc_short_reals.value]
         full, fakes, reals = (value if value is not None else math.nan for value in values)
         assert 0.75 < full < 0.9
@@ -255,19 +255,19 @@ def test_learned_needs_both_kinds_and_usable_logits() -> None:
 
 
 def test_sensitivity_is_null_with_the_reason() -> None:
-    one_kind = length_sensitivity(*tables([np.ones(4), np.zeros(4)], [1, 1]), "mean-logit")
+    one_kind = measure_length_sensitivity(*tables([np.ones(4), np.zeros(4)], [1, 1]), "mean-logit")
     assert {metric.reason for metric in one_kind.metrics().values()} == {"all scored videos are of one kind"}
-    no_gap = length_sensitivity(*tables([np.ones(4), np.ones(4)], [0, 1]), "mean-logit")
+    no_gap = measure_length_sensitivity(*tables([np.ones(4), np.ones(4)], [0, 1]), "mean-logit")
     assert no_gap.shift.reason == "reals and fakes have the same median score"
     assert no_gap.auc.value == 0.5
-    nothing = length_sensitivity(*tables([], []), "median")
+    nothing = measure_length_sensitivity(*tables([], []), "median")
     assert nothing.auc.n == 0
     assert nothing.auc.reason == "all scored videos are of one kind"
 
 
 def test_sensitivity_leaves_out_a_video_without_a_pair() -> None:
     pairs, videos = tables([np.zeros(4), np.ones(4), np.zeros(4)], [0, 1, 1])
-    result = length_sensitivity(pairs[pairs["video_id"] != "v2"], videos, "mean-logit")
+    result = measure_length_sensitivity(pairs[pairs["video_id"] != "v2"], videos, "mean-logit")
     assert (result.auc.n, result.auc.value) == (2, 1.0)
 
 

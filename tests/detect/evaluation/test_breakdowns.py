@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 
 from dancebench.detect.evaluation.aggregation import RULES
-from dancebench.detect.evaluation.breakdowns import by_method, by_rule, by_source, of_methods
+from dancebench.detect.evaluation.breakdowns import (
+    break_down_by_method,
+    break_down_by_rule,
+    break_down_by_source,
+    select_methods,
+)
 from dancebench.detect.evaluation.metrics import Thresholds
 from dancebench.detect.evaluation.score_tables import ScoreTables
 
@@ -40,7 +45,7 @@ WORLD = [
 
 
 def test_closed_form_by_source() -> None:
-    metrics = by_source(of_methods(tables(WORLD), {"fbf-ts"}), ZERO)
+    metrics = break_down_by_source(select_methods(tables(WORLD), {"fbf-ts"}), ZERO)
     assert [name for name in metrics if name.startswith("video_auc")] == [
         "video_auc@source=same",
         "video_auc@source=driver",
@@ -52,14 +57,14 @@ def test_closed_form_by_source() -> None:
 
 
 def test_closed_form_by_method_compares_fakes_in_their_own_motion() -> None:
-    metrics = by_method(tables(WORLD), ZERO)
+    metrics = break_down_by_method(tables(WORLD), ZERO)
     assert metrics["video_auc@method=fbf-ts"].value == 1.0
     assert metrics["video_auc@method=fbf-ts"].n == 4
     assert metrics["video_auc@method=posewarp"].value == 0.5
 
 
 def test_every_rule_is_measured_and_only_the_product_depends_on_length() -> None:
-    metrics = by_rule(tables(WORLD), None)
+    metrics = break_down_by_rule(tables(WORLD), None)
     measured = {name.partition("=")[2] for name in metrics}
     assert measured == set(RULES) - {"learned"}
     for rule in measured:
@@ -70,7 +75,7 @@ def test_every_rule_is_measured_and_only_the_product_depends_on_length() -> None
 
 
 def test_methods_that_were_not_trained_on_do_not_enter_the_headline() -> None:
-    kept = of_methods(tables(WORLD), {"fbf-ts"})
+    kept = select_methods(tables(WORLD), {"fbf-ts"})
     assert set(kept.videos["method"].dropna()) == {"fbf-ts"}
     assert len(kept.videos) == 6
     assert set(kept.pairs["video_id"]) == set(kept.videos["video_id"])

@@ -16,14 +16,14 @@ from dancebench.core.errors import BenchError
 from dancebench.core.nn import torchvision_ops
 from dancebench.detect.evaluation.calibration import (
     Calibration,
+    balance_weights,
+    bin_reliability,
     brier,
     cllr,
     cllr_min,
-    ece,
-    even_weights,
+    expected_calibration_error,
     fit_calibration,
-    reliability,
-    smoothed_targets,
+    smooth_targets,
 )
 
 torchvision_ops.declare_missing_ops()
@@ -53,12 +53,16 @@ def test_closed_form_measures_of_ratios_that_say_nothing() -> None:
     assert cllr(labels, np.zeros(4)) == pytest.approx(1.0)
     assert cllr_min(labels, np.zeros(4)) == pytest.approx(1.0)
     assert brier(labels, np.zeros(4)) == pytest.approx(0.25)
-    assert ece(labels, np.zeros(4)) == pytest.approx(0.0)  # p = 1/2, and half of the weight is fake
+    assert expected_calibration_error(labels, np.zeros(4)) == pytest.approx(
+        0.0
+    )  # p = 1/2, and half of the weight is fake
 
 
 def test_closed_form_measures_of_perfect_ratios() -> None:
     labels, llrs = np.array([0, 0, 1]), np.array([-900.0, -800.0, 900.0])
-    assert [measure(labels, llrs) for measure in (cllr, cllr_min, brier, ece)] == pytest.approx([0.0] * 4)
+    assert [measure(labels, llrs) for measure in (cllr, cllr_min, brier, expected_calibration_error)] == pytest.approx(
+        [0.0] * 4
+    )
 
 
 def test_closed_form_measures_of_misleading_ratios() -> None:
@@ -66,7 +70,7 @@ def test_closed_form_measures_of_misleading_ratios() -> None:
     assert cllr(labels, llrs) == pytest.approx(700 / math.log(2))
     assert cllr_min(labels, llrs) == pytest.approx(1.0)  # the best rising map is a constant
     assert brier(labels, llrs) == pytest.approx(1.0)
-    assert ece(labels, llrs) == pytest.approx(1.0)
+    assert expected_calibration_error(labels, llrs) == pytest.approx(1.0)
 
 
 def test_closed_form_cllr_weighs_both_kinds_the_same() -> None:
@@ -74,7 +78,7 @@ def test_closed_form_cllr_weighs_both_kinds_the_same() -> None:
     labels, llrs = np.array([0, 1, 1, 1, 1]), math.log(3) * np.array([-1, 1, 1, 1, 1])
     assert cllr(labels, llrs) == pytest.approx(math.log2(4 / 3))
     assert brier(labels, llrs) == pytest.approx(1 / 16)
-    assert ece(labels, llrs) == pytest.approx(1 / 4)
+    assert expected_calibration_error(labels, llrs) == pytest.approx(1 / 4)
 
 
 def test_closed_form_cllr_min_pools_what_is_out_of_order() -> None:
@@ -85,7 +89,7 @@ def test_closed_form_cllr_min_pools_what_is_out_of_order() -> None:
 
 def test_closed_form_reliability_counts_items() -> None:
     labels, shares = np.array([0, 0, 1, 1]), np.array([0.12, 0.14, 0.12, 0.93])
-    table = reliability(labels, logit(shares), bins=10)
+    table = bin_reliability(labels, logit(shares), bins=10)
     assert table is not None
     assert table.counts.tolist() == [3, 1]
     assert table.shares == pytest.approx([1 / 3, 1.0])
@@ -99,8 +103,8 @@ def test_closed_form_reliability_counts_items() -> None:
 def test_closed_form_weights_and_targets_count_people() -> None:
     """Person a has three fakes, b one; the one real is b's."""
     labels, subjects = [1, 1, 1, 1, 0], ["a", "a", "a", "b", "b"]
-    assert even_weights(labels, subjects) == pytest.approx([1 / 12, 1 / 12, 1 / 12, 1 / 4, 1 / 2])
-    assert smoothed_targets(labels, subjects) == pytest.approx([3 / 4] * 4 + [1 / 3])
+    assert balance_weights(labels, subjects) == pytest.approx([1 / 12, 1 / 12, 1 / 12, 1 / 4, 1 / 2])
+    assert smooth_targets(labels, subjects) == pytest.approx([3 / 4] * 4 + [1 / 3])
 
 
 @pytest.mark.parametrize("mean", [0.5, 2.0])
@@ -175,7 +179,7 @@ def test_foreign_reference_torchmetrics() -> None:
     shares, target = torch.from_numpy(expit(llrs)), torch.from_numpy(labels)
     for bins in (10, 15):
         expected = theirs.binary_calibration_error(shares, target, n_bins=bins, norm="l1").item()
-        assert ece(labels, llrs, bins) == pytest.approx(expected, abs=1e-6)
+        assert expected_calibration_error(labels, llrs, bins) == pytest.approx(expected, abs=1e-6)
 
 
 def test_foreign_reference_scikit_learn() -> None:
@@ -187,7 +191,7 @@ def test_foreign_reference_scikit_learn() -> None:
     assert brier(labels, llrs) == pytest.approx(brier_score_loss(labels, expit(llrs)))
     assert cllr(labels, llrs) == pytest.approx(log_loss(labels, expit(llrs)) / math.log(2))
     shares, stated = calibration_curve(labels, expit(llrs), n_bins=10)
-    table = reliability(labels, llrs, bins=10)
+    table = bin_reliability(labels, llrs, bins=10)
     assert table is not None
     assert table.shares == pytest.approx(shares)
     assert table.stated == pytest.approx(stated)
@@ -233,7 +237,7 @@ def test_a_fit_never_adds_confidence_and_keeps_the_order(given_items: list[tuple
 @given(items)
 def test_no_other_line_has_a_lower_cost(given_items: list[tuple[int, int, str]]) -> None:
     labels, scores, subjects = columns(given_items)
-    weights, targets = even_weights(labels, subjects), smoothed_targets(labels, subjects)
+    weights, targets = balance_weights(labels, subjects), smooth_targets(labels, subjects)
 
     def cost(temperature: float, offset: float) -> float:
         llrs = (scores - offset) / temperature
@@ -251,7 +255,7 @@ def test_measures_lie_in_their_ranges_and_do_not_depend_on_names(given_items: li
     labels, llrs, _ = columns(given_items)
     assert 0 <= cllr_min(labels, llrs) <= min(cllr(labels, llrs), 1) + 1e-9
     assert 0 <= brier(labels, llrs) <= 1
-    assert 0 <= ece(labels, llrs) <= 1
+    assert 0 <= expected_calibration_error(labels, llrs) <= 1
     for measure in (cllr, brier):
         assert measure(1 - labels, -llrs) == pytest.approx(measure(labels, llrs))
         assert measure(np.tile(labels, 3), np.tile(llrs, 3)) == pytest.approx(measure(labels, llrs))
@@ -262,8 +266,8 @@ def test_measures_lie_in_their_ranges_and_do_not_depend_on_names(given_items: li
 
 def test_one_class_has_no_measure() -> None:
     labels, llrs = np.ones(3, np.int64), np.arange(3.0)
-    assert all(math.isnan(measure(labels, llrs)) for measure in (cllr, cllr_min, brier, ece))
-    assert reliability(labels, llrs) is None
+    assert all(math.isnan(measure(labels, llrs)) for measure in (cllr, cllr_min, brier, expected_calibration_error))
+    assert bin_reliability(labels, llrs) is None
     assert math.isnan(cllr([], []))
 
 

@@ -15,14 +15,14 @@ from dancebench.datasets.video.clips import write_clip
 from dancebench.detect.detectors.base import Detector, DetectorConfig, Logits
 from dancebench.detect.evaluation.aggregation import find_rule
 from dancebench.detect.evaluation.controls import (
-    container_features,
-    flags,
-    label_permutation,
-    null_control,
-    shortcut_controls,
+    list_flags,
+    measure_null_shift,
+    measure_shortcuts,
+    permute_labels,
+    read_container_features,
 )
 from dancebench.detect.evaluation.metrics import auc
-from dancebench.detect.evaluation.score_tables import ScoreTables, score_rows
+from dancebench.detect.evaluation.score_tables import ScoreTables, score_videos
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 
 
@@ -69,8 +69,8 @@ def test_closed_form_null_shift_of_clips_that_encoding_does_not_change(
     tmp_path: Path, clips: SimpleNamespace, brightness: Brightness
 ) -> None:
     rows = [row for row in flat_world(tmp_path, clips) if row.split == "holdout"]
-    tables = score_rows(brightness, tmp_path, rows)
-    shift = null_control(brightness, tmp_path, rows, tables, find_rule("mean-logit"))
+    tables = score_videos(brightness, tmp_path, rows)
+    shift = measure_null_shift(brightness, tmp_path, rows, tables, find_rule("mean-logit"))
     assert shift.value == pytest.approx(0, abs=0.02)
     assert shift.n == 6
 
@@ -85,8 +85,8 @@ def test_closed_form_null_shift_is_a_share_of_the_gap(
 
     monkeypatch.setattr("dancebench.detect.evaluation.controls.write_clip", brightened)
     rows = [row for row in flat_world(tmp_path, clips) if row.split == "holdout"]
-    tables = score_rows(brightness, tmp_path, rows)
-    assert null_control(brightness, tmp_path, rows, tables, find_rule("mean-logit")).value == pytest.approx(
+    tables = score_videos(brightness, tmp_path, rows)
+    assert measure_null_shift(brightness, tmp_path, rows, tables, find_rule("mean-logit")).value == pytest.approx(
         0.5, abs=0.02
     )
 
@@ -96,8 +96,8 @@ def test_a_detector_without_a_gap_has_no_null_shift(
 ) -> None:
     brightness.sign = -1.0
     rows = [row for row in flat_world(tmp_path, clips) if row.split == "holdout"]
-    tables = score_rows(brightness, tmp_path, rows)
-    shift = null_control(brightness, tmp_path, rows, tables, find_rule("mean-logit"))
+    tables = score_videos(brightness, tmp_path, rows)
+    shift = measure_null_shift(brightness, tmp_path, rows, tables, find_rule("mean-logit"))
     assert (shift.value, shift.reason) == (None, "fakes score no higher than reals")
 
 
@@ -106,13 +106,13 @@ def test_a_detector_without_a_gap_has_no_null_shift(
 
 def test_containers_of_reals_and_fakes_are_alike(manifest: Path) -> None:
     rows = read_manifest(manifest)
-    features = [container_features(manifest.parent / row.path) for row in rows]
+    features = [read_container_features(manifest.parent / row.path) for row in rows]
     assert all(found == features[0] for found in features)
 
 
 def test_a_shorter_fake_is_a_shortcut(tmp_path: Path, clips: SimpleNamespace) -> None:
     """14 held-out people: one labelling of 2^14 is as extreme, so p is near its floor of 1 / 1000."""
-    metrics = shortcut_controls(tmp_path, flat_world(tmp_path, clips, fake_frames=9, people=21), seed=0)
+    metrics = measure_shortcuts(tmp_path, flat_world(tmp_path, clips, fake_frames=9, people=21), seed=0)
     assert metrics["shortcut_auc"].value == 1.0
     p = metrics["shortcut_p"].value
     assert p is not None
@@ -120,7 +120,7 @@ def test_a_shorter_fake_is_a_shortcut(tmp_path: Path, clips: SimpleNamespace) ->
 
 
 def test_without_a_shortcut_the_baseline_is_blind_but_for_the_bytes(manifest: Path) -> None:
-    metrics = shortcut_controls(manifest.parent, read_manifest(manifest), seed=0)
+    metrics = measure_shortcuts(manifest.parent, read_manifest(manifest), seed=0)
     assert metrics["shortcut_auc"].value == 0.5
     assert metrics["shortcut_p"].value == 1.0
     assert metrics["bytes_per_frame_auc"].value == 1.0  # the noise of these fakes costs bytes
@@ -128,7 +128,7 @@ def test_without_a_shortcut_the_baseline_is_blind_but_for_the_bytes(manifest: Pa
 
 def test_held_out_videos_of_one_kind_give_null(tmp_path: Path, clips: SimpleNamespace) -> None:
     rows = [row for row in flat_world(tmp_path, clips) if row.split == "train" or row.label == 0]
-    metrics = shortcut_controls(tmp_path, rows, seed=0)
+    metrics = measure_shortcuts(tmp_path, rows, seed=0)
     assert {metric.value for metric in metrics.values()} == {None}
 
 
@@ -148,14 +148,14 @@ def scored(scores: list[list[float]], labels: list[int]) -> ScoreTables:
 
 
 def test_too_few_people_for_a_small_p_give_null_with_the_reason() -> None:
-    p = label_permutation(scored([[0.0, 1.0]] * 6, [0, 1]), seed=0)["permutation_p"]
+    p = permute_labels(scored([[0.0, 1.0]] * 6, [0, 1]), seed=0)["permutation_p"]
     assert (p.value, p.reason) == (None, "6 people allow 64 labellings, too few for p < 0.01")
 
 
 def test_closed_form_p_of_a_perfect_detector() -> None:
     """Four people of a real and three fakes: 4^4 labellings, of which one is as good."""
     tables = scored([[0.0, 1.0, 2.0, 3.0]] * 4, [0, 1, 1, 1])
-    found = label_permutation(tables, permutations=20000, seed=0)
+    found = permute_labels(tables, permutations=20000, seed=0)
     assert found["permutation_p"].value == pytest.approx(1 / 256, rel=0.3)
     assert found["permutation_auc"].value == pytest.approx(0.5, abs=0.02)
     assert found["permutation_auc"].n == found["permutation_p"].n == 16
@@ -167,33 +167,33 @@ def test_foreign_reference_of_the_mean_under_swaps() -> None:
     scores = rng.normal(size=(6, 4)).round(1) + np.arange(6)[:, None]  # with ties, and people who differ
     labels = np.tile([0, 1, 1, 1], (6, 1))
     swapped = [auc(rng.permuted(labels, axis=1).ravel(), scores.ravel()) for _ in range(400)]
-    found = label_permutation(scored(scores.tolist(), [0, 1, 1, 1]), permutations=1000, seed=1)
+    found = permute_labels(scored(scores.tolist(), [0, 1, 1, 1]), permutations=1000, seed=1)
     assert found["permutation_auc"].value == pytest.approx(np.mean(swapped), abs=0.015)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_blind_detector_does_not_beat_swaps(seed: int) -> None:
     scores = np.random.default_rng(seed).normal(size=(14, 2)).tolist()
-    p = label_permutation(scored(scores, [0, 1]), seed=seed)["permutation_p"].value
+    p = permute_labels(scored(scores, [0, 1]), seed=seed)["permutation_p"].value
     assert p is not None
     assert p > 0.01
 
 
 def test_swaps_are_the_same_for_one_seed() -> None:
     tables = scored([[0.0, 1.0], [2.0, 1.0], [0.5, 3.0]], [0, 1])
-    assert label_permutation(tables, seed=3) == label_permutation(tables, seed=3)
+    assert permute_labels(tables, seed=3) == permute_labels(tables, seed=3)
 
 
 def test_people_with_more_fakes_who_score_higher_move_chance() -> None:
     tables = scored([[5.0, 5.1, 5.2, 5.3]] * 3, [0, 1, 1, 1])
     low = scored([[0.0, 0.1, 0.2, 0.3]] * 3, [0, 0, 0, 1]).videos
     videos = pd.concat([tables.videos, low.assign(subject_id="low" + low["subject_id"])])
-    metrics = label_permutation(ScoreTables(tables.pairs, videos), seed=0)
-    assert any("not 0.5" in flag for flag in flags(metrics))
+    metrics = permute_labels(ScoreTables(tables.pairs, videos), seed=0)
+    assert any("not 0.5" in flag for flag in list_flags(metrics))
 
 
 def test_videos_of_one_kind_have_no_permutation() -> None:
-    found = label_permutation(scored([[0.0, 1.0]] * 3, [1, 1]), seed=0)
+    found = permute_labels(scored([[0.0, 1.0]] * 3, [1, 1]), seed=0)
     assert {(metric.value, metric.reason) for metric in found.values()} == {
         (None, "the held-out videos are of one kind")
     }
@@ -201,7 +201,7 @@ def test_videos_of_one_kind_have_no_permutation() -> None:
 
 def test_few_permutations_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 50"):
-        label_permutation(scored([[0.0, 1.0]], [0, 1]), permutations=49, seed=0)
+        permute_labels(scored([[0.0, 1.0]], [0, 1]), permutations=49, seed=0)
 
 
 # --- flags
@@ -217,7 +217,7 @@ def metric(value: float | None) -> Metric:
     [(0.10, 0.01, 0), (0.11, 0.01, 1), (0.10, 0.009, 1), (0.5, 0.001, 2), (None, None, 0)],
 )
 def test_flags_follow_their_limits(shift: float | None, p: float | None, expected: int) -> None:
-    assert len(flags({"null_shift": metric(shift), "shortcut_p": metric(p)})) == expected
+    assert len(list_flags({"null_shift": metric(shift), "shortcut_p": metric(p)})) == expected
 
 
 @pytest.mark.parametrize(
@@ -225,10 +225,10 @@ def test_flags_follow_their_limits(shift: float | None, p: float | None, expecte
     [(0.009, 0.5, 0), (0.01, 0.5, 1), (0.001, 0.56, 1), (0.001, 0.44, 1), (0.4, 0.6, 2), (None, None, 0)],
 )
 def test_flags_of_the_permutation_follow_their_limits(p: float | None, chance: float | None, expected: int) -> None:
-    assert len(flags({"permutation_p": metric(p), "permutation_auc": metric(chance)})) == expected
+    assert len(list_flags({"permutation_p": metric(p), "permutation_auc": metric(chance)})) == expected
 
 
 def test_the_flag_of_the_permutation_names_its_p() -> None:
-    assert flags({"permutation_p": metric(0.25)}) == [
+    assert list_flags({"permutation_p": metric(0.25)}) == [
         "label permutation: the detector does not beat swapped labels (p = 0.25)"
     ]

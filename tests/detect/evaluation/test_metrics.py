@@ -20,9 +20,9 @@ from dancebench.detect.evaluation.metrics import (
     average_precision,
     choose_threshold,
     equal_error_rate,
-    error_rates,
     evaluate,
-    per_subject,
+    evaluate_per_subject,
+    measure_error_rates,
     tpr_at_fpr,
 )
 from dancebench.detect.evaluation.score_tables import ScoreTables
@@ -110,7 +110,7 @@ def test_without_a_threshold_there_is_no_accuracy_and_all_else() -> None:
     assert metrics["video_accuracy"].value is None
     assert metrics["video_accuracy"].reason == "no scores of validation people, so no threshold"
     assert metrics["video_auc"].value == pytest.approx(7 / 9)
-    assert per_subject(tables(SIX), None)["video_accuracy"] == {"a": None, "b": None, "c": None}
+    assert evaluate_per_subject(tables(SIX), None)["video_accuracy"] == {"a": None, "b": None, "c": None}
 
 
 def test_closed_form_metrics_of_six_videos() -> None:
@@ -132,11 +132,11 @@ def test_closed_form_metrics_of_six_videos() -> None:
 
 
 def test_closed_form_error_rates_and_values_per_subject() -> None:
-    rates = error_rates(tables(SIX), 0.0)
+    rates = measure_error_rates(tables(SIX), 0.0)
     assert (rates.n_real, rates.n_fake) == (3, 3)
     assert rates.false_positive_rate == pytest.approx(1 / 3)
     assert rates.false_negative_rate == pytest.approx(1 / 3)
-    values = per_subject(tables(SIX), Thresholds(video=0.0, pair=0.0))
+    values = evaluate_per_subject(tables(SIX), Thresholds(video=0.0, pair=0.0))
     assert values["video_accuracy"] == {"a": 1.0, "b": 0.5, "c": 0.5}
     assert values["video_auc"] == {"a": 1.0, "b": 1.0, "c": 0.0}
 
@@ -207,7 +207,7 @@ def test_one_class_gives_null_with_the_reason() -> None:
     assert metrics["video_auc"].value is None
     assert metrics["video_auc"].reason == "all scored videos are of one kind"
     assert metrics["video_accuracy"].value == 0.5
-    assert error_rates(only_reals, 0.0).false_negative_rate is None
+    assert measure_error_rates(only_reals, 0.0).false_negative_rate is None
 
 
 def test_nothing_scored_gives_null_with_the_reason() -> None:
@@ -234,11 +234,11 @@ def test_a_part_keeps_the_pairs_of_its_videos() -> None:
     whole = tables(SIX)
     part = whole.select(whole.videos["subject_id"] == "b")
     assert set(part.pairs["video_id"]) == {"v2", "v3"}
-    assert part.logits()["v3"].tolist() == [2.5, 3.5]
+    assert part.logits_by_video()["v3"].tolist() == [2.5, 3.5]
 
 
 def test_another_rule_scores_the_same_pairs() -> None:
-    again = tables([*SIX, ("c", 1, None)]).aggregated(find_rule("product"), "product")
+    again = tables([*SIX, ("c", 1, None)]).aggregate_by(find_rule("product"), "product")
     assert again.videos["score"].tolist()[:2] == [-4.0, 4.0]
     assert np.isnan(again.videos["score"].iloc[-1])
     assert set(again.videos["aggregator"]) == {"product"}

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from dancebench.core.errors import BenchError
-from dancebench.detect.evaluation.plots import reliability_plot, robustness_curves, roc_plot, tippett_plot
+from dancebench.detect.evaluation.plots import plot_reliability, plot_robustness, plot_roc, plot_tippett
 
 RNG = np.random.default_rng(0)
 LABELS = np.tile([0, 1], 60)
@@ -41,10 +41,10 @@ def robustness_table() -> pd.DataFrame:
 
 
 DRAWN: dict[str, Callable[[Path], None]] = {
-    "tippett": lambda path: tippett_plot(path, LABELS, LLRS),
-    "reliability": lambda path: reliability_plot(path, LABELS, LLRS),
-    "roc": lambda path: roc_plot(path, LABELS, LLRS, 0.5),
-    "robustness": lambda path: robustness_curves(path, robustness_table()),
+    "tippett": lambda path: plot_tippett(path, LABELS, LLRS),
+    "reliability": lambda path: plot_reliability(path, LABELS, LLRS),
+    "roc": lambda path: plot_roc(path, LABELS, LLRS, 0.5),
+    "robustness": lambda path: plot_robustness(path, robustness_table()),
 }
 
 
@@ -77,7 +77,7 @@ def words(path: Path) -> str:
 
 def test_closed_form_tippett_names_misleading_evidence_and_cost(tmp_path: Path) -> None:
     llrs = math.log(3) * np.array([-1, -1, -1, 1, 1, 1, 1, 1])
-    tippett_plot(tmp_path / "t.svg", [0, 0, 0, 0, 1, 1, 1, 1], llrs)
+    plot_tippett(tmp_path / "t.svg", [0, 0, 0, 0, 1, 1, 1, 1], llrs)
     said = words(tmp_path / "t.svg")
     assert "4 reals, 25.0% mislead" in said
     assert "4 fakes, 0.0% mislead" in said
@@ -85,14 +85,14 @@ def test_closed_form_tippett_names_misleading_evidence_and_cost(tmp_path: Path) 
 
 
 def test_closed_form_roc_shows_the_frozen_point(tmp_path: Path) -> None:
-    roc_plot(tmp_path / "r.svg", [0, 0, 0, 0, 1, 1], [0, 1, 2, 5, 3, 6], 2.5)
+    plot_roc(tmp_path / "r.svg", [0, 0, 0, 0, 1, 1], [0, 1, 2, 5, 3, 6], 2.5)
     said = words(tmp_path / "r.svg")
     assert "100.0% of fakes, 25.0% of reals" in said
     assert "AUC 0.875" in said
 
 
 def test_closed_form_robustness_names_every_perturbation_and_each_false_alarm(tmp_path: Path) -> None:
-    robustness_curves(tmp_path / "r.svg", robustness_table())
+    plot_robustness(tmp_path / "r.svg", robustness_table())
     said = words(tmp_path / "r.svg").split("\n")
     assert said.count("crf40") == said.count("none") - 1 == 1  # an edit without a rate says `none`
     assert said.count("stabilised") == 2  # among the AUCs, and below with its bar
@@ -101,7 +101,7 @@ def test_closed_form_robustness_names_every_perturbation_and_each_false_alarm(tm
 
 def test_robustness_without_edits_has_no_bars(tmp_path: Path) -> None:
     table = robustness_table()
-    robustness_curves(tmp_path / "r.svg", table[table["family"] != "edit"])
+    plot_robustness(tmp_path / "r.svg", table[table["family"] != "edit"])
     assert "honest edit" not in words(tmp_path / "r.svg")
 
 
@@ -117,7 +117,7 @@ def test_another_suffix_is_an_error_and_leaves_nothing(name: str, tmp_path: Path
 
 def test_one_kind_or_scores_that_are_not_finite_are_errors(tmp_path: Path) -> None:
     path = tmp_path / "plot.svg"
-    for draw in (tippett_plot, reliability_plot, lambda *given: roc_plot(*given, 0.0)):
+    for draw in (plot_tippett, plot_reliability, lambda *given: plot_roc(*given, 0.0)):
         with pytest.raises(BenchError, match="real and fake"):
             draw(path, [1, 1], [0.0, 1.0])
         with pytest.raises(BenchError, match="finite"):
@@ -127,6 +127,6 @@ def test_one_kind_or_scores_that_are_not_finite_are_errors(tmp_path: Path) -> No
 
 def test_a_table_without_a_column_or_rows_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="without strength, auc cannot be drawn"):
-        robustness_curves(tmp_path / "r.svg", robustness_table().drop(columns=["auc", "strength"]))
+        plot_robustness(tmp_path / "r.svg", robustness_table().drop(columns=["auc", "strength"]))
     with pytest.raises(BenchError, match="without rows"):
-        robustness_curves(tmp_path / "r.svg", robustness_table().head(0))
+        plot_robustness(tmp_path / "r.svg", robustness_table().head(0))

@@ -22,13 +22,13 @@ from dancebench.detect.evaluation.metrics import Thresholds, evaluate
 from dancebench.detect.evaluation.plots import ROBUSTNESS_COLUMNS
 from dancebench.detect.evaluation.robustness import (
     COLUMNS,
-    robustness,
-    robustness_table,
+    evaluate_robustness,
     score_perturbed,
     summarise,
+    tabulate_robustness,
     write_perturbed,
 )
-from dancebench.detect.evaluation.score_tables import score_rows
+from dancebench.detect.evaluation.score_tables import score_videos
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 from dancebench.detect.inputs.perturbations import NONE, PERTURBATIONS
 
@@ -126,7 +126,9 @@ def test_closed_form_a_copy_comes_from_the_one_encoder(root: Path, rows: list[Vi
 
 
 def test_closed_form_what_a_reduction_erases_no_detector_finds(root: Path, rows: list[VideoRow]) -> None:
-    table, metrics = robustness(Stub(checkered), root, rows, "mean-logit", ZERO, names=["resize50", "brighter"])
+    table, metrics = evaluate_robustness(
+        Stub(checkered), root, rows, "mean-logit", ZERO, names=["resize50", "brighter"]
+    )
     value = {name.replace("perturbation=", ""): metric.value for name, metric in metrics.items()}
     assert (value["video_auc@none"], value["fpr@none"], value["tpr@none"]) == (1, 0, 1)
     assert (value["video_auc@resize50"], value["pair_auc@resize50"], value["auc_loss@resize50"]) == (0.5, 0.5, 0.5)
@@ -137,7 +139,7 @@ def test_closed_form_what_a_reduction_erases_no_detector_finds(root: Path, rows:
 
 
 def test_closed_form_a_shift_of_all_scores_costs_no_auc_but_accuses(root: Path, rows: list[VideoRow]) -> None:
-    _, metrics = robustness(Stub(bright), root, rows, "mean-logit", ZERO, names=["darker", "brighter"])
+    _, metrics = evaluate_robustness(Stub(bright), root, rows, "mean-logit", ZERO, names=["darker", "brighter"])
     value = {name: metric.value for name, metric in metrics.items()}
     assert [value[f"video_auc@perturbation={name}"] for name in (NONE, "darker", "brighter")] == [1, 1, 1]
     assert [value[f"fpr@perturbation={name}"] for name in (NONE, "darker", "brighter")] == [0, 0, 1]
@@ -146,10 +148,10 @@ def test_closed_form_a_shift_of_all_scores_costs_no_auc_but_accuses(root: Path, 
 
 def test_closed_form_blur_ruins_who_judges_sharpness(manifest: Path) -> None:
     held_out = [row for row in read_manifest(manifest) if row.split == "holdout"]
-    scores = score_rows(Stub(unsharp), manifest.parent, held_out).videos
+    scores = score_videos(Stub(unsharp), manifest.parent, held_out).videos
     real, fake = (scores.loc[scores["label"] == label, "score"] for label in (0, 1))
     threshold = Thresholds(video=(real.max() + fake.min()) / 2, pair=0.0)
-    _, metrics = robustness(Stub(unsharp), manifest.parent, held_out, "mean-logit", threshold, names=["blur3"])
+    _, metrics = evaluate_robustness(Stub(unsharp), manifest.parent, held_out, "mean-logit", threshold, names=["blur3"])
     assert (metrics["fpr@perturbation=none"].value, metrics["fpr@perturbation=blur3"].value) == (0, 1)
     loss = metrics["auc_loss@perturbation=blur3"]
     assert loss.value is not None
@@ -157,7 +159,7 @@ def test_closed_form_blur_ruins_who_judges_sharpness(manifest: Path) -> None:
 
 
 def test_foreign_reference_untouched_clips_score_as_in_the_evaluation(root: Path, rows: list[VideoRow]) -> None:
-    tables = score_rows(Stub(bright), root, rows)
+    tables = score_videos(Stub(bright), root, rows)
     table = score_perturbed(Stub(bright), root, rows, NONE, "mean-logit")
     assert table["score"].tolist() == tables.videos["score"].tolist()
     assert np.concatenate(table["logits"]).tolist() == tables.pairs["logit"].tolist()
@@ -191,13 +193,13 @@ def test_closed_form_a_rule_travels_by_name_or_fitted(
 
 def test_closed_form_tables_survive_parquet_and_become_a_plot(root: Path, rows: list[VideoRow], tmp_path: Path) -> None:
     failing = [*rows, rows[0].model_copy(update={"video_id": "s99/s99/real", "path": "gone.mp4"})]
-    table, metrics = robustness(Stub(bright), root, failing, "mean-logit", ZERO, names=["beautified"])
+    table, metrics = evaluate_robustness(Stub(bright), root, failing, "mean-logit", ZERO, names=["beautified"])
     parts = []
     for name, part in table.groupby("perturbation", sort=False):
         part.to_parquet(tmp_path / f"{name}.parquet", index=False)
         parts.append(pd.read_parquet(tmp_path / f"{name}.parquet"))
     assert summarise(parts, ZERO) == metrics
-    drawn = robustness_table(metrics, "pair-patch")
+    drawn = tabulate_robustness(metrics, "pair-patch")
     assert tuple(drawn.columns) == ROBUSTNESS_COLUMNS
     assert drawn[["perturbation", "family", "auc", "false_positive_rate"]].to_numpy().tolist() == [
         [NONE, "none", 1, 0],
@@ -223,7 +225,9 @@ def test_bad_input_a_video_that_fails_is_a_row_with_its_reason(
     short = clips.add_video(tmp_path, 90, "holdout", 0, clips.real_frames(90, n_frames=2))
     long = clips.add_video(tmp_path, 91, "holdout", 1, clips.real_frames(91, n_frames=6))
     gone = long.model_copy(update={"video_id": "s92/s92/blur", "path": "gone.mp4"})
-    result = robustness(Stub(bright), tmp_path, [short, long, gone], "mean-logit", ZERO, names=["halfrate", "blur1"])
+    result = evaluate_robustness(
+        Stub(bright), tmp_path, [short, long, gone], "mean-logit", ZERO, names=["halfrate", "blur1"]
+    )
     table = result.table.set_index(["perturbation", "video_id"])
     assert table["status"].value_counts().to_dict() == {"ok": 5, "failed": 4}
     assert (
@@ -267,7 +271,7 @@ def test_closed_form_a_loss_is_of_the_videos_scored_both_ways() -> None:
 
 def test_bad_input_an_unknown_name_is_refused_before_any_work(tmp_path: Path, rows: list[VideoRow]) -> None:
     for call in (
-        lambda: robustness(Stub(bright), tmp_path, rows, "mean-logit", ZERO, names=["blur1", "bluur3"]),
+        lambda: evaluate_robustness(Stub(bright), tmp_path, rows, "mean-logit", ZERO, names=["blur1", "bluur3"]),
         lambda: score_perturbed(Stub(bright), tmp_path, rows, "bluur3", "mean-logit"),
     ):
         with pytest.raises(UnknownNameError, match="'bluur3'") as refused:

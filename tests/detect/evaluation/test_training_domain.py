@@ -13,7 +13,13 @@ from sklearn.covariance import LedoitWolf
 
 from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
-from dancebench.detect.evaluation.training_domain import FEATURES, MIN_PAIRS, DomainModel, clip_features, fit_domain
+from dancebench.detect.evaluation.training_domain import (
+    FEATURES,
+    MIN_PAIRS,
+    TrainingDomain,
+    fit_training_domain,
+    measure_clip,
+)
 
 Features = dict[str, float]
 
@@ -36,15 +42,15 @@ def drawn(seed: int, people: int, clips: int = 3) -> tuple[list[Features], list[
 
 
 @pytest.fixture(scope="module")
-def model() -> DomainModel:
-    return fit_domain(*drawn(0, 40))
+def model() -> TrainingDomain:
+    return fit_training_domain(*drawn(0, 40))
 
 
 # --- closed form: features
 
 
 def test_closed_form_of_flat_frames() -> None:
-    found = clip_features(flat(100, 110), 25)
+    found = measure_clip(flat(100, 110), 25)
     assert found["brightness"] == pytest.approx(100 / 255)
     assert found["motion"] == found["flicker"] == found["unrest"] == pytest.approx(10)
     assert found["still_pixels"] == found["contrast"] == found["black_bars"] == found["noise"] == 0
@@ -53,7 +59,7 @@ def test_closed_form_of_flat_frames() -> None:
 
 
 def test_closed_form_of_colour() -> None:
-    found = clip_features(flat(200, 200, colour=(1, 0.5, 0.25)), 25)
+    found = measure_clip(flat(200, 200, colour=(1, 0.5, 0.25)), 25)
     assert found["saturation"] == pytest.approx(150 / 255)
     assert found["warmth"] == pytest.approx(150 / 255)
     assert found["greenness"] == pytest.approx(-25 / 255)
@@ -63,13 +69,13 @@ def test_closed_form_of_colour() -> None:
 def test_closed_form_of_opposite_hues() -> None:
     frame = np.zeros((32, 16, 3), np.uint8)
     frame[:16], frame[16:] = (200, 100, 100), (100, 200, 200)
-    assert clip_features([frame, frame], 25)["hue_spread"] == pytest.approx(1, abs=1e-6)
+    assert measure_clip([frame, frame], 25)["hue_spread"] == pytest.approx(1, abs=1e-6)
 
 
 def test_closed_form_of_bars() -> None:
     frame = np.zeros((32, 16, 3), np.uint8)
     frame[8:24, 2:14] = 128
-    assert clip_features([frame, frame], 25)["black_bars"] == pytest.approx(1 - 16 * 12 / (32 * 16))
+    assert measure_clip([frame, frame], 25)["black_bars"] == pytest.approx(1 - 16 * 12 / (32 * 16))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +84,7 @@ def test_closed_form_of_bars() -> None:
 def test_closed_form_a_wave_has_its_power_in_its_octave(period: int, band: str) -> None:
     wave = 128 + 60 * np.sin(2 * np.pi * np.arange(96) / period)
     frame = np.repeat(wave, 48 * 3).reshape(96, 48, 3).astype(np.uint8)
-    found = clip_features([frame, frame], 25)
+    found = measure_clip([frame, frame], 25)
     powers = {name: value for name, value in found.items() if name.endswith("_detail")}
     assert max(powers, key=powers.__getitem__) == band
 
@@ -86,13 +92,13 @@ def test_closed_form_a_wave_has_its_power_in_its_octave(period: int, band: str) 
 def test_closed_form_of_noise() -> None:
     grey = np.random.default_rng(0).normal(128, 9, (128, 64)).clip(0, 255).astype(np.uint8)
     frame = np.repeat(grey[..., None], 3, axis=2)
-    assert clip_features([frame, frame], 25)["noise"] == pytest.approx(9, rel=0.03)
+    assert measure_clip([frame, frame], 25)["noise"] == pytest.approx(9, rel=0.03)
 
 
 def test_foreign_reference_of_brightness() -> None:
     frame = np.random.default_rng(1).integers(0, 256, (32, 16, 3), dtype=np.uint8)
     luma = cv2.cvtColor(frame, cv2.COLOR_RGB2YUV)[..., 0]
-    assert clip_features([frame, frame], 25)["brightness"] == pytest.approx(luma.mean() / 255, abs=1e-3)
+    assert measure_clip([frame, frame], 25)["brightness"] == pytest.approx(luma.mean() / 255, abs=1e-3)
 
 
 # --- streaming
@@ -109,19 +115,19 @@ def test_long_clips_are_thinned_evenly(pairs: int) -> None:
             yield np.full((8, 8, 3), round(level), np.uint8)
 
     step = 75 / min(pairs, MIN_PAIRS) + 1  # half the way between two measured frames, and a level of rounding
-    assert clip_features(frames(), 25)["brightness"] == pytest.approx(125 / 255, abs=step / 255)
+    assert measure_clip(frames(), 25)["brightness"] == pytest.approx(125 / 255, abs=step / 255)
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_clip_without_a_pair_is_refused(count: int) -> None:
     with pytest.raises(BenchError, match="fewer than two frames"):
-        clip_features(flat(*[100] * count), 25)
+        measure_clip(flat(*[100] * count), 25)
 
 
 # --- model
 
 
-def test_foreign_reference_of_the_distance(model: DomainModel) -> None:
+def test_foreign_reference_of_the_distance(model: TrainingDomain) -> None:
     """Scikit-learn's covariance and SciPy's distance, where the floor of the spreads is put in by hand."""
     features, _ = drawn(0, 40)
     noise = np.array([each.noise for each in FEATURES.values()])
@@ -138,18 +144,18 @@ def test_foreign_reference_of_the_distance(model: DomainModel) -> None:
     assert model.compare(features[7]).distance == pytest.approx(expected)
 
 
-def test_a_clip_of_the_training_lies_at_about_one(model: DomainModel) -> None:
+def test_a_clip_of_the_training_lies_at_about_one(model: TrainingDomain) -> None:
     distances = [model.compare(clip).distance for clip in drawn(0, 40)[0]]
     assert 0.7 < np.median(distances) < 1.1
 
 
-def test_new_people_rarely_lie_outside(model: DomainModel) -> None:
+def test_new_people_rarely_lie_outside(model: TrainingDomain) -> None:
     """The limit is meant for 2% of people; 300 new ones."""
     found = [model.compare(clip).outside for clip in drawn(1, 300)[0]]
     assert np.mean(found) <= 0.04
 
 
-def test_the_furthest_features_are_named_with_their_own_units(model: DomainModel) -> None:
+def test_the_furthest_features_are_named_with_their_own_units(model: TrainingDomain) -> None:
     strange = drawn(0, 40)[0][0] | {"frame_rate": 3.0, "black_bars": 1.5}
     found = model.compare(strange)
     assert found.outside
@@ -162,38 +168,38 @@ def test_the_furthest_features_are_named_with_their_own_units(model: DomainModel
 
 def test_what_never_varies_does_not_cast_out_who_differs_by_a_hair() -> None:
     clips = [dict.fromkeys(FEATURES, 0.5)] * 6
-    model = fit_domain(clips, list("aabbcc"))
+    model = fit_training_domain(clips, list("aabbcc"))
     assert model.compare(clips[0]).distance == 0
     assert not model.compare(dict.fromkeys(FEATURES, 0.505)).outside
     assert model.compare(dict.fromkeys(FEATURES, 0.05)).outside
 
 
-def test_fewer_people_give_a_wider_limit(model: DomainModel) -> None:
-    assert fit_domain(*drawn(0, 3)).limit > fit_domain(*drawn(0, 10)).limit > model.limit > 1
+def test_fewer_people_give_a_wider_limit(model: TrainingDomain) -> None:
+    assert fit_training_domain(*drawn(0, 3)).limit > fit_training_domain(*drawn(0, 10)).limit > model.limit > 1
 
 
-def test_order_of_the_clips_does_not_matter(model: DomainModel) -> None:
+def test_order_of_the_clips_does_not_matter(model: TrainingDomain) -> None:
     features, subjects = drawn(0, 40)
-    again = fit_domain(features[::-1], subjects[::-1])
+    again = fit_training_domain(features[::-1], subjects[::-1])
     assert again.compare(features[3]).distance == pytest.approx(model.compare(features[3]).distance)
 
 
-def test_the_model_survives_json_and_is_small(model: DomainModel) -> None:
+def test_the_model_survives_json_and_is_small(model: TrainingDomain) -> None:
     text = model.model_dump_json()
-    assert DomainModel.model_validate_json(text) == model
+    assert TrainingDomain.model_validate_json(text) == model
     assert len(text) < 20_000
 
 
 def test_noise_bars_and_a_slow_rate_are_far_from_clean_clips(clips: SimpleNamespace) -> None:
     people = range(12)
-    features = [clip_features(clips.real_frames(person), 25) for person in people]
-    model = fit_domain(features, [str(person) for person in people])
+    features = [measure_clip(clips.real_frames(person), 25) for person in people]
+    model = fit_training_domain(features, [str(person) for person in people])
     seen = clips.real_frames(40)
-    assert not model.compare(clip_features(seen, 25)).outside
+    assert not model.compare(measure_clip(seen, 25)).outside
     barred = [cv2.copyMakeBorder(cv2.resize(f, (32, 24)), 20, 20, 0, 0, cv2.BORDER_CONSTANT) for f in seen]
     noise = np.random.default_rng(0).normal(0, 25, (len(barred), *barred[0].shape))
     strange = (np.stack(barred) + noise).clip(0, 255).astype(np.uint8)
-    assert model.compare(clip_features(strange, 5)).outside
+    assert model.compare(measure_clip(strange, 5)).outside
 
 
 # --- bad input
@@ -201,14 +207,14 @@ def test_noise_bars_and_a_slow_rate_are_far_from_clean_clips(clips: SimpleNamesp
 
 def test_one_person_has_no_domain() -> None:
     with pytest.raises(BenchError, match="at least two people"):
-        fit_domain([dict.fromkeys(FEATURES, 0.5)] * 2, ["a", "a"])
+        fit_training_domain([dict.fromkeys(FEATURES, 0.5)] * 2, ["a", "a"])
 
 
 def test_lengths_must_agree() -> None:
     with pytest.raises(ValueError, match="2 clips but 1 subjects"):
-        fit_domain([dict.fromkeys(FEATURES, 0.5)] * 2, ["a"])
+        fit_training_domain([dict.fromkeys(FEATURES, 0.5)] * 2, ["a"])
 
 
-def test_a_feature_that_is_not_measured_is_named(model: DomainModel) -> None:
+def test_a_feature_that_is_not_measured_is_named(model: TrainingDomain) -> None:
     with pytest.raises(BenchError, match="'brightness'"):
         model.compare({"contrast": 0.1})

@@ -13,7 +13,7 @@ from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
 from dancebench.datasets.corpora.manifest import Split, VideoRow, read_manifest
 from dancebench.datasets.video.clips import EncoderSettings, stream, write_clip
-from dancebench.detect.inputs.leak_audit import audit_frames, audit_leaks, clip_size
+from dancebench.detect.inputs.leak_audit import audit_frames, audit_leaks, require_one_size
 
 BASE = VideoRow(
     video_id="a/a/real", path="a.mp4", sha256="1" * 64, label=0, split="train", subject_id="a", source_id="a",
@@ -129,6 +129,6 @@ def test_black_clips_are_not_taken_for_one_another(tmp_path: Path, clips: Simple
 
 
 def test_clip_size_is_the_one_size() -> None:
-    assert clip_size([BASE, row("b")]) == (64, 32)
+    assert require_one_size([BASE, row("b")]) == (64, 32)
     with pytest.raises(BenchError, match="64x32, 64x64"):
-        clip_size([BASE, row("b", width=64)])
+        require_one_size([BASE, row("b", width=64)])

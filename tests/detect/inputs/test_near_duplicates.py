@@ -16,9 +16,9 @@ from dancebench.detect.inputs.near_duplicates import (
     CORRELATION,
     MAX_BITS,
     aligned_correlation,
-    fingerprint,
-    hamming,
-    near_duplicates,
+    compute_fingerprint,
+    find_near_duplicates,
+    hamming_distances,
 )
 
 Frames = list[npt.NDArray[np.uint8]]
@@ -54,7 +54,7 @@ def test_foreign_reference_of_the_hash() -> None:
     low = scipy.fft.dctn(grey.astype(float), norm="ortho")[:8, :8]
     low[0, 0] = 0
     bits = (low > low.mean()).ravel()
-    found = fingerprint([np.repeat(grey[..., None], 3, axis=2)]).signs[0] > 0
+    found = compute_fingerprint([np.repeat(grey[..., None], 3, axis=2)]).signs[0] > 0
     packed = found.reshape(8, 8)[:, ::-1].ravel()  # the first frequency of eight is the last bit of its byte
     assert (packed == bits).mean() > 0.98
 
@@ -66,7 +66,7 @@ def test_hamming_counts_the_bits_that_differ(first: int, second: int) -> None:
         2 * np.unpackbits(np.frombuffer(value.to_bytes(8, "big"), np.uint8)).astype(np.float32) - 1
         for value in (first, second)
     ]
-    assert hamming(signs[0][None], signs[1][None])[0, 0] == (first ^ second).bit_count() <= BITS
+    assert hamming_distances(signs[0][None], signs[1][None])[0, 0] == (first ^ second).bit_count() <= BITS
 
 
 # --- copies
@@ -84,32 +84,32 @@ COPIES = {
 @pytest.mark.parametrize("copy", COPIES)
 def test_copies_are_found(dancers: list[Frames], copy: str) -> None:
     for frames in dancers:
-        original, altered = fingerprint(frames), fingerprint([COPIES[copy](frame) for frame in frames])
-        (found,) = near_duplicates([original, altered], ["train", "holdout"])
+        original, altered = compute_fingerprint(frames), compute_fingerprint([COPIES[copy](frame) for frame in frames])
+        (found,) = find_near_duplicates([original, altered], ["train", "holdout"])
         assert (found.first, found.second) == (0, 1)
         assert found.bits <= MAX_BITS
         assert found.correlation >= CORRELATION
 
 
 def test_other_people_are_not_accused(dancers: list[Frames]) -> None:
-    assert near_duplicates([fingerprint(frames) for frames in dancers], list("abc")) == []
+    assert find_near_duplicates([compute_fingerprint(frames) for frames in dancers], list("abc")) == []
 
 
 def test_other_people_in_the_same_room_are_not_accused(dancers: list[Frames]) -> None:
     for room, frames in zip(ROOMS[:2], dancers, strict=False):
-        guest = fingerprint(filmed(50 + room, room))
-        assert near_duplicates([fingerprint(frames), guest], ["a", "b"]) == []
+        guest = compute_fingerprint(filmed(50 + room, room))
+        assert find_near_duplicates([compute_fingerprint(frames), guest], ["a", "b"]) == []
 
 
 def test_within_a_group_nothing_is_compared(dancers: list[Frames]) -> None:
-    same = fingerprint(dancers[0])
-    assert near_duplicates([same, same, same], ["a", "a", "b"]) != []
-    assert near_duplicates([same, same, same], ["a", "a", "a"]) == []
+    same = compute_fingerprint(dancers[0])
+    assert find_near_duplicates([same, same, same], ["a", "a", "b"]) != []
+    assert find_near_duplicates([same, same, same], ["a", "a", "a"]) == []
 
 
 def test_each_pair_of_clips_is_named_once(dancers: list[Frames]) -> None:
-    same = fingerprint(dancers[0])
-    found = near_duplicates([same, same, same], ["a", "b", "a"])
+    same = compute_fingerprint(dancers[0])
+    found = find_near_duplicates([same, same, same], ["a", "b", "a"])
     assert [(each.first, each.second) for each in found] == [(0, 1), (1, 2)]
     assert {each.bits for each in found} == {0}
 
@@ -118,18 +118,18 @@ def test_each_pair_of_clips_is_named_once(dancers: list[Frames]) -> None:
 
 
 def test_correlation_is_symmetric_and_one_with_itself(dancers: list[Frames]) -> None:
-    first, second = (fingerprint(frames).thumbnails[0] for frames in dancers[:2])
+    first, second = (compute_fingerprint(frames).thumbnails[0] for frames in dancers[:2])
     assert aligned_correlation(first, second) == aligned_correlation(second, first)
     assert aligned_correlation(first, first) == pytest.approx(1, abs=1e-5)
 
 
 def test_frames_that_show_nothing_accuse_nobody() -> None:
-    black = fingerprint([np.zeros((64, 32, 3), np.uint8)] * 3)
+    black = compute_fingerprint([np.zeros((64, 32, 3), np.uint8)] * 3)
     assert len(black.thumbnails) == 0
-    assert near_duplicates([black, black, fingerprint([])], ["a", "b", "c"]) == []
-    assert near_duplicates([], []) == []
+    assert find_near_duplicates([black, black, compute_fingerprint([])], ["a", "b", "c"]) == []
+    assert find_near_duplicates([], []) == []
 
 
 def test_lengths_must_agree() -> None:
     with pytest.raises(ValueError, match="1 clips but 2 groups"):
-        near_duplicates([fingerprint([])], ["a", "b"])
+        find_near_duplicates([compute_fingerprint([])], ["a", "b"])

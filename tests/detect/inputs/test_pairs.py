@@ -13,7 +13,7 @@ from dancebench.core.errors import BenchError
 from dancebench.datasets.corpora.manifest import read_manifest
 from dancebench.datasets.video.clips import VideoReader
 from dancebench.detect.inputs import pairs as pairs_module
-from dancebench.detect.inputs.pairs import PairPool, PooledClip, augment, load_pool, pair_starts, read_pairs
+from dancebench.detect.inputs.pairs import PairPool, PooledClip, augment, choose_pair_starts, load_pool, read_pairs
 
 # --- closed form
 
@@ -23,7 +23,7 @@ from dancebench.detect.inputs.pairs import PairPool, PooledClip, augment, load_p
     [(0, 4, []), (1, 4, []), (2, 4, [0]), (5, 4, [0, 1, 2, 3]), (101, 2, [25, 75]), (11, 5, [1, 3, 5, 7, 9])],
 )
 def test_closed_form_pair_starts(n_frames: int, k: int, expected: list[int]) -> None:
-    assert pair_starts(n_frames, k).tolist() == expected
+    assert choose_pair_starts(n_frames, k).tolist() == expected
 
 
 # --- laws
@@ -31,7 +31,7 @@ def test_closed_form_pair_starts(n_frames: int, k: int, expected: list[int]) -> 
 
 @given(st.integers(0, 5000), st.integers(1, 300))
 def test_pair_starts_are_distinct_rising_even_and_inside(n_frames: int, k: int) -> None:
-    starts = pair_starts(n_frames, k)
+    starts = choose_pair_starts(n_frames, k)
     assert len(starts) == min(k, max(n_frames - 1, 0))
     if len(starts):
         assert starts[0] >= 0
@@ -68,7 +68,7 @@ def test_read_pairs_are_neighbours_of_the_clip(manifest: Path) -> None:
     path = manifest.parent / read_manifest(manifest)[0].path
     times, found = read_pairs(path, (64, 32), 4)
     with VideoReader(path) as reader:
-        starts = pair_starts(len(reader), 4)
+        starts = choose_pair_starts(len(reader), 4)
         for pair, start in zip(found, starts, strict=True):
             np.testing.assert_array_equal(pair, reader.read([start, start + 1]))
         np.testing.assert_array_equal(times, reader.timestamps[starts])
@@ -94,7 +94,7 @@ def test_every_pooled_pair_is_consecutive_within_any_memory(
         with VideoReader(manifest.parent / row.path) as reader:
             frames = reader.read(range(len(reader)))
         neighbours |= {(row.label, a.tobytes() + b.tobytes()) for a, b in itertools.pairwise(frames)}
-    batch, labels = pool.batch(64, np.random.default_rng(0))
+    batch, labels = pool.draw_batch(64, np.random.default_rng(0))
     drawn = {(int(label), pair.tobytes()) for label, pair in zip(labels, batch, strict=True)}
     assert drawn <= neighbours
     if budget == 1:
@@ -110,7 +110,7 @@ def test_a_batch_is_half_fake_and_draws_people_evenly(monkeypatch: pytest.Monkey
     monkeypatch.setattr(pairs_module, "augment", lambda pair, generator: pair)
     many = [clip("a", 1, 10) for _ in range(9)]  # one person with many fakes must not dominate
     pool = PairPool([clip("a", 0, 1), clip("b", 0, 2), *many, clip("b", 1, 20)])
-    batch, labels = pool.batch(400, np.random.default_rng(0))
+    batch, labels = pool.draw_batch(400, np.random.default_rng(0))
     values = batch[:, 0, 0, 0, 0]
     assert labels.mean() == 0.5
     assert set(values[labels == 0]) == {1, 2}
@@ -120,7 +120,7 @@ def test_a_batch_is_half_fake_and_draws_people_evenly(monkeypatch: pytest.Monkey
 
 def test_a_batch_follows_from_its_generator_alone() -> None:
     pool = PairPool([clip("a", 0, 1), clip("a", 1, 2)])
-    first, again = (pool.batch(8, np.random.default_rng((3, 7)))[0] for _ in range(2))
+    first, again = (pool.draw_batch(8, np.random.default_rng((3, 7)))[0] for _ in range(2))
     np.testing.assert_array_equal(first, again)
 
 
@@ -140,7 +140,7 @@ def test_degraded_copies_differ_and_are_drawn_as_often_as_asked(manifest: Path) 
         )
         for each in pool._clips
     ]
-    drawn, _ = PairPool(flat, 2, degraded=0.75).batch(1000, np.random.default_rng(0))
+    drawn, _ = PairPool(flat, 2, degraded=0.75).draw_batch(1000, np.random.default_rng(0))
     nearest = np.abs(drawn.mean(axis=(1, 2, 3, 4))[:, None] - levels).argmin(axis=1)
     assert np.bincount(nearest, minlength=4) / 1000 == pytest.approx(np.full(4, 0.25), abs=0.05)
 

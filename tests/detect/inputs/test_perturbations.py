@@ -20,7 +20,7 @@ from dancebench.detect.inputs.perturbations import (
     PERTURBATIONS,
     ZOOM,
     Perturbation,
-    degraded_copy,
+    degrade,
     find_perturbation,
 )
 
@@ -260,7 +260,7 @@ def _jitter(frames: Frames) -> float:
 
 def test_closed_form_a_degraded_copy_is_worse_and_follows_its_generator(clip: dict[tuple[int, int], Frames]) -> None:
     frames = clip[SIZES[0]]
-    one, same, other = (degraded_copy(frames, FPS, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, same, other = (degrade(frames, FPS, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert one.shape == frames.shape
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()

@@ -16,20 +16,20 @@ from dancebench.detect.evaluation.metrics import (
     auc,
     average_precision,
     choose_threshold,
+    choose_thresholds,
+    collect_pairs,
+    collect_videos,
     equal_error_rate,
     evaluate,
-    pair_level,
-    thresholds_of,
     tpr_at_fpr,
-    video_level,
 )
 from dancebench.detect.protocol.submitted_scores import (
-    Measured,
     Submission,
+    SubmissionResult,
     SubmittedTables,
-    evaluate_submission,
     measure_submission,
     read_submission,
+    tabulate_submission,
 )
 
 PEOPLE: dict[Split, range] = {"train": range(2), "validation": range(2, 4), "holdout": range(4, 8)}
@@ -60,8 +60,8 @@ def read(folder: Path, scores: Mapping[str, object], rows: Sequence[VideoRow] = 
     return read_submission(written(folder, [f"{video},{score}" for video, score in scores.items()]), rows)
 
 
-def measured(folder: Path, scores: Mapping[str, object]) -> tuple[SubmittedTables, Measured]:
-    submitted = evaluate_submission(read(folder, scores), ROWS)
+def measured(folder: Path, scores: Mapping[str, object]) -> tuple[SubmittedTables, SubmissionResult]:
+    submitted = tabulate_submission(read(folder, scores), ROWS)
     return submitted, measure_submission(submitted, ROWS)
 
 
@@ -102,8 +102,8 @@ def test_closed_form_a_missing_fake_is_below_and_a_missing_real_above_all(tmp_pa
 @pytest.mark.parametrize("value", ["", "nan", "NaN", "inf", "-inf", "1e999", "2e100"])
 def test_closed_form_no_finite_number_counts_like_a_missing_one(tmp_path: Path, value: str) -> None:
     without = {video: score for video, score in PERFECT.items() if video != "p4/p4/x"}
-    lacking = evaluate_submission(read(tmp_path, without), ROWS)
-    submitted = evaluate_submission(read(tmp_path, PERFECT | {"p4/p4/x": value}), ROWS)
+    lacking = tabulate_submission(read(tmp_path, without), ROWS)
+    submitted = tabulate_submission(read(tmp_path, PERFECT | {"p4/p4/x": value}), ROWS)
     assert submitted.holdout.videos["score"].equals(lacking.holdout.videos["score"])
     assert submitted.missing[0].reason == f"its score is {value or 'empty'}"
 
@@ -111,13 +111,13 @@ def test_closed_form_no_finite_number_counts_like_a_missing_one(tmp_path: Path, 
 def test_closed_form_a_pair_table_is_aggregated(tmp_path: Path) -> None:
     path = written(tmp_path, in_pairs({video: 2 * score - 1 for video, score in PERFECT.items()}), "video_id,t,logit")
     submission = read_submission(path, ROWS)
-    means, products = (evaluate_submission(submission, ROWS, rule) for rule in ("mean-logit", "product"))
+    means, products = (tabulate_submission(submission, ROWS, rule) for rule in ("mean-logit", "product"))
     assert set(means.holdout.videos["score"]) == {-1.0, 1.0}
     assert set(products.holdout.videos["score"]) == {-3.0, 3.0}
     assert set(products.holdout.videos["aggregator"]) == {"product"}
     metrics = measure_submission(means, ROWS).metrics
     assert (metrics["pair_auc"].value, metrics["pair_auc"].n, metrics["pair_accuracy"].value) == (1.0, 24, 1.0)
-    learned = measure_submission(evaluate_submission(submission, ROWS, "learned"), ROWS)
+    learned = measure_submission(tabulate_submission(submission, ROWS, "learned"), ROWS)
     assert learned.metrics["video_accuracy"].value == 1.0
 
 
@@ -125,7 +125,7 @@ def test_closed_form_a_video_with_a_bad_pair_is_lost_with_all_its_pairs(tmp_path
     lines = in_pairs(PERFECT)
     lines[lines.index("p4/p4/x,0.04,1.0")] = "p4/p4/x,0.04,"
     lines = [line for line in lines if not line.startswith("p5/p5/x")]
-    submitted = evaluate_submission(read_submission(written(tmp_path, lines, "video_id,t,logit"), ROWS), ROWS)
+    submitted = tabulate_submission(read_submission(written(tmp_path, lines, "video_id,t,logit"), ROWS), ROWS)
     assert [failure.reason for failure in submitted.missing] == [
         "1 of 3 pairs: its logit is empty",
         "it is not in the file",
@@ -145,7 +145,7 @@ def test_closed_form_our_own_tables_can_be_handed_in(tmp_path: Path) -> None:
     lines[-1] = f"{ASKED[-1].video_id},x,x,x,0,,failed,0,mean-logit,it is torn"
     submission = read_submission(written(tmp_path, lines, header), ROWS)
     assert submission.remarks == ("the column label was ignored: the manifest says what is fake",)
-    submitted = evaluate_submission(submission, ROWS)
+    submitted = tabulate_submission(submission, ROWS)
     assert submitted.missing[0].reason == "its status is 'failed': it is torn"
     assert measure_submission(submitted, ROWS).metrics["video_auc"].value == 0.75
 
@@ -153,7 +153,7 @@ def test_closed_form_our_own_tables_can_be_handed_in(tmp_path: Path) -> None:
 def test_only_fakes_of_the_methods_trained_on_are_in_the_main_figures(tmp_path: Path) -> None:
     rows = [*ROWS, *(row(subject, "holdout", "new") for subject in PEOPLE["holdout"])]
     scores = PERFECT | {f"p{subject}/p{subject}/new": -1.0 for subject in PEOPLE["holdout"]}
-    result = measure_submission(evaluate_submission(read(tmp_path, scores, rows), rows), rows)
+    result = measure_submission(tabulate_submission(read(tmp_path, scores, rows), rows), rows)
     assert (result.metrics["video_auc"].value, result.metrics["video_auc"].n) == (1.0, 8)
     assert result.metrics["video_auc@method=new"].value == 0.0
 
@@ -188,8 +188,8 @@ def test_thresholds_and_metrics_are_those_of_any_detector(tmp_path: Path) -> Non
     rng = np.random.default_rng(0)
     scores = {video: label + rng.normal() for video, label in PERFECT.items()}
     path = written(tmp_path, in_pairs(scores), "video_id,t,logit")
-    submitted = evaluate_submission(read_submission(path, ROWS), ROWS)
-    result, thresholds = measure_submission(submitted, ROWS), thresholds_of(submitted.validation)
+    submitted = tabulate_submission(read_submission(path, ROWS), ROWS)
+    result, thresholds = measure_submission(submitted, ROWS), choose_thresholds(submitted.validation)
     assert result.thresholds == thresholds
     for name, metric in evaluate(submitted.holdout, thresholds).items():
         assert result.metrics[name] == metric
@@ -204,8 +204,8 @@ scorings = st.lists(st.integers(-500, 500), min_size=len(ASKED), max_size=len(AS
 
 def goodness(folder: Path, lines: Sequence[str], header: str) -> dict[str, float]:
     """The figures without their intervals, which take long; more is better."""
-    submitted = evaluate_submission(read_submission(written(folder, lines, header), ROWS), ROWS)
-    levels = {"video": video_level, "pair": pair_level}
+    submitted = tabulate_submission(read_submission(written(folder, lines, header), ROWS), ROWS)
+    levels = {"video": collect_videos, "pair": collect_pairs}
     figures = {}
     for name, level in levels.items():
         labels, scores, _ = level(submitted.holdout)
@@ -303,15 +303,15 @@ def test_a_byte_order_mark_blank_lines_and_spaces_are_no_matter(tmp_path: Path) 
 def test_a_file_without_held_out_scores_is_refused(tmp_path: Path, scores: dict[str, object]) -> None:
     submission = read(tmp_path, scores)
     with pytest.raises(BenchError, match="scores none of the held-out videos: p4/p4/real: it is not in the file"):
-        evaluate_submission(submission, ROWS)
+        tabulate_submission(submission, ROWS)
 
 
 def test_a_rule_of_aggregation_must_exist_and_have_something_to_do(tmp_path: Path) -> None:
     submission = read(tmp_path, PERFECT)
     with pytest.raises(BenchError, match="one score per video, so there is nothing to aggregate"):
-        evaluate_submission(submission, ROWS, "product")
+        tabulate_submission(submission, ROWS, "product")
     with pytest.raises(UnknownNameError, match="Unknown aggregator 'mean-logits'"):
-        evaluate_submission(submission, ROWS, "mean-logits")
+        tabulate_submission(submission, ROWS, "mean-logits")
 
 
 # --- a real manifest
@@ -322,9 +322,9 @@ def test_a_manifest_of_clips_end_to_end(manifest: Path, tmp_path: Path) -> None:
     rows = read_manifest(manifest)
     rng = np.random.default_rng(1)
     scores = {each.video_id: round(each.label + rng.normal(0, 0.6), 3) for each in rows if each.split != "train"}
-    submitted = evaluate_submission(read(tmp_path, scores, rows), rows)
+    submitted = tabulate_submission(read(tmp_path, scores, rows), rows)
     metrics = measure_submission(submitted, rows).metrics
-    level = video_level(submitted.holdout)
+    level = collect_videos(submitted.holdout)
     assert metrics["video_auc"].value == auc(level.labels, level.scores)
     assert metrics["video_auc"].n == 8
     assert metrics["video_auc"].ci95 is not None

@@ -24,13 +24,13 @@ BF16_TOLERANCE = 0.03
 
 def phase_of(clip: TrainingClip, config: SynthConfig = CONFIG) -> GanPhase:
     torch.manual_seed(0)
-    phase = METHODS["fbf-ts"](config, clip, CPU).begin("global", None)  # type: ignore[attr-defined]
+    phase = METHODS["fbf-ts"](config, clip, CPU).start_phase("global", None)  # type: ignore[attr-defined]
     assert isinstance(phase, GanPhase)
     return phase
 
 
 def losses_of(phase: GanPhase, steps: int) -> list[dict[str, float]]:
-    batch = phase.clip.batch(np.array([[0, 1], [5, 6]]), CPU)
+    batch = phase.clip.read_batch(np.array([[0, 1], [5, 6]]), CPU)
     return [{name: float(value) for name, value in phase.train_step(batch).items()} for _ in range(steps)]
 
 
@@ -40,7 +40,7 @@ def test_foreign_reference_the_update_is_that_of_the_plain_loop(walker: Subject)
     assert isinstance(generator, GlobalGenerator)
     assert isinstance(discriminator, MultiscaleDiscriminator)
     plain = plain_step(generator, discriminator, CONFIG.schedule.learning_rate)
-    batch = phase.clip.batch(np.array([[0, 1], [5, 6]]), CPU)
+    batch = phase.clip.read_batch(np.array([[0, 1], [5, 6]]), CPU)
     for _ in range(3):
         ours, theirs = phase.train_step(batch), plain(batch.poses, batch.frames)
         assert {name: float(value) for name, value in ours.items()} == pytest.approx(theirs, rel=1e-4)

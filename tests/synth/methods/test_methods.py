@@ -21,10 +21,10 @@ from dancebench.synth.clip import (
     Motion,
     TrainingClip,
     load_training_clip,
-    nose_positions,
+    locate_noses,
+    scale_to_long_side,
     to_pixels,
     to_tensor,
-    training_size,
 )
 from dancebench.synth.gan.method import GanConfig, GanMethod, GanPhase
 
@@ -36,7 +36,7 @@ def gan(name: str, clip: TrainingClip, config: GanConfig = TINY) -> tuple[GanMet
     torch.manual_seed(0)
     method = METHODS[name](config, clip, CPU)
     assert isinstance(method, GanMethod)
-    phase = method.begin("global", None)
+    phase = method.start_phase("global", None)
     assert isinstance(phase, GanPhase)
     return method, phase
 
@@ -49,7 +49,7 @@ def motion_of(keypoints: np.ndarray, size: tuple[int, int]) -> Motion:
     def pictures(wanted: tuple[int, int]) -> Iterator[np.ndarray]:
         return (draw_stick_figure(points, size, wanted) for points in keypoints)
 
-    return Motion(keypoints, size, pictures, nose_positions(keypoints))
+    return Motion(keypoints, size, pictures, locate_noses(keypoints))
 
 
 def test_the_registry_lists_the_methods_and_proposes_the_nearest_name() -> None:
@@ -121,8 +121,8 @@ def test_mean_frame_is_the_mean_whatever_the_pose(walker: Subject) -> None:
 def test_a_step_of_temporal_smoothing_sends_the_gradient_through_the_first_frame(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
     method, _ = gan("fbf-ts", clip)
-    poses = clip.batch(np.array([[3, 4]]), CPU).poses.requires_grad_()
-    method.generate(method.generator, poses)[:, 1].sum().backward()
+    poses = clip.read_batch(np.array([[3, 4]]), CPU).poses.requires_grad_()
+    method.generate_window(method.generator, poses)[:, 1].sum().backward()
     assert poses.grad is not None
     assert poses.grad[:, 0].abs().sum() > 0
 
@@ -130,11 +130,11 @@ def test_a_step_of_temporal_smoothing_sends_the_gradient_through_the_first_frame
 def test_the_second_frame_is_conditioned_on_the_first_output(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
     method, _ = gan("fbf-ts", clip)
-    batch = clip.batch(np.array([[0, 1]]), CPU)
+    batch = clip.read_batch(np.array([[0, 1]]), CPU)
     with torch.no_grad():
-        made = method.generate(method.generator, batch.poses)
-        alone = method.generator(method.condition(batch.poses[:, 1], torch.zeros_like(batch.poses[:, 1])))
-        again = method.generator(method.condition(batch.poses[:, 1], made[:, 0]))
+        made = method.generate_window(method.generator, batch.poses)
+        alone = method.generator(method.build_condition(batch.poses[:, 1], torch.zeros_like(batch.poses[:, 1])))
+        again = method.generator(method.build_condition(batch.poses[:, 1], made[:, 0]))
     assert torch.equal(made[:, 1], again)
     assert not torch.allclose(made[:, 1], alone, atol=1e-4)
 
@@ -147,7 +147,7 @@ def test_synthesis_is_autoregressive(walker: Subject) -> None:
     previous = torch.zeros(1, 3, *clip.size)
     with torch.no_grad():
         for t in range(3):
-            previous = method.generator(method.condition(to_tensor(clip.pose_maps[np.array([t])], CPU), previous))
+            previous = method.generator(method.build_condition(to_tensor(clip.pose_maps[np.array([t])], CPU), previous))
             assert np.array_equal(drawn[t], to_pixels(previous[0]))
 
 
@@ -166,13 +166,13 @@ def test_training_learns_the_toy(walker: Subject, name: str) -> None:
     rng = np.random.default_rng(0)
 
     def error() -> float:
-        batch = clip.batch(examples(phase.starts, method.window), CPU)
+        batch = clip.read_batch(examples(phase.example_starts, method.window), CPU)
         with torch.no_grad():
-            return float((method.generate(method.generator, batch.poses) - batch.frames).abs().mean())
+            return float((method.generate_window(method.generator, batch.poses) - batch.frames).abs().mean())
 
     before = error()
     for _ in range(150):
-        losses = phase.train_step(clip.batch(phase.draw(rng), CPU))
+        losses = phase.train_step(clip.read_batch(phase.sample_examples(rng), CPU))
     assert set(losses) == {"g_gan", "g_features", "d_real", "d_fake"}
     assert error() < 0.5 * before
 
@@ -181,7 +181,7 @@ def test_a_step_updates_both_networks_and_leaves_the_judge_trainable(walker: Sub
     clip = load_training_clip(walker, 64)
     _, phase = gan("fbf", clip)
     before = [value.clone() for network in phase.networks().values() for value in network.parameters()]
-    phase.train_step(clip.batch(np.array([[0], [1]]), CPU))
+    phase.train_step(clip.read_batch(np.array([[0], [1]]), CPU))
     after = [value for network in phase.networks().values() for value in network.parameters()]
     changed = [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
     assert sum(changed) > 0.9 * len(changed)
@@ -193,23 +193,23 @@ def test_examples_never_straddle_a_frame_without_a_pose(walker: Subject) -> None
     keypoints = clip.keypoints.copy()
     keypoints[[7, 15]] = 0
     broken = replace(clip, keypoints=keypoints)
-    assert set(broken.starts(2).tolist()) == set(range(23)) - {6, 7, 14, 15}
+    assert set(broken.list_example_starts(2).tolist()) == set(range(23)) - {6, 7, 14, 15}
 
 
 def test_examples_never_straddle_a_break(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
-    starts_run = clip.starts_run.copy()
-    starts_run[10] = True
-    broken = replace(clip, starts_run=starts_run)
-    assert set(broken.starts(2).tolist()) == set(range(23)) - {9}
-    assert broken.runs() == [range(10), range(10, 24)]
+    starts_segment = clip.starts_segment.copy()
+    starts_segment[10] = True
+    broken = replace(clip, starts_segment=starts_segment)
+    assert set(broken.list_example_starts(2).tolist()) == set(range(23)) - {9}
+    assert broken.segments() == [range(10), range(10, 24)]
 
 
 def test_a_missing_nose_does_not_drop_a_frame(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
     keypoints = clip.keypoints.copy()
     keypoints[7, NOSE] = 0
-    assert 7 in replace(clip, keypoints=keypoints).starts(1)
+    assert 7 in replace(clip, keypoints=keypoints).list_example_starts(1)
 
 
 @given(st.integers(0, 255))
@@ -227,4 +227,4 @@ def test_closed_form_pixels_survive_the_way_to_tensors_and_back(level: int) -> N
 def test_closed_form_training_size_keeps_the_aspect(
     size: tuple[int, int], side: int, expected: tuple[int, int]
 ) -> None:
-    assert training_size(size, side) == expected
+    assert scale_to_long_side(size, side) == expected

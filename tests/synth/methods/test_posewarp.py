@@ -19,13 +19,19 @@ from dancebench.synth.clip import Motion, TrainingClip, load_training_clip
 from dancebench.synth.methods.posewarp.limbs import (
     JOINTS,
     LIMBS,
+    draw_heatmaps,
+    fit_limb_transforms,
     fit_similarity,
-    heatmaps,
-    limb_maps,
     log_prior,
     warp,
 )  # fmt: skip
-from dancebench.synth.methods.posewarp.method import Pairs, PoseWarp, PoseWarpConfig, ScaledPerceptualLoss, WarpPhase
+from dancebench.synth.methods.posewarp.method import (
+    PosePairs,
+    PoseWarp,
+    PoseWarpConfig,
+    ScaledPerceptualLoss,
+    WarpPhase,
+)
 from dancebench.synth.methods.posewarp.networks import PoseWarpNetworks, UNet
 
 CPU = torch.device("cpu")
@@ -121,16 +127,16 @@ def test_closed_form_a_warp_brings_each_pixel_to_where_its_map_says() -> None:
 def test_closed_form_the_maps_lead_from_the_targets_limb_to_the_sources(pose: torch.Tensor) -> None:
     other = pose.clone()
     other[..., :2] = moved(pose[..., :2], similarity(0.5, 0.8, (2.0, -1.0)))
-    maps = limb_maps(pose, other)
+    maps = fit_limb_transforms(pose, other)
     for limb, by in zip(LIMBS, maps.unbind(1), strict=True):
-        joints = limb.near + limb.far
+        joints = limb.find_near + limb.far
         assert torch.allclose(moved(other[:, joints, :2], by), pose[:, joints, :2], atol=1e-4)
 
 
 def test_closed_form_a_heatmap_is_one_on_its_joint() -> None:
     pose = torch.zeros(1, 75, 3)
     pose[0, R_WRIST] = torch.tensor([9.0, 20.0, 1.0])
-    maps = heatmaps(pose, (64, 32))
+    maps = draw_heatmaps(pose, (64, 32))
     assert maps.shape == (1, 14, 64, 32)
     wrist = JOINTS.index(R_WRIST)
     assert maps[0, wrist, 20, 9] == 1
@@ -143,7 +149,7 @@ def test_the_prior_peaks_on_the_limb_and_leaves_the_rest_to_the_background(pose:
     prior = log_prior(pose, size).exp()
     assert prior.shape == (1, len(LIMBS) + 1, *size)
     for limb, drawn in zip(LIMBS, prior[0], strict=False):
-        near, far = (pose[0, joints, :2].mean(dim=0) for joints in (limb.near, limb.far))
+        near, far = (pose[0, joints, :2].mean(dim=0) for joints in (limb.find_near, limb.far))
         x, y = ((near + far) / 2).round().int().tolist()
         assert drawn[y, x] > 0.8 * drawn.max()
         assert drawn[y, x] > 0.5
@@ -155,7 +161,7 @@ def test_a_limb_that_is_not_there_has_no_prior_and_does_not_move(pose: torch.Ten
     broken, other = pose.clone(), pose.clone()
     broken[0, [R_WRIST, NOSE]] = 0
     other[..., :2] += 5
-    prior, maps = log_prior(broken, (64, 32)).exp(), limb_maps(broken, other)
+    prior, maps = log_prior(broken, (64, 32)).exp(), fit_limb_transforms(broken, other)
     for limb in (R_FOREARM, HEAD):
         assert prior[0, limb].max() < 1e-6
         assert maps[0, limb].tolist() == [[1, 0, 0], [0, 1, 0]]
@@ -168,7 +174,7 @@ def test_a_torso_with_two_corners_still_has_a_place(pose: torch.Tensor) -> None:
         broken = pose.clone()
         broken[0, missing] = 0
         assert log_prior(broken, (64, 32)).exp()[0, TORSO].max() > 0.8
-        assert torch.allclose(limb_maps(broken, pose)[0, TORSO], torch.eye(2, 3), atol=1e-5)
+        assert torch.allclose(fit_limb_transforms(broken, pose)[0, TORSO], torch.eye(2, 3), atol=1e-5)
 
 
 def test_a_pose_without_any_joint_is_all_background() -> None:
@@ -200,7 +206,7 @@ def test_closed_form_a_u_net_has_the_parameters_of_its_layers() -> None:
 
 def test_untrained_networks_leave_the_limbs_of_an_identity_as_they_were(clip: TrainingClip) -> None:
     method = posewarp(clip)
-    batch = clip.batch(np.array([[4, 4]]), CPU)
+    batch = clip.read_batch(np.array([[4, 4]]), CPU)
     with torch.no_grad():
         redrawn = method.redraw(batch)
     cut = redrawn.masks[:, :-1, None] * batch.frames[:, :1]  # (1, 10, 3, H, W)
@@ -210,16 +216,16 @@ def test_untrained_networks_leave_the_limbs_of_an_identity_as_they_were(clip: Tr
 
 
 def trained(method: PoseWarp, steps: int) -> Phase:
-    phase = method.begin("warp", None)
+    phase = method.start_phase("warp", None)
     for step in range(steps):
-        index = phase.draw(np.random.default_rng([0, step]))
-        losses = phase.train_step(method.clip.batch(index, CPU))
+        index = phase.sample_examples(np.random.default_rng([0, step]))
+        losses = phase.train_step(method.clip.read_batch(index, CPU))
         assert set(losses) == {"g_pixels"}
     return phase
 
 
 def error(method: PoseWarp, index: list[list[int]]) -> float:
-    batch = method.clip.batch(np.array(index), CPU)
+    batch = method.clip.read_batch(np.array(index), CPU)
     with torch.no_grad():
         return float((method.redraw(batch).image - batch.frames[:, 1]).abs().mean())
 
@@ -233,7 +239,7 @@ def test_training_learns_the_toy_and_the_identity_gives_back_about_the_input(cli
     mean = torch.from_numpy(clip.frames[np.arange(24)]).float().div(127.5).sub(1).mean(0)
     copied = error(method, same)
     assert copied < 0.08  # of a range of 2
-    assert copied < (clip.batch(np.array(same), CPU).frames[:, 0] - mean.movedim(-1, 0)).abs().mean()
+    assert copied < (clip.read_batch(np.array(same), CPU).frames[:, 0] - mean.movedim(-1, 0)).abs().mean()
 
 
 def test_a_frame_is_redrawn_from_the_training_frame_of_the_nearest_pose(clip: TrainingClip) -> None:
@@ -244,7 +250,7 @@ def test_a_frame_is_redrawn_from_the_training_frame_of_the_nearest_pose(clip: Tr
     assert [picture.shape for picture in drawn] == [(64, 32, 3)] * 2
     assert drawn[0].dtype == np.uint8
     for t, pose, picture in zip((5, 11), asked, drawn, strict=True):
-        batch = clip.batch(np.array([[t, t]]), CPU)
+        batch = clip.read_batch(np.array([[t, t]]), CPU)
         with torch.no_grad():
             image = method.generator(batch.frames[:, 0], batch.keypoints[:, 0], torch.from_numpy(pose)[None]).image
         assert np.abs(image[0].permute(1, 2, 0).numpy() - (picture / 127.5 - 1)).max() < 0.01
@@ -273,8 +279,8 @@ def test_a_driving_pose_may_lack_joints(clip: TrainingClip) -> None:
 def test_pairs_are_of_frames_with_a_person_and_as_near_as_asked_for(clip: TrainingClip) -> None:
     keypoints = np.tile(clip.keypoints, (4, 1, 1))  # every pose comes again after 24 frames
     keypoints[[3, 40]] = 0
-    longer = dataclasses.replace(clip, keypoints=keypoints, starts_run=np.tile(clip.starts_run, 4))
-    random, near = (Pairs(longer, share).draw(np.random.default_rng(0), 300) for share in (0.0, 1.0))
+    longer = dataclasses.replace(clip, keypoints=keypoints, starts_segment=np.tile(clip.starts_segment, 4))
+    random, near = (PosePairs(longer, share).sample_examples(np.random.default_rng(0), 300) for share in (0.0, 1.0))
     assert random.shape == near.shape == (300, 2)
     assert {3, 40}.isdisjoint(random.ravel())
     assert {3, 40}.isdisjoint(near.ravel())
@@ -288,27 +294,27 @@ def test_pairs_are_of_frames_with_a_person_and_as_near_as_asked_for(clip: Traini
 
 
 def test_a_clip_too_short_for_distant_frames_still_has_pairs(clip: TrainingClip) -> None:
-    short = dataclasses.replace(clip, keypoints=clip.keypoints[:3], starts_run=clip.starts_run[:3])
-    assert Pairs(short, 1.0).draw(np.random.default_rng(0), 5).shape == (5, 2)
+    short = dataclasses.replace(clip, keypoints=clip.keypoints[:3], starts_segment=clip.starts_segment[:3])
+    assert PosePairs(short, 1.0).sample_examples(np.random.default_rng(0), 5).shape == (5, 2)
 
 
 def test_phases_cover_all_that_is_trained(clip: TrainingClip) -> None:
     method = posewarp(clip, TINY.model_copy(update={"gan": Schedule(steps=2, batch=2)}))
-    assert list(method.phase_names()) == ["warp", "gan"]
-    for name in method.phase_names():
-        phase = method.begin(name, None)
+    assert list(method.list_phases()) == ["warp", "gan"]
+    for name in method.list_phases():
+        phase = method.start_phase(name, None)
         covered = {id(value) for network in phase.networks().values() for value in network.parameters()}
         groups = [group for optimizer in phase.optimizers().values() for group in optimizer.param_groups]
         assert covered == {id(value) for group in groups for value in group["params"]}
         assert {id(value) for value in method.generator.parameters()} <= covered
         before = states(phase.networks())
         for step in range(2):  # the masks' last layer starts at zero and passes nothing on at first
-            losses = phase.train_step(clip.batch(phase.draw(np.random.default_rng(step)), CPU))
+            losses = phase.train_step(clip.read_batch(phase.sample_examples(np.random.default_rng(step)), CPU))
         assert all(value.ndim == 0 and not value.requires_grad for value in losses.values())
         after = states(phase.networks())
         changed = [not torch.equal(before[key], after[key]) for key in before]
         assert sum(changed) > 0.9 * len(changed)
-        assert phase.preview(clip.batch(np.array([[0, 5]]), CPU)).shape == (4, 3, 64, 32)
+        assert phase.preview(clip.read_batch(np.array([[0, 5]]), CPU)).shape == (4, 3, 64, 32)
     assert {"g_gan", "g_pixels", "d_real", "d_fake"} == set(losses)
 
 
@@ -328,22 +334,22 @@ def test_weights_bring_the_same_pictures_back(clip: TrainingClip) -> None:
     other.load_weights(method.weights())
     asked = motion(clip, clip.keypoints[:3])
     assert all(np.array_equal(a, b) for a, b in zip(method.render(asked), other.render(asked), strict=True))
-    assert set(method.drawing()) == {"masks", "foreground", "background"}
-    assert all(sum(value.numel() for value in network.parameters()) for network in method.drawing().values())
+    assert set(method.inference_networks()) == {"masks", "foreground", "background"}
+    assert all(sum(value.numel() for value in network.parameters()) for network in method.inference_networks().values())
 
 
 def test_geometry_is_exact_under_autocast(pose: torch.Tensor) -> None:
     other = pose + torch.tensor([3.0, -2.0, 0.0])
     picture = torch.rand(1, 10, 3, 64, 32)
-    exact = warp(picture, limb_maps(pose, other)), heatmaps(pose, (64, 32)), log_prior(pose, (64, 32))
+    exact = warp(picture, fit_limb_transforms(pose, other)), draw_heatmaps(pose, (64, 32)), log_prior(pose, (64, 32))
     with torch.autocast("cpu", torch.bfloat16):
-        cast = warp(picture, limb_maps(pose, other)), heatmaps(pose, (64, 32)), log_prior(pose, (64, 32))
+        cast = warp(picture, fit_limb_transforms(pose, other)), draw_heatmaps(pose, (64, 32)), log_prior(pose, (64, 32))
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(exact, cast, strict=True))
 
 
 def test_training_runs_in_bf16(clip: TrainingClip) -> None:
-    phase = posewarp(clip, TINY.model_copy(update={"precision": "bf16"})).begin("warp", None)
-    losses = phase.train_step(clip.batch(phase.draw(np.random.default_rng(0)), CPU))
+    phase = posewarp(clip, TINY.model_copy(update={"precision": "bf16"})).start_phase("warp", None)
+    losses = phase.train_step(clip.read_batch(phase.sample_examples(np.random.default_rng(0)), CPU))
     assert losses["g_pixels"].dtype == torch.float32
     assert torch.isfinite(losses["g_pixels"])
 
@@ -362,9 +368,9 @@ def test_closed_form_every_layer_of_the_perceptual_loss_counts_the_same() -> Non
 
 
 def test_a_phase_draws_pairs_from_the_seed_alone(clip: TrainingClip) -> None:
-    phase = posewarp(clip).begin("warp", None)
+    phase = posewarp(clip).start_phase("warp", None)
     assert isinstance(phase, WarpPhase)
-    first, again = (phase.draw(np.random.default_rng([0, 1])) for _ in range(2))
+    first, again = (phase.sample_examples(np.random.default_rng([0, 1])) for _ in range(2))
     assert first.shape == (2, 2)
     assert np.array_equal(first, again)
-    assert set(first.ravel()) <= set(phase.starts)
+    assert set(first.ravel()) <= set(phase.example_starts)

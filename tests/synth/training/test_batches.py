@@ -13,7 +13,7 @@ from dancebench.synth import clip as clip_module
 from dancebench.synth.base import METHODS, Phase, Schedule
 from dancebench.synth.clip import HostBatch, load_training_clip
 from dancebench.synth.gan.method import GanConfig
-from dancebench.synth.training.batches import _ahead, batches
+from dancebench.synth.training.batches import _prefetch, iterate_batches
 
 CPU = torch.device("cpu")
 CONFIG = GanConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, schedule=Schedule(steps=4, batch=3))
@@ -21,16 +21,16 @@ CONFIG = GanConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1,
 
 def phase_of(subject: Subject) -> Phase:
     method = METHODS["fbf-ts"](CONFIG, load_training_clip(subject, 64), CPU)
-    return method.begin("global", None)  # type: ignore[attr-defined, no-any-return]
+    return method.start_phase("global", None)  # type: ignore[attr-defined, no-any-return]
 
 
 def test_a_step_sees_the_same_batch_wherever_the_training_begins(walker: Subject) -> None:
     phase = phase_of(walker)
-    whole = [batch.index for batch in batches(phase, (7, 0), range(6), CPU)]
-    tail = [batch.index for batch in batches(phase, (7, 0), range(4, 6), CPU)]
+    whole = [batch.index for batch in iterate_batches(phase, (7, 0), range(6), CPU)]
+    tail = [batch.index for batch in iterate_batches(phase, (7, 0), range(4, 6), CPU)]
     assert np.array_equal(whole[4:], tail)
     assert not np.array_equal(whole[0], whole[1])
-    other = next(iter(batches(phase, (7, 1), range(1), CPU)))
+    other = next(iter(iterate_batches(phase, (7, 1), range(1), CPU)))
     assert not np.array_equal(whole[0], other.index)
 
 
@@ -39,7 +39,7 @@ def test_streamed_and_cached_clips_give_the_same_pixels(walker: Subject, monkeyp
     monkeypatch.setattr(clip_module, "_SHARE_OF_MEMORY", 0.0)
     streamed = load_training_clip(walker, 64)
     index = np.array([[3, 4], [20, 21]])
-    a, b = cached.batch(index, CPU), streamed.batch(index, CPU)
+    a, b = cached.read_batch(index, CPU), streamed.read_batch(index, CPU)
     assert torch.equal(a.frames, b.frames)
     assert torch.equal(a.poses, b.poses)
     assert cached.frames._kept is not None
@@ -51,7 +51,7 @@ def test_large_pictures_are_drawn_when_needed(walker: Subject, monkeypatch: pyte
     """At the paper's size a frame takes 1.6 MB: with its picture beside it, it would be beyond 2 GB per 1,000."""
     monkeypatch.setattr(clip_module, "_BYTES_PER_FRAME", 2 * 64 * 32 * 3 - 1)
     clip = load_training_clip(walker, 64)
-    clip.batch(np.array([[0]]), CPU)
+    clip.read_batch(np.array([[0]]), CPU)
     assert clip.frames._kept is not None
     assert clip.pose_maps._kept is None
 
@@ -69,10 +69,10 @@ def test_batches_prepared_ahead_come_in_order_and_errors_come_through() -> None:
         if error:
             raise ValueError("the disk is gone")
 
-    assert [int(batch.index[0, 0]) for batch in _ahead(host(9, error=False))] == list(range(9))
+    assert [int(batch.index[0, 0]) for batch in _prefetch(host(9, error=False))] == list(range(9))
     seen = []
     with pytest.raises(ValueError, match="the disk is gone"):
-        seen.extend(_ahead(host(2, error=True)))
-    part = _ahead(host(50, error=False))
+        seen.extend(_prefetch(host(2, error=True)))
+    part = _prefetch(host(50, error=False))
     next(part)
     part.close()  # a consumer that stops early leaves no thread behind

@@ -20,10 +20,10 @@ from dancebench.synth.clip import Batch, load_training_clip
 from dancebench.synth.gan.method import GanConfig, GanMethod, GanPhase, LocalStage
 from dancebench.synth.methods.fbf_ts_fg import FaceGan, FaceGanConfig
 from dancebench.synth.methods.posewarp.method import PoseWarpConfig
-from dancebench.synth.render import held_out
+from dancebench.synth.render import take_held_out_motion
 from dancebench.synth.training import loop
-from dancebench.synth.training.loop import Options
-from dancebench.synth.training.synthesizer import TrainJob, finished, load_method, train
+from dancebench.synth.training.loop import TrainingOptions
+from dancebench.synth.training.synthesizer import TrainJob, find_finished, load_method, train
 
 CPU = torch.device("cpu")
 ONE = GanConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, schedule=Schedule(steps=6, batch=2))
@@ -66,7 +66,7 @@ def test_the_global_stage_trains_at_half_the_size_and_the_local_one_at_the_full(
         ("global", 32, 16, 6), ("local", 64, 32, 5),
     ]  # fmt: skip
     assert record.steps == 11
-    assert next(load_method(job, record).render(held_out(job.subject).runs[0])).shape == (64, 32, 3)
+    assert next(load_method(job, record).render(take_held_out_motion(job.subject).runs[0])).shape == (64, 32, 3)
 
 
 def test_the_local_stage_begins_with_the_trained_global_generator(walker: Subject) -> None:
@@ -83,7 +83,7 @@ def test_killed_in_either_phase_and_resumed_ends_with_the_same_weights(
     job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, step: int
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "SAVING_SHARE", 0.0)
+    monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     alone = train(replace(job, folder=tmp_path / "alone"))
     broken = replace(job, folder=tmp_path / "broken")
     with pytest.raises(KilledError):
@@ -100,7 +100,7 @@ def test_killed_in_either_phase_and_resumed_ends_with_the_same_weights(
 def test_the_face_gan_trains_its_base_first_and_leaves_it_as_it_is(face_job: TrainJob) -> None:
     record = train(face_job)
     assert face_job.base is not None
-    base = finished(face_job.base)
+    base = find_finished(face_job.base)
     assert base is not None
     assert record.base is not None
     assert record.base.weights_sha256 == base.weights_sha256
@@ -122,7 +122,7 @@ def test_the_face_gan_killed_and_resumed_ends_with_the_same_weights(
     face_job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "SAVING_SHARE", 0.0)
+    monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     alone = train(replace(face_job, folder=tmp_path / "alone"))
     with pytest.raises(KilledError):
         train(face_job, report=killed_at("face", step))
@@ -130,7 +130,7 @@ def test_the_face_gan_killed_and_resumed_ends_with_the_same_weights(
 
 
 def drawn_by(job: TrainJob) -> np.ndarray:
-    motion = held_out(job.subject).runs[0]
+    motion = take_held_out_motion(job.subject).runs[0]
     return np.stack(list(load_method(job, train(job)).render(motion)))
 
 
@@ -139,9 +139,9 @@ def test_outside_the_crop_the_pixels_are_those_of_the_base(face_job: TrainJob) -
     full, base = drawn_by(face_job), drawn_by(face_job.base)
     method = load_method(face_job, train(face_job))
     assert isinstance(method, FaceGan)
-    centres = held_out(face_job.subject).runs[0].face_centres / 2  # the clip is twice as large
+    centres = take_held_out_motion(face_job.subject).runs[0].face_centres / 2  # the clip is twice as large
     for t, centre in enumerate(centres):
-        box = method.box(centre)
+        box = method.compute_face_box(centre)
         assert box is not None
         inside = np.zeros(full[t].shape[:2], bool)
         inside[box.rows, box.columns] = True
@@ -151,7 +151,7 @@ def test_outside_the_crop_the_pixels_are_those_of_the_base(face_job: TrainJob) -
 
 def test_a_frame_without_a_face_passes_untouched(face_job: TrainJob) -> None:
     assert face_job.base is not None
-    motion = held_out(face_job.subject).runs[0]
+    motion = take_held_out_motion(face_job.subject).runs[0]
     centres = motion.face_centres.copy()
     centres[2] = np.nan
     hidden = replace(motion, face_centres=centres)
@@ -165,21 +165,21 @@ def test_each_frame_is_cut_at_its_own_face(walker: Subject) -> None:
     torch.manual_seed(0)
     clip = load_training_clip(walker, 128)
     method = FaceGan(FACE.model_copy(update={"main": ONE.model_copy(update={"long_side": 128})}), clip, CPU)
-    phase = method.begin("face", None)
+    phase = method.start_phase("face", None)
     phase.prepare(ignore_progress)
-    batch = clip.batch(np.array([[0], [7]]), CPU)
-    faces = phase.faces(batch)  # type: ignore[attr-defined]
+    batch = clip.read_batch(np.array([[0], [7]]), CPU)
+    faces = phase.crop_faces(batch)  # type: ignore[attr-defined]
     for row, t in enumerate((0, 7)):
-        box = method.box(clip.keypoints[t, NOSE, :2])
+        box = method.compute_face_box(clip.keypoints[t, NOSE, :2])
         assert box is not None
         assert torch.equal(faces.frames[row, 0], batch.frames[row, 0][:, box.rows, box.columns])
-    assert method.box(clip.keypoints[0, NOSE, :2]) != method.box(clip.keypoints[7, NOSE, :2])
+    assert method.compute_face_box(clip.keypoints[0, NOSE, :2]) != method.compute_face_box(clip.keypoints[7, NOSE, :2])
 
 
 def test_an_untrained_face_generator_changes_nothing(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
     method = FaceGan(FACE, clip, CPU)
-    motion = clip.motion(range(4))
+    motion = clip.make_motion(range(4))
     for full, base in zip(method.render(motion), method.main.render(motion), strict=True):
         assert np.array_equal(full, base)
 
@@ -216,7 +216,7 @@ def test_tensorboard_gets_curves_and_sample_grids(job: TrainJob, monkeypatch: py
     event = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 2)
     monkeypatch.setattr(loop, "SAMPLE_EVERY_STEPS", 3)
-    train(replace(job, options=Options(tensorboard=True)))
+    train(replace(job, options=TrainingOptions(tensorboard=True)))
     board = event.EventAccumulator(str(job.folder / "tensorboard"))
     board.Reload()
     tags = board.Tags()
@@ -227,13 +227,13 @@ def test_tensorboard_gets_curves_and_sample_grids(job: TrainJob, monkeypatch: py
 def test_an_option_without_effect_is_refused(job: TrainJob) -> None:
     config = PoseWarpConfig(long_side=64, width=4, n_down=2, schedule=Schedule(steps=1))
     with pytest.raises(BenchError, match="no residual blocks") as error:
-        train(replace(job, method="posewarp", config=config, options=Options(checkpointing=True)))
+        train(replace(job, method="posewarp", config=config, options=TrainingOptions(checkpointing=True)))
     assert error.value.hint == "Leave --gradient-checkpointing out."
 
 
 def test_weights_that_are_no_numbers_are_not_kept_as_a_state(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "SAVING_SHARE", 0.0)
+    monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     honest = GanPhase.train_step
 
     def spoiling(self: GanPhase, batch: Batch) -> dict[str, torch.Tensor]:

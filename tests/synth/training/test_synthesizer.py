@@ -18,10 +18,10 @@ from dancebench.datasets.subjects.prepare import write_poses
 from dancebench.synth.base import Schedule
 from dancebench.synth.clip import Batch
 from dancebench.synth.gan.method import GanConfig, GanPhase, LocalStage
-from dancebench.synth.render import FakeRecord, held_out, render_fake
+from dancebench.synth.render import FakeRecord, render_fake, take_held_out_motion
 from dancebench.synth.training import loop
 from dancebench.synth.training import synthesizer as training
-from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, finished, load_method, train
+from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, find_finished, load_method, train
 
 TINY = GanConfig(long_side=64, ngf=4, n_down=2, n_blocks=1, ndf=4, n_scales=1, schedule=Schedule(steps=12, batch=2))
 TWO_STAGES = TINY.model_copy(update={"local": LocalStage(schedule=Schedule(steps=5, batch=2), n_blocks=1, n_scales=2)})
@@ -67,10 +67,10 @@ def test_the_same_job_again_trains_nothing(job: TrainJob) -> None:
 
 def test_another_seed_or_changed_weights_is_another_training(job: TrainJob) -> None:
     train(job)
-    assert finished(replace(job, config=TINY.model_copy(update={"seed": 1}))) is None
+    assert find_finished(replace(job, config=TINY.model_copy(update={"seed": 1}))) is None
     path = job.folder / "weights.safetensors"
     path.write_bytes(path.read_bytes() + b"x")
-    assert finished(job) is None
+    assert find_finished(job) is None
 
 
 def test_the_same_seed_gives_the_same_weights(job: TrainJob, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_killed_and_resumed_ends_with_the_same_weights(
     job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, method: str
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "SAVING_SHARE", 0.0)
+    monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     alone = train(replace(job, method=method, folder=tmp_path / "alone"))
     broken = replace(job, method=method, folder=tmp_path / "broken")
     with pytest.raises(KilledError):
@@ -101,7 +101,7 @@ def test_killed_and_resumed_ends_with_the_same_weights(
 
 def test_a_state_of_another_config_is_not_taken_up(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "SAVING_SHARE", 0.0)
+    monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     with pytest.raises(KilledError):
         train(job, report=killed_at(8))
     seen: list[int] = []
@@ -128,9 +128,9 @@ def test_a_trunk_that_turns_up_later_makes_another_training(
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     assert train(wanted).trunk == "off"
-    assert finished(wanted) is not None
+    assert find_finished(wanted) is not None
     monkeypatch.setenv("BENCH_WEIGHTS", str(trunk_weights))
-    assert finished(wanted) is None
+    assert find_finished(wanted) is None
     assert train(wanted).trunk == "squeeze"
 
 
@@ -142,7 +142,7 @@ def test_a_loss_that_is_no_number_stops_the_training_and_says_where(
     job: TrainJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "SAVING_SHARE", 0.0)
+    monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     steps = iter(range(1, 100))
     honest = GanPhase.train_step
 
@@ -173,7 +173,7 @@ def test_an_unknown_method_is_refused_before_anything_is_written(job: TrainJob) 
 def test_a_record_of_another_shape_is_made_again(job: TrainJob) -> None:
     first = train(job)
     (job.folder / "train.json").write_text('{"schema_version": 1, "method": "fbf-ts"}')
-    assert finished(job) is None
+    assert find_finished(job) is None
     assert train(job).weights_sha256 == first.weights_sha256
 
 
@@ -216,25 +216,27 @@ def test_changed_weights_are_not_rendered_from(job: TrainJob) -> None:
 def test_a_fake_lacks_the_first_frame_and_says_what_it_is(job: TrainJob, tmp_path: Path) -> None:
     record = train(job)
     path = tmp_path / "fakes" / "walker.mp4"
-    fake = render_fake(job, record, held_out(job.subject), path)
+    fake = render_fake(job, record, take_held_out_motion(job.subject), path)
     assert fake == FakeRecord.load(path.with_suffix(".json"))
     assert (fake.first_frame, fake.n_frames) == (25, 5)  # the held-out span is 24 to 29
     assert fake.weights_sha256 == record.weights_sha256
     assert fake.sha256 == sha256_file(path)
     stamp = path.stat().st_mtime_ns
-    assert render_fake(job, record, held_out(job.subject), path) == fake
+    assert render_fake(job, record, take_held_out_motion(job.subject), path) == fake
     assert path.stat().st_mtime_ns == stamp
 
 
 def test_an_interrupted_rendering_leaves_no_clip(job: TrainJob, tmp_path: Path) -> None:
     record = train(job)
     with pytest.raises(KilledError):
-        render_fake(job, record, held_out(job.subject), tmp_path / "fakes" / "walker.mp4", report=killed_at(3))
+        render_fake(
+            job, record, take_held_out_motion(job.subject), tmp_path / "fakes" / "walker.mp4", report=killed_at(3)
+        )
     assert list((tmp_path / "fakes").iterdir()) == []
 
 
 def test_lengths_are_given_in_steps_or_epochs() -> None:
-    assert Schedule(steps=12).n_steps(1000) == 12
-    assert Schedule(epochs=5.0, batch=2).n_steps(100) == 250
+    assert Schedule(steps=12).count_steps(1000) == 12
+    assert Schedule(epochs=5.0, batch=2).count_steps(100) == 250
     with pytest.raises(ValueError, match="steps or in epochs"):
         Schedule(steps=12, epochs=5.0)
