@@ -41,7 +41,7 @@ class Batch:
         index: Which frames of the training span these are, [B, n].
     """
 
-    poses: torch.Tensor
+    pose_maps: torch.Tensor
     frames: torch.Tensor
     keypoints: torch.Tensor
     index: npt.NDArray[np.intp]
@@ -51,18 +51,18 @@ class Batch:
 class HostBatch:
     """A batch before it is moved and converted: uint8 (B, n, H, W, 3), float32 (B, n, 75, 3)."""
 
-    poses: torch.Tensor
+    pose_maps: torch.Tensor
     frames: torch.Tensor
     keypoints: torch.Tensor
     index: npt.NDArray[np.intp]
 
     def pin(self) -> HostBatch:
         """In page-locked memory, from which a GPU copies while it computes."""
-        return HostBatch(self.poses.pin_memory(), self.frames.pin_memory(), self.keypoints.pin_memory(), self.index)
+        return HostBatch(self.pose_maps.pin_memory(), self.frames.pin_memory(), self.keypoints.pin_memory(), self.index)
 
     def to(self, device: torch.device) -> Batch:
         """Move as bytes, then convert on the device."""
-        poses, frames = (_to_float(pixels.to(device, non_blocking=True)) for pixels in (self.poses, self.frames))
+        poses, frames = (_to_float(pixels.to(device, non_blocking=True)) for pixels in (self.pose_maps, self.frames))
         return Batch(poses, frames, self.keypoints.to(device, non_blocking=True), self.index)
 
 
@@ -241,7 +241,7 @@ def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
 
     @functools.cache
     def reader() -> VideoReader:
-        return subject.reader()  # stays open while it is needed: a streamed clip reads at every step
+        return subject.open_reader()  # stays open while it is needed: a streamed clip reads at every step
 
     def frames(index: Sequence[int]) -> Pixels:
         return np.stack([resize(reader()[span.start + t], size) for t in index])

@@ -101,7 +101,7 @@ def make_detector(folder: Path, *, size: tuple[int, int] = SIZE, clip: tuple[int
         origin=None,
         training_id="0" * 64,
         data={},
-        domain=ClipFormat(
+        clip_format=ClipFormat(
             clip_height=clip[0], clip_width=clip[1], fps_min=25, fps_max=25, methods=("drawn",), encoder="none"
         ),
         training_domain=fit_training_domain(features, people),

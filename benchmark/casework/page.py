@@ -171,8 +171,8 @@ def draw_timeline(record: VideoScore) -> Timeline:
         y(0),
         " ".join(f"{left},{top}" for left, top in dots),
         dots if len(dots) <= _DOTS else [],
-        [x(moment.t) for moment in record.moments],
-        _spread_labels([Tick(x(moment.t), str(number)) for number, moment in enumerate(record.moments, 1)]),
+        [x(moment.t) for moment in record.suspicious_pairs],
+        _spread_labels([Tick(x(moment.t), str(number)) for number, moment in enumerate(record.suspicious_pairs, 1)]),
     )
 
 
@@ -188,7 +188,7 @@ def _spread_labels(labels: list[Tick], gap: float = 14, right: float = 632) -> l
 
 def draw_domain(record: VideoScore) -> DomainScale | None:
     """How far the video lies from the training; None where it was not measured."""
-    domain = record.domain
+    domain = record.out_of_distribution
     if domain is None:
         return None
     reach = 1.15 * max(domain.distance, domain.limit, 1e-9)

@@ -35,7 +35,7 @@ from dancebench.detect.casework.score import (
     ScoreSettings,
     VideoScore,
     make_failed_score,
-    scored_video,
+    score_video,
 )
 from dancebench.detect.casework.verify import Verification, compare_reports
 from dancebench.detect.protocol.card import CARD, DetectorCard, load_detector
@@ -287,7 +287,7 @@ def _run_worker(pipe: Connection, how: ScoringSetup, scratch: Path, count: int) 
         except EOFError:
             return
         try:
-            scored = scored_video(
+            scored = score_video(
                 path, loaded, how.settings, _ProgressSender(pipe), pictures=how.pictures, scratch=scratch
             )  # fmt: skip
         except Exception as error:  # one file's trouble must not cost the others their rows

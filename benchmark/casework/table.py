@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 CSV_COLUMNS: Final = (
     "path", "sha256", "bytes", "status", "reason", "abstained_because", "container", "codec", "width", "height", "fps",
-    "n_frames", "duration_s", "notes", "score", "llr", "llr_low", "llr_high", "threshold", "above_threshold",
-    "n_pairs", "aggregator", "domain_distance", "domain_limit", "credentials",
+    "n_frames", "duration_s", "decode_warnings", "score", "llr", "llr_low", "llr_high", "threshold", "above_threshold",
+    "n_pairs", "aggregator", "ood_distance", "ood_limit", "credentials",
 )  # fmt: skip
 """Of the CSV; what holds for all videos of a call is in the JSON."""
 
@@ -27,11 +27,11 @@ def make_csv_row(each: VideoScore) -> dict[str, Any]:
     flat: dict[str, Any] = {name: getattr(each, name) for name in CSV_COLUMNS if name in type(each).model_fields}
     return flat | {
         "abstained_because": "; ".join(each.abstained_because),
-        "notes": "; ".join(each.notes),
+        "decode_warnings": "; ".join(each.decode_warnings),
         "llr_low": each.llr_interval.low if each.llr_interval else None,
         "llr_high": each.llr_interval.high if each.llr_interval else None,
-        "domain_distance": each.domain.distance if each.domain else None,
-        "domain_limit": each.domain.limit if each.domain else None,
+        "ood_distance": each.out_of_distribution.distance if each.out_of_distribution else None,
+        "ood_limit": each.out_of_distribution.limit if each.out_of_distribution else None,
         "credentials": each.credentials.status if each.credentials else None,
     }
 
@@ -42,7 +42,11 @@ def score_table(scores: Sequence[VideoScore]) -> Table:
         table.add_column(title, overflow="fold")
     for each in scores:
         side = "" if each.above_threshold is None else ("above" if each.above_threshold else "below")
-        far = "" if each.domain is None else f"{each.domain.distance:.2f} / {each.domain.limit:.2f}"
+        far = (
+            ""
+            if each.out_of_distribution is None
+            else f"{each.out_of_distribution.distance:.2f} / {each.out_of_distribution.limit:.2f}"
+        )
         table.add_row(escape(each.path), each.status, _format_ratio(each), side, far, str(each.n_pairs))
     return table
 
@@ -52,7 +56,7 @@ def list_remarks(scores: Sequence[VideoScore]) -> list[str]:
     told = []
     for each in scores:
         reasons = [f"abstained: {because}" for because in each.abstained_because]
-        told += [f"{each.path}: {remark}" for remark in filter(None, [each.reason, *reasons, *each.notes])]
+        told += [f"{each.path}: {remark}" for remark in filter(None, [each.reason, *reasons, *each.decode_warnings])]
     return told
 
 
@@ -67,7 +71,7 @@ def _format_ratio(each: VideoScore) -> str:
 
 def explain_scores(report: ScoreReport, card: DetectorCard, folder: Path) -> str:
     """What must be read with the table."""
-    rates, found, domain = card.error_rates, card.calibration.video, card.domain
+    rates, found, clips = card.error_rates, card.calibration.video, card.clip_format
     caution = " They were told apart without error: over-confidence cannot be excluded." if found.separable else ""
     return (
         f"Detector {folder.name}. LR compares how probable such a score is for synthesized and for real videos of "
@@ -77,8 +81,8 @@ def explain_scores(report: ScoreReport, card: DetectorCard, folder: Path) -> str
         "frozen on them. On held-out people it took "
         f"{_format_share(rates.false_positive_rate, rates.n_real)} real clips for synthesized and "
         f"{_format_share(rates.false_negative_rate, rates.n_fake)} synthesized ones for real.\n"
-        f"Trained on {', '.join(domain.methods)} fakes of {domain.clip_height}x{domain.clip_width} at "
-        f"{domain.fps_min:g} to {domain.fps_max:g} fps, of dataset {report.dataset or 'unknown'}: on other kinds "
+        f"Trained on {', '.join(clips.methods)} fakes of {clips.clip_height}x{clips.clip_width} at "
+        f"{clips.fps_min:g} to {clips.fps_max:g} fps, of dataset {report.dataset or 'unknown'}: on other kinds "
         "of video all this says little."
     )
 

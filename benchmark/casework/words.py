@@ -165,7 +165,7 @@ def describe_file(record: VideoScore) -> list[tuple[str, str]]:
             else f"{crop.width} × {crop.height} pixels at ({crop.left}, {crop.top}), around the person, who was found "
             f"in {crop.found_in} of {crop.looked_at} frames",
         ),
-        ("frame handling", "; ".join(record.notes) or None),
+        ("frame handling", "; ".join(record.decode_warnings) or None),
     )
     return [(name, value) for name, value in facts if value is not None]
 

@@ -165,7 +165,7 @@ def import_layout(
     out.print(
         f"Imported '{subject}' into '{dataset}' as {role}: {facts.n_frames} frames of {facts.height}x{facts.width} "
         f"(height x width) at {facts.fps:g} fps, {len(added.train)} of them for training, in "
-        f"{len(facts.breaks) + 1} stretch(es) without a gap; a person in {facts.person_frames} of them.",
+        f"{len(facts.breaks) + 1} segment(s) without a gap; a person in {facts.person_frames} of them.",
         *imported.notes,
         sep="\n",
         soft_wrap=True,

@@ -140,7 +140,7 @@ def _from_subject(subject: Subject, label: str, name: str, fps: float, span: ran
     kept = [t for _, t in resample(((t / rate, t) for t in span), rate, fps)]
 
     def frames() -> Iterator[Frame]:
-        with subject.reader() as reader:
+        with subject.open_reader() as reader:
             yield from (reader[t] for t in kept)
 
     breaks = subject.starts_segment

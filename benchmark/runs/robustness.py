@@ -91,14 +91,14 @@ def _select_held_out(manifest: Path, methods: Sequence[str]) -> list[VideoRow]:
 def _locate_scores(folder: Path, manifest: Path, name: str) -> Path:
     """Where the scores under a perturbation are kept."""
     card = load_detector(folder).card
-    rows = sorted((row.video_id, row.sha256) for row in _select_held_out(manifest, card.domain.methods))
+    rows = sorted((row.video_id, row.sha256) for row in _select_held_out(manifest, card.clip_format.methods))
     decides = [card.weights_sha256, card.config, card.aggregator, rows, describe_encoder()]
     return folder / _FOLDER / f"{name}-{sha256_json(decides)[:12]}.parquet"
 
 
 def _score_perturbation(job: _PerturbationJob, report: ReportProgress) -> None:
     loaded = load_detector(job.folder, device=job.device)
-    rows = _select_held_out(job.manifest, loaded.card.domain.methods)
+    rows = _select_held_out(job.manifest, loaded.card.clip_format.methods)
     table = score_perturbed(loaded.detector, job.manifest.parent, rows, job.name, loaded.card.rule, report)
     with atomic_path(job.out) as temporary:
         table.to_parquet(temporary, index=False)

@@ -132,7 +132,8 @@ def synthesize(job: SynthesisJob, report: ReportProgress) -> SynthesisResult:
     if len(list_shown_frames(subject)) < MIN_SHOWN_FRAMES:
         raise BenchError(
             f"Only {len(subject.test)} of the {subject.record.n_frames} frames of '{subject.id}' are held out, in "
-            f"{len(subject.segments(subject.test))} stretch(es): without the first of each, {MIN_SHOWN_FRAMES} are needed.",
+            f"{len(subject.segments(subject.test))} segment(s): without the first of each, {MIN_SHOWN_FRAMES} are "
+            "needed.",
             hint="Use a longer clip, or a dataset with a smaller --train-fraction.",
         )
     training = make_training_job(job, workspace, dataset, subject)

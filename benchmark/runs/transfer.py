@@ -229,7 +229,8 @@ def _keep_end(source: MotionSource, shown: int) -> list[range]:
             kept.insert(0, segment[-wanted - 1 :])
     if sum(len(segment) - 1 for segment in kept) < shown:
         raise BenchError(
-            f"The motion of '{source.label}' has {len(source.keypoints)} frames; {shown + 1} in one segment are needed.",
+            f"The motion of '{source.label}' has {len(source.keypoints)} frames; "
+            f"{shown + 1} in one segment are needed.",
             hint="Use a longer clip of the driver.",
         )
     return kept

@@ -239,6 +239,6 @@ def _draw_speaker(room: _Room, x: float, rng: np.random.Generator) -> None:
 
 
 _THINGS: Final[dict[str, Callable[[_Room, float, np.random.Generator], None]]] = {
-    "window": _draw_window, "pictures": _draw_pictures, "plant": _draw_plant, "lamp": _draw_lamp, "shelf": _draw_shelf, "door": _draw_door,
-    "speaker": _draw_speaker,
+    "window": _draw_window, "pictures": _draw_pictures, "plant": _draw_plant, "lamp": _draw_lamp,
+    "shelf": _draw_shelf, "door": _draw_door, "speaker": _draw_speaker,
 }  # fmt: skip

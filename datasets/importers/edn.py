@@ -22,7 +22,7 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.datasets.importers.base import DEFAULT_FPS, IMPORTERS, ImportRequest
 from dancebench.datasets.importers.numbered import list_numbered_files, open_images, select_images, split_segments
-from dancebench.datasets.subjects.footage import Box, Footage, Imported, Moment, Segment
+from dancebench.datasets.subjects.footage import Box, Footage, Imported, Segment, SuppliedFrame
 from dancebench.datasets.subjects.records import ImportedSource
 from dancebench.datasets.video.frames import FolderSource
 
@@ -45,12 +45,12 @@ class _Part:
         texts = [[path.name, sha256_file(path)] for path in self.texts]
         return [self.images.sha256, self.labels.sha256, texts]
 
-    def segment(self, where: range) -> Iterator[tuple[float, Moment]]:
+    def segment(self, where: range) -> Iterator[tuple[float, SuppliedFrame]]:
         """(seconds, moment) of frames in a row."""
         frames, labels = select_images(self.images, where).frames(), select_images(self.labels, where).frames()
         faces = self.faces[where.start : where.stop]
         for (seconds, frame), (_, label), face in zip(frames, labels, faces, strict=True):
-            yield seconds, Moment(frame, label=label, face=face)
+            yield seconds, SuppliedFrame(frame, label=label, face=face)
 
 
 @IMPORTERS.register("edn")

@@ -32,7 +32,7 @@ from dancebench.datasets.pose.skeleton import (
     RIGHT_HAND,
     Keypoints,
 )  # fmt: skip
-from dancebench.datasets.subjects.footage import Footage, Imported, Moment, Segment
+from dancebench.datasets.subjects.footage import Footage, Imported, Segment, SuppliedFrame
 from dancebench.datasets.subjects.records import ImportedSource
 from dancebench.datasets.video.frames import FolderSource, FrameSource, open_source
 
@@ -91,7 +91,7 @@ def read_openpose(folder: Path, frames: Path, *, fps: float) -> Imported:
         n_frames=recording.n_frames,
         decoder=recording.decoder,
         segments=tuple(Segment(partial(_iterate_frames, recording, poses, where)) for where in split_segments(numbers)),
-        given_poses=f"openpose json {form}",
+        supplied_poses=f"openpose json {form}",
     )
     hashes = [[path.name, sha256_file(path)] for path in files.values()]
     source = ImportedSource(
@@ -105,12 +105,12 @@ def read_openpose(folder: Path, frames: Path, *, fps: float) -> Imported:
     return Imported(footage, source, (note,) if several else ())
 
 
-def _iterate_frames(recording: FrameSource, poses: Keypoints, where: range) -> Iterator[tuple[float, Moment]]:
+def _iterate_frames(recording: FrameSource, poses: Keypoints, where: range) -> Iterator[tuple[float, SuppliedFrame]]:
     """(seconds, moment) of frames in a row; `where` is all of a video."""
     row = select_images(recording, where) if isinstance(recording, FolderSource) else recording
     done = 0
     for (seconds, frame), pose in zip(row.frames(), poses[where.start : where.stop], strict=False):
-        yield seconds, Moment(frame, pose=pose)
+        yield seconds, SuppliedFrame(frame, pose=pose)
         done += 1
     if done < len(where):
         raise BenchError(

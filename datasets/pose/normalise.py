@@ -11,7 +11,7 @@ A clip's range is measured on the frames that show nose and ankle, in one of two
   frames. As printed, Eq. 9 takes the *largest* y of its set, which lies at the median however far the person
   walks; meant is the farthest position, the smallest y. Where the set is empty, s_far is the median.
 - `robust`: the 95% and 5% quantiles of ankle y, and the median heights of the tenth of the frames nearest to
-  each; all on frames in which the person stands (see `find_standing_frames`), so that neither a jump nor a kick moves them.
+  each; all on frames in which the person stands (`find_standing_frames`): no jump and no kick moves them.
 
 Eq. 7's "translation" is an absolute y: the shift is that y less the ankle's own. Eq. 8's scale works around the
 frame's own ankle position, in x and y, so the feet stay on the ground and nobody moves sideways.

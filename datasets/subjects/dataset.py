@@ -270,7 +270,7 @@ def prepare_subject(
             person_frames=made.person_frames,
             decoder=footage.decoder,
             encoder=made.clip.encoder,
-            pose_extractor=footage.given_poses or describe_extractor(),
+            pose_extractor=footage.supplied_poses or describe_extractor(),
             clip_sha256=sha256_file(folder / "clip.mp4"),
             poses_sha256=sha256_file(folder / "poses.npz"),
             breaks=made.breaks,

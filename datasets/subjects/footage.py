@@ -19,7 +19,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Moment:
+class SuppliedFrame:
     """A frame and what was given with it, all in the frame's own pixels.
 
     Attributes:
@@ -44,7 +44,7 @@ class Segment:
         held_out: Whether the layout keeps it from training.
     """
 
-    moments: Callable[[], Iterator[tuple[float, Moment]]]
+    frames: Callable[[], Iterator[tuple[float, SuppliedFrame]]]
     held_out: bool = False
 
 
@@ -68,14 +68,14 @@ class Footage:
     n_frames: int
     decoder: str
     segments: tuple[Segment, ...]
-    given_poses: str | None = None
+    supplied_poses: str | None = None
 
     @classmethod
     def from_source(cls, source: FrameSource) -> Footage:
         """A recording that brings nothing but its frames."""
 
-        def moments() -> Iterator[tuple[float, Moment]]:
-            return ((seconds, Moment(frame)) for seconds, frame in source.frames())
+        def moments() -> Iterator[tuple[float, SuppliedFrame]]:
+            return ((seconds, SuppliedFrame(frame)) for seconds, frame in source.frames())
 
         return cls(source.height, source.width, source.fps, source.n_frames, source.decoder, (Segment(moments),))
 

@@ -24,7 +24,7 @@ from dancebench.core.files import atomic_path, sha256_file
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.holistic import extract_poses
 from dancebench.datasets.pose.skeleton import L_HIP, L_SHOULDER, R_HIP, R_SHOULDER, Keypoints, has_person, is_found
-from dancebench.datasets.subjects.footage import Box, Footage, Moment
+from dancebench.datasets.subjects.footage import Box, Footage, SuppliedFrame
 from dancebench.datasets.subjects.records import PrepareConfig
 from dancebench.datasets.subjects.supplied import (
     FACE_BOXES,
@@ -116,17 +116,17 @@ class _Preparation:
             self.starts.append(len(self.poses))
             if stretch.held_out and self.n_train is None:
                 self.n_train = len(self.poses)
-            kept = (moment for _, moment in resample(stretch.moments(), self._footage.fps, self._config.fps))
+            kept = (moment for _, moment in resample(stretch.frames(), self._footage.fps, self._config.fps))
             for_poses, moments = itertools.tee(kept)  # in step: one frame is held at a time
             for points, moment in zip(self._take_or_extract_poses(for_poses), moments, strict=True):
                 yield self._take(moment, points)
 
-    def _take_or_extract_poses(self, moments: Iterator[Moment]) -> Iterator[Keypoints]:
-        if self._footage.given_poses is None:
+    def _take_or_extract_poses(self, moments: Iterator[SuppliedFrame]) -> Iterator[Keypoints]:
+        if self._footage.supplied_poses is None:
             return extract_poses(moment.frame for moment in moments)
         return (moment.pose.copy() for moment in moments if moment.pose is not None)
 
-    def _take(self, moment: Moment, points: Keypoints) -> npt.NDArray[np.uint8]:
+    def _take(self, moment: SuppliedFrame, points: Keypoints) -> npt.NDArray[np.uint8]:
         points[:, :2] = self._letterbox.map_points(points[:, :2])
         points[~is_found(points)] = 0
         if moment.label is not None:

@@ -50,7 +50,7 @@ def write_real(subject: Subject, size: tuple[int, int], path: Path) -> RealRecor
             return standing
 
     def frames() -> Iterator[npt.NDArray[np.uint8]]:
-        with subject.reader() as reader:
+        with subject.open_reader() as reader:
             for t in shown:
                 yield resize(reader[t], size)
 

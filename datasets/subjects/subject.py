@@ -137,6 +137,6 @@ class Subject:
         if changed:
             raise BenchError(f"{changed[0]}.", hint="Restore it, or remove the subject's folder and prepare it again.")
 
-    def reader(self) -> VideoReader:
+    def open_reader(self) -> VideoReader:
         """Random access to the clip's frames."""
         return VideoReader(self.clip_path)

@@ -99,13 +99,13 @@ class PreparedVideo:
 
 
 def prepare_video(
-    found: Inspection, domain: ClipFormat, crop: Crop | None, folder: Path, report: ReportProgress = ignore_progress
+    found: Inspection, clips: ClipFormat, crop: Crop | None, folder: Path, report: ReportProgress = ignore_progress
 ) -> PreparedVideo:
     """Write a video anew as the clips that a detector learned from.
 
     Args:
         found: The video.
-        domain: Size and rate of those clips.
+        clips: Size and rate of those clips.
         crop: Keep only this part of the picture.
         folder: Where the clip goes.
         report: Progress.
@@ -114,13 +114,13 @@ def prepare_video(
         BenchError: The video cannot be decoded.
     """
     info = found.info
-    letterbox = Letterbox(cropped_size(found, crop), (domain.clip_height, domain.clip_width))
-    rate = reduce_rate(info.fps, domain.fps_max)
+    letterbox = Letterbox(cropped_size(found, crop), (clips.clip_height, clips.clip_width))
+    rate = reduce_rate(info.fps, clips.fps_max)
     expected = max(1, round(info.n_frames * float(rate) / info.fps))
     times = array("d")
 
     def frames() -> Iterator[Frame]:
-        for seconds, stored in resample(decode_video(info.path), info.fps, domain.fps_max):
+        for seconds, stored in resample(decode_video(info.path), info.fps, clips.fps_max):
             times.append(seconds)
             yield letterbox.apply(_crop(to_upright(stored), crop))
             report(f"reading {info.path.name}", min(len(times), expected - 1), expected)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,9 @@ MIN_PAIRS = 4
 """With fewer pairs a score rests on a handful of frames."""
 SLOW = 0.5
 """Share of the slowest training rate below which neighbouring frames differ by more than the detector learned."""
+
+_RENAMED = {"domain": "out_of_distribution", "moments": "suspicious_pairs", "notes": "decode_warnings"}
+"""Fields of a video's score, since version 2 of a report."""
 
 
 class ScoreSettings(Strict):
@@ -124,7 +127,7 @@ class VideoScore(Strict):
     n_frames: int | None = None
     """Counted, not claimed."""
     duration_s: float | None = None
-    notes: tuple[str, ...] = ()
+    decode_warnings: tuple[str, ...] = ()
     """What was done to its frames that no training clip needs."""
     crop: Crop | None = None
 
@@ -142,10 +145,10 @@ class VideoScore(Strict):
     error_rates: ErrorRates
     """Of that threshold, on held-out people."""
     calibration: CalibrationFacts
-    domain: OutOfDistribution | None = None
+    out_of_distribution: OutOfDistribution | None = None
     n_pairs: int = 0
     pairs: tuple[PairScore, ...] = ()
-    moments: tuple[SuspiciousPair, ...] = ()
+    suspicious_pairs: tuple[SuspiciousPair, ...] = ()
     credentials: Credentials | None = None
 
     @model_validator(mode="after")
@@ -183,6 +186,9 @@ class ScoredVideo:
 class ScoreReport(Document):
     """Scores of a call, with all that is needed to make them again."""
 
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
+
     dancebench: str
     git_sha: str | None
     dirty: bool | None
@@ -198,15 +204,14 @@ class ScoreReport(Document):
     """UTC, ISO 8601."""
     videos: tuple[VideoScore, ...]
 
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Rename the fields of the videos of version 1."""
+        renamed = [{_RENAMED.get(name, name): value for name, value in video.items()} for video in data["videos"]]
+        return data | {"videos": renamed}
+
 
 def score_video(
-    path: Path, loaded: LoadedDetector, settings: ScoreSettings | None = None, report: ReportProgress = ignore_progress
-) -> VideoScore:
-    """As `scored_video`, the record alone."""
-    return scored_video(path, loaded, settings, report).record
-
-
-def scored_video(
     path: Path,
     loaded: LoadedDetector,
     settings: ScoreSettings | None = None,
@@ -232,13 +237,15 @@ def scored_video(
             facts |= {"sha256": sha256_file(path), "bytes": path.stat().st_size}
         found = inspect(path)
         facts |= _describe_file(found) | {"credentials": read_credentials(path)}
-        domain = loaded.card.domain
+        clips = loaded.card.clip_format
         if how.person_crop:
-            facts["crop"] = find_person(found, domain.clip_width / domain.clip_height)
+            facts["crop"] = find_person(found, clips.clip_width / clips.clip_height)
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
-            prepared = prepare_video(found, domain, facts.get("crop"), Path(folder), report)
+            prepared = prepare_video(found, clips, facts.get("crop"), Path(folder), report)
             told, shown = _score_prepared(prepared, loaded, how.count(loaded.detector.config.count), pictures)
-        reasons = _list_reasons_to_abstain(found, facts.get("crop"), loaded, told["n_pairs"], told["domain"])
+        reasons = _list_reasons_to_abstain(
+            found, facts.get("crop"), loaded, told["n_pairs"], told["out_of_distribution"]
+        )
         status = "abstained" if reasons else "ok"
         return ScoredVideo(VideoScore(**facts, **told, status=status, abstained_because=tuple(reasons)), shown)
     except (BenchError, OSError) as error:
@@ -271,7 +278,7 @@ def describe_decision(path: Path, card: DetectorCard) -> dict[str, Any]:
 
 def _describe_file(found: Inspection) -> dict[str, Any]:
     names = ("container", "codec", "width", "height", "fps", "n_frames", "duration_s")
-    return {name: getattr(found.info, name) for name in names} | {"notes": tuple(list_decode_warnings(found))}
+    return {name: getattr(found.info, name) for name in names} | {"decode_warnings": tuple(list_decode_warnings(found))}
 
 
 def _score_prepared(
@@ -288,12 +295,12 @@ def _score_prepared(
     pts = [None] * len(starts) if prepared.pts is None else prepared.pts[starts].tolist()
     told = _summarise_video(logits, card) | {
         "n_pairs": len(logits),
-        "domain": card.training_domain.compare(measure_clip(prepared.frames(), prepared.fps)),
+        "out_of_distribution": card.training_domain.compare(measure_clip(prepared.frames(), prepared.fps)),
         "pairs": tuple(
             PairScore(t=t, pts=stamp, logit=logit, llr=llr)
             for t, stamp, logit, llr in zip(times.tolist(), pts, logits.tolist(), llrs.tolist(), strict=True)
         ),
-        "moments": tuple(SuspiciousPair(t=float(times[index]), llr=float(llrs[index])) for index in moments),
+        "suspicious_pairs": tuple(SuspiciousPair(t=float(times[index]), llr=float(llrs[index])) for index in moments),
     }
     if not pictures:
         return told, []
@@ -301,7 +308,7 @@ def _score_prepared(
     saliency = detector.saliency(seen)
     return told, [
         SuspiciousPairImage(moment.t, moment.llr, seen[place, 0], None if saliency is None else saliency[place])
-        for place, moment in enumerate(told["moments"])
+        for place, moment in enumerate(told["suspicious_pairs"])
     ]
 
 
@@ -330,7 +337,7 @@ def _list_reasons_to_abstain(
     found: Inspection, crop: Crop | None, loaded: LoadedDetector, n_pairs: int, distance: OutOfDistribution
 ) -> list[str]:
     """Why the number should not be relied on, in words; none for a video like the detector's own."""
-    domain, size = loaded.card.domain, loaded.detector.config.size
+    clips, size = loaded.card.clip_format, loaded.detector.config.size
     reasons = []
     if distance.outside:
         named = ", ".join(deviation.feature.replace("_", " ") for deviation in distance.furthest)
@@ -340,9 +347,9 @@ def _list_reasons_to_abstain(
         )
     if n_pairs < MIN_PAIRS:
         reasons.append(f"only {n_pairs} pairs of frames were scored, fewer than {MIN_PAIRS}")
-    if found.info.fps < SLOW * domain.fps_min:
+    if found.info.fps < SLOW * clips.fps_min:
         reasons.append(
-            f"its {found.info.fps:.3g} frames per second are far below the {domain.fps_min:.3g} of training: "
+            f"its {found.info.fps:.3g} frames per second are far below the {clips.fps_min:.3g} of training: "
             "neighbouring frames are not what the detector learned"
         )
     shown = cropped_size(found, crop)

@@ -75,7 +75,8 @@ def _mean_of_top(logits: Array) -> float:
 
 
 _FIXED: dict[str, Rule] = {
-    DEFAULT_RULE: _mean_logit, "product": _sum_logits, "mean-prob": _mean_probability, "median": _median_logit, "top-k": _mean_of_top,
+    DEFAULT_RULE: _mean_logit, "product": _sum_logits, "mean-prob": _mean_probability, "median": _median_logit,
+    "top-k": _mean_of_top,
 }  # fmt: skip
 RULES: tuple[str, ...] = (*_FIXED, LEARNED)
 """Their names."""

@@ -31,7 +31,7 @@ from dancebench.datasets.video.clips import ENCODER, stream, write_clip
 from dancebench.detect.detectors.base import Detector
 from dancebench.detect.evaluation.aggregation import LEARNED, LearnedRule, Rule, find_rule
 from dancebench.detect.evaluation.metrics import Thresholds, auc
-from dancebench.detect.evaluation.score_tables import ScoreTables, score_videos
+from dancebench.detect.evaluation.score_tables import ScoreTables, make_score_tables
 from dancebench.detect.inputs.pairs import check_video_file
 from dancebench.detect.inputs.perturbations import NONE, PERTURBATIONS, Perturbation, find_perturbation
 
@@ -205,8 +205,8 @@ def _make_tables(
     detector: Detector, root: Path, row: VideoRow, perturbation: Perturbation, folder: Path
 ) -> ScoreTables:
     if perturbation.name == NONE:
-        return score_videos(detector, root, [row])
-    return score_videos(detector, folder, [write_perturbed(root, row, perturbation, folder)])
+        return make_score_tables(detector, root, [row])
+    return make_score_tables(detector, folder, [write_perturbed(root, row, perturbation, folder)])
 
 
 # ---------------------------------------------------------------- metrics

@@ -94,7 +94,7 @@ class ScoreTables(NamedTuple):
 # ---------------------------------------------------------------- scores
 
 
-def score_videos(
+def make_score_tables(
     detector: Detector, root: Path, rows: Sequence[VideoRow], report: ReportProgress = ignore_progress
 ) -> ScoreTables:
     """Score the videos of a manifest by the mean logit of their pairs; one that cannot be read is a row with its

@@ -22,6 +22,7 @@ from dancebench.detect.evaluation.metrics import ErrorRates, Thresholds
 from dancebench.detect.evaluation.training_domain import TrainingDomain
 
 CARD = "card.json"
+_RENAMED = {"domain": "clip_format", "familiarity": "training_domain"}  # since version 3
 
 
 class SplitData(Strict):
@@ -49,8 +50,8 @@ class ClipFormat(Strict):
 class DetectorCard(Document):
     """Facts of a trained detector."""
 
-    SCHEMA_VERSION: ClassVar[int] = 2
-    schema_version: int = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
+    schema_version: int = 3
 
     detector: str
     """Its full name, that of its variant included."""
@@ -63,7 +64,7 @@ class DetectorCard(Document):
     """Hash of detector, config and training videos: equal ids are the same training."""
     data: dict[str, SplitData]
     """By split."""
-    domain: ClipFormat
+    clip_format: ClipFormat
     training_domain: TrainingDomain
     """What the training clips look like: how far a video lies from it decides whether to abstain."""
     aggregator: str
@@ -81,15 +82,17 @@ class DetectorCard(Document):
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Refuse cards of the first version: they hold no calibration, and none can be made from them.
+        """Rename the fields of version 2; refuse version 1, which holds no calibration to read.
 
         Raises:
-            BenchError: Always.
+            BenchError: The card is of version 1.
         """
-        raise BenchError(
-            "The detector was trained by an earlier release, which did not calibrate its scores.",
-            hint="Train it again: bench detect --holdout.",
-        )
+        if data["schema_version"] < 2:
+            raise BenchError(
+                "The detector was trained by an earlier release, which did not calibrate its scores.",
+                hint="Train it again: bench detect --holdout.",
+            )
+        return {_RENAMED.get(name, name): value for name, value in data.items()}
 
     @property
     def rule(self) -> Rule:

@@ -44,7 +44,7 @@ from dancebench.detect.evaluation.metrics import (
     evaluate_per_subject,
     measure_error_rates,
 )
-from dancebench.detect.evaluation.score_tables import ScoreTables, UnscoredVideo, score_videos
+from dancebench.detect.evaluation.score_tables import ScoreTables, UnscoredVideo, make_score_tables
 from dancebench.detect.evaluation.training_domain import TrainingDomain, fit_training_domain, measure_clip
 from dancebench.detect.inputs.leak_audit import audit_frames, audit_leaks, require_one_size
 from dancebench.detect.inputs.pairs import check_video_file, load_pool
@@ -102,8 +102,8 @@ def train_and_evaluate(
     training_id = _make_training_id(detector_name, config, splits["train"])
     detector = _load_or_train(detector_name, config, training_id, folder, root, splits["train"], device, report)
     training_domain = _fit_domain(root, splits["train"], report)
-    frozen = _freeze_on_validation(score_videos(detector, root, splits["validation"], report), aggregator)
-    everything = score_videos(detector, root, splits["holdout"], report).aggregate_by(frozen.rule, aggregator)
+    frozen = _freeze_on_validation(make_score_tables(detector, root, splits["validation"], report), aggregator)
+    everything = make_score_tables(detector, root, splits["holdout"], report).aggregate_by(frozen.rule, aggregator)
     known = {row.method for row in splits["train"] if row.method is not None}
     holdout = select_methods(everything, known)
     held_out = [row for row in splits["holdout"] if row.video_id in set(holdout.scored["video_id"])]
@@ -121,7 +121,7 @@ def train_and_evaluate(
         origin=detector.origin,
         training_id=training_id,
         data={split: _describe_split(part) for split, part in splits.items()},
-        domain=_describe_clip_format(splits["train"]),
+        clip_format=_describe_clip_format(splits["train"]),
         training_domain=training_domain,
         aggregator=aggregator,
         learned=frozen.learned,

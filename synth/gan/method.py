@@ -148,10 +148,10 @@ class GanPhase(AdversarialPhase):
         super().__init__(clip, schedule, generator, judge, method.device, method.config.precision)
 
     def generate(self, batch: Batch) -> torch.Tensor:
-        return self.method.generate_window(self.generator, batch.poses)
+        return self.method.generate_window(self.generator, batch.pose_maps)
 
     def discriminator_input(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
-        return torch.cat([batch.poses, images], dim=1).flatten(1, 2)  # (B, 6 * window, H, W): poses, then images
+        return torch.cat([batch.pose_maps, images], dim=1).flatten(1, 2)  # (B, 6 * window, H, W): poses, then images
 
     def generator_losses(
         self, batch: Batch, fake: torch.Tensor, verdicts: DiscriminatorOutputs
@@ -171,4 +171,4 @@ class GanPhase(AdversarialPhase):
     @torch.no_grad()
     def preview(self, batch: Batch) -> torch.Tensor:
         made = self.generate(batch)
-        return torch.stack([batch.poses, batch.frames, made], dim=2).flatten(0, 2).clamp(-1, 1)
+        return torch.stack([batch.pose_maps, batch.frames, made], dim=2).flatten(0, 2).clamp(-1, 1)

@@ -180,14 +180,14 @@ class FacePhase(AdversarialPhase):
             return torch.stack(crops)  # (B, 1, 3, h, w)
 
         drawn = to_tensor(np.stack([self.main_faces[t] for t in index])[:, None], self.device)
-        return FaceBatch(cut(batch.poses), cut(batch.frames), batch.keypoints, batch.index, drawn)
+        return FaceBatch(cut(batch.pose_maps), cut(batch.frames), batch.keypoints, batch.index, drawn)
 
     def generate(self, batch: Batch) -> torch.Tensor:
         assert isinstance(batch, FaceBatch)
-        return self.method.correct_face(batch.poses[:, 0], batch.main_faces[:, 0])[:, None]
+        return self.method.correct_face(batch.pose_maps[:, 0], batch.main_faces[:, 0])[:, None]
 
     def discriminator_input(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
-        return torch.cat([batch.poses, images], dim=2).flatten(1, 2)  # (B, 6, h, w)
+        return torch.cat([batch.pose_maps, images], dim=2).flatten(1, 2)  # (B, 6, h, w)
 
     def discriminate(self, judged: torch.Tensor) -> Features:
         return [self.discriminator(judged)]  # one scale
@@ -207,4 +207,4 @@ class FacePhase(AdversarialPhase):
     def preview(self, batch: Batch) -> torch.Tensor:
         faces = self.crop_faces(batch)
         made = self.generate(faces)
-        return torch.stack([faces.poses, faces.frames, faces.main_faces, made], dim=2).flatten(0, 2).clamp(-1, 1)
+        return torch.stack([faces.pose_maps, faces.frames, faces.main_faces, made], dim=2).flatten(0, 2).clamp(-1, 1)

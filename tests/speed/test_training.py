@@ -47,7 +47,7 @@ def both(
     def ours() -> dict[str, float]:
         return {name: float(value) for name, value in phase.train_step(examples).items()}
 
-    return lambda: plain(examples.poses, examples.frames), ours
+    return lambda: plain(examples.pose_maps, examples.frames), ours
 
 
 def noise_clip(size: tuple[int, int]) -> TrainingClip:

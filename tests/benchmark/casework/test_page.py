@@ -73,7 +73,7 @@ def video(**changes: Any) -> VideoScore:
         "above_threshold": True,
         "error_rates": ErrorRates(false_positive_rate=0.1, n_real=10, false_negative_rate=None, n_fake=0),
         "calibration": CalibrationFacts(temperature=2.0, offset=-0.4, subjects=99, separable=False, caution=None),
-        "domain": OutOfDistribution(
+        "out_of_distribution": OutOfDistribution(
             distance=0.9,
             limit=1.6,
             outside=False,
@@ -83,15 +83,17 @@ def video(**changes: Any) -> VideoScore:
         "pairs": tuple(
             PairScore(t=0.5 * index, pts=None, logit=2 * llr, llr=llr) for index, llr in enumerate(llrs.tolist())
         ),
-        "moments": (SuspiciousPair(t=1.0, llr=4.8), SuspiciousPair(t=7.0, llr=4.5)),
+        "suspicious_pairs": (SuspiciousPair(t=1.0, llr=4.8), SuspiciousPair(t=7.0, llr=4.5)),
         "credentials": Credentials(status="absent"),
     }
     return VideoScore(**(fields | changes))
 
 
 def failed() -> VideoScore:
-    nothing = dict.fromkeys(("score", "llr", "llr_interval", "above_threshold", "domain", "credentials", "width"))
-    return video(status="failed", reason="no moov atom", pairs=(), moments=(), n_pairs=0, **nothing)
+    nothing = dict.fromkeys(
+        ("score", "llr", "llr_interval", "above_threshold", "out_of_distribution", "credentials", "width")
+    )
+    return video(status="failed", reason="no moov atom", pairs=(), suspicious_pairs=(), n_pairs=0, **nothing)
 
 
 def report(record: VideoScore) -> ScoreReport:
@@ -112,7 +114,7 @@ def report(record: VideoScore) -> ScoreReport:
 
 
 def page(record: VideoScore, saliency: Any = SALIENCY) -> str:
-    pictures = [SuspiciousPairImage(moment.t, moment.llr, FRAME, saliency) for moment in record.moments]
+    pictures = [SuspiciousPairImage(moment.t, moment.llr, FRAME, saliency) for moment in record.suspicious_pairs]
     return render_page(ScoredVideo(record, pictures), report(record))
 
 
@@ -214,7 +216,7 @@ def test_words_go_no_further_than_the_people_of_the_calibration(score: float, pe
 
 def test_every_feature_has_plain_words() -> None:
     assert set(FEATURES) == set(domain.FEATURES)
-    (feature,) = video().domain.furthest
+    (feature,) = video().out_of_distribution.furthest
     assert FEATURES[feature.feature] in words(video())
 
 
@@ -253,7 +255,7 @@ def test_whatever_the_pairs_say_is_within_the_picture(llrs: list[float]) -> None
 @settings(max_examples=40)
 @given(st.lists(st.floats(0, 9.5), min_size=1, max_size=4))
 def test_labels_of_moments_do_not_cover_each_other(seconds: list[float]) -> None:
-    labels = draw_timeline(video(moments=tuple(SuspiciousPair(t=t, llr=1.0) for t in seconds))).labels
+    labels = draw_timeline(video(suspicious_pairs=tuple(SuspiciousPair(t=t, llr=1.0) for t in seconds))).labels
     places = [label.at for label in labels]
     assert max(places) <= 632
     assert min(np.diff(places), default=14) >= 13.8
@@ -298,7 +300,7 @@ def test_the_page_is_whole_and_needs_nothing_from_outside(record: VideoScore) ->
 
 def test_names_that_mean_harm_do_none() -> None:
     claims = Credentials(status="present", title=HOSTILE, signer=HOSTILE, actions=(HOSTILE,), validation="Valid")
-    record = video(path=HOSTILE, notes=(HOSTILE,), credentials=claims)
+    record = video(path=HOSTILE, decode_warnings=(HOSTILE,), credentials=claims)
     text = page(record)
     assert "script" not in {tag for tag, _ in Reader(text).tags}
     assert "<script" not in text
@@ -359,7 +361,7 @@ def test_pictures_are_what_the_detector_saw() -> None:
 
 def test_moments_that_speak_for_real_are_called_so() -> None:
     moments = (SuspiciousPair(t=1.0, llr=-0.2), SuspiciousPair(t=7.0, llr=-0.4))
-    assert "Here even they speak for real." in words(video(moments=moments))
+    assert "Here even they speak for real." in words(video(suspicious_pairs=moments))
     assert "Here even they speak for real." not in words(video())
 
 

@@ -91,7 +91,7 @@ def test_an_edn_folder_becomes_a_subject(imported: tuple[Path, Result]) -> None:
     workspace, result = imported
     assert result.exit_code == 0, result.output
     said = " ".join(result.output.split())
-    assert "15 frames of 256x128 (height x width) at 30 fps, 10 of them for training, in 3 stretch(es)" in said
+    assert "15 frames of 256x128 (height x width) at 30 fps, 10 of them for training, in 3 segment(s)" in said
     assert "a person in 15 of them" in said
     subject = Dataset.open(Workspace(workspace), "mine").subject("a")
     assert (len(subject.train), subject.record.breaks) == (10, (5, 10))

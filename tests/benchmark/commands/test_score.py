@@ -156,7 +156,7 @@ def hang_or_die(path: Path, loaded: Any, *_: object, **__: object) -> ScoredVide
 
 
 def troubled_work(*arguments: Any) -> None:
-    scoring.scored_video = hang_or_die  # type: ignore[assignment]
+    scoring.score_video = hang_or_die  # type: ignore[assignment]
     _WORK(*arguments)
 
 

@@ -86,8 +86,8 @@ def source_of(subject: Subject, breaks: tuple[int, ...] = ()) -> MotionSource:
     starts[[0, *breaks]] = True
     return MotionSource(
         label="x", name="x", sha256="0" * 64, size=subject.size, fps=25.0, keypoints=subject.keypoints(),
-        face_centres=np.zeros((count, 2), np.float32), starts_segment=starts, indices=range(count), frames=lambda: iter(()),
-        recordings=frozenset(),
+        face_centres=np.zeros((count, 2), np.float32), starts_segment=starts, indices=range(count),
+        frames=lambda: iter(()), recordings=frozenset(),
     )  # fmt: skip
 
 
@@ -106,5 +106,5 @@ def test_a_motion_with_breaks_gives_as_many_frames_from_several_runs(walker: Sub
 
 
 def test_a_motion_that_is_too_short_is_refused(walker: Subject) -> None:
-    with pytest.raises(BenchError, match="31 in one run are needed"):
+    with pytest.raises(BenchError, match="31 in one segment are needed"):
         make_driving_motion(source_of(walker), walker, AS_IS, shown=30)

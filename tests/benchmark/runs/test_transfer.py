@@ -117,8 +117,8 @@ def test_feet_stand_where_the_target_stands(tiny_demo: Path) -> None:
     drive = make_driving_motion(source, target, "paper")
     moved = np.concatenate([segment.keypoints for segment in drive.segments])
     own = target.keypoints()[target.train.start : target.train.stop]
-    fitted = fit_normalisation(source.fitted(target.size), own, frame_height=512, kind="paper")
-    expected = fitted.mapped_y(locate_ankles(source.fitted(target.size))[:, 1])
+    fitted = fit_normalisation(source.fit_to(target.size), own, frame_height=512, kind="paper")
+    expected = fitted.map_y(locate_ankles(source.fit_to(target.size))[:, 1])
     assert locate_ankles(moved)[:, 1] == pytest.approx(expected, abs=1e-3)
     as_is = make_driving_motion(source, target, AS_IS)
     assert np.array_equal(as_is.segments[0].keypoints, source.keypoints)

@@ -98,7 +98,7 @@ def test_closed_form_the_dancer_walks_in_depth(seed: int) -> None:
 def test_closed_form_bones_keep_their_length(seed: int) -> None:
     """Legs always; arms come out shorter only where they would leave the picture."""
     dancer = make_dancer(seed)
-    half_leg, arm = dancer.body.metres(dancer.body.leg) / 2, dancer.body.metres(dancer.body.arm)
+    half_leg, arm = dancer.body.to_metres(dancer.body.leg) / 2, dancer.body.to_metres(dancer.body.arm)
     for posture in postures(dancer, 400, every=4):
         for hip, knee, ankle in LEG_JOINTS:
             for a, b in ((hip, knee), (knee, ankle)):

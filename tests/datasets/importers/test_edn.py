@@ -118,7 +118,7 @@ def held(tmp_path: Path, size: tuple[int, int] = SIZE) -> Dataset:
 
 def numbers_of(subject: Subject) -> list[int]:
     """Which frames a clip shows."""
-    with subject.reader() as clip:
+    with subject.open_reader() as clip:
         return [round((float(frame.mean()) - 20) / 4) for frame in clip]
 
 

@@ -176,7 +176,7 @@ def test_thinning_keeps_poses_in_step_over_gaps(tmp_path: Path) -> None:
     subject = take_in(tmp_path, images(tmp_path, numbers), fps=60)
     kept = [0, 2, 4, 6, 8, 12, 14, 16]
     assert subject.keypoints()[:, 0, 0].tolist() == [20 + number for number in kept]
-    with subject.reader() as clip:
+    with subject.open_reader() as clip:
         assert [round((float(frame.mean()) - 20) / 4) for frame in clip] == kept
     assert subject.record.breaks == (5,)
     assert subject.record.pose_extractor == "openpose json COCO-18"

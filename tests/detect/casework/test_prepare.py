@@ -25,7 +25,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedDetector:
 
 
 def prepared(path: Path, loaded: LoadedDetector) -> PreparedVideo:
-    return prepare_video(inspect(path), loaded.card.domain, None, path.parent)
+    return prepare_video(inspect(path), loaded.card.clip_format, None, path.parent)
 
 
 def checked(score: VideoScore) -> VideoScore:
@@ -37,15 +37,15 @@ def checked(score: VideoScore) -> VideoScore:
 
 
 def noted(score: VideoScore, words: str) -> bool:
-    return any(words in note for note in checked(score).notes)
+    return any(words in note for note in checked(score).decode_warnings)
 
 
 # --- files that can be scored, with a note
 
 
 def test_plain_video_has_no_notes(loaded: LoadedDetector, tmp_path: Path) -> None:
-    found = checked(score_video(write_video(tmp_path / "a.mp4", moving(30, LARGE)), loaded))
-    assert found.notes == ()
+    found = checked(score_video(write_video(tmp_path / "a.mp4", moving(30, LARGE)), loaded).record)
+    assert found.decode_warnings == ()
     assert (found.container, found.codec, found.width, found.height) == ("mov,mp4,m4a,3gp,3g2,mj2", "h264", 64, 128)
     assert (found.fps, found.n_frames, found.bytes) == (25, 30, (tmp_path / "a.mp4").stat().st_size)
     assert found.duration_s == pytest.approx(1.2)
@@ -54,7 +54,7 @@ def test_plain_video_has_no_notes(loaded: LoadedDetector, tmp_path: Path) -> Non
 def test_variable_frame_rate_keeps_the_files_clock(loaded: LoadedDetector, tmp_path: Path) -> None:
     stamps = [*range(0, 600, 40), *range(600, 2200, 80)]
     path = write_video(tmp_path / "v.mkv", moving(len(stamps), LARGE), stamps=stamps, time_base=Fraction(1, 1000))
-    found = score_video(path, loaded)
+    found = score_video(path, loaded).record
     assert noted(found, "variable frame rate: 0.04 to 0.08 s")
     assert {round(pair.t * 1000) for pair in found.pairs} <= set(stamps)
     assert all(pair.pts == round(pair.t * 1000) for pair in found.pairs)
@@ -67,7 +67,7 @@ def test_rounded_stamps_are_not_a_variable_rate(tmp_path: Path) -> None:
 
 def test_rotated_video_stands_upright(loaded: LoadedDetector, tmp_path: Path) -> None:
     quarter = [0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30]
-    found = score_video(write_video(tmp_path / "r.mp4", moving(30, (64, 128)), matrix=quarter), loaded)
+    found = score_video(write_video(tmp_path / "r.mp4", moving(30, (64, 128)), matrix=quarter), loaded).record
     assert noted(found, "turned upright")
     assert (found.width, found.height) == (64, 128)
 
@@ -78,7 +78,7 @@ def test_ten_bits_and_high_dynamic_range(transfer: int, loaded: LoadedDetector, 
     path = write_video(
         tmp_path / "ten.mp4", moving(30, LARGE), pix_fmt="yuv420p10le", options={"x264-params": f"transfer={curve}"}
     )
-    found = score_video(path, loaded)
+    found = score_video(path, loaded).record
     assert noted(found, "10 bits a component")
     assert noted(found, "high dynamic range") == (transfer != 1)
 
@@ -86,7 +86,7 @@ def test_ten_bits_and_high_dynamic_range(transfer: int, loaded: LoadedDetector, 
 @pytest.mark.parametrize(("size", "codec", "name"), [((127, 65), "png", "o.mov"), ((64, 31), "ffv1", "o.mkv")])
 def test_odd_sizes(size: tuple[int, int], codec: str, name: str, loaded: LoadedDetector, tmp_path: Path) -> None:
     path = write_video(tmp_path / name, moving(20, size), codec=codec, pix_fmt="rgb24" if codec == "png" else "bgr0")
-    assert noted(score_video(path, loaded), f"odd picture size: {size[1]}x{size[0]}")
+    assert noted(score_video(path, loaded).record, f"odd picture size: {size[1]}x{size[0]}")
 
 
 def with_alpha(n_frames: int) -> list[Any]:
@@ -95,7 +95,7 @@ def with_alpha(n_frames: int) -> list[Any]:
 
 def test_transparency_over_black(loaded: LoadedDetector, tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mov", with_alpha(20), codec="png", pix_fmt="rgba", layout="rgba")
-    assert noted(score_video(path, loaded), "over black")
+    assert noted(score_video(path, loaded).record, "over black")
     half = next(prepared(path, loaded).frames()).max()
     assert half == pytest.approx(115, abs=6)  # 230 at half opacity
 
@@ -105,35 +105,35 @@ def test_transparency_that_is_not_decoded_is_named(loaded: LoadedDetector, tmp_p
         tmp_path / "a.webm", with_alpha(12), codec="libvpx-vp9", pix_fmt="yuva420p", layout="rgba",
         metadata={"alpha_mode": "1"}, options={"deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "0"},
     )  # fmt: skip
-    assert noted(score_video(path, loaded), "transparency is not decoded")
+    assert noted(score_video(path, loaded).record, "transparency is not decoded")
 
 
 def test_gif(loaded: LoadedDetector, tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.gif", moving(20, LARGE), codec="gif", pix_fmt="rgb8")
-    assert checked(score_video(path, loaded)).codec == "gif"
+    assert checked(score_video(path, loaded).record).codec == "gif"
 
 
 def test_interlaced(loaded: LoadedDetector, tmp_path: Path) -> None:
     path = write_video(tmp_path / "i.mp4", moving(30, LARGE), options={"x264-params": "interlaced=1:tff=1"})
-    assert noted(score_video(path, loaded), "interlaced")
+    assert noted(score_video(path, loaded).record, "interlaced")
 
 
 # --- files that a detector should not judge
 
 
 def test_slide_show_is_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:
-    found = score_video(write_video(tmp_path / "slow.mp4", moving(12, LARGE), rate=1), loaded)
+    found = score_video(write_video(tmp_path / "slow.mp4", moving(12, LARGE), rate=1), loaded).record
     assert found.status == "abstained"
     assert any("1 frames per second are far below" in reason for reason in found.abstained_because)
 
 
 def test_enlarged_picture_is_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:
-    found = score_video(write_video(tmp_path / "small.mp4", moving(30, (32, 16))), loaded)
+    found = score_video(write_video(tmp_path / "small.mp4", moving(30, (32, 16))), loaded).record
     assert any("smaller than the detector's frames of 32x64" in reason for reason in found.abstained_because)
 
 
 def test_few_pairs_are_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:
-    found = score_video(write_video(tmp_path / "brief.mp4", moving(3, LARGE)), loaded)
+    found = score_video(write_video(tmp_path / "brief.mp4", moving(3, LARGE)), loaded).record
     assert found.n_pairs == 2
     assert any("only 2 pairs" in reason for reason in found.abstained_because)
     assert found.llr_interval is None
@@ -143,9 +143,9 @@ def test_few_pairs_are_abstained_from(loaded: LoadedDetector, tmp_path: Path) ->
 def test_unlike_videos_are_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (30, *LARGE, 3), np.uint8)
     noise[::2] //= 8
-    found = score_video(write_video(tmp_path / "noise.mp4", list(noise)), loaded)
-    assert found.domain is not None
-    assert found.domain.outside
+    found = score_video(write_video(tmp_path / "noise.mp4", list(noise)), loaded).record
+    assert found.out_of_distribution is not None
+    assert found.out_of_distribution.outside
     assert any("unlike the videos" in reason for reason in found.abstained_because)
 
 
@@ -161,7 +161,7 @@ def truncated(path: Path, share: float) -> Path:
 
 
 def test_container_that_claims_more_than_it_holds(loaded: LoadedDetector, tmp_path: Path) -> None:
-    found = score_video(truncated(tmp_path / "cut.mp4", 0.6), loaded)
+    found = score_video(truncated(tmp_path / "cut.mp4", 0.6), loaded).record
     assert noted(found, "its header claims 200 frames")
     assert found.n_frames is not None
     assert 60 < found.n_frames < 180
@@ -186,7 +186,7 @@ def broken(root: Path) -> list[tuple[Path, str]]:
 
 def test_broken_files_are_rows_with_their_reasons(loaded: LoadedDetector, tmp_path: Path) -> None:
     for path, words in broken(tmp_path):
-        found = score_video(path, loaded)
+        found = score_video(path, loaded).record
         assert found.status == "failed"
         assert words in str(found.reason), path
         assert found.score is found.llr is found.above_threshold is None

@@ -20,7 +20,7 @@ from dancebench.datasets.corpora.manifest import read_manifest
 from dancebench.datasets.video.decoding import inspect
 from dancebench.detect.casework import prepare as outside
 from dancebench.detect.casework.prepare import expand_paths, prepare_video
-from dancebench.detect.casework.score import ScoreSettings, VideoScore, score_video, scored_video
+from dancebench.detect.casework.score import ScoreSettings, VideoScore, score_video
 from dancebench.detect.inputs.pairs import Pairs
 from dancebench.detect.protocol.card import CARD, LoadedDetector, load_detector
 
@@ -63,7 +63,7 @@ def test_outside_videos_of_another_codec_and_size_are_told(
     for subject in (20, 21):
         real = write_foreign(tmp_path / "r.mkv", clips.real_frames(subject, size=(256, 128)), 25)
         fake = write_foreign(tmp_path / "f.mkv", clips.fake_frames(subject, size=(256, 128)), 25)
-        scores = [score_video(path, loaded) for path in (real, fake)]
+        scores = [score_video(path, loaded).record for path in (real, fake)]
         assert all(score.status != "failed" for score in scores)
         first, second = (score.score for score in scores)
         assert first is not None
@@ -76,7 +76,7 @@ def test_a_score_comes_with_its_threshold_and_its_error_rates(
 ) -> None:
     rows = {row.video_id: row for row in read_manifest(manifest)}
     row = rows["s10/s10/blur"]
-    found = score_video(manifest.parent / row.path, loaded)
+    found = score_video(manifest.parent / row.path, loaded).record
     assert found.sha256 == row.sha256
     assert found.threshold == result.card.thresholds.video
     assert found.above_threshold is True
@@ -90,7 +90,7 @@ def test_a_score_comes_with_its_threshold_and_its_error_rates(
 
 def prepared_pairs(path: Path, loaded: LoadedDetector) -> tuple[list[float], Pairs]:
     """What the detector is shown, and when."""
-    found = prepare_video(inspect(path), loaded.card.domain, None, path.parent)
+    found = prepare_video(inspect(path), loaded.card.clip_format, None, path.parent)
     starts = found.choose_starts(8, loaded.detector.window)
     (pairs,) = found.read_windows(starts, loaded.detector.config.size, loaded.detector.window)
     return found.times[starts].tolist(), pairs
@@ -98,7 +98,7 @@ def prepared_pairs(path: Path, loaded: LoadedDetector) -> tuple[list[float], Pai
 
 def test_scoring_is_deterministic(untrained: LoadedDetector, manifest: Path) -> None:
     path = manifest.parent / "s10-real.mp4"
-    assert score_video(path, untrained) == score_video(path, untrained)
+    assert score_video(path, untrained).record == score_video(path, untrained).record
 
 
 def test_times_are_those_of_the_files_own_clock(
@@ -132,7 +132,7 @@ def test_other_shapes_are_letterboxed(untrained: LoadedDetector, tmp_path: Path)
 
 def test_likelihood_ratios_follow_from_the_card(untrained: LoadedDetector, tmp_path: Path) -> None:
     """Temperature 2 and offset 0.25, for the video and for its pairs."""
-    found = score_video(write_video(tmp_path / "a.mp4", moving(60)), untrained)
+    found = score_video(write_video(tmp_path / "a.mp4", moving(60)), untrained).record
     assert found.score is not None
     assert found.llr == pytest.approx((found.score - 0.25) / 2)
     assert [pair.llr for pair in found.pairs] == pytest.approx([(pair.logit - 0.25) / 2 for pair in found.pairs])
@@ -148,14 +148,14 @@ def test_over_confidence_is_named_where_people_were_told_apart(untrained: Loaded
     calibration = untrained.card.calibration
     certain = calibration.model_copy(update={"video": calibration.video.model_copy(update={"separable": True})})
     card = untrained.card.model_copy(update={"calibration": certain})
-    found = score_video(tmp_path / "missing.mp4", dataclasses.replace(untrained, card=card))
+    found = score_video(tmp_path / "missing.mp4", dataclasses.replace(untrained, card=card)).record
     assert "over-confidence cannot be excluded" in str(found.calibration.caution)
 
 
 def test_all_pairs_are_scored_on_request_and_agree(untrained: LoadedDetector, tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", moving(150))
-    everything = score_video(path, untrained, ScoreSettings(pairs="all"))
-    few = score_video(path, untrained, ScoreSettings(pairs=5))
+    everything = score_video(path, untrained, ScoreSettings(pairs="all")).record
+    few = score_video(path, untrained, ScoreSettings(pairs=5)).record
     assert (everything.n_pairs, few.n_pairs) == (149, 5)
     logits = {pair.pts: pair.logit for pair in everything.pairs}
     assert [logits[pair.pts] for pair in few.pairs] == pytest.approx([pair.logit for pair in few.pairs], abs=1e-5)
@@ -165,22 +165,22 @@ def test_moments_are_pairs_and_their_pictures_are_what_the_detector_saw(
     untrained: LoadedDetector, tmp_path: Path
 ) -> None:
     path = write_video(tmp_path / "a.mp4", moving(100))
-    scored = scored_video(path, untrained, ScoreSettings(pairs="all"), pictures=True)
+    scored = score_video(path, untrained, ScoreSettings(pairs="all"), pictures=True)
     record = scored.record
-    assert len(record.moments) == len(scored.pictures) == 4
-    assert record.moments[0].llr == max(pair.llr for pair in record.pairs)
+    assert len(record.suspicious_pairs) == len(scored.pictures) == 4
+    assert record.suspicious_pairs[0].llr == max(pair.llr for pair in record.pairs)
     llrs = {pair.t: pair.llr for pair in record.pairs}
-    for moment, picture in zip(record.moments, scored.pictures, strict=True):
+    for moment, picture in zip(record.suspicious_pairs, scored.pictures, strict=True):
         assert (picture.t, picture.llr) == (moment.t, moment.llr)
         assert llrs[moment.t] == moment.llr
         expected = moving(100)[round(moment.t * 25)]
         assert np.abs(picture.frame.astype(int) - expected).mean() < 12
-    assert scored_video(path, untrained).pictures == []
+    assert score_video(path, untrained).pictures == []
 
 
 def test_every_second_video_frame_of_a_fast_file_is_skipped(untrained: LoadedDetector, tmp_path: Path) -> None:
     path = write_video(tmp_path / "fast.mp4", moving(60), rate=50)
-    found = score_video(path, untrained, ScoreSettings(pairs="all"))
+    found = score_video(path, untrained, ScoreSettings(pairs="all")).record
     assert found.n_pairs == 29
     assert found.fps == 50
 
@@ -204,11 +204,11 @@ def standing_at(left: float, top: float, width: float, height: float) -> Any:
 def test_crop_follows_the_person(untrained: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "wide.mp4", moving(40, (256, 512)))
     monkeypatch.setattr(outside, "extract_poses", standing_at(400, 60, 40, 100))
-    found = score_video(path, untrained, ScoreSettings(person_crop=True))
+    found = score_video(path, untrained, ScoreSettings(person_crop=True)).record
     assert found.crop is not None
     assert (found.crop.left, found.crop.top, found.crop.width, found.crop.height) == (387, 45, 65, 130)
     assert (found.crop.looked_at, found.crop.found_in) == (16, 8)
-    whole = score_video(path, untrained)
+    whole = score_video(path, untrained).record
     assert whole.crop is None
     assert whole.score != found.score
 
@@ -217,7 +217,7 @@ def test_nobody_in_the_picture_is_a_named_failure(
     untrained: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outside, "extract_poses", lambda frames: (np.zeros((75, 3), np.float32) for _ in frames))
-    found = score_video(write_video(tmp_path / "a.mp4", moving(40)), untrained, ScoreSettings(person_crop=True))
+    found = score_video(write_video(tmp_path / "a.mp4", moving(40)), untrained, ScoreSettings(person_crop=True)).record
     assert found.status == "failed"
     assert "No person was found in 16 frames" in str(found.reason)
 
@@ -228,7 +228,7 @@ def test_small_person_is_enlarged_and_abstained_from(
     monkeypatch.setattr(outside, "extract_poses", standing_at(100, 60, 10, 20))
     found = score_video(
         write_video(tmp_path / "far.mp4", moving(40, (256, 512))), untrained, ScoreSettings(person_crop=True)
-    )
+    ).record
     assert any("smaller than the detector's frames" in reason for reason in found.abstained_because)
 
 
@@ -236,7 +236,7 @@ def test_small_person_is_enlarged_and_abstained_from(
 
 
 def test_contradictory_records_are_refused(untrained: LoadedDetector, tmp_path: Path) -> None:
-    good = score_video(write_video(tmp_path / "a.mp4", moving(60)), untrained).model_dump()
+    good = score_video(write_video(tmp_path / "a.mp4", moving(60)), untrained).record.model_dump()
     for change in (
         {"reason": "none"},
         {"score": None},

@@ -1,5 +1,6 @@
 """Comparing a report with the same files scored again."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[VideoScore, ...]:
     root = tmp_path_factory.mktemp("videos")
     loaded = load_detector(make_detector(root / "detector"))
     paths = write_video(root / "a.mp4", moving(40)), root / "missing.mp4"
-    return tuple(score_video(path, loaded) for path in paths)
+    return tuple(score_video(path, loaded).record for path in paths)
 
 
 def report(videos: tuple[VideoScore, ...], **changes: Any) -> ScoreReport:
@@ -37,6 +38,16 @@ def test_report_survives_its_file(videos: tuple[VideoScore, ...], tmp_path: Path
     first = report(videos)
     first.save(tmp_path / "report.json")
     assert ScoreReport.load(tmp_path / "report.json") == first
+
+
+def test_a_report_of_version_1_is_read(videos: tuple[VideoScore, ...], tmp_path: Path) -> None:
+    old_names = {"out_of_distribution": "domain", "suspicious_pairs": "moments", "decode_warnings": "notes"}
+    new = report(videos)
+    dumped = new.model_dump(mode="json")
+    old = [{old_names.get(name, name): value for name, value in video.items()} for video in dumped["videos"]]
+    assert old[0]["domain"] is not None
+    (tmp_path / "report.json").write_text(json.dumps(dumped | {"schema_version": 1, "videos": old}))
+    assert ScoreReport.load(tmp_path / "report.json") == new
 
 
 def test_the_same_holds(videos: tuple[VideoScore, ...]) -> None:

@@ -73,7 +73,7 @@ def test_closed_form_a_member_that_never_moves_does_no_harm() -> None:
 
 
 def test_closed_form_people_are_either_the_members_or_the_fusions(trained: Ensemble) -> None:
-    learning, fusing = trained._people(["a", "b", "c", "d", "e", "f", "g", "h"])
+    learning, fusing = trained._split_people(["a", "b", "c", "d", "e", "f", "g", "h"])
     assert len(learning) == 6
     assert len(fusing) == 2
     assert not learning & fusing
@@ -110,7 +110,7 @@ def test_it_sees_as_much_as_its_most_patient_member(monkeypatch: pytest.MonkeyPa
     detector.fit(PairPool(longer, window=4), tmp_path, ignore_progress)
     windows = pairs(2, window=4)
     inside = [detector.members[0].logits(windows[:, place : place + 2]) for place in range(3)]
-    np.testing.assert_allclose(detector._members(windows)[:, 0], np.mean(inside, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(detector._member_logits(windows)[:, 0], np.mean(inside, axis=0), rtol=1e-5)
 
 
 # --- bad input

@@ -115,7 +115,7 @@ def test_weights_at_hand_are_taken_over(tmp_path: Path, monkeypatch: pytest.Monk
     assert detector.origin is not None
     assert detector.origin.startswith("pretrained mobilenetv3_small_050, SHA-256 ")
     began = TimmBackbone(config(pretrained=True))
-    began._start()
+    began._load_pretrained()
     filters = published["conv_stem.weight"].repeat(1, 3, 1, 1) / 3
     torch.testing.assert_close(began.network.backbone.conv_stem.weight.detach(), filters)
 

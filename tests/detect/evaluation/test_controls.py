@@ -22,7 +22,7 @@ from dancebench.detect.evaluation.controls import (
     read_container_features,
 )
 from dancebench.detect.evaluation.metrics import auc
-from dancebench.detect.evaluation.score_tables import ScoreTables, score_videos
+from dancebench.detect.evaluation.score_tables import ScoreTables, make_score_tables
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 
 
@@ -69,7 +69,7 @@ def test_closed_form_null_shift_of_clips_that_encoding_does_not_change(
     tmp_path: Path, clips: SimpleNamespace, brightness: Brightness
 ) -> None:
     rows = [row for row in flat_world(tmp_path, clips) if row.split == "holdout"]
-    tables = score_videos(brightness, tmp_path, rows)
+    tables = make_score_tables(brightness, tmp_path, rows)
     shift = measure_null_shift(brightness, tmp_path, rows, tables, find_rule("mean-logit"))
     assert shift.value == pytest.approx(0, abs=0.02)
     assert shift.n == 6
@@ -85,7 +85,7 @@ def test_closed_form_null_shift_is_a_share_of_the_gap(
 
     monkeypatch.setattr("dancebench.detect.evaluation.controls.write_clip", brightened)
     rows = [row for row in flat_world(tmp_path, clips) if row.split == "holdout"]
-    tables = score_videos(brightness, tmp_path, rows)
+    tables = make_score_tables(brightness, tmp_path, rows)
     assert measure_null_shift(brightness, tmp_path, rows, tables, find_rule("mean-logit")).value == pytest.approx(
         0.5, abs=0.02
     )
@@ -96,7 +96,7 @@ def test_a_detector_without_a_gap_has_no_null_shift(
 ) -> None:
     brightness.sign = -1.0
     rows = [row for row in flat_world(tmp_path, clips) if row.split == "holdout"]
-    tables = score_videos(brightness, tmp_path, rows)
+    tables = make_score_tables(brightness, tmp_path, rows)
     shift = measure_null_shift(brightness, tmp_path, rows, tables, find_rule("mean-logit"))
     assert (shift.value, shift.reason) == (None, "fakes score no higher than reals")
 

@@ -28,7 +28,7 @@ from dancebench.detect.evaluation.robustness import (
     tabulate_robustness,
     write_perturbed,
 )
-from dancebench.detect.evaluation.score_tables import score_videos
+from dancebench.detect.evaluation.score_tables import make_score_tables
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 from dancebench.detect.inputs.perturbations import NONE, PERTURBATIONS
 
@@ -148,7 +148,7 @@ def test_closed_form_a_shift_of_all_scores_costs_no_auc_but_accuses(root: Path, 
 
 def test_closed_form_blur_ruins_who_judges_sharpness(manifest: Path) -> None:
     held_out = [row for row in read_manifest(manifest) if row.split == "holdout"]
-    scores = score_videos(Stub(unsharp), manifest.parent, held_out).videos
+    scores = make_score_tables(Stub(unsharp), manifest.parent, held_out).videos
     real, fake = (scores.loc[scores["label"] == label, "score"] for label in (0, 1))
     threshold = Thresholds(video=(real.max() + fake.min()) / 2, pair=0.0)
     _, metrics = evaluate_robustness(Stub(unsharp), manifest.parent, held_out, "mean-logit", threshold, names=["blur3"])
@@ -159,7 +159,7 @@ def test_closed_form_blur_ruins_who_judges_sharpness(manifest: Path) -> None:
 
 
 def test_foreign_reference_untouched_clips_score_as_in_the_evaluation(root: Path, rows: list[VideoRow]) -> None:
-    tables = score_videos(Stub(bright), root, rows)
+    tables = make_score_tables(Stub(bright), root, rows)
     table = score_perturbed(Stub(bright), root, rows, NONE, "mean-logit")
     assert table["score"].tolist() == tables.videos["score"].tolist()
     assert np.concatenate(table["logits"]).tolist() == tables.pairs["logit"].tolist()

@@ -38,6 +38,14 @@ def test_pair_patch_tells_fakes_of_people_it_never_saw(result: HoldoutResult) ->
     assert result.failures == []
 
 
+def test_a_card_of_version_2_is_read(result: HoldoutResult, tmp_path: Path) -> None:
+    old_names = {"clip_format": "domain", "training_domain": "familiarity"}
+    card = result.card.model_dump(mode="json")
+    old = {old_names.get(name, name): value for name, value in card.items()} | {"schema_version": 2}
+    (tmp_path / CARD).write_text(json.dumps(old))
+    assert DetectorCard.load(tmp_path / CARD) == result.card
+
+
 def test_pair_patch_does_not_judge_by_the_encoder(result: HoldoutResult) -> None:
     shift = result.metrics["null_shift"].value
     assert shift is not None
@@ -77,8 +85,8 @@ def test_the_card_tells_what_the_detector_is(result: HoldoutResult) -> None:
     assert card == result.card
     assert card.weights_sha256 == sha256_file(result.folder / "weights.safetensors")
     assert card.data["validation"].subjects == ("s06", "s07", "s08")
-    assert (card.domain.clip_height, card.domain.clip_width, card.domain.fps_max) == (64, 32, 25.0)
-    assert card.domain.methods == ("blur",)
+    assert (card.clip_format.clip_height, card.clip_format.clip_width, card.clip_format.fps_max) == (64, 32, 25.0)
+    assert card.clip_format.methods == ("blur",)
     assert (card.error_rates.n_real, card.error_rates.n_fake) == (4, 4)
     assert card.parameters == sum(8 * 16 * a * b for a, b in ((6, 1), (8, 2), (16, 4), (32, 8))) + 120 + 65 + 2 * 112
     assert sorted(path.name for path in result.folder.iterdir()) == [

@@ -42,7 +42,7 @@ def test_foreign_reference_the_update_is_that_of_the_plain_loop(walker: Subject)
     plain = plain_step(generator, discriminator, CONFIG.schedule.learning_rate)
     batch = phase.clip.read_batch(np.array([[0, 1], [5, 6]]), CPU)
     for _ in range(3):
-        ours, theirs = phase.train_step(batch), plain(batch.poses, batch.frames)
+        ours, theirs = phase.train_step(batch), plain(batch.pose_maps, batch.frames)
         assert {name: float(value) for name, value in ours.items()} == pytest.approx(theirs, rel=1e-4)
     for mine, its in ((phase.generator, generator), (phase.discriminator, discriminator)):
         for a, b in zip(mine.parameters(), its.parameters(), strict=True):

@@ -121,7 +121,7 @@ def test_mean_frame_is_the_mean_whatever_the_pose(walker: Subject) -> None:
 def test_a_step_of_temporal_smoothing_sends_the_gradient_through_the_first_frame(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
     method, _ = gan("fbf-ts", clip)
-    poses = clip.read_batch(np.array([[3, 4]]), CPU).poses.requires_grad_()
+    poses = clip.read_batch(np.array([[3, 4]]), CPU).pose_maps.requires_grad_()
     method.generate_window(method.generator, poses)[:, 1].sum().backward()
     assert poses.grad is not None
     assert poses.grad[:, 0].abs().sum() > 0
@@ -132,9 +132,9 @@ def test_the_second_frame_is_conditioned_on_the_first_output(walker: Subject) ->
     method, _ = gan("fbf-ts", clip)
     batch = clip.read_batch(np.array([[0, 1]]), CPU)
     with torch.no_grad():
-        made = method.generate_window(method.generator, batch.poses)
-        alone = method.generator(method.build_condition(batch.poses[:, 1], torch.zeros_like(batch.poses[:, 1])))
-        again = method.generator(method.build_condition(batch.poses[:, 1], made[:, 0]))
+        made = method.generate_window(method.generator, batch.pose_maps)
+        alone = method.generator(method.build_condition(batch.pose_maps[:, 1], torch.zeros_like(batch.pose_maps[:, 1])))
+        again = method.generator(method.build_condition(batch.pose_maps[:, 1], made[:, 0]))
     assert torch.equal(made[:, 1], again)
     assert not torch.allclose(made[:, 1], alone, atol=1e-4)
 
@@ -168,7 +168,7 @@ def test_training_learns_the_toy(walker: Subject, name: str) -> None:
     def error() -> float:
         batch = clip.read_batch(examples(phase.example_starts, method.window), CPU)
         with torch.no_grad():
-            return float((method.generate_window(method.generator, batch.poses) - batch.frames).abs().mean())
+            return float((method.generate_window(method.generator, batch.pose_maps) - batch.frames).abs().mean())
 
     before = error()
     for _ in range(150):

@@ -360,7 +360,7 @@ def test_closed_form_every_layer_of_the_perceptual_loss_counts_the_same() -> Non
     squeeze = Trunk("squeeze", nn.Sequential(*layers).requires_grad_(False), "0" * 64)
     images = torch.rand(4, 3, 8, 8)
     loss = ScaledPerceptualLoss(squeeze, images)
-    features = loss._normalised(images)
+    features = loss._normalise(images)
     for weight, stage in zip(loss.weights, loss.stages, strict=True):
         features = stage(features)
         assert weight * float(features.std()) == pytest.approx(1 / 5)

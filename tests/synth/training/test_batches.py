@@ -41,7 +41,7 @@ def test_streamed_and_cached_clips_give_the_same_pixels(walker: Subject, monkeyp
     index = np.array([[3, 4], [20, 21]])
     a, b = cached.read_batch(index, CPU), streamed.read_batch(index, CPU)
     assert torch.equal(a.frames, b.frames)
-    assert torch.equal(a.poses, b.poses)
+    assert torch.equal(a.pose_maps, b.pose_maps)
     assert cached.frames._kept is not None
     assert streamed.frames._kept is None
     assert streamed.pose_maps._kept is None

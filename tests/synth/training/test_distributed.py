@@ -31,11 +31,11 @@ from dancebench.synth.gan.method import GanConfig
 from dancebench.synth.training.synthesizer import TrainJob, train
 
 torch.set_num_threads(1)
-distributed.join("cpu")
+distributed.join_process_group("cpu")
 root, config = Path(sys.argv[1]), GanConfig.model_validate_json(sys.argv[2])
 subject = Dataset.open(Workspace(root), "toy").subject("walker")
 train(TrainJob("fbf-ts", "tiny", config, "d" * 64, subject, root / "two"))
-distributed.leave()
+distributed.leave_process_group()
 """
 
 

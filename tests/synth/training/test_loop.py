@@ -66,7 +66,7 @@ def test_the_global_stage_trains_at_half_the_size_and_the_local_one_at_the_full(
         ("global", 32, 16, 6), ("local", 64, 32, 5),
     ]  # fmt: skip
     assert record.steps == 11
-    assert next(load_method(job, record).render(take_held_out_motion(job.subject).runs[0])).shape == (64, 32, 3)
+    assert next(load_method(job, record).render(take_held_out_motion(job.subject).segments[0])).shape == (64, 32, 3)
 
 
 def test_the_local_stage_begins_with_the_trained_global_generator(walker: Subject) -> None:
@@ -130,7 +130,7 @@ def test_the_face_gan_killed_and_resumed_ends_with_the_same_weights(
 
 
 def drawn_by(job: TrainJob) -> np.ndarray:
-    motion = take_held_out_motion(job.subject).runs[0]
+    motion = take_held_out_motion(job.subject).segments[0]
     return np.stack(list(load_method(job, train(job)).render(motion)))
 
 
@@ -139,7 +139,7 @@ def test_outside_the_crop_the_pixels_are_those_of_the_base(face_job: TrainJob) -
     full, base = drawn_by(face_job), drawn_by(face_job.base)
     method = load_method(face_job, train(face_job))
     assert isinstance(method, FaceGan)
-    centres = take_held_out_motion(face_job.subject).runs[0].face_centres / 2  # the clip is twice as large
+    centres = take_held_out_motion(face_job.subject).segments[0].face_centres / 2  # the clip is twice as large
     for t, centre in enumerate(centres):
         box = method.compute_face_box(centre)
         assert box is not None
@@ -151,7 +151,7 @@ def test_outside_the_crop_the_pixels_are_those_of_the_base(face_job: TrainJob) -
 
 def test_a_frame_without_a_face_passes_untouched(face_job: TrainJob) -> None:
     assert face_job.base is not None
-    motion = take_held_out_motion(face_job.subject).runs[0]
+    motion = take_held_out_motion(face_job.subject).segments[0]
     centres = motion.face_centres.copy()
     centres[2] = np.nan
     hidden = replace(motion, face_centres=centres)
