@@ -4,14 +4,18 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES = pyproject.toml constraints.txt
+WORKERS ?= auto
 
-.PHONY: demo test lint speed clean
+.PHONY: demo test test-long lint speed clean
 
 demo: $(VENV)/.installed
 	$(BIN)/bench demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+test-long: $(VENV)/.developer
+	$(BIN)/python -m pytest -m long
 
 lint: $(VENV)/.developer
 	$(BIN)/ruff check .

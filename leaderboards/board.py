@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 from rich import box
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -22,20 +24,22 @@ from dancebench.leaderboards.records import RunKind, RunRecord, load_runs
 from dancebench.leaderboards.reference import load_reference
 from dancebench.leaderboards.tables import (
     COLUMNS,
-    FACTS_ON_SCREEN,
     LEGEND,
     NOTHING,
     UNRANKED,
     UNRELIABLE,
     Column,
+    Fact,
     Footnotes,
     Row,
     Section,
-    interval_text,
-    sections,
-    value_text,
+    format_interval,
+    format_value,
+    group_sections,
 )
 
+_MAX_NAME = 24
+"""Characters of a name on a terminal: a longer one, of a submitted system, ends in an ellipsis."""
 _IDENTITY = ("dataset", "dataset_id", "method", "preset", "run")
 _CSV_COLUMNS = (
     *_IDENTITY, "metric", "value", "ci_low", "ci_high", "ci_method", "subjects", "reliable", "n", "unit",
@@ -50,7 +54,7 @@ def rebuild(results_dir: Path, out_dir: Path) -> list[Path]:
         BenchError: The folder cannot be written.
     """
     paths = []
-    for name, text in _pages(results_dir).items():
+    for name, text in _render_pages(results_dir).items():
         paths.append(out_dir / name)
         write_text(paths[-1], text)
     return paths
@@ -60,16 +64,16 @@ def check(results_dir: Path, out_dir: Path) -> list[str]:
     """Names of the files in `out_dir` that are missing or differ from what `rebuild` would write."""
     return [
         name
-        for name, text in _pages(results_dir).items()
+        for name, text in _render_pages(results_dir).items()
         if not (out_dir / name).is_file() or (out_dir / name).read_bytes() != text.encode()
     ]
 
 
-def long_table(records: Iterable[RunRecord], kind: RunKind) -> pd.DataFrame:
+def make_long_table(records: Iterable[RunRecord], kind: RunKind) -> pd.DataFrame:
     """Every metric of every run of `kind`, one row each, in a fixed order."""
     rows = [
         (
-            *_identity(record), name, metric.value, *_interval_cells(metric), metric.n, metric.unit,
+            *_identify(record), name, metric.value, *_list_interval_cells(metric), metric.n, metric.unit,
             metric.higher_is_better, metric.reason,
         )
         for record in records
@@ -80,93 +84,119 @@ def long_table(records: Iterable[RunRecord], kind: RunKind) -> pd.DataFrame:
     return table.sort_values([*_IDENTITY, "metric"], ignore_index=True)
 
 
-def rich_tables(records: Sequence[RunRecord], around: RunRecord | None = None) -> list[Table]:
-    """The leaderboards for a terminal: the main columns, the interval of the primary metric, all remarks.
+def make_screen_tables(
+    records: Sequence[RunRecord], around: RunRecord | None = None, *, width: int = 80
+) -> list[Table]:
+    """The leaderboards for a terminal: as many main columns as fit, the primary metric's interval, all warnings.
 
     Args:
         records: What they show.
         around: One of the records, to show only the table in which it ranks; None for all.
+        width: Characters of a line. No word is broken; columns that do not fit are in the files alone.
     """
     return [
-        _screen(section)
+        _fit_table(section, width)
         for kind in COLUMNS
-        for section in sections(records, kind)
+        for section in group_sections(records, kind)
         if around is None or any(row.record.run.id == around.run.id for row in section.rows)
     ]
 
 
-def _pages(results_dir: Path) -> dict[str, str]:
+def _render_pages(results_dir: Path) -> dict[str, str]:
     """File name to content."""
     records, skipped = load_runs(results_dir)
     reference = load_reference()
     pages = {}
     for kind in COLUMNS:
-        pages[f"{kind}.md"] = markdown.board(kind, records, skipped, reference)
-        table = long_table(records, kind)
+        pages[f"{kind}.md"] = markdown.render_board(kind, records, skipped, reference)
+        table = make_long_table(records, kind)
         pages[f"{kind}.csv"] = table.to_csv(index=False, float_format="%.8g", lineterminator="\n")
-    pages["reference.md"] = markdown.reference_page(reference)
+    pages["reference.md"] = markdown.render_reference_page(reference)
     return pages
 
 
-def _identity(record: RunRecord) -> tuple[str, ...]:
+def _identify(record: RunRecord) -> tuple[str, ...]:
     entry = record.entry
     return record.data.dataset, record.data.dataset_id, entry.name, entry.preset, record.run.id
 
 
-def _interval_cells(metric: Metric) -> tuple[float | str | int | bool | None, ...]:
+def _list_interval_cells(metric: Metric) -> tuple[float | str | int | bool | None, ...]:
     interval = metric.ci95
     if interval is None:
         return (None,) * 5
     return interval.low, interval.high, interval.method, interval.subjects, interval.reliable
 
 
-def _screen(section: Section) -> Table:
+def _fit_table(section: Section, width: int) -> Table:
+    """The table with as many columns as fit into `width`, the primary metric at least."""
+    columns = [column for column in section.columns if column.short]
+    facts = [fact for fact in section.facts if fact.on_screen]
+    console = Console(width=width)
+    while True:
+        table = _make_table(section, columns, facts)
+        fits = Measurement.get(console, console.options.update(width=10_000), table).maximum <= width
+        if fits or (len(columns) == 1 and not facts):
+            return table
+        columns, facts = (columns[:-1], facts) if len(columns) > 1 else (columns, [])
+
+
+def _make_table(section: Section, columns: Sequence[Column], facts: Sequence[Fact]) -> Table:
     footnotes = Footnotes()
-    columns = [column for column in section.columns if column.on_screen]
-    facts = {title: fact for title, fact in section.facts.items() if title in FACTS_ON_SCREEN}
-    heading = f"{section.kind} · {section.title}"
     table = Table(
-        title=Text(heading), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+        title=Text(f"{section.kind} · {section.title}"),
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
     )
-    table.add_column("#", justify="right")
+    table.add_column("#", justify="right", no_wrap=True)
     for title in ("method" if section.kind == "synthesis" else "detector", "preset"):
-        table.add_column(title, overflow="fold")
-    for place, title in enumerate((*(column.header for column in columns), *facts)):
-        interval = place == 0  # stays on one line; elsewhere folding, so that no digit is cut off
-        table.add_column(Text(title), justify="right", overflow="fold", no_wrap=interval)
+        table.add_column(title, no_wrap=True, max_width=_MAX_NAME)
+    for title in (*(column.screen_header for column in columns), *(fact.title for fact in facts)):
+        table.add_column(_break_heading(title), justify="right", no_wrap=True)
     for row in section.rows:
         entry = row.record.entry
         table.add_row(
             NOTHING if row.rank is None else str(row.rank),
-            Text(entry.name),
-            Text(entry.preset),
-            *(_screen_cell(section, row, column, footnotes) for column in columns),
-            *(Text(fact(row.record) or NOTHING) for fact in facts.values()),
+            Text(entry.name, overflow="ellipsis"),
+            Text(entry.preset, overflow="ellipsis"),
+            *(_make_cell(section, row, column, footnotes) for column in columns),
+            *(Text(fact.read(row.record) or NOTHING) for fact in facts),
         )
-    table.caption = Text("\n".join(_caption(section, columns, footnotes)))
+    known = sum(bool(column.short) for column in section.columns) + sum(fact.on_screen for fact in section.facts)
+    hidden = known - len(columns) - len(facts)
+    table.caption = Text("\n".join(_list_caption(section, columns, hidden, footnotes)))
     return table
 
 
-def _screen_cell(section: Section, row: Row, column: Column, footnotes: Footnotes) -> Text:
+def _break_heading(title: str) -> Text:
+    """A heading over two lines at most, broken between words; an arrow stays with the word before it."""
+    first, _, rest = title.replace(" ↑", "\N{NO-BREAK SPACE}↑").replace(" ↓", "\N{NO-BREAK SPACE}↓").partition(" ")
+    return Text(f"{first}\n{rest}" if rest else first)
+
+
+def _make_cell(section: Section, row: Row, column: Column, footnotes: Footnotes) -> Text:
     metric = row.record.metrics.get(column.metric)
-    best = row.record.run.id in section.best(column)
-    text = Text(value_text(metric, column, footnotes), style="bold green" if best else "")
+    best = row.record.run.id in section.find_best(column)
+    text = Text(format_value(metric, column, footnotes), style="bold green" if best else "")
     if metric is None or metric.value is None:
         return text
-    if column.judges_its_own_trunk(row.record):
+    if column.has_same_trunk(row.record):
         text.append(f" {UNRANKED}")
-    interval = interval_text(metric, column)
+    interval = format_interval(metric, column)
     if column is section.columns[0] and interval:
         text.append(f"\n{interval}", style="dim")
     return text
 
 
-def _caption(section: Section, columns: Sequence[Column], footnotes: Footnotes) -> list[str]:
+def _list_caption(section: Section, columns: Sequence[Column], hidden: int, footnotes: Footnotes) -> list[str]:
     primary = section.columns[0]
     primaries = [row.record.metrics.get(primary.metric) for row in section.rows]
     intervals = [metric.ci95 for metric in primaries if metric and metric.ci95]
-    own_trunk = any(column.judges_its_own_trunk(row.record) for row in section.rows for column in columns)
+    own_trunk = any(column.has_same_trunk(row.record) for row in section.rows for column in columns)
     used = {UNRELIABLE: not all(interval.reliable for interval in intervals), UNRANKED: own_trunk}
     signs = [f"{sign} {text}" for sign, text in LEGEND.items() if used[sign]]
     reasons = [f"({number}) {reason}" for number, reason in enumerate(footnotes.reasons, start=1)]
-    return [*section.difficulty(), *signs, *reasons, *section.warnings()]
+    word = "column" if hidden == 1 else "columns"
+    more = [f"{hidden} more {word} in leaderboards/{section.kind}.md: this terminal is narrow"] if hidden else []
+    return [*section.describe_fakes(), *signs, *reasons, *more, *section.list_warnings()]

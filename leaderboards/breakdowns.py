@@ -55,7 +55,7 @@ BREAKDOWNS: Final[dict[RunKind, tuple[Breakdown, ...]]] = {
             "source",
             "By the source of the motion (EDN Table 5)",
             _ACCURACY,
-            "`same`: the person's own held-out motion; the others drive nobody that the detector was trained on. "
+            "`same`: the person's own held-out motion; the other drivers are unseen: they drive no training fake. "
             "What the paper prints stands under Reference.",
         ),
         Breakdown(
@@ -82,16 +82,16 @@ BREAKDOWNS: Final[dict[RunKind, tuple[Breakdown, ...]]] = {
             (
                 Column("video_auc", "video AUC", True),
                 Column("auc_loss", "loss of video AUC", False),
-                Column("tpr", "fakes found", True),
-                Column("fpr", "false alarms", False),
+                Column("tpr", "true-positive rate", True),
+                Column("fpr", "false-positive rate", False),
             ),
-            "Fakes found and false alarms at the frozen threshold.",
+            "True- and false-positive rates (fakes found, reals called fake) at the frozen threshold.",
         ),
     ),
 }
 
 
-def breakdown_tables(section: Section) -> list[BreakdownTable]:
+def make_breakdowns(section: Section) -> list[BreakdownTable]:
     """The breakdowns that some row of the section measured."""
     tables = []
     for breakdown in BREAKDOWNS.get(section.kind, ()):
@@ -109,7 +109,7 @@ def breakdown_tables(section: Section) -> list[BreakdownTable]:
             Line(row, column, metrics)
             for column in breakdown.columns
             for row in section.rows
-            for metrics in [_metrics(row, column, breakdown.condition, values)]
+            for metrics in [_read_metrics(row, column, breakdown.condition, values)]
             if any(metrics)
         )
         if lines:
@@ -117,5 +117,5 @@ def breakdown_tables(section: Section) -> list[BreakdownTable]:
     return tables
 
 
-def _metrics(row: Row, column: Column, condition: str, values: tuple[str, ...]) -> tuple[Metric | None, ...]:
+def _read_metrics(row: Row, column: Column, condition: str, values: tuple[str, ...]) -> tuple[Metric | None, ...]:
     return tuple(row.record.metrics.get(f"{column.metric}@{condition}={value}") for value in values)

@@ -2,58 +2,62 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from dancebench.core.metric import Metric
-from dancebench.leaderboards.breakdowns import BreakdownTable, breakdown_tables
+from dancebench.leaderboards.breakdowns import BreakdownTable, make_breakdowns
 from dancebench.leaderboards.records import RunKind, RunRecord, Skipped
 from dancebench.leaderboards.reference import Reference, ReferenceTable
 from dancebench.leaderboards.tables import (
     COLUMNS,
     LEGEND,
+    MAIN,
     NOTHING,
     UNRANKED,
     Column,
     Footnotes,
     Row,
     Section,
-    interval_text,
-    sections,
-    value_text,
+    format_interval,
+    format_value,
+    group_sections,
 )
 
 FIRST_COMMAND: dict[RunKind, str] = {
     "synthesis": "bench synth --subject all",
     "detection": "bench detect --holdout",
 }
+MAX_COLUMNS = 9
+"""Of a table: more do not fit a page that people read."""
 REFERENCE_TITLE = "Reference: as printed in the papers, not comparable"
 
 
-def board(kind: RunKind, records: Sequence[RunRecord], skipped: Sequence[Skipped], reference: Reference) -> str:
+def render_board(kind: RunKind, records: Sequence[RunRecord], skipped: Sequence[Skipped], reference: Reference) -> str:
     """The whole page of one leaderboard."""
     primary = COLUMNS[kind][0]
     blocks = [f"# {kind.capitalize()} leaderboard"]
-    found = sections(records, kind)
+    found = group_sections(records, kind)
     if found:
         blocks.append(
             "Rows compare within one section only: the same dataset, the same subjects. "
             f"Rank is by {primary.header}; where intervals overlap, the order is not established. "
-            "Every value has its 95% interval, whose unit is the person, and n, the items behind it; "
+            "Every value has its 95% confidence interval, whose unit is the person, and n, the items behind it; "
             "the best of a column is bold."
         )
     else:
         blocks.append(f"Nothing has been measured yet. `{FIRST_COMMAND[kind]}` makes the first row.")
     for section in found:
-        blocks += _section(section)
+        blocks += _render_section(section)
     if skipped:
-        blocks += ["## Left out", _bullets([f"{item.path.name}: {item.reason}" for item in skipped])]
-    blocks += [f"## {REFERENCE_TITLE}", *_references(reference, reference.of_kind(kind))]
+        blocks += ["## Left out", _render_bullets([f"{item.path.name}: {item.reason}" for item in skipped])]
+    blocks += [f"## {REFERENCE_TITLE}", *_render_references(reference, reference.of_kind(kind))]
     return "\n\n".join(blocks) + "\n"
 
 
-def reference_page(reference: Reference) -> str:
+def render_reference_page(reference: Reference) -> str:
     """All the papers' tables on one page."""
-    return "\n\n".join([f"# {REFERENCE_TITLE}", *_references(reference, reference.tables)]) + "\n"
+    return "\n\n".join([f"# {REFERENCE_TITLE}", *_render_references(reference, reference.tables)]) + "\n"
 
 
 def escape(text: str) -> str:
@@ -63,75 +67,106 @@ def escape(text: str) -> str:
     return " ".join(text.replace("<", "&lt;").split())
 
 
-def _section(section: Section) -> list[str]:
+def _render_section(section: Section) -> list[str]:
+    blocks = [f"## {escape(section.title)}", *_render_main_table(section)]
+    remarks = [escape(remark) for remark in section.list_remarks()]
+    if remarks:
+        blocks.append(_render_bullets(remarks))
+    for theme in section.themes:
+        if theme != MAIN:
+            blocks += [f"### {theme}", *_render_theme(section, theme)]
+    blocks += _render_values_per_subject(section)
+    for table in make_breakdowns(section):
+        blocks += _render_breakdown(table)
+    return blocks
+
+
+def _render_main_table(section: Section) -> list[str]:
+    """The ranked table: who, the main metrics, and the run that can be looked up."""
     footnotes = Footnotes()
+    columns = [column for column in section.columns if column.theme == MAIN]
     titles = ["#", "method" if section.kind == "synthesis" else "detector", "preset"]
-    titles += [column.header for column in section.columns] + [*section.facts, "run"]
     lines = []
     for row in section.rows:
         entry = row.record.entry
         cells = [NOTHING if row.rank is None else str(row.rank), escape(entry.name), escape(entry.preset)]
-        cells += [_cell(section, row, column, footnotes) for column in section.columns]
-        cells += [escape(fact(row.record) or NOTHING) for fact in section.facts.values()]
+        cells += [_render_cell(section, row, column, footnotes) for column in columns]
         lines.append([*cells, f"`{row.record.run.id}`"])
-    blocks = [f"## {escape(section.title)}", _table(titles, lines)]
-    signs = [f"{sign} {text}" for sign, text in LEGEND.items() if any(sign in "".join(c) for c in lines)]
-    signs += [f"({number}) {escape(reason)}" for number, reason in enumerate(footnotes.reasons, start=1)]
-    remarks = [escape(remark) for remark in section.remarks()]
-    if signs or remarks:
-        blocks.append(_bullets(signs + remarks))
-    blocks += _per_subject(section)
-    for table in breakdown_tables(section):
-        blocks += _breakdown(table)
-    return blocks
+    table = _render_table([*titles, *(column.header for column in columns), "run"], lines)
+    signs = [f"{sign} {text}" for sign, text in LEGEND.items() if section.uses(sign)]
+    notes = [*signs, *_list_reasons(footnotes)]
+    return [table, _render_bullets(notes)] if notes else [table]
 
 
-def _cell(section: Section, row: Row, column: Column, footnotes: Footnotes) -> str:
+def _render_theme(section: Section, theme: str) -> list[str]:
+    """A further table: a line for each row of the main one, the facts and metrics of one theme."""
+    footnotes = Footnotes()
+    facts = [fact for fact in section.facts if fact.theme == theme]
+    columns = [column for column in section.columns if column.theme == theme]
+    lines = [
+        [
+            escape(section.name(row)),
+            *(escape(fact.read(row.record) or NOTHING) for fact in facts),
+            *(_render_cell(section, row, column, footnotes) for column in columns),
+        ]
+        for row in section.rows
+    ]
+    titles = [*(fact.title for fact in facts), *(column.header for column in columns)]
+    notes = [*_list_reasons(footnotes), *dict.fromkeys(column.remark for column in columns if column.remark)]
+    blocks = _render_wide_table(["row"], titles, lines)
+    return [*blocks, _render_bullets(notes)] if notes else blocks
+
+
+def _render_cell(section: Section, row: Row, column: Column, footnotes: Footnotes) -> str:
     metric = row.record.metrics.get(column.metric)
-    text = value_text(metric, column, footnotes)
+    text = format_value(metric, column, footnotes)
     if metric is None or metric.value is None:
         return escape(text)
-    if row.record.run.id in section.best(column):
+    if row.record.run.id in section.find_best(column):
         text = f"**{text}**"
-    mark = f" {UNRANKED}" if column.judges_its_own_trunk(row.record) else ""
-    return f"{text}{mark} {_support(metric, column)}"
+    mark = f" {UNRANKED}" if column.has_same_trunk(row.record) else ""
+    return f"{text}{mark} {_render_support(metric, column)}"
 
 
-def _support(metric: Metric, column: Column) -> str:
-    """The interval of a value and the items behind it."""
-    interval = interval_text(metric, column)
+def _render_support(metric: Metric, column: Column) -> str:
+    """The confidence interval of a value and the items behind it."""
+    interval = format_interval(metric, column)
     return f"{interval}{' ' if interval else ''}n={metric.n}"
 
 
-def _breakdown(table: BreakdownTable) -> list[str]:
+def _render_breakdown(table: BreakdownTable) -> list[str]:
     footnotes = Footnotes()
     lines = []
     for line in table.lines:
         cells = [escape(line.row.label), line.column.header]
         for metric in line.metrics:
-            text = value_text(metric, line.column, footnotes)
+            text = format_value(metric, line.column, footnotes)
             known = metric is not None and metric.value is not None
-            cells.append(f"{text} {_support(metric, line.column)}" if metric and known else escape(text))
+            cells.append(f"{text} {_render_support(metric, line.column)}" if metric and known else escape(text))
         lines.append(cells)
-    reasons = [f"({number}) {escape(reason)}" for number, reason in enumerate(footnotes.reasons, start=1)]
-    titles = ["row", "measure", *(escape(value) for value in table.values)]
-    return [f"### {table.breakdown.title}", _table(titles, lines), _bullets([*reasons, table.breakdown.remark])]
+    tables = _render_wide_table(["row", "measure"], [escape(value) for value in table.values], lines)
+    notes = [*_list_reasons(footnotes), table.breakdown.remark]
+    return [f"### {table.breakdown.title}", *tables, _render_bullets(notes)]
 
 
-def _per_subject(section: Section) -> list[str]:
+def _render_values_per_subject(section: Section) -> list[str]:
     lines = []
-    for row, column in section.unreliable():
+    for row, column in section.list_unreliable():
         values = [row.record.per_subject[subject].get(column.metric) for subject in section.subjects]
         if any(value is not None for value in values):
             texts = [NOTHING if value is None else format(value, column.form) for value in values]
             lines.append([escape(row.label), column.header, *texts])
     if not lines:
         return []
-    titles = ["row", "metric", *(escape(subject) for subject in section.subjects)]
-    return ["Values per subject:", _table(titles, lines)]
+    subjects = [escape(subject) for subject in section.subjects]
+    return ["### Values per subject", *_render_wide_table(["row", "metric"], subjects, lines)]
 
 
-def _references(reference: Reference, tables: Sequence[ReferenceTable]) -> list[str]:
+def _list_reasons(footnotes: Footnotes) -> list[str]:
+    return [f"({number}) {escape(reason)}" for number, reason in enumerate(footnotes.reasons, start=1)]
+
+
+def _render_references(reference: Reference, tables: Sequence[ReferenceTable]) -> list[str]:
     blocks = []
     for paper_key, paper in reference.papers.items():
         own = [table for table in tables if table.paper == paper_key]
@@ -140,21 +175,36 @@ def _references(reference: Reference, tables: Sequence[ReferenceTable]) -> list[
         for table in own:
             blocks.append(f"**{table.number}. {table.title}**")
             lines = [[row.name, *(str(value) for value in row.values)] for row in table.rows]
-            blocks.append(_table(["", *(_reference_header(table, at) for at in range(len(table.columns)))], lines))
+            titles = [_render_reference_header(table, at) for at in range(len(table.columns))]
+            blocks.append(_render_table(["", *titles], lines))
             if table.remarks:
-                blocks.append(_bullets(table.remarks))
+                blocks.append(_render_bullets(table.remarks))
     return blocks
 
 
-def _reference_header(table: ReferenceTable, at: int) -> str:
+def _render_reference_header(table: ReferenceTable, at: int) -> str:
     column = table.columns[at]
     header = Column("", column.name, column.higher_is_better).header
     return header if column.unit in column.name else f"{header} ({column.unit})"
 
 
-def _table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def _render_wide_table(keys: list[str], titles: list[str], lines: list[list[str]]) -> list[str]:
+    """A table of at most `MAX_COLUMNS` columns, or several, all with the first columns `keys`."""
+    first, step = len(keys), MAX_COLUMNS - len(keys)
+    count = max(1, math.ceil(len(titles) / step))
+    width = math.ceil(len(titles) / count)  # evenly, so that the last table is not a stub
+    return [
+        _render_table(
+            [*keys, *titles[at : at + width]],
+            [[*line[:first], *line[first + at : first + at + width]] for line in lines],
+        )
+        for at in range(0, max(1, len(titles)), max(1, width))
+    ]
+
+
+def _render_table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (titles, ["---"] * len(titles), *lines))
 
 
-def _bullets(texts: Sequence[str]) -> str:
+def _render_bullets(texts: Sequence[str]) -> str:
     return "\n".join(f"- {text}" for text in texts)

@@ -21,11 +21,15 @@ UNRELIABLE = "†"
 UNRANKED = "‡"
 LEGEND = {
     UNRELIABLE: "fewer than 10 subjects: the interval is unreliable, see the values per subject",
-    UNRANKED: "trained with the trunk that judges here: shown, not ranked",
+    UNRANKED: "trained with the trunk of this metric: shown, not ranked",
 }
 NOT_MEASURED = "not measured by this run"
 _MARKING = ("warning", "flag")  # beginnings of the notes that mark a row
 _SAID = ("warning_", "flag_")  # of those among them that need no name before them
+
+
+MAIN = ""
+"""Theme of the columns in a section's main table; every other theme has a table of its own."""
 
 
 @dataclass(frozen=True)
@@ -36,36 +40,44 @@ class Column:
     title: str
     higher_is_better: bool | None
     form: str = ".3f"
-    on_screen: bool = False
-    """Whether it is among the few that a terminal has room for."""
+    theme: str = MAIN
+    """Which of a section's tables it stands in."""
+    short: str = ""
+    """Its heading on a terminal; empty where it is not among the few that a terminal has room for."""
     remark: str = ""
-    """What a reader must know of it, shown under the table."""
+    """What a reader must know of it, shown under its table."""
 
     @property
     def header(self) -> str:
         """The title with the direction of better."""
-        arrow = {True: " ↑", False: " ↓", None: ""}
-        return self.title + arrow[self.higher_is_better]
+        return self.title + self._arrow
 
-    def judges_its_own_trunk(self, record: RunRecord) -> bool:
+    @property
+    def screen_header(self) -> str:
+        """The short heading with the direction of better."""
+        return self.short + self._arrow
+
+    @property
+    def _arrow(self) -> str:
+        return {True: " ↑", False: " ↓", None: ""}[self.higher_is_better]
+
+    def has_same_trunk(self, record: RunRecord) -> bool:
         """Whether this is LPIPS of the trunk that the record's method was trained with (rule 7)."""
         _, is_lpips, backbone = self.metric.partition("lpips_")
         trunk = record.entry.notes.get("perceptual_trunk")
         return bool(is_lpips) and isinstance(trunk, str) and trunk.startswith(backbone)
 
 
-_REGIONS = ("body", "face", "frame")
-
-
-def _region(region: str) -> tuple[Column, ...]:
-    body = region == "body"
-    return (
-        Column(f"{region}_ssim", f"{region} SSIM", True, on_screen=region != "frame"),
-        Column(f"{region}_lpips_squeeze", f"{region} LPIPS-squeeze", False, on_screen=body),
-        Column(f"{region}_psnr", f"{region} PSNR", True, ".2f", on_screen=region == "body"),
-        Column(f"{region}_mse", f"{region} MSE", False, ".1f"),
-    )
-
+_IMAGES = "Further image metrics: body and face"
+_FRAME = "Image metrics of the whole frame"
+_POSES = "Poses"
+_TEMPORAL = "Flicker and warp error"
+_TRAINING = "Training"
+_VIDEO = "Video level"
+_PAIR = "Pair level"
+_CALIBRATION = "Calibration and abstention"
+_CONTROLS = "Negative controls"
+_FAKES = "Quality of the fakes, and training"
 
 _SAME_DETECTOR = (
     "Pose columns: poses are found by the MediaPipe whose poses also drive the synthesis, so both miss the same; "
@@ -73,63 +85,96 @@ _SAME_DETECTOR = (
 )
 _TRUE_JOINTS = "True joints are known of drawn dancers: pose distances to them do not rest on the driving poses."
 _TO_THE_REAL = "Ratios are to the real clip's: 1 is right, and below 1 is blur, so lower is not better."
-_POSES = (
-    Column("pose_distance", "pose distance, % of height", False, ".2f", remark=_SAME_DETECTOR),
-    Column("pose_distance_real", "pose distance of the real clip", None, ".2f"),
-    Column("pose_missed", "missed joints", False, ".2f", remark=_SAME_DETECTOR),
-    Column("pose_missed_real", "missed joints of the real clip", None, ".2f"),
-    Column("pose_distance_true", "pose distance to the true joints, % of height", False, ".2f", remark=_TRUE_JOINTS),
-    Column("pose_distance_true_real", "pose distance of the real clip to the true joints", None, ".2f"),
-)
-_MOTION = (
-    Column("background_flicker_ratio", "background flicker ratio", None, remark=_TO_THE_REAL),
-    Column("background_flicker_excess", "excess background flicker, levels", False),
-    Column("warp_error_ratio", "warp error ratio", None, remark=_TO_THE_REAL),
-)
+_PERMUTED = "Permuted labels: the detector's own scores under labels permuted within subjects; the AUC is their mean."
 
 
-def _level(level: str) -> tuple[Column, ...]:
+def _list_region_columns(region: str, ssim_theme: str, other_theme: str) -> tuple[Column, ...]:
+    """SSIM and LPIPS in one table, the other image metrics of the region in another."""
+    main, body = ssim_theme == MAIN, region == "body"
     return (
-        Column(f"{level}_auc", f"{level} AUC", True, on_screen=level == "video"),
-        Column(f"{level}_accuracy", f"{level} accuracy", True, on_screen=level == "video"),
-        Column(f"{level}_eer", f"{level} EER", False),
-        Column(f"{level}_ap", f"{level} AP", True),
-        Column(f"{level}_tpr_fpr1", f"{level} TPR at 1% FPR", True),
-        Column(f"{level}_tpr_fpr5", f"{level} TPR at 5% FPR", True),
+        Column(f"{region}_ssim", f"{region} SSIM", True, theme=ssim_theme, short=f"{region} SSIM" if main else ""),
+        Column(
+            f"{region}_lpips_squeeze", f"{region} LPIPS-squeeze", False, theme=ssim_theme,
+            short="body LPIPS" if body else "",
+        ),
+        Column(
+            f"{region}_psnr", f"{region} PSNR", True, ".2f", theme=MAIN if body else other_theme,
+            short="body PSNR" if body else "",
+        ),
+        Column(f"{region}_mse", f"{region} MSE", False, ".1f", theme=other_theme),
+        Column(f"{region}_diff_mse", f"{region} difference MSE", False, ".1f", theme=other_theme),
+    )  # fmt: skip
+
+
+def _list_level_columns(level: str, theme: str) -> tuple[Column, ...]:
+    return (
+        Column(f"{level}_eer", f"{level} EER", False, theme=theme),
+        Column(f"{level}_ap", f"{level} AP", True, theme=theme),
+        Column(f"{level}_tpr_fpr1", f"{level} TPR at 1% FPR", True, theme=theme),
+        Column(f"{level}_tpr_fpr5", f"{level} TPR at 5% FPR", True, theme=theme),
     )
 
 
 COLUMNS: dict[RunKind, tuple[Column, ...]] = {
     "synthesis": (
-        *(column for region in _REGIONS for column in _region(region)),
-        *(Column(f"{region}_diff_mse", f"{region} difference MSE", False, ".1f") for region in _REGIONS),
-        *_POSES,
-        *_MOTION,
+        *_list_region_columns("body", MAIN, _IMAGES),
+        *_list_region_columns("face", MAIN, _IMAGES),
+        *_list_region_columns("frame", _FRAME, _FRAME),
+        Column("pose_distance", "pose distance, % of height", False, ".2f", _POSES, remark=_SAME_DETECTOR),
+        Column("pose_distance_real", "pose distance of the real clip", None, ".2f", _POSES),
+        Column("pose_missed", "missed joints", False, ".2f", _POSES, remark=_SAME_DETECTOR),
+        Column("pose_missed_real", "missed joints of the real clip", None, ".2f", _POSES),
+        Column(
+            "pose_distance_true", "pose distance to the true joints, % of height", False, ".2f", _POSES,
+            remark=_TRUE_JOINTS,
+        ),
+        Column("pose_distance_true_real", "pose distance of the real clip to the true joints", None, ".2f", _POSES),
+        Column("background_flicker_ratio", "background flicker ratio", None, theme=_TEMPORAL, remark=_TO_THE_REAL),
+        Column("background_flicker_excess", "excess background flicker, levels", False, theme=_TEMPORAL),
+        Column("warp_error_ratio", "warp error ratio", None, theme=_TEMPORAL, remark=_TO_THE_REAL),
     ),
     "detection": (
-        *_level("video"),
-        *_level("pair"),
-        Column("video_cllr", "video Cllr", False, on_screen=True),
-        Column("video_cllr_min", "video Cllr min", False),
-        Column("video_brier", "video Brier", False),
-        Column("pair_brier", "pair Brier", False),
-        Column("pair_ece", "pair ECE", False),
-        Column("abstained", "abstained", False),
-        Column("null_shift", "null shift", False),
-        Column("permutation_auc", "AUC under swapped labels", None),
-        Column("permutation_p", "p under swapped labels", None),
-        Column("shortcut_auc", "shortcut AUC", None),
-        Column("shortcut_p", "shortcut p", None),
-        Column("bytes_per_frame_auc", "bytes-per-frame AUC", None),
+        Column("video_auc", "video AUC", True, short="video AUC"),
+        Column("video_accuracy", "video accuracy", True, short="video accuracy"),
+        Column("video_cllr", "video Cllr", False, short="video Cllr"),
+        Column("pair_auc", "pair AUC", True, short="pair AUC"),
+        Column("pair_accuracy", "pair accuracy", True, short="pair accuracy"),
+        *_list_level_columns("video", _VIDEO),
+        *_list_level_columns("pair", _PAIR),
+        Column("video_cllr_min", "video Cllr min", False, theme=_CALIBRATION),
+        Column("video_brier", "video Brier", False, theme=_CALIBRATION),
+        Column("pair_brier", "pair Brier", False, theme=_CALIBRATION),
+        Column("pair_ece", "pair expected calibration error", False, theme=_CALIBRATION),
+        Column("abstained", "abstained", False, theme=_CALIBRATION),
+        Column("null_shift", "null shift", False, theme=_CONTROLS),
+        Column("permutation_auc", "AUC under permuted labels", None, theme=_CONTROLS, remark=_PERMUTED),
+        Column("permutation_p", "p of the label permutation", None, theme=_CONTROLS),
+        Column("shortcut_auc", "shortcut AUC", None, theme=_CONTROLS),
+        Column("shortcut_p", "shortcut p", None, theme=_CONTROLS),
+        Column("bytes_per_frame_auc", "bytes-per-frame AUC", None, theme=_CONTROLS),
     ),
-}
+}  # fmt: skip
 """The kinds that have a leaderboard, and their columns; the first is the primary metric."""
 
-Fact = Callable[[RunRecord], str | None]
-"""Something about a run that is no metric; None where unknown."""
+
+@dataclass(frozen=True)
+class Fact:
+    """Something about a run that is no metric.
+
+    Attributes:
+        title: Its heading.
+        read: From a record to its text; None where it is not known.
+        theme: Which of a section's tables it stands in.
+        on_screen: Whether a terminal shows it where it has room.
+    """
+
+    title: str
+    read: Callable[[RunRecord], str | None]
+    theme: str
+    on_screen: bool = False
 
 
-def _note(key: str) -> Fact:
+def _read_note(key: str) -> Callable[[RunRecord], str | None]:
     def read(record: RunRecord) -> str | None:
         value = record.entry.notes.get(key)
         return f"{value:.3f}" if isinstance(value, float) else None if value is None else str(value)
@@ -137,45 +182,53 @@ def _note(key: str) -> Fact:
     return read
 
 
-def _null_control(record: RunRecord) -> str | None:
+def _read_null_control(record: RunRecord) -> str | None:
     value = record.entry.notes.get("null_control")
-    return {True: "ok", False: "failed"}[value] if isinstance(value, bool) else _note("null_control")(record)
+    return {True: "ok", False: "failed"}[value] if isinstance(value, bool) else _read_note("null_control")(record)
 
 
-def _steps(record: RunRecord) -> str | None:
+def _read_steps(record: RunRecord) -> str | None:
     return None if record.entry.steps is None else str(record.entry.steps)
 
 
-def _seconds(record: RunRecord) -> str | None:
+def _read_seconds(record: RunRecord) -> str | None:
     seconds = record.entry.seconds_training
     return None if seconds is None else f"{seconds:.1f}"
 
 
-def _parameters(record: RunRecord) -> str | None:
+def _read_parameters(record: RunRecord) -> str | None:
     count = sum(record.entry.parameters.values())
     if not record.entry.parameters:
         return None
     return f"{count / 1e6:.2f} M" if count >= 1e5 else str(count)
 
 
-_FAKES = {
+_FAKE_QUALITY = {
     "fakes_body_ssim": "fakes' body SSIM",
     "fakes_body_ssim_nearest": "… of nearest frames",
     "fakes_body_ssim_mean_frame": "… of the mean frame",
 }
-_TRAINING: dict[str, Fact] = {
-    "seeds": _note("training_seeds"),
-    "steps": _steps,
-    "training, s": _seconds,
-    "parameters": _parameters,
+
+
+def _list_training_facts(theme: str) -> tuple[Fact, ...]:
+    return (
+        Fact("seeds", _read_note("training_seeds"), theme),
+        Fact("steps", _read_steps, theme),
+        Fact("training, s", _read_seconds, theme),
+        Fact("parameters", _read_parameters, theme),
+    )
+
+
+FACTS: dict[RunKind, tuple[Fact, ...]] = {
+    "synthesis": _list_training_facts(_TRAINING),
+    "detection": (
+        Fact("null control", _read_null_control, _CONTROLS, on_screen=True),
+        *(Fact(title, _read_note(key), _FAKES) for key, title in _FAKE_QUALITY.items()),
+        *_list_training_facts(_FAKES),
+    ),
 }
-FACTS: dict[RunKind, dict[str, Fact]] = {
-    "synthesis": _TRAINING,
-    "detection": {title: _note(key) for key, title in _FAKES.items()} | {"null control": _null_control} | _TRAINING,
-}
-"""Further columns by title, shown where a section knows one."""
-FACTS_ON_SCREEN = ("null control",)
-_OWN_COLUMN = {*_FAKES, "null_control", "perceptual_trunk", "frame_size", "training_seeds"}
+"""Further columns, shown where a section knows one; in their table they stand before the metrics."""
+_OWN_COLUMN = {*_FAKE_QUALITY, "null_control", "perceptual_trunk", "frame_size", "training_seeds"}
 RANKING_SEEDS = 3
 """Training seeds below which the order of trained methods may be luck."""
 
@@ -213,24 +266,46 @@ class Section:
         return f"{self.dataset} · {self.dataset_id[:12]} · {people}{size}"
 
     @property
-    def facts(self) -> dict[str, Fact]:
+    def facts(self) -> tuple[Fact, ...]:
         """The further columns that some row can fill."""
-        known = FACTS[self.kind].items()
-        return {title: fact for title, fact in known if any(fact(row.record) for row in self.rows)}
+        return tuple(fact for fact in FACTS[self.kind] if any(fact.read(row.record) for row in self.rows))
 
-    def best(self, column: Column) -> frozenset[str]:
+    @property
+    def themes(self) -> tuple[str, ...]:
+        """The themes of its columns and facts, the main table's first."""
+        themes = [*(column.theme for column in self.columns), *(fact.theme for fact in self.facts)]
+        return tuple(dict.fromkeys([MAIN, *themes]))
+
+    def uses(self, sign: str) -> bool:
+        """Whether some cell of its tables carries this sign of the `LEGEND`."""
+        cells = [
+            (row, column, metric)
+            for row in self.rows
+            for column in self.columns
+            if (metric := row.record.metrics.get(column.metric)) and metric.value is not None
+        ]
+        if sign == UNRANKED:
+            return any(column.has_same_trunk(row.record) for row, column, _ in cells)
+        return any(metric.ci95 is not None and not metric.ci95.reliable for _, _, metric in cells)
+
+    def name(self, row: Row) -> str:
+        """The row's label, with the digest of its run where another row has the same label."""
+        shared = sum(other.label == row.label for other in self.rows) > 1
+        return f"{row.label}, {row.record.run.id.rpartition('-')[2]}" if shared else row.label
+
+    def find_best(self, column: Column) -> frozenset[str]:
         """Run ids of the best value of a column, unranked rows aside; none where there is no contest."""
         values = {
-            row.record.run.id: _goodness(row.record, column)
+            row.record.run.id: _orient_value(row.record, column)
             for row in self.rows
-            if not column.judges_its_own_trunk(row.record)
+            if not column.has_same_trunk(row.record)
         }
         ranked = {run: value for run, value in values.items() if value is not None}
         if len(ranked) < 2:
             return frozenset()
         return frozenset(run for run, value in ranked.items() if value == max(ranked.values()))
 
-    def unreliable(self) -> list[tuple[Row, Column]]:
+    def list_unreliable(self) -> list[tuple[Row, Column]]:
         """The values whose interval few subjects make unreliable or impossible: to be shown per subject."""
         few = 2 <= len(self.subjects) < RELIABLE_SUBJECTS
         return [
@@ -241,25 +316,35 @@ class Section:
             if (not metric.ci95.reliable if metric.ci95 else few)
         ]
 
-    def remarks(self) -> list[str]:
-        """What there is to know of single rows, of the data or of the columns, warnings first."""
-        notes = [f"{row.label}: {text}" for row in self.rows for text in _notes(row.record)]
-        columns = dict.fromkeys(column.remark for column in self.columns if column.remark)
-        return [*self.warnings(), *notes, *columns]
-
-    def difficulty(self) -> list[str]:
-        """How good the fakes were that a detector's row was measured on, in a sentence each."""
-        sentences = []
+    def _say_once(self, describe: Callable[[Row], list[str]]) -> list[str]:
+        """What there is to say of each row, behind the labels of the rows that it is true of."""
+        everybody = list(dict.fromkeys(row.label for row in self.rows))
+        rows_of: dict[str, dict[str, None]] = {}
         for row in self.rows:
-            known = {title: _note(key)(row.record) for key, title in _FAKES.items()}
-            values = ", ".join(f"{title} {value}" for title, value in known.items() if value is not None)
-            if values:
-                sentences.append(f"{row.label}: {values}")
-        return sentences
+            for text in describe(row):
+                rows_of.setdefault(text, {})[row.label] = None
+        return [
+            f"{'all rows' if len(labels) == len(everybody) > 1 else ', '.join(labels)}: {text}"
+            for text, labels in rows_of.items()
+        ]
 
-    def warnings(self) -> list[str]:
+    def list_remarks(self) -> list[str]:
+        """What there is to know of single rows or of the data, warnings first."""
+        return [*self.list_warnings(), *self._say_once(lambda row: _list_notes(row.record))]
+
+    def describe_fakes(self) -> list[str]:
+        """How good the fakes were that a detector's row was measured on, in a sentence each."""
+
+        def describe(row: Row) -> list[str]:
+            known = {title: _read_note(key)(row.record) for key, title in _FAKE_QUALITY.items()}
+            values = ", ".join(f"{title} {value}" for title, value in known.items() if value is not None)
+            return [values] if values else []
+
+        return self._say_once(describe)
+
+    def list_warnings(self) -> list[str]:
         """What a reader must know of single rows or of the data."""
-        warnings = [f"⚠ {row.label}: {text}" for row in self.rows for text in _warnings(row.record)]
+        warnings = [f"⚠ {text}" for text in self._say_once(lambda row: _list_warnings(row.record))]
         if len({row.record.data.content_sha256 for row in self.rows}) > 1:
             warnings.append("⚠ Rows were measured on prepared files that differ (content_sha256).")
         seeds = [count for row in self.rows if isinstance(count := row.record.entry.notes.get("training_seeds"), int)]
@@ -284,7 +369,7 @@ class Footnotes:
         return f"({self.reasons.index(reason) + 1})"
 
 
-def sections(records: Iterable[RunRecord], kind: RunKind) -> list[Section]:
+def group_sections(records: Iterable[RunRecord], kind: RunKind) -> list[Section]:
     """Group the records of `kind` by dataset and subjects, and rank each group.
 
     The order of the records does not matter.
@@ -296,10 +381,10 @@ def sections(records: Iterable[RunRecord], kind: RunKind) -> list[Section]:
             size = str(record.entry.notes.get("frame_size") or "")
             groups[record.data.dataset, record.data.dataset_id, people, size].append(record)
     order = sorted(groups, key=lambda key: (key[0], key[1], -len(key[2]), key[2], key[3]))
-    return [_section(kind, *key, groups[key]) for key in order]
+    return [_make_section(kind, *key, groups[key]) for key in order]
 
 
-def value_text(metric: Metric | None, column: Column, footnotes: Footnotes) -> str:
+def format_value(metric: Metric | None, column: Column, footnotes: Footnotes) -> str:
     """A value as the tables print it, or a dash that refers to the reason."""
     if metric is None or metric.value is None:
         reason = metric.reason if metric and metric.reason else NOT_MEASURED
@@ -307,7 +392,7 @@ def value_text(metric: Metric | None, column: Column, footnotes: Footnotes) -> s
     return format(metric.value, column.form)
 
 
-def interval_text(metric: Metric, column: Column) -> str:
+def format_interval(metric: Metric, column: Column) -> str:
     """A value's interval with its mark where it is unreliable; empty where there is none."""
     if metric.value is None or metric.ci95 is None:
         return ""
@@ -315,12 +400,12 @@ def interval_text(metric: Metric, column: Column) -> str:
     return f"[{metric.ci95.low:{column.form}}, {metric.ci95.high:{column.form}}]{mark}"
 
 
-def _section(
+def _make_section(
     kind: RunKind, dataset: str, dataset_id: str, subjects: tuple[str, ...], frame_size: str, records: list[RunRecord]
 ) -> Section:
     primary, *others = COLUMNS[kind]
     measured = [column for column in others if any(column.metric in record.metrics for record in records)]
-    scores = [(record, _goodness(record, primary)) for record in records]
+    scores = [(record, _orient_value(record, primary)) for record in records]
     rows = [
         Row(record, None if own is None else 1 + sum(other is not None and other > own for _, other in scores))
         for record, own in scores
@@ -330,7 +415,7 @@ def _section(
     return Section(kind, dataset, dataset_id, subjects, frame_size, (primary, *measured), tuple(rows))
 
 
-def _goodness(record: RunRecord, column: Column) -> float | None:
+def _orient_value(record: RunRecord, column: Column) -> float | None:
     """The value with its sign turned so that more is better; None where it cannot be ranked."""
     metric = record.metrics.get(column.metric)
     if metric is None or metric.value is None or column.higher_is_better is None:
@@ -338,13 +423,13 @@ def _goodness(record: RunRecord, column: Column) -> float | None:
     return metric.value if column.higher_is_better else -metric.value
 
 
-def _warnings(record: RunRecord) -> list[str]:
+def _list_warnings(record: RunRecord) -> list[str]:
     found = [
         key if value is True else str(value) if key.startswith(_SAID) else f"{key}: {value}"
         for key, value in sorted(record.entry.notes.items())
         if key.startswith(_MARKING) and value not in (None, False, "")
     ]
-    if _null_control(record) == "failed":
+    if _read_null_control(record) == "failed":
         found.append("the null control failed: reals encoded once more moved")
     missing = record.data.n_original - record.data.n_effective
     if missing:
@@ -352,7 +437,7 @@ def _warnings(record: RunRecord) -> list[str]:
     return found
 
 
-def _notes(record: RunRecord) -> list[str]:
+def _list_notes(record: RunRecord) -> list[str]:
     return [
         f"{key}: {value:.4g}" if isinstance(value, float) else f"{key}: {value}"
         for key, value in sorted(record.entry.notes.items())

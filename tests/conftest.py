@@ -47,6 +47,15 @@ from dancebench.datasets.subjects.records import (
 from dancebench.datasets.video.clips import write_clip
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Several processes make the tiny demo once: its tests share one of them and begin at once; files stay whole."""
+    items.sort(key=lambda item: "tiny_demo" not in getattr(item, "fixturenames", ()))
+    for item in items:
+        demo = "tiny_demo" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("tiny demo" if demo else str(item.path)))
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)

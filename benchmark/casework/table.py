@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.markup import escape
+from rich import box
+from rich.cells import cell_len
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from dancebench.detect.casework.score import ScoreReport, VideoScore
@@ -20,6 +23,11 @@ CSV_COLUMNS: Final = (
     "n_pairs", "aggregator", "ood_distance", "ood_limit", "credentials",
 )  # fmt: skip
 """Of the CSV; what holds for all videos of a call is in the JSON."""
+_MIN_PATH: Final = 18
+"""Characters that a path has at least; columns make room for it, but for the first few."""
+_MIN_COLUMNS: Final = 2
+_EDGES: Final = 2
+"""Characters beside the first and the last column."""
 
 
 def make_csv_row(each: VideoScore) -> dict[str, Any]:
@@ -36,19 +44,49 @@ def make_csv_row(each: VideoScore) -> dict[str, Any]:
     }
 
 
-def score_table(scores: Sequence[VideoScore]) -> Table:
-    table = Table()
-    for title in ("video", "status", "log10 LR", "threshold", "distance / limit", "pairs"):
-        table.add_column(title, overflow="fold")
-    for each in scores:
-        side = "" if each.above_threshold is None else ("above" if each.above_threshold else "below")
-        far = (
-            ""
-            if each.out_of_distribution is None
-            else f"{each.out_of_distribution.distance:.2f} / {each.out_of_distribution.limit:.2f}"
-        )
-        table.add_row(escape(each.path), each.status, _format_ratio(each), side, far, str(each.n_pairs))
+def make_score_table(scores: Sequence[VideoScore], *, width: int = 80) -> Table:
+    """A row for each video, with as many columns as `width` characters hold; the others are in JSON and CSV."""
+    columns = [
+        ["status", *(each.status for each in scores)],
+        ["log10 LR", *(_format_ratio(each) for each in scores)],
+        ["distance\n/ limit", *(_format_distance(each) for each in scores)],
+        ["threshold", *(_name_side(each) for each in scores)],
+        ["pairs", *(str(each.n_pairs) for each in scores)],
+    ]
+    while (room := width - _EDGES - sum(map(_measure_column, columns))) < _MIN_PATH and len(columns) > _MIN_COLUMNS:
+        columns.pop()
+    room = max(room, _MIN_PATH)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("video", overflow="fold", max_width=room)
+    for title, *_ in columns:
+        table.add_column(title, no_wrap=True)
+    for number, each in enumerate(scores, start=1):
+        table.add_row(Text(_break_path(each.path, room)), *(column[number] for column in columns))
     return table
+
+
+def _measure_column(column: Sequence[str]) -> int:
+    """Characters of a column, and of the gap before it."""
+    return 3 + max(cell_len(line) for cell in column for line in cell.split("\n"))
+
+
+def _break_path(path: str, width: int) -> str:
+    """The path over lines of at most `width` characters, broken behind slashes and between a name's words."""
+    lines = [""]
+    for part in re.findall(r"[^/ _.-]*[/ _.-]|[^/ _.-]+", path):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def _name_side(each: VideoScore) -> str:
+    return "" if each.above_threshold is None else "above" if each.above_threshold else "below"
+
+
+def _format_distance(each: VideoScore) -> str:
+    far = each.out_of_distribution
+    return "" if far is None else f"{far.distance:.2f}\n/ {far.limit:.2f}"
 
 
 def list_remarks(scores: Sequence[VideoScore]) -> list[str]:
@@ -65,7 +103,7 @@ def _format_ratio(each: VideoScore) -> str:
         return ""
     ten = math.log(10)
     interval = each.llr_interval
-    around = f" [{interval.low / ten:+.2f}, {interval.high / ten:+.2f}]" if interval else ""
+    around = f"\n[{interval.low / ten:+.2f}, {interval.high / ten:+.2f}]" if interval else ""
     return f"{each.llr / ten:+.2f}{around}"
 
 

@@ -41,7 +41,7 @@ def demo(
     [dim]Examples: bench demo · bench demo --workspace try --seed 1[/]
     """
     from dancebench.benchmark.runs.demo import PLANS, run_demo
-    from dancebench.leaderboards.board import rich_tables
+    from dancebench.leaderboards.board import make_screen_tables
 
     if full and size is not None:
         raise typer.BadParameter("--full and --size exclude each other")
@@ -65,7 +65,7 @@ def demo(
     if json:
         print_json([record.model_dump(mode="json") for record in result.records])
         return
-    for table in rich_tables(result.records):
+    for table in make_screen_tables(result.records, width=out.width):
         out.print(table)
     for what, path in (("picture", result.sheet), ("video", result.video), ("tables", opened.leaderboards)):
         out.print(f"{what:<8} {path}", soft_wrap=True, highlight=False)

@@ -122,7 +122,7 @@ def detect(
 
 def _show(workspace: Workspace, records: Sequence[RunRecord], json: bool, *, beside_others: bool = False) -> None:
     """Bring the leaderboards up to date; print these records, or the table in which the first ranks."""
-    from dancebench.leaderboards.board import rebuild, rich_tables
+    from dancebench.leaderboards.board import make_screen_tables, rebuild
     from dancebench.leaderboards.records import load_runs
 
     rebuild(workspace.results, workspace.leaderboards)
@@ -130,6 +130,7 @@ def _show(workspace: Workspace, records: Sequence[RunRecord], json: bool, *, bes
         documents = [record.model_dump(mode="json") for record in records]
         print_json(documents[0] if len(documents) == 1 else documents)
         return
-    tables = rich_tables(load_runs(workspace.results)[0], around=records[0]) if beside_others else rich_tables(records)
+    shown, around = (load_runs(workspace.results)[0], records[0]) if beside_others else (records, None)
+    tables = make_screen_tables(shown, around, width=out.width)
     for table in tables:
         out.print(table)

@@ -37,7 +37,7 @@ def leaderboard(
     written: list[Path] = board.rebuild(opened.results, opened.leaderboards)
     for each in skipped:
         err.print(f"left out: {each.reason}", soft_wrap=True)
-    for table in board.rich_tables(records):
+    for table in board.make_screen_tables(records, width=out.width):
         out.print(table)
     for path in written:
         out.print(str(path), soft_wrap=True, highlight=False)

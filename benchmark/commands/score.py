@@ -129,7 +129,13 @@ def _make_page_name(index: int, path: Path) -> str:
 
 
 def _show(report: ScoreReport, how: ScoringSetup, format_: str, folder: Path | None) -> None:
-    from dancebench.benchmark.casework.table import CSV_COLUMNS, explain_scores, list_remarks, make_csv_row, score_table
+    from dancebench.benchmark.casework.table import (
+        CSV_COLUMNS,
+        explain_scores,
+        list_remarks,
+        make_csv_row,
+        make_score_table,
+    )
     from dancebench.detect.protocol.card import CARD, DetectorCard
 
     if format_ == "json":
@@ -139,7 +145,7 @@ def _show(report: ScoreReport, how: ScoringSetup, format_: str, folder: Path | N
         writer.writeheader()
         writer.writerows(make_csv_row(each) for each in report.videos)
     else:
-        out.print(score_table(report.videos))
+        out.print(make_score_table(report.videos, width=out.width))
         for remark in list_remarks(report.videos):
             out.print(remark, soft_wrap=True, highlight=False, markup=False)
         out.print(

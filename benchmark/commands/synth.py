@@ -85,7 +85,7 @@ def synth(
     )
     from dancebench.benchmark.runs.synthesis_record import run_synthesis
     from dancebench.core.nn import distributed
-    from dancebench.leaderboards.board import rebuild, rich_tables
+    from dancebench.leaderboards.board import make_screen_tables, rebuild
     from dancebench.synth.training.loop import TrainingOptions
 
     clock = RunClock(read_argv())
@@ -116,7 +116,7 @@ def synth(
         dumped = [record.model_dump(mode="json") for record in records]
         print_json(dumped[0] if len(dumped) == 1 else dumped)
         return
-    for table in rich_tables(records):
+    for table in make_screen_tables(records, width=out.width):
         out.print(table)
     for record, made in results:
         _print_outputs(record, made)

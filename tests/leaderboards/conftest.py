@@ -33,9 +33,10 @@ def _make(
     content_sha256: str = "c" * 64,
     n_effective: int = 60,
     entry: Mapping[str, object] | None = None,
+    run_of: str = "",
 ) -> RunRecord:
     people = [f"s{number:02d}" for number in range(subjects)]
-    digest = sha256_json([name, dataset_id, subjects])
+    digest = sha256_json([name, dataset_id, subjects, *([run_of] if run_of else [])])
     return RunRecord(
         run=Run(
             id=new_run_id(kind, name, digest),

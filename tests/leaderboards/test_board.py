@@ -1,5 +1,6 @@
 """Leaderboards: ranked within a dataset and its people, honest in every cell, the same bytes every time."""
 
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -10,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from dancebench.core.metric import Metric
-from dancebench.leaderboards.board import check, long_table, rebuild, rich_tables
+from dancebench.leaderboards.board import check, make_long_table, make_screen_tables, rebuild
 from dancebench.leaderboards.records import RunRecord, load_runs, save_run
-from dancebench.leaderboards.tables import COLUMNS, sections
+from dancebench.leaderboards.tables import COLUMNS, FACTS, group_sections
 
 MakeRecord = Callable[..., RunRecord]
 FILES = ["synthesis.md", "synthesis.csv", "detection.md", "detection.csv", "reference.md"]
@@ -51,13 +52,18 @@ def results(tmp_path: Path, records: list[RunRecord]) -> Path:
     return folder
 
 
-def cells(text: str, start: str) -> list[str]:
-    """The cells of the first table row whose second cell is `start`."""
+def cells(text: str, start: str, *, at: int = 1) -> list[str]:
+    """The cells of the first table row whose cell number `at` is `start`."""
     for line in text.splitlines():
         parts = [part.strip() for part in line.replace("\\|", "¦").strip("|").split("|")]
-        if len(parts) > 1 and parts[1] == start:
+        if len(parts) > at and parts[at] == start:
             return parts
     raise AssertionError(f"no row {start}")
+
+
+def theme(page: str, title: str) -> str:
+    """The part of a page under a theme's heading."""
+    return page.split(f"### {title}\n")[1].split("\n#")[0]
 
 
 # what the pages say
@@ -74,12 +80,12 @@ def test_rows_are_ranked_within_the_same_people(results: Path, tmp_path: Path) -
 
 def test_datasets_are_never_mixed(make_record: MakeRecord) -> None:
     here, there = (make_record("fbf", {"body_ssim": 0.8}, dataset_id=sign * 64) for sign in "ab")
-    assert [len(section.rows) for section in sections([here, there], "synthesis")] == [1, 1]
+    assert [len(section.rows) for section in group_sections([here, there], "synthesis")] == [1, 1]
 
 
 def test_ties_share_a_rank(make_record: MakeRecord) -> None:
     names = {"a": 0.8, "b": 0.9, "c": 0.9, "d": 0.7}
-    [section] = sections([make_record(name, {"body_ssim": value}) for name, value in names.items()], "synthesis")
+    [section] = group_sections([make_record(name, {"body_ssim": value}) for name, value in names.items()], "synthesis")
     assert [(row.record.entry.name, row.rank) for row in section.rows] == [
         ("b", 1),
         ("c", 1),
@@ -90,7 +96,7 @@ def test_ties_share_a_rank(make_record: MakeRecord) -> None:
 
 def test_ties_have_one_order(make_record: MakeRecord) -> None:
     tied = [make_record(name, {"body_ssim": 0.8}) for name in "cab"]
-    [section] = sections(tied, "synthesis")
+    [section] = group_sections(tied, "synthesis")
     assert [row.record.entry.name for row in section.rows] == ["a", "b", "c"]
 
 
@@ -100,7 +106,7 @@ def test_value_has_its_interval_and_n(results: Path, tmp_path: Path) -> None:
     assert cells(page, "method")[3] == "body SSIM ↑"
     assert cells(page, "method")[4] == "body LPIPS-squeeze ↓"
     assert cells(page, "fbf-ts")[3] == "**0.900** [0.800, 1.000] n=60"
-    assert cells(page, "fbf")[5:8] == ["400", "59.2", "11.41 M"]
+    assert cells(theme(page, "Training"), "fbf (tiny)", at=0)[1:] == ["400", "59.2", "11.41 M"]
 
 
 def test_null_is_a_dash_with_its_reason(results: Path, tmp_path: Path) -> None:
@@ -112,7 +118,7 @@ def test_null_is_a_dash_with_its_reason(results: Path, tmp_path: Path) -> None:
 
 def test_method_without_a_primary_value_is_last_and_has_no_rank(make_record: MakeRecord) -> None:
     records = [make_record("a", {"body_ssim": UNKNOWN}), make_record("b", {"body_ssim": 0.1})]
-    [section] = sections(records, "synthesis")
+    [section] = group_sections(records, "synthesis")
     assert [(row.record.entry.name, row.rank) for row in section.rows] == [("b", 1), ("a", None)]
 
 
@@ -120,7 +126,7 @@ def test_one_trunk_does_not_judge_itself(results: Path, tmp_path: Path) -> None:
     rebuild(results, tmp_path)
     page = (tmp_path / "synthesis.md").read_text()
     assert cells(page, "fbf-ts")[4] == "0.100 ‡ [0.000, 0.200] n=60"  # the smallest, yet not marked as best
-    assert "‡ trained with the trunk that judges here: shown, not ranked" in page
+    assert "‡ trained with the trunk of this metric: shown, not ranked" in page
 
 
 def test_best_of_a_column_is_the_best_of_the_ranked(make_record: MakeRecord) -> None:
@@ -133,9 +139,9 @@ def test_best_of_a_column_is_the_best_of_the_ranked(make_record: MakeRecord) -> 
         )
         for name, value in lpips.items()
     ]
-    [section] = sections(records, "synthesis")
+    [section] = group_sections(records, "synthesis")
     column = next(column for column in section.columns if column.metric == "body_lpips_squeeze")
-    assert section.best(column) == {records[1].run.id}
+    assert section.find_best(column) == {records[1].run.id}
 
 
 def test_few_people_are_marked_and_listed(results: Path, tmp_path: Path) -> None:
@@ -152,15 +158,13 @@ def test_few_people_are_marked_and_listed(results: Path, tmp_path: Path) -> None
 def test_detectors_stand_beside_the_quality_of_the_fakes(results: Path, tmp_path: Path) -> None:
     rebuild(results, tmp_path)
     page = (tmp_path / "detection.md").read_text()
-    header, row, other = cells(page, "detector"), cells(page, "pair¦patch"), cells(page, "bytes")
-    found = dict(zip(header, row, strict=True))
-    assert [found[title] for title in header if "body SSIM" in title or "…" in title] == [
-        "0.810",
-        "0.700",
-        "0.600",
-    ]
-    assert found["null control"] == "failed"
-    assert dict(zip(header, other, strict=True))["null control"] == "ok"
+    quality = theme(page, "Quality of the fakes, and training")
+    assert cells(quality, "row", at=0)[1:] == ["fakes' body SSIM", "… of nearest frames", "… of the mean frame"]
+    assert cells(quality, "pair¦patch (tiny)", at=0)[1:] == ["0.810", "0.700", "0.600"]
+    controls = theme(page, "Negative controls")
+    assert cells(controls, "row", at=0) == ["row", "null control"]
+    assert cells(controls, "pair¦patch (tiny)", at=0)[1] == "failed"
+    assert cells(controls, "bytes (tiny)", at=0)[1] == "ok"
     assert "- ⚠ pair\\|patch (tiny): p = 0.004\n" in page
     assert "- ⚠ pair\\|patch (tiny): the null control failed" in page
     assert "- pair\\|patch (tiny): calibration: validation\n" in page
@@ -177,8 +181,8 @@ def test_warnings_and_missing_items_are_shown(results: Path, tmp_path: Path) -> 
 
 def test_differing_content_is_shown(make_record: MakeRecord) -> None:
     records = [make_record(name, {"body_ssim": 0.8}, content_sha256=name * 64) for name in "ab"]
-    [section] = sections(records, "synthesis")
-    assert section.remarks() == ["⚠ Rows were measured on prepared files that differ (content_sha256)."]
+    [section] = group_sections(records, "synthesis")
+    assert section.list_remarks() == ["⚠ Rows were measured on prepared files that differ (content_sha256)."]
 
 
 def test_reference_stands_apart(results: Path, tmp_path: Path) -> None:
@@ -229,7 +233,7 @@ def test_csv_has_every_metric_of_every_run(results: Path, tmp_path: Path, record
 
 
 def test_csv_of_nothing_has_the_same_columns(records: list[RunRecord]) -> None:
-    assert list(long_table([], "synthesis").columns) == list(long_table(records, "synthesis").columns)
+    assert list(make_long_table([], "synthesis").columns) == list(make_long_table(records, "synthesis").columns)
 
 
 # the same bytes
@@ -263,8 +267,8 @@ def test_same_records_give_the_same_bytes_anywhere(results: Path, tmp_path: Path
 def test_order_of_records_does_not_matter(records: list[RunRecord], seed: int) -> None:
     shuffled = random.Random(seed).sample(records, len(records))
     for kind in COLUMNS:
-        assert sections(shuffled, kind) == sections(records, kind)
-        assert long_table(shuffled, kind).equals(long_table(records, kind))
+        assert group_sections(shuffled, kind) == group_sections(records, kind)
+        assert make_long_table(shuffled, kind).equals(make_long_table(records, kind))
 
 
 # the screen
@@ -273,7 +277,7 @@ def test_order_of_records_does_not_matter(records: list[RunRecord], seed: int) -
 def test_screen_shows_the_same_rows_and_marks(records: list[RunRecord]) -> None:
     console = Console(width=80)
     with console.capture() as capture:
-        for table in rich_tables(records):
+        for table in make_screen_tables(records):
             console.print(table)
     text = capture.get()
     for expected in (
@@ -294,8 +298,63 @@ def test_screen_shows_the_same_rows_and_marks(records: list[RunRecord]) -> None:
 def test_screen_does_not_take_a_name_for_markup(make_record: MakeRecord) -> None:
     console = Console(width=120)
     with console.capture() as capture:
-        console.print(*rich_tables([make_record("[red]x", {"body_ssim": 0.8})]))
+        console.print(*make_screen_tables([make_record("[red]x", {"body_ssim": 0.8})]))
     assert "[red]x" in capture.get()
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_no_word_on_the_screen_is_broken(make_record: MakeRecord, width: int) -> None:
+    names = ["pair-patch", "timm:mobilenetv3_small_050", "ensemble"]
+    values = {column.metric: 0.9 for column in COLUMNS["detection"]}
+    notes = {"notes": {"null_control": "ok"}}
+    records = [make_record(name, values, kind="detection", subjects=FEW, entry=notes) for name in names]
+    console = Console(width=width)
+    with console.capture() as capture:
+        console.print(*make_screen_tables(records, width=width))
+    lines = capture.get().splitlines()
+    assert max(map(len, lines)) <= width
+    words = set(" ".join(lines).split())
+    assert {"pair-patch", "timm:mobilenetv3_small_…", "ensemble", "AUC", "detector", "[0.800,", "1.000]", "†"} <= words
+    assert ("more columns in leaderboards/detection.md" in capture.get()) == (width <= 80)
+
+
+def test_80_columns_show_the_main_figures_of_usual_names(make_record: MakeRecord) -> None:
+    values = {column.metric: 0.9 for column in COLUMNS["detection"]}
+    entry = {"notes": {"null_control": "ok", "fakes_body_ssim": 0.7}}
+    records = [make_record(name, values, kind="detection", entry=entry) for name in ("pair-patch", "timm:resnet10t")]
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(*make_screen_tables(records))
+    text = capture.get()
+    assert all(word in text.split() for word in ("AUC", "accuracy", "Cllr", "control", "timm:resnet10t"))
+    assert "all rows: fakes' body SSIM 0.700" in text
+
+
+def test_no_table_of_a_page_is_wider_than_nine_columns(make_record: MakeRecord, tmp_path: Path) -> None:
+    for kind, columns in COLUMNS.items():
+        values = {column.metric: 0.5 for column in columns}
+        values |= {f"video_auc@perturbation=p{k}": 0.5 for k in range(21)} if kind == "detection" else {}
+        save_run(tmp_path, make_record("m", values, kind=kind, subjects=9), pd.DataFrame({"item": ["a"]}))
+    rebuild(tmp_path, tmp_path / "out")
+    for kind, columns in COLUMNS.items():
+        lines = (tmp_path / "out" / f"{kind}.md").read_text().splitlines()
+        headings = [line for line, below in itertools.pairwise(lines) if below.startswith("| ---")]
+        assert max(heading.count("|") - 1 for heading in headings) <= 9
+        own = " ".join(headings)
+        assert all(f"| {column.header} |" in own for column in columns)  # every column stands somewhere
+        assert all(f"| {subject} |" in own for subject in ("s00", "s08"))
+    assert all(f"| p{k} |" in own for k in range(21))
+
+
+def test_rows_of_one_label_are_told_apart_in_further_tables(make_record: MakeRecord, tmp_path: Path) -> None:
+    records = [
+        make_record("fbf", {"body_ssim": value, "body_mse": value}, content_sha256=sign * 64, run_of=sign)
+        for value, sign in ((0.8, "a"), (0.7, "b"))
+    ]
+    [section] = group_sections(records, "synthesis")
+    names = [section.name(row) for row in section.rows]
+    assert len(set(names)) == 2
+    assert all(name.startswith("fbf (tiny), ") for name in names)
 
 
 # frozen
@@ -319,7 +378,7 @@ demo · abababababab · 2 subjects
 
 - † fewer than 10 subjects: the interval is unreliable, see the values per subject
 
-Values per subject:
+### Values per subject
 
 | row | metric | s00 | s01 |
 | --- | --- | --- | --- |
@@ -340,9 +399,10 @@ def test_an_order_that_rests_on_few_training_seeds_is_marked(make_record: MakeRe
             make_record(f"method{k}", {"body_ssim": 0.1 * k}, entry={"notes": {"training_seeds": count}})
             for k, count in enumerate(seeds)
         ]
-        (section,) = sections(runs, "synthesis")
-        assert section.facts["seeds"](runs[0]) == (None if seeds[0] is None else str(seeds[0]))
-        return [text for text in section.warnings() if "training seed" in text]
+        (section,) = group_sections(runs, "synthesis")
+        (told,) = (fact for fact in FACTS["synthesis"] if fact.title == "seeds")
+        assert told.read(runs[0]) == (None if seeds[0] is None else str(seeds[0]))
+        return [text for text in section.list_warnings() if "training seed" in text]
 
     assert "rests on 1 training seed(s)" in warned([3, 1])[0]
     assert not warned([3, 3])

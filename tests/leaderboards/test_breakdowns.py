@@ -7,9 +7,9 @@ import pandas as pd
 
 from dancebench.core.metric import Metric
 from dancebench.leaderboards.board import rebuild
-from dancebench.leaderboards.breakdowns import breakdown_tables
+from dancebench.leaderboards.breakdowns import make_breakdowns
 from dancebench.leaderboards.records import RunRecord, save_run
-from dancebench.leaderboards.tables import sections
+from dancebench.leaderboards.tables import group_sections
 
 MakeRecord = Callable[..., RunRecord]
 NULL = Metric(value=None, reason="no such fakes", n=0, unit="share", higher_is_better=True)
@@ -36,8 +36,8 @@ def both(make_record: MakeRecord) -> list[RunRecord]:
 
 
 def test_values_are_columns_in_the_records_order_and_rows_stand_together(make_record: MakeRecord) -> None:
-    [section] = sections(both(make_record), "detection")
-    source, method = breakdown_tables(section)
+    [section] = group_sections(both(make_record), "detection")
+    source, method = make_breakdowns(section)
     assert (source.breakdown.condition, method.breakdown.condition) == ("source", "method")
     assert source.values == ("same", "driver03", "driver04")
     assert [(line.row.record.entry.name, line.column.metric) for line in source.lines] == [
@@ -62,7 +62,7 @@ def test_the_page_shows_them_with_intervals_and_reasons(make_record: MakeRecord,
 
 
 def test_a_section_without_conditions_has_none(make_record: MakeRecord) -> None:
-    [section] = sections([make_record("pair-patch", {"video_auc": 0.9}, kind="detection")], "detection")
-    assert breakdown_tables(section) == []
-    [section] = sections([make_record("fbf", {"body_ssim": 0.9})], "synthesis")
-    assert breakdown_tables(section) == []
+    [section] = group_sections([make_record("pair-patch", {"video_auc": 0.9}, kind="detection")], "detection")
+    assert make_breakdowns(section) == []
+    [section] = group_sections([make_record("fbf", {"body_ssim": 0.9})], "synthesis")
+    assert make_breakdowns(section) == []

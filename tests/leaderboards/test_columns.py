@@ -1,5 +1,6 @@
 """The columns beyond images: shown where a row measured them, with what a reader must know of them."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,9 +8,9 @@ import pandas as pd
 from rich.console import Console
 
 from dancebench.benchmark.metrics.base import METRICS
-from dancebench.leaderboards.board import rebuild, rich_tables
+from dancebench.leaderboards.board import make_screen_tables, rebuild
 from dancebench.leaderboards.records import RunRecord, save_run
-from dancebench.leaderboards.tables import COLUMNS, sections
+from dancebench.leaderboards.tables import COLUMNS, group_sections
 
 MakeRecord = Callable[..., RunRecord]
 BEYOND = {
@@ -26,28 +27,27 @@ def test_columns_of_the_synthesis_board_are_metrics_that_the_suite_measures_in_t
     assert set(BEYOND) <= {column.metric for column in COLUMNS["synthesis"]}
 
 
-def test_they_stand_after_the_image_columns_with_their_remarks(make_record: MakeRecord, tmp_path: Path) -> None:
+def test_they_stand_in_tables_of_their_own_with_their_remarks(make_record: MakeRecord, tmp_path: Path) -> None:
     record = make_record("fbf", {"body_ssim": 0.8, **BEYOND, "frame_diff_mse": 9.0})
     save_run(tmp_path, record, pd.DataFrame({"item": ["a"]}))
     rebuild(tmp_path, tmp_path / "out")
     page = (tmp_path / "out" / "synthesis.md").read_text()
-    header, row = (line for line in page.splitlines() if line.startswith(("| # |", "| 1 |")))
-    titles = [title.strip() for title in header.strip("|").split("|")]
-    assert titles[3:] == [
-        "body SSIM ↑",
-        "frame difference MSE ↓",
-        "pose distance, % of height ↓",
-        "pose distance of the real clip",
-        "missed joints ↓",
-        "missed joints of the real clip",
-        "pose distance to the true joints, % of height ↓",
-        "pose distance of the real clip to the true joints",
-        "background flicker ratio",
-        "excess background flicker, levels ↓",
-        "warp error ratio",
-        "run",
+    headings = [line for line, below in itertools.pairwise(page.splitlines()) if below.startswith("| ---")][:4]
+    assert [[title.strip() for title in heading.strip("|").split("|")] for heading in headings] == [
+        ["#", "method", "preset", "body SSIM ↑", "run"],
+        ["row", "frame difference MSE ↓"],
+        [
+            "row",
+            "pose distance, % of height ↓",
+            "pose distance of the real clip",
+            "missed joints ↓",
+            "missed joints of the real clip",
+            "pose distance to the true joints, % of height ↓",
+            "pose distance of the real clip to the true joints",
+        ],
+        ["row", "background flicker ratio", "excess background flicker, levels ↓", "warp error ratio"],
     ]
-    assert "1.25 [1.15, 1.35] n=60" in row
+    assert "1.25 [1.15, 1.35] n=60" in page
     for remark in (SAME_DETECTOR, "Ratios are to the real clip's: 1 is right, and below 1 is blur"):
         assert page.count(remark) == 1
 
@@ -56,22 +56,22 @@ def test_a_ratio_has_no_best_and_a_distance_has(make_record: MakeRecord) -> None
     records = [make_record("a", {"body_ssim": 0.8, **BEYOND}), make_record("b", {"body_ssim": 0.7, **BEYOND})]
     better = {**BEYOND, "pose_distance": 0.7, "background_flicker_ratio": 0.1}
     records.append(make_record("c", {"body_ssim": 0.6, **better}))
-    [section] = sections(records, "synthesis")
-    best = {column.metric: section.best(column) for column in section.columns}
+    [section] = group_sections(records, "synthesis")
+    best = {column.metric: section.find_best(column) for column in section.columns}
     assert best["pose_distance"] == {records[2].run.id}
     assert best["background_flicker_ratio"] == best["pose_distance_real"] == frozenset()
 
 
 def test_boards_without_them_do_not_speak_of_them(make_record: MakeRecord) -> None:
-    [section] = sections([make_record("fbf", {"body_ssim": 0.8})], "synthesis")
+    [section] = group_sections([make_record("fbf", {"body_ssim": 0.8})], "synthesis")
     assert [column.metric for column in section.columns] == ["body_ssim"]
-    assert section.remarks() == []
+    assert section.list_remarks() == []
 
 
 def test_the_screen_has_no_room_for_them(make_record: MakeRecord) -> None:
     console = Console(width=120)
     with console.capture() as capture:
-        console.print(*rich_tables([make_record("fbf", {"body_ssim": 0.8, **BEYOND})]))
+        console.print(*make_screen_tables([make_record("fbf", {"body_ssim": 0.8, **BEYOND})]))
     text = capture.get()
     assert "pose" not in text
     assert "ratio" not in text

@@ -342,6 +342,7 @@ def test_a_full_disk_is_named_and_loses_nothing(workspace: Path, monkeypatch: py
     assert not list(workspace.rglob(".partial-*"))
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "dancebench.benchmark.cli", "synth", "--dataset", "demo-tiny", "--subject", "1",

@@ -27,7 +27,7 @@ from dancebench.datasets.subjects.records import (
 )
 from dancebench.leaderboards import records
 from dancebench.leaderboards.board import rebuild
-from dancebench.leaderboards.tables import Section, sections
+from dancebench.leaderboards.tables import Section, group_sections
 
 PEOPLE: dict[str, Split] = {"a": "train", "b": "validation", "c": "validation", "d": "holdout", "e": "holdout"}
 ARGV = ["bench", "detect", "--submit", "scores.csv"]
@@ -123,7 +123,7 @@ def scores(tmp_path: Path) -> Path:
 
 
 def only_section(workspace: Workspace) -> Section:
-    (section,) = sections(records.load_runs(workspace.results)[0], "detection")
+    (section,) = group_sections(records.load_runs(workspace.results)[0], "detection")
     return section
 
 
@@ -147,7 +147,7 @@ def test_it_ranks_beside_ours_on_the_same_people(workspace: Workspace, scores: P
     assert section.frame_size == "128x64"
     assert (
         "⚠ their-detector (submitted): shortcut: container, size, duration and frame count tell fakes (p = 0.001)"
-        in section.warnings()
+        in section.list_warnings()
     )
     assert record.metrics["video_auc"].value == 1.0
     assert record.metrics["video_accuracy"].value == 1.0

@@ -39,6 +39,7 @@ distributed.leave_process_group()
 """
 
 
+@pytest.mark.long
 def test_two_processes_train_what_one_trains(walker: Subject, tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
