@@ -1,4 +1,4 @@
-"""What makes training fast without changing what is computed: layouts, optimizers, autocast, compilation."""
+"""What makes training fast without changing what is computed: memory layouts, optimizers, autocast, compilation."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def has_bf16(device: torch.device) -> bool:
     """Whether the hardware computes in bfloat16: a GPU that does, or a CPU with AVX512-BF16 or AMX."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of torch do not tell
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older torch
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """Run the networks in bfloat16 where `precision` says so; losses are taken in float32."""
+    """Run the networks in bfloat16 where `precision` says so; losses are computed in float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def to_device_layout(network: nn.Module, device: torch.device) -> nn.Module:
-    """The network on its device, channels last on a GPU, where convolutions want it; a CPU gains nothing."""
+    """Move the network to its device, channels last on a GPU, where it speeds convolutions up; a CPU gains nothing."""
     network = network.to(device)
     return network.to(memory_format=torch.channels_last) if device.type == "cuda" else network  # type: ignore[call-overload]
 

@@ -1,11 +1,11 @@
 """What a synthesis method is, and the registry of methods.
 
-A method learns one person from a clip's training frames and then draws that person in any poses. A new
-method is one module in `synth/methods/` with a class under `@METHODS.register(name)`.
+A method learns one person from a clip's training frames and then generates frames of that person in any poses.
+A new method is one module in `synth/methods/` with a class under `@METHODS.register(name)`.
 
-    Method         draws: weights, load_weights, render
+    Method         synthesizes: weights, load_weights, render
     LearnedMethod  is trained in phases, one after the other
-    Phase          what the training loop runs: networks, optimizers, a schedule, one update
+    Phase          what the training loop runs: networks, optimizers, a learning rate schedule, one update
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Precision = Literal["fp32", "bf16"]
 
 
 class Schedule(Strict):
-    """How long and how fast a phase of a training runs."""
+    """Training schedule of a phase: its length, batch size and learning rate."""
 
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0)
@@ -40,8 +40,8 @@ class Schedule(Strict):
     batch: int = Field(1, ge=1)
     learning_rate: float = Field(2e-4, gt=0)
     decay_share: float = Field(default=0.0, ge=0, le=1)
-    """Last share of the steps over which the learning rate falls linearly to zero, as pix2pixHD does over
-    its second half; 0 keeps it constant."""
+    """Share of the steps, the last ones, over which the scheduler decays the learning rate linearly to zero, as
+    pix2pixHD does over its second half; 0 keeps it constant."""
 
     @model_validator(mode="after")
     def _check_one_length(self) -> Self:
@@ -50,20 +50,20 @@ class Schedule(Strict):
         return self
 
     def count_steps(self, examples: int) -> int:
-        """Updates of a phase that draws from this many examples."""
+        """Number of updates of a phase that has this many training examples."""
         if self.steps is not None:
             return self.steps
-        assert self.epochs is not None  # the validator saw to it
+        assert self.epochs is not None  # ensured by the validator
         return max(1, round(self.epochs * examples / self.batch))
 
     def learning_rate_at(self, step: int, steps: int) -> float:
         """Learning rate of step `step` (from 0) of `steps`."""
-        falling = self.decay_share * steps
-        return self.learning_rate * min(1.0, (steps - step) / falling) if falling > 0 else self.learning_rate
+        decay_steps = self.decay_share * steps
+        return self.learning_rate * min(1.0, (steps - step) / decay_steps) if decay_steps > 0 else self.learning_rate
 
 
 class SynthConfig(Strict):
-    """What decides what a synthesizer becomes, beside its data; a method adds its own fields in a subclass."""
+    """What determines a trained synthesizer, besides its data; a method adds its own fields in a subclass."""
 
     long_side: int = Field(ge=32)
     """Larger side of the synthesized frames in pixels; the clip's aspect is kept."""
@@ -78,13 +78,13 @@ class Method(ABC):
     """A synthesizer of one person.
 
     Args:
-        config: Of the method's own `Config`.
-        clip: The training span; retrieval methods draw from it, learned ones take their size from it.
-        device: Where tensors live.
+        config: An instance of the method's own `Config`.
+        clip: The training span; retrieval methods return its frames, learned ones take their frame size from it.
+        device: Device of all tensors.
 
     Class attributes:
-        Config: What configures it.
-        section: Where the paper describes it.
+        Config: Class of its configuration.
+        section: Section of the paper that describes it.
     """
 
     Config: ClassVar[type[SynthConfig]] = SynthConfig
@@ -100,26 +100,26 @@ class Method(ABC):
 
     @abstractmethod
     def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Take back what `weights` gave."""
+        """Load what `weights` returned."""
 
     @abstractmethod
     def render(self, motion: Motion) -> Iterator[npt.NDArray[np.uint8]]:
-        """Draw the person in each pose, in order: uint8 RGB [H, W, 3] of the training size."""
+        """Generate a frame of the person for each pose, in order: uint8 RGB [H, W, 3] of the training size."""
 
 
 class LearnedMethod(Method):
     """A method that the training loop trains.
 
     Class attributes:
-        base: Another method, trained first on the same subject, whose weights this one starts from and
-            leaves as they are; None where it starts from nothing.
+        base: Another method, trained first on the same subject, whose weights this one loads and keeps
+            frozen; None where it has no base.
     """
 
     base: ClassVar[str | None] = None
 
     @classmethod
     def get_base_config(cls, config: SynthConfig) -> SynthConfig:
-        """The configuration of the base method, out of this method's own.
+        """The configuration of the base method, taken from this method's own.
 
         Raises:
             TypeError: The method has no base.
@@ -127,7 +127,7 @@ class LearnedMethod(Method):
         raise TypeError(f"{cls.__name__} has no base method")
 
     def load_base(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Take the weights of the trained base method.
+        """Load the weights of the trained base method.
 
         Raises:
             TypeError: The method has no base.
@@ -140,7 +140,7 @@ class LearnedMethod(Method):
 
     @abstractmethod
     def start_phase(self, name: str, trunk: Trunk | None) -> Phase:
-        """Build what only this phase needs: losses (perceptual with `trunk`), judges, optimizers."""
+        """Build what only this phase needs: losses (perceptual with `trunk`), discriminators, optimizers."""
 
     @abstractmethod
     def inference_networks(self) -> Mapping[str, nn.Module]:
@@ -162,11 +162,11 @@ class LearnedMethod(Method):
 
 
 class Phase(ABC):
-    """One stretch of a training: some networks, one frame size, one schedule.
+    """One phase of a training: some networks, one frame size, one schedule.
 
     Args:
         clip: The training span at the phase's own size.
-        schedule: How long and how fast.
+        schedule: Length, batch size and learning rate.
 
     Class attributes:
         window: Frames that one training example holds.
@@ -180,7 +180,7 @@ class Phase(ABC):
 
     @cached_property
     def example_starts(self) -> npt.NDArray[np.intp]:
-        """First frames of the examples that there are to draw from.
+        """First frames of all training examples of the phase.
 
         Raises:
             BenchError: There is none.
@@ -193,7 +193,7 @@ class Phase(ABC):
         return np.asarray(starts[:, None] + np.arange(self.window), dtype=np.intp)
 
     def prepare(self, report: ReportProgress) -> None:  # noqa: B027 most phases need nothing
-        """What the first step would otherwise wait for; by default nothing."""
+        """Do what must precede the first step; by default nothing."""
 
     @abstractmethod
     def networks(self) -> Mapping[str, nn.Module]:
@@ -209,13 +209,13 @@ class Phase(ABC):
 
     @abstractmethod
     def preview(self, batch: Batch) -> torch.Tensor:
-        """Pictures of how training goes: (N, 3, H, W) in [-1, 1], real and made side by side in N."""
+        """Samples of training progress: (N, 3, H, W) in [-1, 1], real and generated images alternating in N."""
 
 
 METHODS: Registry[type[Method]] = Registry("method", package="dancebench.synth.methods")
 
 
 def find_base_method(method: str) -> str | None:
-    """The method that another one builds on; None where it starts from nothing."""
-    make = METHODS[method]
-    return make.base if issubclass(make, LearnedMethod) else None
+    """The base method that another one builds on; None where it has none."""
+    method_class = METHODS[method]
+    return method_class.base if issubclass(method_class, LearnedMethod) else None

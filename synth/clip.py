@@ -1,4 +1,4 @@
-"""A subject's training frames and conditioning pictures as uint8, and the examples drawn from them."""
+"""A subject's training frames and pose maps (conditioning images) as uint8, and the training examples made of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dancebench.datasets.video.frames import resize
 Pixels = npt.NDArray[np.uint8]
 
 _BYTES_PER_FRAME: Final = 2_000_000
-"""Most that is cached of one frame and its picture together; larger pictures are drawn when needed."""
+"""Largest size of a frame and its pose map together that is cached; larger pose maps are drawn when needed."""
 _SHARE_OF_MEMORY: Final = 0.5
 """Share of the free memory that the clips of all workers may take before they are streamed from the disk."""
 
@@ -35,10 +35,10 @@ class Batch:
     """Training examples of n frames each, on the training device.
 
     Attributes:
-        poses: Conditioning pictures (stick figures), float32 (B, n, 3, H, W) in [-1, 1].
-        frames: What the camera saw, the same shape and range.
+        pose_maps: Conditioning images (stick figures), float32 (B, n, 3, H, W) in [-1, 1].
+        frames: The real frames, the same shape and range.
         keypoints: float32 (B, n, 75, 3) in pixels of these frames.
-        index: Which frames of the training span these are, [B, n].
+        index: Positions of these frames in the training span, [B, n].
     """
 
     pose_maps: torch.Tensor
@@ -57,13 +57,13 @@ class HostBatch:
     index: npt.NDArray[np.intp]
 
     def pin(self) -> HostBatch:
-        """In page-locked memory, from which a GPU copies while it computes."""
+        """A copy in page-locked memory, from which a GPU copies while it computes."""
         return HostBatch(self.pose_maps.pin_memory(), self.frames.pin_memory(), self.keypoints.pin_memory(), self.index)
 
     def to(self, device: torch.device) -> Batch:
         """Move as bytes, then convert on the device."""
-        poses, frames = (_to_float(pixels.to(device, non_blocking=True)) for pixels in (self.pose_maps, self.frames))
-        return Batch(poses, frames, self.keypoints.to(device, non_blocking=True), self.index)
+        maps, frames = (_to_float(pixels.to(device, non_blocking=True)) for pixels in (self.pose_maps, self.frames))
+        return Batch(maps, frames, self.keypoints.to(device, non_blocking=True), self.index)
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class Motion:
     """Poses that drive a synthesis.
 
     Attributes:
-        keypoints: float32 [T, 75, 3], in pixels of a picture of `size`.
+        keypoints: float32 [T, 75, 3], in pixels of an image of `size`.
         size: (height, width).
-        pictures: The conditioning pictures at the size asked for, uint8 RGB [h, w, 3] one after the other.
+        pose_maps: Iterates over the pose maps (conditioning images) at a requested size, uint8 RGB [h, w, 3].
         face_centres: float32 [T, 2], (x, y) in pixels of `size`; NaN where no face is seen.
     """
 
@@ -84,13 +84,13 @@ class Motion:
 
 
 class CachedFrames:
-    """The pictures of a span, cached whole or read when needed; indexed like an array.
+    """The images of a span, all cached or read when needed; indexed like an array.
 
     Args:
-        read: From positions in the span to uint8 [N, H, W, 3].
-        count: How many there are.
+        read: Maps positions in the span to images, uint8 [N, H, W, 3].
+        count: Number of images.
         cached: Whether all are read at the first use and kept.
-        release: Lets go of what reading needs, called once all are kept.
+        release: Closes what reading needs, called once all are cached.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class CachedFrames:
         self._count = count
         self._cached = cached
         self._kept: Pixels | None = None
-        self._lock = threading.Lock()  # a loading thread may read ahead, and a reader serves one at a time
+        self._lock = threading.Lock()  # a loading thread may read ahead, and a reader serves one thread at a time
 
     def __len__(self) -> int:
         return self._count
@@ -118,17 +118,17 @@ class CachedFrames:
                 self._kept = self._read_all()
             if self._kept is not None:
                 return self._kept[index]
-            read = self._read(index.reshape(-1).tolist())
-            return read.reshape(*index.shape, *read.shape[1:])
+            images = self._read(index.reshape(-1).tolist())
+            return images.reshape(*index.shape, *images.shape[1:])
 
     def _read_all(self) -> Pixels:
-        """All of them, one after the other into their place: a list of them first would take twice the memory."""
+        """Read all images one by one into a preallocated array: a list of them first would take twice the memory."""
         kept: Pixels | None = None
         for t in range(self._count):
             frame = self._read([t])[0]
             kept = np.empty((self._count, *frame.shape), np.uint8) if kept is None else kept
             kept[t] = frame
-        assert kept is not None  # nobody indexes an empty clip
+        assert kept is not None  # an empty clip is never indexed
         self._release()
         return kept
 
@@ -139,12 +139,12 @@ class TrainingClip:
 
     Attributes:
         frames: uint8 RGB [T, H, W, 3] by index.
-        pictures: The conditioning pictures (stick figures), the same shape.
+        pose_maps: The conditioning images (stick figures), the same shape.
         keypoints: float32 [T, 75, 3] in pixels of `size`.
         face_centres: float32 [T, 2], (x, y) in pixels of `size`; NaN where no face is seen.
         starts_segment: bool [T], True where a frame does not follow the one before.
         size: (H, W).
-        at: Gives the same span at another size, by its longer side.
+        at: Loads the same span at another size, named by its longer side.
     """
 
     frames: CachedFrames
@@ -192,19 +192,19 @@ class TrainingClip:
         return self.read_host_batch(index).to(device)
 
     def segments(self) -> list[range]:
-        """The stretches of consecutive frames, in order."""
+        """The segments of consecutive frames, in order."""
         edges = [*np.flatnonzero(self.starts_segment).tolist(), len(self)]
         return [range(a, b) for a, b in itertools.pairwise(edges)]
 
     def make_motion(self, span: range) -> Motion:
         """The motion of a part of the training span."""
 
-        def pictures(size: tuple[int, int]) -> Iterator[Pixels]:
+        def resize_pose_maps(size: tuple[int, int]) -> Iterator[Pixels]:
             for t in span:
                 yield resize(self.pose_maps[np.array([t], np.intp)][0], size)
 
         part = slice(span.start, span.stop)
-        return Motion(self.keypoints[part], self.size, pictures, self.face_centres[part])
+        return Motion(self.keypoints[part], self.size, resize_pose_maps, self.face_centres[part])
 
 
 def scale_to_long_side(size: tuple[int, int], long_side: int) -> tuple[int, int]:
@@ -221,7 +221,7 @@ def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
     """The training span of a subject at `long_side`; pixels are read when they are first needed.
 
     Raises:
-        BenchError: The clip is smaller than that: its frames would have to be made up.
+        BenchError: The clip is smaller than that: its frames would have to be upscaled.
     """
     if long_side > max(subject.size):
         raise BenchError(
@@ -235,25 +235,26 @@ def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
     starts_segment = subject.starts_segment[span.start : span.stop].copy()
     starts_segment[:1] = True
     frame_bytes = size[0] * size[1] * 3
-    room = _SHARE_OF_MEMORY * psutil.virtual_memory().available / (count_workers() * world_size())
+    memory_budget = _SHARE_OF_MEMORY * psutil.virtual_memory().available / (count_workers() * world_size())
 
-    paint = subject.make_pose_map_drawer()
+    draw_pose_map = subject.make_pose_map_drawer()
 
     @functools.cache
-    def reader() -> VideoReader:
-        return subject.open_reader()  # stays open while it is needed: a streamed clip reads at every step
+    def open_reader() -> VideoReader:
+        return subject.open_reader()  # stays open while it is needed: a streamed clip is read at every step
 
-    def frames(index: Sequence[int]) -> Pixels:
-        return np.stack([resize(reader()[span.start + t], size) for t in index])
+    def read_frames(index: Sequence[int]) -> Pixels:
+        return np.stack([resize(open_reader()[span.start + t], size) for t in index])
 
-    def pictures(index: Sequence[int]) -> Pixels:
-        return np.stack([paint(span.start + t, size) for t in index])
+    def draw_pose_maps(index: Sequence[int]) -> Pixels:
+        return np.stack([draw_pose_map(span.start + t, size) for t in index])
 
-    both = 2 * frame_bytes <= _BYTES_PER_FRAME and 2 * frame_bytes * len(span) <= room
+    cache_frames = frame_bytes * len(span) <= memory_budget
+    cache_pose_maps = 2 * frame_bytes <= _BYTES_PER_FRAME and 2 * frame_bytes * len(span) <= memory_budget
     across, down = size[1] / subject.size[1], size[0] / subject.size[0]
     return TrainingClip(
-        frames=CachedFrames(frames, len(span), cached=frame_bytes * len(span) <= room, release=reader.cache_clear),
-        pose_maps=CachedFrames(pictures, len(span), cached=both),
+        frames=CachedFrames(read_frames, len(span), cached=cache_frames, release=open_reader.cache_clear),
+        pose_maps=CachedFrames(draw_pose_maps, len(span), cached=cache_pose_maps),
         keypoints=scale_keypoints(keypoints, across, down),
         face_centres=scale_points(locate_faces(subject)[span.start : span.stop], across, down),
         starts_segment=starts_segment,
@@ -263,7 +264,7 @@ def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
 
 
 def locate_faces(subject: Subject) -> npt.NDArray[np.float32]:
-    """Where the face is in each frame of a clip: the middle of a given face box, else the nose.
+    """Centre of the face in each frame of a clip: that of a supplied face bounding box, else the nose.
 
     Returns:
         float32 [T, 2], (x, y) in clip pixels; NaN where no face is seen.
@@ -282,7 +283,7 @@ def locate_noses(keypoints: Keypoints) -> npt.NDArray[np.float32]:
 
 
 def scale_points(points: npt.NDArray[np.float32], across: float, down: float) -> npt.NDArray[np.float32]:
-    """Points float32 [..., 2] on a picture resized by the two factors (pixel centres at +0.5)."""
+    """Points float32 [..., 2] of an image after it is resized by the two factors (pixel centres at +0.5)."""
     factors = np.array([across, down], np.float32)
     return np.asarray((points + np.float32(0.5)) * factors - np.float32(0.5), np.float32)
 

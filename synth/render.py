@@ -1,7 +1,7 @@
-"""From a trained synthesizer and a motion to a fake clip, with its provenance beside it.
+"""Render a fake clip from a trained synthesizer and a motion, with its record (JSON) next to it.
 
-The first synthesized frame has no previous frame behind it and is dropped from every fake, whatever the
-method, as is the same frame from the real that it is compared with; so is the first after every break.
+The first synthesized frame has no previous frame to condition on and is dropped from every fake, whatever the
+method, as is the same frame of the real clip that it is compared with; so is the first frame of every segment.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, load_me
 
 
 class FakeRecord(Document):
-    """The JSON beside a fake: what it is, for whoever finds it."""
+    """The JSON next to a fake: what it is and how it was made, for anyone who comes across it."""
 
     SCHEMA_VERSION: ClassVar[int] = 2
     schema_version: int = 2
@@ -42,16 +42,16 @@ class FakeRecord(Document):
     source: str
     """Whose motion drives it."""
     source_sha256: str
-    """Of what the motion was taken from: a prepared clip with its poses, or a file."""
+    """SHA-256 of what the motion was taken from: a prepared clip with its poses, or a file."""
     motion_sha256: str
-    """Of the driving poses themselves, after any normalisation."""
+    """SHA-256 of the driving poses themselves, after any normalisation."""
     normalisation: dict[str, Any] | None
     """How the source's poses were fitted to the subject; None where they were used as they are."""
     first_frame: int
-    """The source's frame that the fake's first frame stands for."""
+    """The source's frame that the fake's first frame corresponds to."""
     n_frames: int
     frames_without_pose: int
-    """Frames whose driving pose was not found: the picture there is the method's guess."""
+    """Frames whose driving pose was not found: what they show is left to the method."""
     fps: float
     height: int
     width: int
@@ -65,12 +65,12 @@ class FakeRecord(Document):
 
 @dataclass(frozen=True)
 class DrivingMotion:
-    """A motion on its way to a fake, and where it comes from.
+    """A motion that drives a fake, and where it comes from.
 
     Attributes:
-        source: Whose motion it is, for people and for the record.
-        source_sha256: Of what it was taken from.
-        segments: Stretches of consecutive frames; a method starts anew in each.
+        source: Whose motion it is, for messages and for the record.
+        source_sha256: SHA-256 of what it was taken from.
+        segments: Segments of consecutive frames; a method starts again in each.
         fps: Frames per second.
         first_frame: The source's frame that the fake begins with: the first of a segment is never shown.
         normalisation: How the poses were fitted to the subject, as facts for the record.
@@ -85,7 +85,7 @@ class DrivingMotion:
 
     @property
     def sha256(self) -> str:
-        """Of the poses; given pictures are covered by `source_sha256`."""
+        """SHA-256 of the poses; supplied pose maps are covered by `source_sha256`."""
         return sha256_json(
             [[segment.keypoints.astype(float).round(3).tolist(), list(segment.size)] for segment in self.segments]
         )
@@ -95,52 +95,52 @@ def take_held_out_motion(subject: Subject) -> DrivingMotion:
     """The held-out motion of a subject's own clip."""
     keypoints, centres = subject.keypoints(), locate_faces(subject)
 
-    def motion(segment: range) -> Motion:
+    def cut_motion(segment: range) -> Motion:
         part = slice(segment.start, segment.stop)
         return Motion(keypoints[part], subject.size, lambda size: subject.pose_maps(segment, size), centres[part])
 
     return DrivingMotion(
         source=subject.id,
         source_sha256=subject.record.content_sha256,
-        segments=[motion(segment) for segment in subject.segments(subject.test)],
+        segments=[cut_motion(segment) for segment in subject.segments(subject.test)],
         fps=subject.record.fps,
         first_frame=list_shown_frames(subject)[0],
     )
 
 
 def render_fake(
-    job: TrainJob, trained: TrainRecord, drive: DrivingMotion, path: Path, *, report: ReportProgress = ignore_progress
+    job: TrainJob, trained: TrainRecord, motion: DrivingMotion, path: Path, *, report: ReportProgress = ignore_progress
 ) -> FakeRecord:
-    """Draw the job's subject in the motion of `drive`; keeps a fake of the same making.
+    """Generate a clip of the job's subject in the driving motion; an existing fake of the same inputs is kept.
 
     Args:
         job: The trained job.
         trained: Its record.
-        drive: The motion.
-        path: Where the clip goes; the record lies beside it as `.json` and is written last.
+        motion: The driving motion.
+        path: Where the clip goes; its record is written last, next to it as `.json`.
         report: Progress.
 
     Raises:
         BenchError: The weights are not those of the record.
     """
-    beside = path.with_suffix(".json")
-    standing = _find_existing(path, beside, trained, drive)
-    if standing is not None:
-        return standing
+    record_path = path.with_suffix(".json")
+    existing = _find_existing(path, record_path, trained, motion)
+    if existing is not None:
+        return existing
     method = load_method(job, trained)
-    total = sum(len(segment.keypoints) for segment in drive.segments)
+    total = sum(len(segment.keypoints) for segment in motion.segments)
 
-    def frames() -> Iterator[Pixels]:
+    def generate_frames() -> Iterator[Pixels]:
         done = 0
-        for segment in drive.segments:
+        for segment in motion.segments:
             for t, frame in enumerate(method.render(segment)):
                 done += 1
-                report(f"{job.method} draws {job.subject.id}", done, total)
+                report(f"{job.method} generates {job.subject.id}", done, total)
                 if t > 0:
                     yield frame
 
-    clip = write_clip(path, frames(), drive.fps)
-    shown: npt.NDArray[np.bool_] = np.concatenate([has_person(segment.keypoints[1:]) for segment in drive.segments])
+    clip = write_clip(path, generate_frames(), motion.fps)
+    has_pose: npt.NDArray[np.bool_] = np.concatenate([has_person(segment.keypoints[1:]) for segment in motion.segments])
     git_sha, dirty = read_code_version()
     record = FakeRecord(
         method=job.method,
@@ -148,13 +148,13 @@ def render_fake(
         seed=job.config.seed,
         dataset_id=job.dataset_id,
         subject=job.subject.id,
-        source=drive.source,
-        source_sha256=drive.source_sha256,
-        motion_sha256=drive.sha256,
-        normalisation=drive.normalisation,
-        first_frame=drive.first_frame,
+        source=motion.source,
+        source_sha256=motion.source_sha256,
+        motion_sha256=motion.sha256,
+        normalisation=motion.normalisation,
+        first_frame=motion.first_frame,
         n_frames=clip.n_frames,
-        frames_without_pose=int((~shown).sum()),
+        frames_without_pose=int((~has_pose).sum()),
         fps=float(clip.fps),
         height=clip.height,
         width=clip.width,
@@ -165,16 +165,16 @@ def render_fake(
         dirty=dirty,
         versions=collect_versions(),
     )
-    record.save(beside)
+    record.save(record_path)
     return record
 
 
-def _find_existing(path: Path, beside: Path, trained: TrainRecord, drive: DrivingMotion) -> FakeRecord | None:
-    """The record of a fake that stands there already, if it was made from just this."""
-    record = FakeRecord.load_if_usable(beside)
+def _find_existing(path: Path, record_path: Path, trained: TrainRecord, motion: DrivingMotion) -> FakeRecord | None:
+    """The record of an existing fake, if it was made from these same inputs."""
+    record = FakeRecord.load_if_usable(record_path)
     if record is None or not path.exists():
         return None
     same = (record.weights_sha256, record.source_sha256, record.motion_sha256, record.first_frame, record.encoder) == (
-        trained.weights_sha256, drive.source_sha256, drive.sha256, drive.first_frame, describe_encoder(),
+        trained.weights_sha256, motion.source_sha256, motion.sha256, motion.first_frame, describe_encoder(),
     )  # fmt: skip
     return record if same and sha256_file(path) == record.sha256 else None

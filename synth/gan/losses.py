@@ -40,7 +40,7 @@ def gan_loss(features: Features, *, real: bool) -> torch.Tensor:
 def feature_matching_loss(fake: Features, real: Features) -> torch.Tensor:
     """L1 between the discriminator's features of fake and real; the real ones are a fixed target.
 
-    Weighted by 4 / (n_layers + 1) and 1 / n_scales as in pix2pixHD; the score maps take no part.
+    Weighted by 4 / (n_layers + 1) and 1 / n_scales as in pix2pixHD; the score maps are left out.
     """
     distances = [
         F.l1_loss(a.float(), b.detach().float())

@@ -1,9 +1,9 @@
-"""The adversarial methods' common ground: networks, phases, synthesis.
+"""The base class of the adversarial methods: networks, phases, synthesis.
 
-A subclass says how many consecutive frames an example holds and what the generator is conditioned on;
+A subclass states how many consecutive frames an example holds and what the generator is conditioned on;
 the losses and the updates are the same for all (EDN Eq. 3). Training goes from coarse to fine as in
 pix2pixHD (EDN 8.2): the global generator at half the size, then a local enhancer around it at the full
-size; without a local stage the global generator draws at the full size.
+size; without a local stage the global generator works at the full size.
 """
 
 from __future__ import annotations
@@ -49,25 +49,25 @@ class GanConfig(SynthConfig):
     schedule: Schedule = Schedule(epochs=5.0)
     perceptual_weight: float = 5.0
     pixel_weight: float = Field(0.0, ge=0)
-    """Weight of an L1 loss on pixels, as in pix2pix. The paper has none; it steadies short trainings that
+    """Weight of an L1 loss on pixels, as in pix2pix. The paper has none; it stabilises short trainings that
     have no perceptual trunk."""
     local: LocalStage | None = None
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """How much the losses of a phase count beside the adversarial one."""
+    """Weights of a phase's losses beside the adversarial one, whose weight is 1."""
 
     perceptual: float
     pixels: float
 
 
 class GanMethod(LearnedMethod):
-    """A generator that draws a frame from its condition, trained against a multiscale discriminator.
+    """A generator of frames from conditioning images, trained against a multiscale discriminator.
 
     Class attributes:
-        window: Consecutive frames of a training example, all judged together.
-        generator_channels: 3 for a pose alone, 6 with the previous output beside it.
+        window: Consecutive frames of a training example, which the discriminator sees together.
+        generator_channels: 3 for a pose map alone, 6 with the previous output concatenated.
     """
 
     Config: ClassVar[type[SynthConfig]] = GanConfig
@@ -107,19 +107,19 @@ class GanMethod(LearnedMethod):
 
     @abstractmethod
     def generate_window(self, generator: nn.Module, poses: torch.Tensor) -> torch.Tensor:
-        """Images for one example's poses, both (B, window, 3, H, W), with the gradient kept throughout."""
+        """Generate images from pose maps, both (B, window, 3, H, W); gradients flow through all frames."""
 
     @abstractmethod
     def build_condition(self, pose: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
-        """What the generator sees, (B, C, H, W), for a pose and the previous output, both (B, 3, H, W)."""
+        """The generator's input, (B, C, H, W), from a pose map and the previous output, both (B, 3, H, W)."""
 
     @torch.no_grad()
     def generate_images(self, motion: Motion) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Draw frame by frame: (conditioning picture, image), both (1, 3, H, W) in [-1, 1]."""
+        """Generate frame by frame: (pose map, image), both (1, 3, H, W) in [-1, 1]."""
         self.generator.eval()
         previous = torch.zeros(1, 3, *self.clip.size, device=self.device)
-        for picture in motion.pose_maps(self.clip.size):
-            pose = to_tensor(picture[None], self.device)
+        for pixels in motion.pose_maps(self.clip.size):
+            pose = to_tensor(pixels[None], self.device)
             previous = self.generator(self.build_condition(pose, previous))
             yield pose, previous
 
@@ -144,21 +144,23 @@ class GanPhase(AdversarialPhase):
         self.window = method.window
         self.weights = weights
         self.perceptual = PerceptualLoss(trunk).to(method.device) if trunk else None
-        judge = MultiscaleDiscriminator(6 * method.window, ndf=method.config.ndf, n_scales=n_scales)
-        super().__init__(clip, schedule, generator, judge, method.device, method.config.precision)
+        discriminator = MultiscaleDiscriminator(6 * method.window, ndf=method.config.ndf, n_scales=n_scales)
+        super().__init__(clip, schedule, generator, discriminator, method.device, method.config.precision)
 
     def generate(self, batch: Batch) -> torch.Tensor:
         return self.method.generate_window(self.generator, batch.pose_maps)
 
     def discriminator_input(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
-        return torch.cat([batch.pose_maps, images], dim=1).flatten(1, 2)  # (B, 6 * window, H, W): poses, then images
+        return torch.cat([batch.pose_maps, images], dim=1).flatten(
+            1, 2
+        )  # (B, 6 * window, H, W): pose maps, then images
 
     def generator_losses(
-        self, batch: Batch, fake: torch.Tensor, verdicts: DiscriminatorOutputs
+        self, batch: Batch, fake: torch.Tensor, outputs: DiscriminatorOutputs
     ) -> dict[str, torch.Tensor]:
         losses = {
-            "g_gan": gan_loss(verdicts.fake, real=True),
-            "g_features": FEATURE_MATCHING_WEIGHT * feature_matching_loss(verdicts.fake, verdicts.real),
+            "g_gan": gan_loss(outputs.fake, real=True),
+            "g_features": FEATURE_MATCHING_WEIGHT * feature_matching_loss(outputs.fake, outputs.real),
         }
         if self.perceptual is not None:
             distance = self.perceptual(fake.flatten(0, 1), batch.frames.flatten(0, 1))
@@ -170,5 +172,5 @@ class GanPhase(AdversarialPhase):
 
     @torch.no_grad()
     def preview(self, batch: Batch) -> torch.Tensor:
-        made = self.generate(batch)
-        return torch.stack([batch.pose_maps, batch.frames, made], dim=2).flatten(0, 2).clamp(-1, 1)
+        fake = self.generate(batch)
+        return torch.stack([batch.pose_maps, batch.frames, fake], dim=2).flatten(0, 2).clamp(-1, 1)

@@ -4,7 +4,7 @@
     LocalEnhancer             the same at twice the size, around a global generator
     MultiscaleDiscriminator   condition and image, stacked (B, C, H, W) → features per scale and layer
 
-Parameter counts at the paper's widths are the check (tests/synth/gan/test_networks.py).
+Parameter counts at the paper's widths are tested in tests/synth/gan/test_networks.py.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with reflection padding and instance norm around a skip.
 
     Attributes:
-        checkpointed: Whether activations are computed again in the backward pass instead of kept: less
-            memory, more time, the same numbers.
+        checkpointed: Gradient checkpointing: activations are recomputed in the backward pass instead of kept:
+            less memory, more time, the same numbers.
     """
 
     checkpointed = False
@@ -41,15 +41,15 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) → the same shape."""
-        change: torch.Tensor = (
+        residual: torch.Tensor = (
             checkpoint(self.body, x, use_reentrant=False, preserve_rng_state=False)
             if self.checkpointed and torch.is_grad_enabled()
             else self.body(x)
         )
-        return x + change
+        return x + residual
 
 
-def _input_layers(in_channels: int, width: int) -> list[nn.Module]:
+def _make_input_layers(in_channels: int, width: int) -> list[nn.Module]:
     """The first convolution: `in_channels` → `width` at the full size."""
     return [
         nn.ReflectionPad2d(3),
@@ -59,7 +59,7 @@ def _input_layers(in_channels: int, width: int) -> list[nn.Module]:
     ]
 
 
-def _downsampling_layers(width: int) -> list[nn.Module]:
+def _make_downsampling_layers(width: int) -> list[nn.Module]:
     """Half the size, twice the width."""
     return [
         Conv2d(width, 2 * width, 3, stride=2, padding=1),
@@ -68,7 +68,7 @@ def _downsampling_layers(width: int) -> list[nn.Module]:
     ]
 
 
-def _upsampling_layers(width: int) -> list[nn.Module]:
+def _make_upsampling_layers(width: int) -> list[nn.Module]:
     """Twice the size, from 2 `width` to `width`."""
     return [
         nn.ConvTranspose2d(2 * width, width, 3, stride=2, padding=1, output_padding=1),
@@ -77,7 +77,7 @@ def _upsampling_layers(width: int) -> list[nn.Module]:
     ]
 
 
-def _output_layers(width: int, out_channels: int) -> list[nn.Module]:
+def _make_output_layers(width: int, out_channels: int) -> list[nn.Module]:
     return [nn.ReflectionPad2d(3), Conv2d(width, out_channels, 7), nn.Tanh()]
 
 
@@ -95,19 +95,19 @@ class GlobalGenerator(nn.Sequential):
     def __init__(
         self, in_channels: int, *, ngf: int = 64, n_down: int = 4, n_blocks: int = 9, out_channels: int = 3
     ) -> None:
-        layers = _input_layers(in_channels, ngf)
+        layers = _make_input_layers(in_channels, ngf)
         for k in range(n_down):
-            layers += _downsampling_layers(ngf * 2**k)
+            layers += _make_downsampling_layers(ngf * 2**k)
         layers += [ResidualBlock(ngf * 2**n_down) for _ in range(n_blocks)]
         for k in reversed(range(n_down)):
-            layers += _upsampling_layers(ngf * 2**k)
-        layers += _output_layers(ngf, out_channels)
+            layers += _make_upsampling_layers(ngf * 2**k)
+        layers += _make_output_layers(ngf, out_channels)
         super().__init__(*layers)
         self.apply(init_weights)
 
 
 class LocalEnhancer(nn.Module):
-    """pix2pixHD's local enhancer: a global generator at half the size, less its way to the image, inside.
+    """pix2pixHD's local enhancer, around a global generator at half the size without its output layers.
 
     The halved condition goes through the global generator up to its last features; they are added to the
     features of the full condition, and residual blocks turn the sum into the image.
@@ -124,13 +124,13 @@ class LocalEnhancer(nn.Module):
         self, coarse: GlobalGenerator, in_channels: int, *, ngf: int = 32, n_blocks: int = 3, out_channels: int = 3
     ) -> None:
         super().__init__()
-        self.down = nn.Sequential(*_input_layers(in_channels, ngf), *_downsampling_layers(ngf))
+        self.down = nn.Sequential(*_make_input_layers(in_channels, ngf), *_make_downsampling_layers(ngf))
         blocks = [ResidualBlock(2 * ngf) for _ in range(n_blocks)]
-        self.up = nn.Sequential(*blocks, *_upsampling_layers(ngf), *_output_layers(ngf, out_channels))
+        self.up = nn.Sequential(*blocks, *_make_upsampling_layers(ngf), *_make_output_layers(ngf, out_channels))
         self.down.apply(init_weights)
         self.up.apply(init_weights)
-        self.coarse = nn.Sequential(*list(coarse)[: -len(_output_layers(ngf, out_channels))])
-        self.halve = _make_halving()
+        self.coarse = nn.Sequential(*list(coarse)[: -len(_make_output_layers(ngf, out_channels))])
+        self.halve = _make_downsampler()
 
     def forward(self, condition: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) → (B, 3, H, W)."""
@@ -139,12 +139,12 @@ class LocalEnhancer(nn.Module):
         return image
 
 
-def _make_halving() -> nn.AvgPool2d:
+def _make_downsampler() -> nn.AvgPool2d:
     return nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
 
 
 class MultiscaleDiscriminator(nn.Module):
-    """Patch discriminators of one layout on an image pyramid, each with a 70-pixel receptive field.
+    """Patch discriminators of one architecture on an image pyramid, each with a 70-pixel receptive field.
 
     Args:
         in_channels: 6 frame by frame (pose, image); 12 with temporal smoothing (two poses, two images).
@@ -155,7 +155,7 @@ class MultiscaleDiscriminator(nn.Module):
     def __init__(self, in_channels: int, *, ndf: int = 64, n_scales: int = 2) -> None:
         super().__init__()
         self.scales = nn.ModuleList(PatchDiscriminator(in_channels, ndf=ndf) for _ in range(n_scales))
-        self.halve = _make_halving()
+        self.halve = _make_downsampler()
 
     def forward(self, x: torch.Tensor) -> list[list[torch.Tensor]]:
         """Features of every scale, finest first; each scale's last entry is its map of scores.
@@ -172,7 +172,7 @@ class MultiscaleDiscriminator(nn.Module):
 
 
 def checkpoint_activations(network: nn.Module) -> int:
-    """Let all residual blocks of `network` compute their activations again; returns how many there are."""
+    """Turn gradient checkpointing on in all residual blocks of `network`; returns how many there are."""
     blocks = [module for module in network.modules() if isinstance(module, ResidualBlock)]
     for block in blocks:
         block.checkpointed = True

@@ -1,10 +1,10 @@
 """One adversarial update, shared by every method that has a discriminator.
 
-Both networks are judged and differentiated before either steps, on one forward pass of the discriminator
-for the fake and one for the real. The gradients are those of the usual order (the generator steps first,
-then the discriminator sees the fake again): the discriminator has not changed between its two looks, and
-what the generator becomes does not touch a fake that was already made. It saves a pass, and each backward
-pass computes the gradients of its own network alone.
+The losses and gradients of both networks are computed before either takes a step, on one forward pass of the
+discriminator for the fake and one for the real. The gradients are those of the usual order (the generator
+steps first, then the discriminator sees the fake again): the discriminator does not change between its two
+passes, and the generator's step does not change a fake that is already generated. It saves a forward pass,
+and each backward pass computes the gradients of its own network alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dancebench.synth.gan.losses import Features, gan_loss
 
 @dataclass(frozen=True)
 class DiscriminatorOutputs:
-    """What the discriminator makes of a batch: features per scale and layer, the last being the scores."""
+    """Discriminator outputs for a batch: features per scale and layer, the last being the scores."""
 
     fake: Features
     real: Features
@@ -36,10 +36,10 @@ class AdversarialPhase(Phase):
 
     Args:
         clip: The training span at this phase's size.
-        schedule: How long and how fast.
-        generator: What is trained, on its device.
-        discriminator: Its judge, new.
-        device: Where both are.
+        schedule: Length, batch size and learning rate.
+        generator: The network to train, on its device.
+        discriminator: The discriminator that it is trained against, new.
+        device: Device of both.
         precision: Of the networks' computations.
     """
 
@@ -68,42 +68,42 @@ class AdversarialPhase(Phase):
 
     @abstractmethod
     def generate(self, batch: Batch) -> torch.Tensor:
-        """The fakes of a batch (B, window, 3, h, w), with their gradients."""
+        """Generate the fakes of a batch, (B, window, 3, h, w), with gradients."""
 
     @abstractmethod
     def discriminator_input(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
-        """What the discriminator sees of the images (B, window, 3, h, w): (B, C, h, w)."""
+        """The discriminator's input (B, C, h, w) for images (B, window, 3, h, w)."""
 
-    def discriminate(self, judged: torch.Tensor) -> Features:
-        """The discriminator's features of what it sees, by scale and layer."""
-        features: Features = self.discriminator(judged)
+    def discriminate(self, inputs: torch.Tensor) -> Features:
+        """The discriminator's features of its input, by scale and layer."""
+        features: Features = self.discriminator(inputs)
         return features
 
     @abstractmethod
     def generator_losses(
-        self, batch: Batch, fake: torch.Tensor, verdicts: DiscriminatorOutputs
+        self, batch: Batch, fake: torch.Tensor, outputs: DiscriminatorOutputs
     ) -> dict[str, torch.Tensor]:
-        """The generator's losses by name, weighted; `fake` and `verdicts` carry gradients."""
+        """The generator's losses by name, weighted; `fake` and `outputs` carry gradients."""
 
     def train_step(self, batch: Batch) -> dict[str, torch.Tensor]:
         with autocast(self.device, self.precision):
             fake = self.generate(batch)
-            verdicts = DiscriminatorOutputs(
+            outputs = DiscriminatorOutputs(
                 fake=self.discriminate(self.discriminator_input(batch, fake)),
                 real=self.discriminate(self.discriminator_input(batch, batch.frames)),
             )
-            of_generator = self.generator_losses(batch, fake.float(), verdicts)
-            of_discriminator = {
-                "d_real": gan_loss(verdicts.real, real=True),
-                "d_fake": gan_loss(verdicts.fake, real=False),
+            generator_losses = self.generator_losses(batch, fake.float(), outputs)
+            discriminator_losses = {
+                "d_real": gan_loss(outputs.real, real=True),
+                "d_fake": gan_loss(outputs.fake, real=False),
             }
-        judge, maker = list(self.discriminator.parameters()), list(self.generator.parameters())
-        judge_loss = 0.5 * (of_discriminator["d_real"] + of_discriminator["d_fake"])
-        self._set_gradients(judge_loss, judge, keep=True)
-        self._set_gradients(torch.stack(list(of_generator.values())).sum(), maker, keep=False)
+        discriminator_loss = 0.5 * (discriminator_losses["d_real"] + discriminator_losses["d_fake"])
+        generator_loss = torch.stack(list(generator_losses.values())).sum()
+        self._set_gradients(discriminator_loss, list(self.discriminator.parameters()), keep=True)
+        self._set_gradients(generator_loss, list(self.generator.parameters()), keep=False)
         self._generator_optimizer.step()
         self._discriminator_optimizer.step()
-        return {name: value.detach() for name, value in (of_generator | of_discriminator).items()}
+        return {name: value.detach() for name, value in (generator_losses | discriminator_losses).items()}
 
     @staticmethod
     def _set_gradients(loss: torch.Tensor, parameters: list[nn.Parameter], *, keep: bool) -> None:

@@ -13,7 +13,7 @@ from dancebench.synth.gan.method import GanMethod
 
 @METHODS.register("fbf")
 class FrameByFrame(GanMethod):
-    """G(x_t) draws frame t from its pose alone; D judges (x_t, I_t), 6 channels."""
+    """The generator G(x_t) sees pose map t alone; the discriminator D sees (x_t, I_t), 6 channels."""
 
     section: ClassVar[str] = "EDN 4.1, FBF"
     window: ClassVar[int] = 1

@@ -1,4 +1,4 @@
-"""Temporal smoothing (EDN section 3.2, Eq. 1): every frame is drawn with the previous output in view."""
+"""Temporal smoothing (EDN section 3.2, Eq. 1): every frame is conditioned on the previous output."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dancebench.synth.gan.method import GanMethod
 
 @METHODS.register("fbf-ts")
 class TemporalSmoothing(GanMethod):
-    """G(x_t, G(x_{t-1}, 0)); D judges (x_{t-1}, x_t, I_{t-1}, I_t), 12 channels.
+    """Generator G(x_t, G(x_{t-1}, 0)); the discriminator D sees (x_{t-1}, x_t, I_{t-1}, I_t), 12 channels.
 
-    A training step makes two frames, and the gradient of the second flows back through the first. The
+    A training step generates two frames, and the gradient of the second flows back through the first. The
     zero image before the first frame is mid-grey, since images live in [-1, 1].
     """
 
@@ -24,8 +24,8 @@ class TemporalSmoothing(GanMethod):
     generator_channels: ClassVar[int] = 6
 
     def generate_window(self, generator: nn.Module, poses: torch.Tensor) -> torch.Tensor:
-        nothing = torch.zeros_like(poses[:, 0])
-        first: torch.Tensor = generator(self.build_condition(poses[:, 0], nothing))
+        zero_image = torch.zeros_like(poses[:, 0])
+        first: torch.Tensor = generator(self.build_condition(poses[:, 0], zero_image))
         second: torch.Tensor = generator(self.build_condition(poses[:, 1], first))
         return torch.stack([first, second], dim=1)  # (B, 2, 3, H, W)
 

@@ -44,10 +44,10 @@ class FaceGanConfig(SynthConfig):
 
 @METHODS.register("fbf-ts-fg")
 class FaceGan(LearnedMethod):
-    """r = G_f(x_F, G(x)_F) is added to the face G(x)_F that the frozen main generator drew.
+    """r = G_f(x_F, G(x)_F) is added to the face G(x)_F that the frozen main generator produced.
 
-    The crop is centred on each frame's own nose; frames without a visible face pass untouched, and so does
-    everything outside the crop. The next frame is conditioned on what the main generator drew, as in its
+    The crop is centred on each frame's own nose; frames without a visible face are not changed, and neither
+    is anything outside the crop. The next frame is conditioned on the main generator's output, as in its
     training: the corrected face is not fed back.
     """
 
@@ -83,11 +83,11 @@ class FaceGan(LearnedMethod):
         return {**self.main.inference_networks(), "face": self.face}
 
     def compute_face_box(self, centre: npt.NDArray[np.float32]) -> FaceBox | None:
-        """The crop about a face's centre in pixels of the clip; None where no face is seen."""
+        """The bounding box of the crop around a face's centre, in pixels of the clip; None where no face is seen."""
         return compute_face_box(centre, self.clip.size, multiple=2**self.config.face_n_down)
 
     def correct_face(self, pose: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
-        """The final face (B, 3, h, w) of a crop and the pose picture's crop; not clipped."""
+        """The final face (B, 3, h, w) from the crops of the pose map and of the image; not clipped."""
         residual: torch.Tensor = self.face(torch.cat([pose, face], dim=1))
         return face + residual
 
@@ -106,7 +106,7 @@ class FaceGan(LearnedMethod):
 
 
 def zero_init_last_conv(generator: GlobalGenerator) -> None:
-    """Start with no residual: an untrained face generator leaves the face as it is."""
+    """Start with a zero residual: an untrained face generator leaves the face as it is."""
     last = generator[-2]
     assert isinstance(last, nn.Conv2d)  # before the tanh
     nn.init.zeros_(last.weight)
@@ -116,20 +116,20 @@ def zero_init_last_conv(generator: GlobalGenerator) -> None:
 
 @dataclass(frozen=True)
 class FaceBatch(Batch):
-    """A batch cut down to the faces: all of (B, 1, 3, h, w).
+    """A batch cropped to the faces: all of (B, 1, 3, h, w).
 
     Attributes:
-        drawn: The faces as the main generator drew them.
+        main_faces: The faces in the main generator's output.
     """
 
     main_faces: torch.Tensor
 
 
 class FacePhase(AdversarialPhase):
-    """G_f against D_f, with everything else frozen.
+    """The face generator G_f against its discriminator D_f, with everything else frozen.
 
-    What the main generator draws of the training poses never changes, so it is drawn once, as synthesis
-    draws it, and only the faces are kept.
+    The main generator's output for the training poses never changes, so it is generated once, as in
+    synthesis, and only the faces are kept.
     """
 
     window = 1
@@ -139,8 +139,8 @@ class FacePhase(AdversarialPhase):
         self.method = method
         self.perceptual = PerceptualLoss(trunk).to(method.device) if trunk else None
         self.main_faces: dict[int, npt.NDArray[np.uint8]] = {}  # [h, w, 3] by training frame
-        judge = PatchDiscriminator(6, ndf=config.face_ndf)
-        super().__init__(method.clip, config.face_schedule, method.face, judge, method.device, config.precision)
+        discriminator = PatchDiscriminator(6, ndf=config.face_ndf)
+        super().__init__(method.clip, config.face_schedule, method.face, discriminator, method.device, config.precision)
 
     @cached_property
     def example_starts(self) -> npt.NDArray[np.intp]:
@@ -149,20 +149,20 @@ class FacePhase(AdversarialPhase):
         Raises:
             BenchError: There is none.
         """
-        people = self.clip.list_example_starts(1)
-        faces = people[np.isfinite(self.clip.face_centres[people]).all(axis=-1)]
+        candidates = self.clip.list_example_starts(1)
+        faces = candidates[np.isfinite(self.clip.face_centres[candidates]).all(axis=-1)]
         if len(faces) == 0:
             raise BenchError("No face is seen in any training frame.", hint="Use --method fbf-ts, which needs none.")
         return np.asarray(faces, np.intp)
 
     def prepare(self, report: ReportProgress) -> None:
-        """Draw the main generator's faces."""
+        """Generate the main generator's faces."""
         self.main_faces = {}
         for segment in self.clip.segments():
             for t, (_, image) in zip(
                 segment, self.method.main.generate_images(self.clip.make_motion(segment)), strict=True
             ):
-                report("drawing what the face GAN corrects", t + 1, len(self.clip))
+                report("generating the faces that the face GAN corrects", t + 1, len(self.clip))
                 box = self.method.compute_face_box(self.clip.face_centres[t])
                 if box is not None:
                     self.main_faces[t] = to_pixels(image[0])[box.rows, box.columns]
@@ -171,16 +171,16 @@ class FacePhase(AdversarialPhase):
         return super().train_step(self.crop_faces(batch))
 
     def crop_faces(self, batch: Batch) -> FaceBatch:
-        """Cut every frame at its own face."""
+        """Crop every frame to its own face."""
         index = batch.index[:, 0].tolist()
         boxes = [box for t in index if (box := self.method.compute_face_box(self.clip.face_centres[t])) is not None]
 
-        def cut(pictures: torch.Tensor) -> torch.Tensor:
-            crops = [picture[..., box.rows, box.columns] for picture, box in zip(pictures, boxes, strict=True)]
+        def crop(images: torch.Tensor) -> torch.Tensor:
+            crops = [image[..., box.rows, box.columns] for image, box in zip(images, boxes, strict=True)]
             return torch.stack(crops)  # (B, 1, 3, h, w)
 
-        drawn = to_tensor(np.stack([self.main_faces[t] for t in index])[:, None], self.device)
-        return FaceBatch(cut(batch.pose_maps), cut(batch.frames), batch.keypoints, batch.index, drawn)
+        main_faces = to_tensor(np.stack([self.main_faces[t] for t in index])[:, None], self.device)
+        return FaceBatch(crop(batch.pose_maps), crop(batch.frames), batch.keypoints, batch.index, main_faces)
 
     def generate(self, batch: Batch) -> torch.Tensor:
         assert isinstance(batch, FaceBatch)
@@ -189,14 +189,14 @@ class FacePhase(AdversarialPhase):
     def discriminator_input(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
         return torch.cat([batch.pose_maps, images], dim=2).flatten(1, 2)  # (B, 6, h, w)
 
-    def discriminate(self, judged: torch.Tensor) -> Features:
-        return [self.discriminator(judged)]  # one scale
+    def discriminate(self, inputs: torch.Tensor) -> Features:
+        return [self.discriminator(inputs)]  # one scale
 
     def generator_losses(
-        self, batch: Batch, fake: torch.Tensor, verdicts: DiscriminatorOutputs
+        self, batch: Batch, fake: torch.Tensor, outputs: DiscriminatorOutputs
     ) -> dict[str, torch.Tensor]:
         config = self.method.config
-        losses = {"g_gan": gan_loss(verdicts.fake, real=True)}
+        losses = {"g_gan": gan_loss(outputs.fake, real=True)}
         if self.perceptual is not None:
             losses["g_perceptual"] = config.face_perceptual_weight * self.perceptual(fake[:, 0], batch.frames[:, 0])
         if config.face_pixel_weight > 0:
@@ -206,5 +206,5 @@ class FacePhase(AdversarialPhase):
     @torch.no_grad()
     def preview(self, batch: Batch) -> torch.Tensor:
         faces = self.crop_faces(batch)
-        made = self.generate(faces)
-        return torch.stack([faces.pose_maps, faces.frames, faces.main_faces, made], dim=2).flatten(0, 2).clamp(-1, 1)
+        fake = self.generate(faces)
+        return torch.stack([faces.pose_maps, faces.frames, faces.main_faces, fake], dim=2).flatten(0, 2).clamp(-1, 1)

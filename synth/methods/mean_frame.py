@@ -1,4 +1,4 @@
-"""The floor under every comparison: the mean of the training frames, whatever the pose."""
+"""A constant baseline, the floor of every comparison: the mean of the training frames, whatever the pose."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from dancebench.synth.base import METHODS, Method, SynthConfig
 from dancebench.synth.clip import Motion, TrainingClip
 
 _PIECE: Final = 64
-"""Frames that are added up at once."""
+"""Frames that are summed at once."""
 
 
 @METHODS.register("mean-frame")
 class MeanFrame(Method):
-    """A constant picture: what a method reaches that ignores the pose."""
+    """A constant image: what a method that ignores the pose can reach."""
 
     section: ClassVar[str] = "none: a constant baseline"
 
     def __init__(self, config: SynthConfig, clip: TrainingClip, device: torch.device) -> None:
         super().__init__(config, clip, device)
-        self._mean: npt.NDArray[np.uint8] | None = None  # [H, W, 3], once it is known
+        self._mean: npt.NDArray[np.uint8] | None = None  # [H, W, 3], once it is computed
 
     def weights(self) -> dict[str, torch.Tensor]:
         return {"mean": torch.from_numpy(self._compute_mean())}

@@ -17,7 +17,7 @@ from dancebench.synth.clip import Motion, TrainingClip
 
 @METHODS.register("nearest")
 class Nearest(Method):
-    """Retrieval by pose distance; nothing is trained by steps.
+    """Retrieval by pose distance; there is no iterative training.
 
     Its weights are the training poses; the frames stay in the clip.
     """
@@ -40,6 +40,6 @@ class Nearest(Method):
         height, width = self.clip.size
         best = 0
         for pose in scale_keypoints(motion.keypoints, width / motion.size[1], height / motion.size[0]):
-            found = find_nearest_pose(pose, self._poses)
-            best = best if found is None else found  # a frame without a pose keeps the picture before it
+            nearest = find_nearest_pose(pose, self._poses)
+            best = best if nearest is None else nearest  # a frame without a pose repeats the previous image
             yield self.clip.frames[self._candidates[[best]]][0]

@@ -1,4 +1,4 @@
-"""The batches of a phase, in order: what step `s` sees depends on (seed, phase, s) alone.
+"""The batches of a phase, in order: the batch of step `s` depends on (seed, phase, s) alone.
 
 On a GPU a thread prepares the next batches in pinned memory while the device computes, and the host does not
 wait for their copies. On a CPU there is nothing to overlap with.
@@ -19,26 +19,26 @@ from dancebench.synth.base import Phase
 from dancebench.synth.clip import Batch, HostBatch
 
 _AHEAD: Final = 3
-"""Batches that wait in pinned memory."""
+"""Batches prefetched into pinned memory."""
 
 
 def iterate_batches(phase: Phase, seeds: tuple[int, int], steps: range, device: torch.device) -> Iterator[Batch]:
-    """The batch of each step; with several processes, this one's share of it.
+    """The batch of each step; with several processes, this rank's share of it.
 
     Args:
-        phase: Draws the examples.
+        phase: Samples the examples.
         seeds: The training's seed and the phase's number.
-        steps: Which steps are still to be made.
+        steps: The steps that remain to be done.
         device: Where the batches go.
     """
-    drawn = (split_batch(phase.sample_examples(np.random.default_rng([*seeds, step]))) for step in steps)
+    indices = (split_batch(phase.sample_examples(np.random.default_rng([*seeds, step]))) for step in steps)
     if device.type != "cuda":
-        return (phase.clip.read_batch(index, device) for index in drawn)
-    return (batch.to(device) for batch in _prefetch(phase.clip.read_host_batch(index).pin() for index in drawn))
+        return (phase.clip.read_batch(index, device) for index in indices)
+    return (batch.to(device) for batch in _prefetch(phase.clip.read_host_batch(index).pin() for index in indices))
 
 
 def _prefetch(source: Iterator[HostBatch]) -> Iterator[HostBatch]:
-    """The same items, prepared by a thread; what it raises is raised here."""
+    """The same items, prepared by a background thread; an exception in it is raised here."""
     ready: queue.Queue[HostBatch | BaseException | None] = queue.Queue(_AHEAD)
     stopped = threading.Event()
 

@@ -1,8 +1,8 @@
-"""The one training loop: the phases of a method, one after the other, killed and resumed at will.
+"""The training loop: the phases of a method, one after the other; it can be killed and resumed at any time.
 
 Resume is exact: a phase starts from the seed, a step's examples depend on (seed, phase, step) alone, and
-the state on disk holds everything else. So a training that was killed ends with the same weights as one
-that was left alone (one thread, one machine).
+the checkpoint on disk holds everything else. So a training that was killed and resumed ends with the same
+weights as one that was not interrupted (one thread, one machine).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dancebench.synth.training.batches import iterate_batches
 
 SAVE_EVERY_SECONDS: Final = 20.0
 MIN_SAVE_INTERVAL_RATIO: Final = 20.0
-"""A state that takes long to write is written more rarely: this many times its own duration lies between two."""
+"""Wait at least 20x the time that a checkpoint takes to write before the next one is written."""
 LOG_EVERY_STEPS: Final = 10
 SAMPLE_EVERY_STEPS: Final = 250
 _FINAL_SHARE: Final = 0.1
@@ -46,8 +46,8 @@ class TrainingOptions:
 
     Attributes:
         tensorboard: Loss curves and sample grids for TensorBoard.
-        checkpointing: Compute activations of residual blocks again instead of keeping them: less memory.
-        compiled: Let torch compile the networks.
+        checkpointing: Gradient checkpointing: recompute activations of residual blocks to save memory.
+        compiled: Compile the networks with torch.compile.
     """
 
     tensorboard: bool = False
@@ -59,13 +59,13 @@ DEFAULT_OPTIONS: Final = TrainingOptions()
 
 
 class PhaseRecord(Strict):
-    """One phase of a training, as it went."""
+    """The record of one phase of a training."""
 
     name: str
     height: int
     width: int
     examples: int
-    """Examples that there were to draw from."""
+    """Number of training examples of the phase."""
     steps: int
     seconds: float
     losses: dict[str, float]
@@ -75,7 +75,7 @@ class PhaseRecord(Strict):
 
 @dataclass
 class _Progress:
-    """Where a phase stands: steps done, seconds spent in them, the last losses."""
+    """Progress of a phase: steps done, seconds spent in them, the last losses."""
 
     step: int = 0
     seconds: float = 0.0
@@ -99,41 +99,41 @@ def run_phases(
     """Train `method` through all its phases.
 
     Args:
-        method: Holds the networks; afterwards they are trained.
-        folder: Of the state and the loss log.
-        label: What is trained on whom, for people.
-        key: Identifies the training: a state under another key is not taken up.
-        seed: Of everything random.
+        method: Holds the networks, which are trained in place.
+        folder: Folder of the checkpoint and the loss log.
+        label: What is trained on whom, for messages.
+        key: Identifies the training: a checkpoint with another key is not resumed.
+        seed: Seed of all random numbers.
         trunk: For the perceptual losses.
         options: How it is computed.
         report: Progress.
 
     Raises:
         BenchError: Too few usable frames; a batch that cannot be divided among the processes; a loss that
-            is no longer a number; a damaged state.
+            is no longer a number; a damaged checkpoint.
     """
     stored = load_checkpoint(folder / "state.safetensors")
     if stored is not None and stored.facts["key"] != key:
         stored = None
-    done = [PhaseRecord.model_validate(each) for each in stored.facts["phases"]] if stored else []
+    done = [PhaseRecord.model_validate(record) for record in stored.facts["phases"]] if stored else []
     log = _Log(folder, len(done), stored.facts["step"] if stored else 0, options)
     for number, name in enumerate(method.list_phases()):
         if number < len(done):
             continue
         seed_everything(seed)  # a phase begins the same way whether or not the training was resumed before
         phase = method.start_phase(name, trunk)
-        run = _PhaseRun(
+        trainer = _PhaseTrainer(
             phase, name, number, folder / "state.safetensors", label, key, seed, method.device, options, log
         )
-        done.append(run.run_to_end(stored, done, report))
+        done.append(trainer.train_to_end(stored, done, report))
         stored = None
     log.close()
     return done
 
 
 @dataclass
-class _PhaseRun:
-    """One phase under way."""
+class _PhaseTrainer:
+    """Trains one phase, from its checkpoint where there is one."""
 
     phase: Phase
     name: str
@@ -146,10 +146,10 @@ class _PhaseRun:
     options: TrainingOptions
     log: _Log
 
-    def run_to_end(
+    def train_to_end(
         self, stored: Checkpoint | None, before: Sequence[PhaseRecord], report: ReportProgress
     ) -> PhaseRecord:
-        """Make the remaining steps."""
+        """Do the remaining steps."""
         phase, schedule = self.phase, self.phase.schedule
         steps = schedule.count_steps(len(phase.example_starts))
         if schedule.batch % world_size():
@@ -159,10 +159,10 @@ class _PhaseRun:
             )
         progress = self._restore(stored)
         self._prepare(report)
-        every = 1 if self.device.type == "cpu" else LOG_EVERY_STEPS  # a look at a loss makes a GPU wait
+        every = 1 if self.device.type == "cpu" else LOG_EVERY_STEPS  # reading a loss synchronises with the GPU
         pending: list[dict[str, torch.Tensor]] = []
-        clock = saved = time.perf_counter()
-        saving = 0.0
+        clock = last_save = time.perf_counter()
+        save_seconds = 0.0
         first = progress.step
         for step, batch in zip(range(first, steps), self._iterate_batches(first, steps), strict=True):
             self._set_learning_rate(schedule.learning_rate_at(step, steps))
@@ -178,10 +178,10 @@ class _PhaseRun:
             report(f"{self.label}, {self.name}", progress.step, steps)
             if (step + 1) % SAMPLE_EVERY_STEPS < every:
                 self.log.add_samples(self.name, step + 1, phase, batch)
-            if now - saved > max(SAVE_EVERY_SECONDS, MIN_SAVE_INTERVAL_RATIO * saving):
+            if now - last_save > max(SAVE_EVERY_SECONDS, MIN_SAVE_INTERVAL_RATIO * save_seconds):
                 self._save(progress, before)
-                saved = time.perf_counter()
-                saving = saved - now
+                last_save = time.perf_counter()
+                save_seconds = last_save - now
         return self._make_record(progress, steps)
 
     def _step(self, batch: Batch) -> dict[str, torch.Tensor]:
@@ -208,7 +208,7 @@ class _PhaseRun:
         networks = self.phase.networks().values()
         if self.options.checkpointing and not sum(checkpoint_activations(network) for network in networks):
             raise BenchError(
-                f"{self.label}: its networks have no residual blocks, whose activations could be computed again.",
+                f"{self.label}: its networks have no residual blocks whose activations could be recomputed.",
                 hint="Leave --gradient-checkpointing out.",
             )
         if self.options.compiled:
@@ -221,12 +221,12 @@ class _PhaseRun:
                 group["lr"] = rate
 
     def _check(self, losses: dict[str, float], step: int) -> None:
-        bad = [name for name, value in losses.items() if not math.isfinite(value)]
-        if bad:
+        not_finite = [name for name, value in losses.items() if not math.isfinite(value)]
+        if not_finite:
             raise BenchError(
-                f"Training {self.label} stopped: {', '.join(bad)} is no longer a number at step {step} "
+                f"Training {self.label} stopped: {', '.join(not_finite)} is no longer a number at step {step} "
                 f"of the {self.name} phase.",
-                hint="The last good state is kept; lower the learning rate, or start again with another --seed.",
+                hint="The last good checkpoint is kept; lower the learning rate, or start again with another --seed.",
             )
 
     def _record_step(self, progress: _Progress, losses: dict[str, float], steps: int) -> None:
@@ -248,7 +248,7 @@ class _PhaseRun:
         save_checkpoint(self.state, self.phase.networks(), self.phase.optimizers(), facts)
 
     def _has_finite_weights(self) -> bool:
-        """Whether all weights are numbers: the losses of a step say so only of the step before."""
+        """Whether all weights are finite: the losses of a step show it only for the step before."""
         return all(
             bool(torch.isfinite(value).all())
             for network in self.phase.networks().values()
@@ -280,7 +280,7 @@ def _fetch_losses(pending: Sequence[dict[str, torch.Tensor]]) -> list[dict[str, 
 
 
 class _Log:
-    """`losses.jsonl`, and TensorBoard beside it where asked for; written by the first process alone."""
+    """`losses.jsonl`, and TensorBoard logs where requested; written by the main process (rank 0) alone."""
 
     def __init__(self, folder: Path, phases: int, step: int, options: TrainingOptions) -> None:
         self._handle = self._board = None
@@ -288,7 +288,7 @@ class _Log:
             return
         path = folder / "losses.jsonl"
         write_text(path, "".join(_keep_lines_up_to(path, phases, step)))
-        self._handle = path.open("a", encoding="utf-8", buffering=1)  # a line at a time
+        self._handle = path.open("a", encoding="utf-8", buffering=1)  # line-buffered
         self._board = _open_tensorboard(folder) if options.tensorboard else None
 
     def add(self, phase: str, step: int, losses: dict[str, float]) -> None:
@@ -301,10 +301,10 @@ class _Log:
                 self._board.add_scalar(f"{phase}/{name}", value, step)
 
     def add_samples(self, phase: str, step: int, trained: Phase, batch: Batch) -> None:
-        """A grid of conditioning pictures, real frames and what is made of them."""
+        """A grid of pose maps, real frames and generated frames."""
         if self._board is not None:
-            pictures = trained.preview(batch).add(1).div(2).float().cpu()  # (N, 3, H, W) in [0, 1]
-            self._board.add_images(f"{phase}/samples", pictures, step)
+            images = trained.preview(batch).add(1).div(2).float().cpu()  # (N, 3, H, W) in [0, 1]
+            self._board.add_images(f"{phase}/samples", images, step)
 
     def close(self) -> None:
         if self._handle is not None:
@@ -316,7 +316,7 @@ class _Log:
 def _keep_lines_up_to(path: Path, phases: int, step: int) -> list[str]:
     """The log up to `step` of the phase after `phases` finished ones.
 
-    What follows belongs to steps that will be made again, or was cut off.
+    Later lines belong to steps that will be repeated, or are truncated.
     """
     if (phases, step) == (0, 0) or not path.exists():
         return []

@@ -1,13 +1,13 @@
-"""From a subject to a trained synthesizer: a folder with weights, a loss log and a record.
+"""Train a synthesizer of a subject: a folder with weights, a loss log and a record.
 
     synths/METHOD/DATASET/SUBJECT/VARIANT/
         weights.safetensors   what synthesis needs
-        train.json            config, data, phases with steps and losses, seeds; written last: it marks the end
+        train.json            config, data, phases with steps and losses, seeds; written last: it marks completion
         losses.jsonl          a line every few steps
-        tensorboard/          loss curves and sample grids, where asked for
-        state.safetensors     networks and optimizers on the way; gone when training is done
+        tensorboard/          loss curves and sample grids, where requested
+        state.safetensors     checkpoint of networks and optimizers; removed when training is done
 
-A method that builds on another has that one trained first, in its own folder, where it is found again.
+A method with a base method has the base trained first, in the base's own folder, from which it is reused.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dancebench.synth.training.loop import DEFAULT_OPTIONS, PhaseRecord, Trainin
 
 
 class BaseRecord(Strict):
-    """The trained method that another one was built on."""
+    """The trained base method that another one builds on."""
 
     method: str
     weights_sha256: str
@@ -43,7 +43,7 @@ class BaseRecord(Strict):
 
 
 class TrainRecord(Document):
-    """`train.json`: what a synthesizer is and how it came to be."""
+    """`train.json`: what a synthesizer is and how it was trained."""
 
     SCHEMA_VERSION: ClassVar[int] = 2
     schema_version: int = 2
@@ -54,7 +54,7 @@ class TrainRecord(Document):
     subject: str
     content_sha256: str
     config: dict[str, Any]
-    """Of the method's own kind."""
+    """Fields of the method's own `Config`."""
     train_frames: int
     base: BaseRecord | None
     phases: tuple[PhaseRecord, ...]
@@ -75,22 +75,22 @@ class TrainRecord(Document):
 
     @property
     def steps(self) -> int:
-        """Updates, those of the base among them."""
+        """Number of updates, including those of the base."""
         return sum(phase.steps for phase in self.phases) + (self.base.steps if self.base else 0)
 
     @property
     def seconds(self) -> float:
-        """Spent in training, the base's among them."""
+        """Training time, including that of the base."""
         return sum(phase.seconds for phase in self.phases) + (self.base.seconds if self.base else 0.0)
 
 
 @dataclass(frozen=True)
 class TrainJob:
-    """What to train on what; `folder` is where it goes.
+    """A method to train on a subject; the results go to `folder`.
 
     Attributes:
         base: The job of the method that this one builds on.
-        options: How it is computed, which does not decide what comes out.
+        options: How it is computed, which does not affect the result.
     """
 
     method: str
@@ -109,22 +109,22 @@ class TrainJob:
 
 
 def train(job: TrainJob, *, report: ReportProgress = ignore_progress) -> TrainRecord:
-    """Train a synthesizer, take up one that was interrupted, or give back one that is done.
+    """Train a synthesizer, resume an interrupted training, or return the record of a finished one.
 
     Raises:
         UnknownNameError: There is no such method.
-        BenchError: The clip has too few usable frames, or a loss stopped being a number (the message
-            says at which step; the last good state is kept).
+        BenchError: The clip has too few usable frames, or a loss became NaN or infinite (the message
+            says at which step; the last good checkpoint is kept).
     """
-    make = METHODS[job.method]
+    method_class = METHODS[job.method]
     base = train(job.base, report=report) if job.base else None
     with lock_folder(job.folder) if is_main_process() else nullcontext():
-        done = broadcast(find_finished(job) if is_main_process() else None)
-        if done is not None:
-            return done
+        finished = broadcast(find_finished(job) if is_main_process() else None)
+        if finished is not None:
+            return finished
         seed_everything(job.config.seed)
         clip = load_training_clip(job.subject, job.config.long_side)
-        method = make(job.config, clip, torch.device(job.device))
+        method = method_class(job.config, clip, torch.device(job.device))
         if job.base is not None and base is not None and isinstance(method, LearnedMethod):
             method.load_base(_load_checked_weights(job.base, base))
         trunk, trunk_reason = None, None
@@ -139,20 +139,20 @@ def train(job: TrainJob, *, report: ReportProgress = ignore_progress) -> TrainRe
                 save_file({name: value.contiguous() for name, value in method.weights().items()}, temporary)
             _make_record(job, method, len(clip), base, phases, trunk, trunk_reason).save(job.folder / "train.json")
             (job.folder / "state.safetensors").unlink(missing_ok=True)
-        broadcast(None)  # the others wait until the record stands
+        broadcast(None)  # worker ranks wait until the record is written
         return TrainRecord.load(job.folder / "train.json")
 
 
 def find_finished(job: TrainJob) -> TrainRecord | None:
-    """The record of a training of this very job, if it was completed and would not come out otherwise now."""
+    """The record of this job's training, if it was completed and would give the same result now."""
     record = find_intact(job)
     if record is not None and record.trunk_reason is not None and _find_trunk(job.config, download=True)[0] is not None:
-        return None  # the trunk that was missing then is there now: that would be another training
+        return None  # the trunk that was missing then is available now: the result would differ
     return record if job.base is None or find_finished(job.base) is not None else None
 
 
 def find_intact(job: TrainJob) -> TrainRecord | None:
-    """The record of a training of this very job, if it was completed and its files are as it left them."""
+    """The record of this job's training, if it was completed and its files have not changed since."""
     record = TrainRecord.load_if_usable(job.folder / "train.json")
     if record is None or not job.weights_path.exists():
         return None
@@ -172,8 +172,8 @@ def load_method(job: TrainJob, record: TrainRecord) -> Method:
     """
     if _training_identity(job)[:2] != [record.method, record.config]:
         raise BenchError(
-            f"{job.folder} holds a {record.method} of preset {record.preset}, trained in another way than the "
-            f"{job.method} of preset {job.preset} that is wanted.",
+            f"{job.folder} holds a {record.method} of preset {record.preset}, trained with another configuration "
+            f"than the requested {job.method} of preset {job.preset}.",
             hint="Remove the folder and train again: bench synth.",
         )
     clip = load_training_clip(job.subject, job.config.long_side)
@@ -183,7 +183,7 @@ def load_method(job: TrainJob, record: TrainRecord) -> Method:
 
 
 def _training_identity(job: TrainJob) -> list[Any]:
-    """What decides the outcome, beside the trunk and the base."""
+    """What determines the result, besides the trunk and the base."""
     return [job.method, job.config.model_dump(mode="json"), job.subject.record.content_sha256]
 
 
@@ -197,10 +197,10 @@ def _load_checked_weights(job: TrainJob, record: TrainRecord) -> dict[str, torch
 
 
 def _agree_on_trunk(config: SynthConfig) -> tuple[Trunk | None, str | None]:
-    """`_find_trunk`, with one answer for all processes: the first looks, and downloads, for the others.
+    """`_find_trunk`, with one answer for all processes: rank 0 looks, and downloads, for the worker ranks.
 
     Raises:
-        BenchError: Another process does not find what the first found.
+        BenchError: A worker rank does not find what rank 0 found.
     """
     trunk, reason = _find_trunk(config, download=True) if is_main_process() else (None, None)
     sha256, reason = broadcast((trunk.sha256 if trunk else None, reason))
@@ -232,7 +232,7 @@ def _make_record(
     trunk: Trunk | None,
     trunk_reason: str | None,
 ) -> TrainRecord:
-    drawing = method.inference_networks() if isinstance(method, LearnedMethod) else {}
+    networks = method.inference_networks() if isinstance(method, LearnedMethod) else {}
     git_sha, dirty = read_code_version()
     return TrainRecord(
         method=job.method,
@@ -245,7 +245,7 @@ def _make_record(
         base=base
         and BaseRecord(method=base.method, weights_sha256=base.weights_sha256, steps=base.steps, seconds=base.seconds),
         phases=tuple(phases),
-        parameters={name: sum(value.numel() for value in network.parameters()) for name, network in drawing.items()},
+        parameters={name: sum(value.numel() for value in network.parameters()) for name, network in networks.items()},
         trunk=trunk.name if trunk else "off",
         trunk_sha256=trunk.sha256 if trunk else None,
         trunk_reason=trunk_reason,

@@ -1,8 +1,8 @@
-"""The yardstick of training speed: a plain loop over the same networks, as pix2pixHD's public code goes about it.
+"""The baseline of training speed: a plain loop over the same networks, in the manner of pix2pixHD's public code.
 
 Eager, float32, contiguous, Adam as torch gives it by default. A step: the generator's two frames; the
 discriminator on the fake (detached), on the real and on the fake; the generator's step, then the
-discriminator's. Nothing is shared between passes, and each backward pass computes all gradients it meets.
+discriminator's. Nothing is shared between passes, and each backward pass computes all gradients of its graph.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dancebench.synth.gan.losses import FEATURE_MATCHING_WEIGHT, feature_matchin
 from dancebench.synth.gan.networks import GlobalGenerator, MultiscaleDiscriminator
 
 Step = Callable[[torch.Tensor, torch.Tensor], dict[str, float]]
-"""(poses, frames), both (B, 2, 3, H, W), to the losses of the step."""
+"""From (poses, frames), both (B, 2, 3, H, W), to the losses of the step."""
 
 
 def plain_step(generator: GlobalGenerator, discriminator: MultiscaleDiscriminator, learning_rate: float) -> Step:
@@ -28,7 +28,7 @@ def plain_step(generator: GlobalGenerator, discriminator: MultiscaleDiscriminato
         for network in (generator, discriminator)
     ]
 
-    def judge(poses: torch.Tensor, images: torch.Tensor) -> list[list[torch.Tensor]]:
+    def discriminate(poses: torch.Tensor, images: torch.Tensor) -> list[list[torch.Tensor]]:
         features: list[list[torch.Tensor]] = discriminator(torch.cat([poses, images], dim=1).flatten(1, 2))
         return features
 
@@ -36,15 +36,16 @@ def plain_step(generator: GlobalGenerator, discriminator: MultiscaleDiscriminato
         first = generator(torch.cat([poses[:, 0], torch.zeros_like(poses[:, 0])], dim=1))
         second = generator(torch.cat([poses[:, 1], first], dim=1))
         fake = torch.stack([first, second], dim=1)
-        detached, real, judged = judge(poses, fake.detach()), judge(poses, frames), judge(poses, fake)
+        detached_outputs, real_outputs = discriminate(poses, fake.detach()), discriminate(poses, frames)
+        fake_outputs = discriminate(poses, fake)
         losses = {
-            "g_gan": _squares(judged, 1.0),
-            "g_features": FEATURE_MATCHING_WEIGHT * feature_matching_loss(judged, real),
-            "d_real": _squares(real, 1.0),
-            "d_fake": _squares(detached, 0.0),
+            "g_gan": _compute_squares(fake_outputs, 1.0),
+            "g_features": FEATURE_MATCHING_WEIGHT * feature_matching_loss(fake_outputs, real_outputs),
+            "d_real": _compute_squares(real_outputs, 1.0),
+            "d_fake": _compute_squares(detached_outputs, 0.0),
         }
-        wholes = (losses["g_gan"] + losses["g_features"], 0.5 * (losses["d_real"] + losses["d_fake"]))
-        for optimizer, loss in zip(optimizers, wholes, strict=True):
+        totals = (losses["g_gan"] + losses["g_features"], 0.5 * (losses["d_real"] + losses["d_fake"]))
+        for optimizer, loss in zip(optimizers, totals, strict=True):
             optimizer.zero_grad()
             loss.backward(retain_graph=True)
             if optimizer is optimizers[0]:
@@ -55,7 +56,7 @@ def plain_step(generator: GlobalGenerator, discriminator: MultiscaleDiscriminato
     return step
 
 
-def _squares(features: list[list[torch.Tensor]], target: float) -> torch.Tensor:
+def _compute_squares(features: list[list[torch.Tensor]], target: float) -> torch.Tensor:
     scores = [scale[-1] for scale in features]
     return torch.stack([F.mse_loss(score, torch.full_like(score, target)) for score in scores]).sum()
 

@@ -1,4 +1,4 @@
-"""What is timed: ratios of medians within one run, printed and held to a bound. Run by `make speed`."""
+"""Timings: ratios of medians within one process, printed and checked against a bound. Run by `make speed`."""
 
 from __future__ import annotations
 

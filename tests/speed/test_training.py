@@ -26,10 +26,10 @@ LOSS_TOLERANCE = {"fp32": 1e-3, "bf16": 0.05}
 Step = Callable[[], dict[str, float]]
 
 
-def both(
+def make_both_steps(
     device: torch.device, size: tuple[int, int], batch: int, *, ngf: int, precision: Precision
 ) -> tuple[Step, Step]:
-    """One step of the plain loop and one of ours, from the same weights on the same pictures."""
+    """One step of the plain loop and one of ours, from the same weights on the same images."""
     config = GanConfig(
         long_side=max(size), ngf=ngf, n_down=4, n_blocks=9, ndf=64, n_scales=2,
         schedule=Schedule(steps=1, batch=batch), precision=precision,
@@ -63,37 +63,39 @@ def test_training_on_a_cpu_is_faster_than_the_plain_loop(batch: int, bound: floa
     torch.set_num_threads(1)
     device = torch.device("cpu")
     precision: Precision = "bf16" if has_bf16(device) else "fp32"
-    plain, ours = both(device, (128, 64), batch, ngf=32, precision=precision)
-    expected, found = plain(), ours()
-    assert found == pytest.approx(expected, rel=LOSS_TOLERANCE[precision])
-    theirs, its = medians(plain, ours, repeats=9)
+    plain, ours = make_both_steps(device, (128, 64), batch, ngf=32, precision=precision)
+    expected, losses = plain(), ours()
+    assert losses == pytest.approx(expected, rel=LOSS_TOLERANCE[precision])
+    plain_seconds, seconds = medians(plain, ours, repeats=9)
     show(
         f"two-frame training at 128x64, ngf 32, batch {batch}, {precision}, over the plain loop",
-        f"{theirs / its:.2f}x ({theirs * 1e3:.0f} against {its * 1e3:.0f} ms a step, {batch / its:.2f} samples/s)",
+        f"{plain_seconds / seconds:.2f}x ({plain_seconds * 1e3:.0f} against {seconds * 1e3:.0f} ms a step, "
+        f"{batch / seconds:.2f} samples/s)",
     )
-    assert theirs / its >= bound
+    assert plain_seconds / seconds >= bound
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_training_on_a_gpu_is_faster_than_the_plain_loop_with_tf32() -> None:
     device = torch.device("cuda")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    plain, ours = both(device, (256, 512), 1, ngf=64, precision="bf16")
+    plain, ours = make_both_steps(device, (256, 512), 1, ngf=64, precision="bf16")
     assert ours() == pytest.approx(plain(), rel=LOSS_TOLERANCE["bf16"])
-    theirs, its = medians(plain, ours, repeats=9)
+    plain_seconds, seconds = medians(plain, ours, repeats=9)
     torch.cuda.reset_peak_memory_stats()
     ours()
     peak = torch.cuda.max_memory_allocated() / 2**30
     show(
         "two-frame training at 256x512, ngf 64, bf16, over the plain loop with TF32",
-        f"{theirs / its:.2f}x ({theirs * 1e3:.0f} against {its * 1e3:.0f} ms a step, peak {peak:.1f} GiB)",
+        f"{plain_seconds / seconds:.2f}x ({plain_seconds * 1e3:.0f} against {seconds * 1e3:.0f} ms a step, "
+        f"peak {peak:.1f} GiB)",
     )
-    assert theirs / its >= 3.0
+    assert plain_seconds / seconds >= 3.0
 
 
 def test_a_clip_at_the_papers_size_takes_under_two_gigabytes_per_thousand_frames(paper_sized: Subject) -> None:
     first = load_training_clip(paper_sized, 1024)
-    first.read_batch(np.array([[0, 1]]), torch.device("cpu"))  # stays, so that its pages are not used again
+    first.read_batch(np.array([[0, 1]]), torch.device("cpu"))  # stays alive, so that its pages are not reused
     process = psutil.Process()
     clip = load_training_clip(paper_sized, 1024)
     before = process.memory_info().rss

@@ -1,4 +1,4 @@
-"""How everything here is timed: medians of alternating runs, so that a noisy minute hits both sides."""
+"""How everything here is timed: medians of alternating calls, so that noise affects both sides alike."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 def medians(first: Callable[[], object], second: Callable[[], object], *, repeats: int) -> tuple[float, float]:
-    """Median seconds of both, after one run of each that does not count."""
+    """Median seconds of both, after one warm-up call of each."""
     times: tuple[list[float], list[float]] = ([], [])
     for turn in range(repeats + 1):
         for work, kept in zip((first, second), times, strict=True):

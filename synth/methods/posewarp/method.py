@@ -1,14 +1,14 @@
 """PoseWarp, a baseline of the paper (EDN section 4.1): Balakrishnan et al., "Synthesizing Images of Humans
 in Unseen Poses", CVPR 2018.
 
-A frame is not drawn from nothing: a training frame in a similar pose is cut into limbs, each limb moves to
-its new place, and networks mend the seams and fill in the background (`networks.py`). Here it
-is trained on one person's clip, like every other method.
+A frame is not generated from scratch: a training frame in a similar pose is cut into limbs, each limb is moved
+to its new place, and networks repair the seams and inpaint the background (`networks.py`). Here it is trained
+on one person's clip, like every other method.
 
-It departs from the publication where a short training on one person gains by it, as measured on the end of
+It departs from the publication where a short training on one person benefits, as measured on the end of
 a demo dancer's training span, held out from the rest of it (SSIM at 128x64 after 400 steps; seeds differ by
-up to 0.004): half of the pairs are near in pose, as those of synthesis are (0.872 → 0.880), and what the
-foreground and background networks draw is added to what they are given (→ 0.887). The optional adversarial
+up to 0.004): half of the pairs are near in pose, as those of synthesis are (0.872 → 0.880), and the outputs
+of the foreground and background networks are added to their inputs (→ 0.887). The optional adversarial
 phase is least-squares, as everywhere in this project.
 """
 
@@ -38,7 +38,7 @@ from dancebench.synth.gan.phase import AdversarialPhase, DiscriminatorOutputs
 from dancebench.synth.methods.posewarp.limbs import JOINTS, draw_heatmaps
 from dancebench.synth.methods.posewarp.networks import PoseWarpNetworks, RedrawnImages
 
-_NEAR_GAP: Final = 10  # frames; a pair any closer in time shows one picture twice
+_NEAR_GAP: Final = 10  # frames; a pair any closer in time shows nearly the same image twice
 _NEAREST: Final = 10  # how many training frames count as near a pose
 
 
@@ -59,7 +59,7 @@ class PoseWarpConfig(SynthConfig):
 
 @METHODS.register("posewarp")
 class PoseWarp(LearnedMethod):
-    """The training frame of the nearest pose, redrawn in the pose asked for."""
+    """The training frame of the nearest pose, warped to the requested pose."""
 
     Config: ClassVar[type[SynthConfig]] = PoseWarpConfig
     section: ClassVar[str] = "EDN 4.1, PoseWarp (Balakrishnan et al. 2018)"
@@ -80,7 +80,7 @@ class PoseWarp(LearnedMethod):
         return dict(self.generator.named_children())
 
     def redraw(self, batch: Batch) -> RedrawnImages:
-        """Each pair's source in the pose of its target."""
+        """Generate each pair's source person in the pose of its target."""
         redrawn: RedrawnImages = self.generator(batch.frames[:, 0], batch.keypoints[:, 0], batch.keypoints[:, 1])
         return redrawn
 
@@ -88,23 +88,25 @@ class PoseWarp(LearnedMethod):
     def render(self, motion: Motion) -> Iterator[npt.NDArray[np.uint8]]:
         self.generator.eval()
         height, width = self.clip.size
-        people = self.clip.list_example_starts(1)
-        poses = self.clip.keypoints[people]
+        candidates = self.clip.list_example_starts(1)  # frames with a person
+        poses = self.clip.keypoints[candidates]
         best, pose = 0, poses[0]
-        for asked in scale_keypoints(motion.keypoints, width / motion.size[1], height / motion.size[0]):
-            near = find_nearest_pose(asked, poses)
-            if near is not None:  # a frame without a pose keeps the picture before it
-                best, pose = near, asked
-            source = to_tensor(self.clip.frames[people[[best]]], self.device)  # (1, 3, H, W)
-            here, there = (torch.from_numpy(points)[None].to(self.device) for points in (poses[best], pose))
-            yield to_pixels(self.generator(source, here, there).image[0])
+        for requested in scale_keypoints(motion.keypoints, width / motion.size[1], height / motion.size[0]):
+            nearest = find_nearest_pose(requested, poses)
+            if nearest is not None:  # a frame without a pose repeats the previous image
+                best, pose = nearest, requested
+            source = to_tensor(self.clip.frames[candidates[[best]]], self.device)  # (1, 3, H, W)
+            source_pose, target_pose = (
+                torch.from_numpy(points)[None].to(self.device) for points in (poses[best], pose)
+            )
+            yield to_pixels(self.generator(source, source_pose, target_pose).image[0])
 
 
 class PosePairs:
     """Training pairs (source, target) of one clip, both with a person.
 
-    A pair is either random, or its source is one of the frames nearest in pose to the target, those beside
-    it in time left out: at synthesis the source is the nearest of all training frames.
+    A pair is either random, or its source is one of the frames nearest in pose to the target, without those
+    adjacent to it in time: at synthesis the source is the nearest of all training frames.
     """
 
     def __init__(self, clip: TrainingClip, near_share: float) -> None:
@@ -113,7 +115,7 @@ class PosePairs:
         self.near_share = near_share
 
     def sample_examples(self, rng: np.random.Generator, count: int) -> npt.NDArray[np.intp]:
-        """[count, 2]."""
+        """Sample pairs, [count, 2]."""
         return np.array([self._sample_pair(rng) for _ in range(count)], dtype=np.intp)
 
     def _sample_pair(self, rng: np.random.Generator) -> tuple[int, int]:
@@ -123,21 +125,21 @@ class PosePairs:
         return int(self.people[source]), int(self.people[target])
 
     def find_near(self, target: int) -> npt.NDArray[np.intp]:
-        """Positions of the frames nearest in pose; where all are beside it in time, those count too."""
-        beside = np.abs(self.people - self.people[target]) <= _NEAR_GAP
-        order: npt.NDArray[np.intp] = np.lexsort((pose_distances(self.poses[target], self.poses), beside))
-        return order[: min(_NEAREST, max(1, int((~beside).sum())))]
+        """Positions of the frames nearest in pose; where all are adjacent to it in time, those count too."""
+        adjacent = np.abs(self.people - self.people[target]) <= _NEAR_GAP
+        order: npt.NDArray[np.intp] = np.lexsort((pose_distances(self.poses[target], self.poses), adjacent))
+        return order[: min(_NEAREST, max(1, int((~adjacent).sum())))]
 
 
 class ImageLoss:
-    """How far images are from the target, by their pixels and, where there is a trunk, by its features.
+    """L1 distance of images from the target, of their pixels and, where there is a trunk, of its features.
 
     Pixels count as one more layer, divided by their standard deviation over the clip like the features: by
     features alone a short training reaches an SSIM of 0.870 where both together reach 0.884.
     """
 
     def __init__(self, clip: TrainingClip, trunk: Trunk | None, device: torch.device) -> None:
-        sample = _sample(clip, device)
+        sample = _sample_frames(clip, device)
         self.deviation = float(sample.std())
         self.features = None if trunk is None else ScaledPerceptualLoss(trunk, sample)
 
@@ -152,7 +154,7 @@ class ImageLoss:
 class ScaledPerceptualLoss(PerceptualLoss):
     """L1 between a trunk's features, those of each layer divided by their standard deviation over `images`.
 
-    So every layer counts the same; the mean over the layers is taken.
+    So every layer has the same weight; the mean over the layers is taken.
 
     Args:
         trunk: One of `PERCEPTUAL_TRUNKS`.
@@ -170,7 +172,7 @@ class ScaledPerceptualLoss(PerceptualLoss):
         self.weights = weights
 
 
-def _sample(clip: TrainingClip, device: torch.device, count: int = 16) -> torch.Tensor:
+def _sample_frames(clip: TrainingClip, device: torch.device, count: int = 16) -> torch.Tensor:
     """Evenly spaced frames of a clip, (N, 3, H, W)."""
     index = np.linspace(0, len(clip) - 1, min(count, len(clip))).round().astype(np.intp)
     return to_tensor(clip.frames[index], device)
@@ -185,12 +187,12 @@ class PairPhase(Phase):
 
     @cached_property
     def pairs(self) -> PosePairs:
-        """Read from the clip when training begins, not when networks are laid out."""
+        """Read from the clip when training begins, not when the networks are built."""
         return PosePairs(self.clip, self.method.config.near_share)
 
     @cached_property
     def loss(self) -> ImageLoss:
-        """Likewise."""
+        """Likewise built when training begins."""
         return ImageLoss(self.clip, self.trunk, self.method.device)
 
     @cached_property
@@ -202,7 +204,7 @@ class PairPhase(Phase):
 
 
 class WarpPhase(PairPhase):
-    """All three networks against the image loss alone."""
+    """All three networks, trained on the image loss alone."""
 
     def __init__(self, method: PoseWarp, trunk: Trunk | None) -> None:
         config = method.config
@@ -232,14 +234,14 @@ class WarpPhase(PairPhase):
 
 
 class WarpGanPhase(PairPhase, AdversarialPhase):
-    """The same, with a discriminator that sees the target's pose beside the image."""
+    """The same, with a discriminator that sees the image and the heatmaps of the target's pose."""
 
     def __init__(self, method: PoseWarp, trunk: Trunk | None) -> None:
         config = method.config
         assert config.gan is not None  # only then is the phase listed
         self.method, self.trunk = method, trunk
-        judge = PatchDiscriminator(3 + len(JOINTS), ndf=config.ndf)
-        super().__init__(method.clip, config.gan, method.generator, judge, method.device, config.precision)
+        discriminator = PatchDiscriminator(3 + len(JOINTS), ndf=config.ndf)
+        super().__init__(method.clip, config.gan, method.generator, discriminator, method.device, config.precision)
 
     def generate(self, batch: Batch) -> torch.Tensor:
         return self.method.redraw(batch).image[:, None]
@@ -248,13 +250,13 @@ class WarpGanPhase(PairPhase, AdversarialPhase):
         pose = draw_heatmaps(batch.keypoints[:, 1], self.clip.size)
         return torch.cat([images[:, -1], pose], dim=1)  # (B, 17, H, W); of real pairs the target alone
 
-    def discriminate(self, judged: torch.Tensor) -> Features:
-        return [self.discriminator(judged)]  # one scale
+    def discriminate(self, inputs: torch.Tensor) -> Features:
+        return [self.discriminator(inputs)]  # one scale
 
     def generator_losses(
-        self, batch: Batch, fake: torch.Tensor, verdicts: DiscriminatorOutputs
+        self, batch: Batch, fake: torch.Tensor, outputs: DiscriminatorOutputs
     ) -> dict[str, torch.Tensor]:
-        adversarial = self.method.config.gan_weight * gan_loss(verdicts.fake, real=True)
+        adversarial = self.method.config.gan_weight * gan_loss(outputs.fake, real=True)
         return {"g_gan": adversarial} | self.loss(fake[:, 0], batch.frames[:, 1])
 
     def preview(self, batch: Batch) -> torch.Tensor:
@@ -263,8 +265,8 @@ class WarpGanPhase(PairPhase, AdversarialPhase):
 
 @torch.no_grad()
 def _preview(method: PoseWarp, batch: Batch) -> torch.Tensor:
-    """Source, target, the moved limbs and what is drawn, one after the other."""
+    """Source, target, the moved limbs and the generated image, one after the other."""
     redrawn = method.redraw(batch)
     limbs = redrawn.limbs.sum(1)
-    pictures = torch.stack([batch.frames[:, 0], batch.frames[:, 1], limbs, redrawn.image], dim=1)
-    return pictures.flatten(0, 1).float().clamp(-1, 1)
+    images = torch.stack([batch.frames[:, 0], batch.frames[:, 1], limbs, redrawn.image], dim=1)
+    return images.flatten(0, 1).float().clamp(-1, 1)

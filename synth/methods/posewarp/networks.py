@@ -1,8 +1,8 @@
-"""The networks of PoseWarp (Balakrishnan et al. 2018, section 3): a source picture, redrawn in another pose.
+"""The networks of PoseWarp (Balakrishnan et al. 2018, section 3): a source image, warped to another pose.
 
-masks        source picture and pose → 11 masks, 10 limbs and the background
+masks        source image and pose → 11 masks, 10 limbs and the background
 foreground   limbs, each moved to its place, and the target pose → the person and where to blend it in
-background   source picture without the person, and its pose → what is behind
+background   source image without the person, and its pose → the inpainted background
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _SLOPE = 0.2
 
 
 class UNet(nn.Module):
-    """Convolutions down and up again, each level seeing its counterpart; no normalisation.
+    """Downsampling and upsampling convolutions with skip connections; no normalisation.
 
     Args:
         in_channels: Of the input.
         out_channels: Of the output, which is linear and starts at zero.
         width: Channels at full size; they double with every level up to four times.
-        n_down: Levels below full size. Any height and width will do.
+        n_down: Levels below full size. Any height and width are accepted.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, width: int, n_down: int) -> None:
@@ -46,22 +46,22 @@ class UNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, in_channels, H, W) → (B, out_channels, H, W)."""
         x = F.leaky_relu(self.first(x), _SLOPE)
-        passed = [x]
+        skips = [x]
         for down in self.down:
             x = F.leaky_relu(down(x), _SLOPE)  # (B, 2 C, H / 2, W / 2)
-            passed.append(x)
-        x = F.leaky_relu(self.deep(passed.pop()), _SLOPE)
+            skips.append(x)
+        x = F.leaky_relu(self.deep(skips.pop()), _SLOPE)
         for up in self.up:
-            beside = passed.pop()
-            x = F.interpolate(x, size=beside.shape[-2:], mode="bilinear", align_corners=False)
-            x = F.leaky_relu(up(torch.cat([x, beside], dim=1)), _SLOPE)
+            skip = skips.pop()
+            x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
+            x = F.leaky_relu(up(torch.cat([x, skip], dim=1)), _SLOPE)
         result: torch.Tensor = self.last(x)
         return result
 
 
 @dataclass(frozen=True)
 class RedrawnImages:
-    """What comes out, and the stages on the way.
+    """The generated image and the intermediate results.
 
     Attributes:
         image: (B, 3, H, W) in [-1, 1].
@@ -80,7 +80,7 @@ class RedrawnImages:
 
 
 class PoseWarpNetworks(nn.Module):
-    """The three U-Nets and the way through them.
+    """The three U-Nets and their forward pass.
 
     Args:
         width: Channels of the foreground's network at full size; the other two have half as many, since
@@ -96,7 +96,7 @@ class PoseWarpNetworks(nn.Module):
         self.background = UNet(4 + joints, 3, width=half, n_down=n_down)
 
     def forward(self, source: torch.Tensor, source_pose: torch.Tensor, target_pose: torch.Tensor) -> RedrawnImages:
-        """Redraw the person of `source` in another pose.
+        """Generate the person of `source` in another pose.
 
         Args:
             source: (B, 3, H, W) in [-1, 1].
@@ -104,16 +104,16 @@ class PoseWarpNetworks(nn.Module):
             target_pose: The same shape.
         """
         size = (source.shape[-2], source.shape[-1])
-        here, there = draw_heatmaps(source_pose, size), draw_heatmaps(target_pose, size)  # (B, 14, H, W)
-        correction = self.masks(torch.cat([source, here], dim=1))
+        source_maps, target_maps = draw_heatmaps(source_pose, size), draw_heatmaps(target_pose, size)  # (B, 14, H, W)
+        correction = self.masks(torch.cat([source, source_maps], dim=1))
         masks = torch.softmax(log_prior(source_pose, size) + correction, dim=1)  # (B, 11, H, W)
         cut = masks[:, :-1, None] * source[:, None]  # (B, 10, 3, H, W)
         limbs = warp(cut, fit_limb_transforms(source_pose, target_pose))
-        drawn = self.foreground(torch.cat([limbs.flatten(1, 2), there], dim=1)).float()  # (B, 4, H, W)
-        foreground, blend = torch.tanh(limbs.sum(1) + drawn[:, :3]), torch.sigmoid(drawn[:, 3:])
-        left = masks[:, -1:]  # (B, 1, H, W): what is no limb
-        seen = left * source
-        behind = self.background(torch.cat([seen, left, here], dim=1)).float()  # (B, 3, H, W)
-        background = torch.tanh(seen + behind)
+        output = self.foreground(torch.cat([limbs.flatten(1, 2), target_maps], dim=1)).float()  # (B, 4, H, W)
+        foreground, blend = torch.tanh(limbs.sum(1) + output[:, :3]), torch.sigmoid(output[:, 3:])
+        rest = masks[:, -1:]  # (B, 1, H, W): all but the limbs
+        visible = rest * source
+        residual = self.background(torch.cat([visible, rest, source_maps], dim=1)).float()  # (B, 3, H, W)
+        background = torch.tanh(visible + residual)
         image = blend * foreground + (1 - blend) * background
         return RedrawnImages(image, masks, limbs, blend, foreground, background)

@@ -20,7 +20,7 @@ def test_closed_form_lsgan_is_zero_at_its_target_and_sums_over_scales() -> None:
 def test_closed_form_feature_matching() -> None:
     real = [[torch.zeros(1, 2, 2, 2)] * 4 + [torch.zeros(1, 1, 2, 2)]] * 2
     fake = [[torch.ones(1, 2, 2, 2)] * 4 + [torch.full((1, 1, 2, 2), 9.0)]] * 2
-    # Four hidden layers at distance 1 on two scales: (4 / 4) · (1 / 2) · 8 = 4; the scores take no part.
+    # Four hidden layers at distance 1 on two scales: (4 / 4) · (1 / 2) · 8 = 4; the scores are left out.
     assert feature_matching_loss(fake, real) == 4
 
 

@@ -54,7 +54,7 @@ def test_discriminator_gives_features_of_every_scale_and_layer() -> None:
 
 def test_closed_form_a_score_sees_70_pixels() -> None:
     discriminator = MultiscaleDiscriminator(3, ndf=4, n_scales=1).double()
-    for module in discriminator.modules():  # instance norm mixes all pixels: leave it out to see the field
+    for module in discriminator.modules():  # instance norm mixes all pixels: leave it out to see the receptive field
         if isinstance(module, nn.Sequential):
             for k, layer in enumerate(module):
                 if isinstance(layer, nn.InstanceNorm2d):
@@ -73,10 +73,10 @@ def test_closed_form_local_enhancer_has_the_papers_parameters(channels: int, cou
         assert parameters(LocalEnhancer(GlobalGenerator(channels), channels)) == count
 
 
-def test_the_local_enhancer_draws_at_twice_the_size_of_what_is_inside() -> None:
+def test_the_local_enhancer_generates_at_twice_the_size_of_its_global_generator() -> None:
     coarse = GlobalGenerator(6, ngf=4, n_down=2, n_blocks=1)
-    seen: list[torch.Size] = []
-    coarse[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+    input_sizes: list[torch.Size] = []
+    coarse[0].register_forward_pre_hook(lambda _, inputs: input_sizes.append(inputs[0].shape))
     image = LocalEnhancer(coarse, 6, ngf=2, n_blocks=1)(torch.randn(1, 6, 64, 32))
     assert image.shape == (1, 3, 64, 32)
-    assert seen == [(1, 6, 32, 16)]
+    assert input_sizes == [(1, 6, 32, 16)]

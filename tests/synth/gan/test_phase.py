@@ -22,20 +22,20 @@ BF16_TOLERANCE = 0.03
 """Of every loss, relative, over a few steps: bfloat16 keeps 8 bits, 0.4% of a value, and layers add up."""
 
 
-def phase_of(clip: TrainingClip, config: SynthConfig = CONFIG) -> GanPhase:
+def make_phase(clip: TrainingClip, config: SynthConfig = CONFIG) -> GanPhase:
     torch.manual_seed(0)
     phase = METHODS["fbf-ts"](config, clip, CPU).start_phase("global", None)  # type: ignore[attr-defined]
     assert isinstance(phase, GanPhase)
     return phase
 
 
-def losses_of(phase: GanPhase, steps: int) -> list[dict[str, float]]:
+def train_steps(phase: GanPhase, steps: int) -> list[dict[str, float]]:
     batch = phase.clip.read_batch(np.array([[0, 1], [5, 6]]), CPU)
     return [{name: float(value) for name, value in phase.train_step(batch).items()} for _ in range(steps)]
 
 
 def test_foreign_reference_the_update_is_that_of_the_plain_loop(walker: Subject) -> None:
-    phase = phase_of(load_training_clip(walker, 64))
+    phase = make_phase(load_training_clip(walker, 64))
     generator, discriminator = copy.deepcopy(phase.generator), copy.deepcopy(phase.discriminator)
     assert isinstance(generator, GlobalGenerator)
     assert isinstance(discriminator, MultiscaleDiscriminator)
@@ -44,10 +44,10 @@ def test_foreign_reference_the_update_is_that_of_the_plain_loop(walker: Subject)
     for _ in range(3):
         ours, theirs = phase.train_step(batch), plain(batch.pose_maps, batch.frames)
         assert {name: float(value) for name, value in ours.items()} == pytest.approx(theirs, rel=1e-4)
-    for mine, its in ((phase.generator, generator), (phase.discriminator, discriminator)):
-        for a, b in zip(mine.parameters(), its.parameters(), strict=True):
+    for our_network, plain_network in ((phase.generator, generator), (phase.discriminator, discriminator)):
+        for a, b in zip(our_network.parameters(), plain_network.parameters(), strict=True):
             # Adam's first steps are as long as the learning rate whatever the gradient's size, so where a
-            # gradient is nothing but rounding (biases before an instance norm) the sign may differ.
+            # gradient is only rounding error (biases before an instance norm) the sign may differ.
             assert (a - b).abs().max().item() <= 6.1 * CONFIG.schedule.learning_rate
             if a.ndim > 1:
                 assert torch.quantile((a - b).abs().flatten()[:1_000_000], 0.95) < 2e-5
@@ -55,16 +55,16 @@ def test_foreign_reference_the_update_is_that_of_the_plain_loop(walker: Subject)
 
 def test_bf16_gives_the_same_losses_within_its_tolerance(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
-    exact = losses_of(phase_of(clip), 3)
-    rounded = losses_of(phase_of(clip, CONFIG.model_copy(update={"precision": "bf16"})), 3)
+    exact = train_steps(make_phase(clip), 3)
+    rounded = train_steps(make_phase(clip, CONFIG.model_copy(update={"precision": "bf16"})), 3)
     for a, b in zip(exact, rounded, strict=True):
         assert b == pytest.approx(a, rel=BF16_TOLERANCE)
-    assert exact != rounded  # it was on
+    assert exact != rounded  # bfloat16 was used
 
 
 def test_bf16_leaves_weights_and_moments_in_float32(walker: Subject) -> None:
-    phase = phase_of(load_training_clip(walker, 64), CONFIG.model_copy(update={"precision": "bf16"}))
-    losses_of(phase, 1)
+    phase = make_phase(load_training_clip(walker, 64), CONFIG.model_copy(update={"precision": "bf16"}))
+    train_steps(phase, 1)
     kept = [*phase.generator.parameters(), *phase.discriminator.parameters()]
     for optimizer in phase.optimizers().values():
         kept += [value for moments in optimizer.state.values() for value in moments.values()]
@@ -73,13 +73,13 @@ def test_bf16_leaves_weights_and_moments_in_float32(walker: Subject) -> None:
 
 def test_checkpointing_gives_the_same_numbers(walker: Subject) -> None:
     clip = load_training_clip(walker, 64)
-    kept, computed_again = phase_of(clip), phase_of(clip)
+    kept, computed_again = make_phase(clip), make_phase(clip)
     checkpoint_activations(computed_again.generator)
-    assert losses_of(kept, 2) == losses_of(computed_again, 2)
+    assert train_steps(kept, 2) == train_steps(computed_again, 2)
     for a, b in zip(kept.generator.parameters(), computed_again.generator.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
 def test_the_processor_says_whether_it_computes_in_bf16() -> None:
-    known = getattr(torch.cpu, "get_capabilities", dict)()
-    assert has_bf16(CPU) == bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    assert has_bf16(CPU) == bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -1,4 +1,4 @@
-"""PoseWarp: its geometry against closed forms, and what the method promises on a subject made in a second."""
+"""PoseWarp: its geometry against closed forms, and the method's behaviour on a subject made in a second."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ HEAD, TORSO, R_UPPER_ARM, R_FOREARM = 0, 1, 2, 3
 EVERY = [True, True, True, True]
 
 
-def posewarp(clip: TrainingClip, config: PoseWarpConfig = TINY) -> PoseWarp:
+def make_posewarp(clip: TrainingClip, config: PoseWarpConfig = TINY) -> PoseWarp:
     torch.manual_seed(0)
     return PoseWarp(config, clip, CPU)
 
@@ -64,8 +64,8 @@ def similarity(angle: float, scale: float, shift: tuple[float, float]) -> torch.
     return torch.tensor([[[c, -s, shift[0]], [s, c, shift[1]]]])
 
 
-def moved(points: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
-    """(B, N, 2) points, each taken through (B, 2, 3)."""
+def transform_points(points: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
+    """(B, N, 2) points, each transformed by (B, 2, 3)."""
     return points @ by[..., :2].mT + by[..., 2][:, None]
 
 
@@ -76,13 +76,13 @@ SQUARE = torch.tensor([[[0.0, 0.0], [4.0, 0.0], [4.0, 6.0], [0.0, 6.0]]])
 def test_closed_form_a_similarity_is_recovered_from_its_points(count: int) -> None:
     known = similarity(0.7, 1.8, (3.0, -5.0))
     valid = torch.tensor([[k < count for k in range(4)]])
-    fitted = fit_similarity(SQUARE, moved(SQUARE, known), valid)
+    fitted = fit_similarity(SQUARE, transform_points(SQUARE, known), valid)
     assert torch.allclose(fitted, known, atol=1e-5)
 
 
 def test_closed_form_the_torsos_fit_is_least_squares() -> None:
     noise = torch.randn(1, 4, 2, generator=torch.Generator().manual_seed(0))
-    end = moved(SQUARE, similarity(-0.4, 0.6, (1.0, 2.0))) + noise
+    end = transform_points(SQUARE, similarity(-0.4, 0.6, (1.0, 2.0))) + noise
     # The same fit as a linear system in (a, b, u, v): x' = a x - b y + u, y' = b x + a y + v.
     rows = [row for x, y in SQUARE[0].tolist() for row in ([x, -y, 1, 0], [y, x, 0, 1])]
     a, b, u, v = np.linalg.lstsq(np.array(rows), end.reshape(-1).numpy(), rcond=None)[0]
@@ -90,15 +90,15 @@ def test_closed_form_the_torsos_fit_is_least_squares() -> None:
     assert fitted[0].numpy() == pytest.approx(np.array([[a, -b, u], [b, a, v]]), abs=1e-5)
 
 
-def test_points_that_are_not_valid_take_no_part() -> None:
+def test_points_that_are_not_valid_are_ignored() -> None:
     known = similarity(0.2, 1.1, (0.0, 1.0))
-    end = moved(SQUARE, known)
+    end = transform_points(SQUARE, known)
     end[0, 2] = 1000.0
     fitted = fit_similarity(SQUARE, end, torch.tensor([[True, True, False, True]]))
     assert torch.allclose(fitted, known, atol=1e-5)
 
 
-def test_closed_form_a_limb_shorter_than_a_pixel_is_only_shifted() -> None:
+def test_closed_form_a_limb_shorter_than_a_pixel_is_only_translated() -> None:
     short = torch.tensor([[[5.0, 5.0], [5.0, 5.5]]])
     long = torch.tensor([[[8.0, 1.0], [8.0, 9.0]]])
     both = torch.tensor([[True, True]])
@@ -112,25 +112,25 @@ def test_fewer_than_two_points_give_the_identity() -> None:
     assert fitted.tolist() == [[[1, 0, 0], [0, 1, 0]]]
 
 
-def test_closed_form_a_warp_brings_each_pixel_to_where_its_map_says() -> None:
-    picture = torch.zeros(1, 2, 1, 12, 8)
-    picture[..., 5, 2] = 1  # x = 2, y = 5
+def test_closed_form_a_warp_moves_each_pixel_as_its_transform_says() -> None:
+    image = torch.zeros(1, 2, 1, 12, 8)
+    image[..., 5, 2] = 1  # x = 2, y = 5
     quarter_turn = similarity(math.pi / 2, 1.0, (4.0, 3.0))  # (x, y) → (4 - y, 3 + x)
     shift = similarity(0.0, 1.0, (-3.0, 4.0))
-    result = warp(picture, torch.stack([quarter_turn, shift], dim=1))
-    # The maps lead from the result to the picture: (2, 5) comes to (2, 2) in the first, (5, 1) in the second.
+    result = warp(image, torch.stack([quarter_turn, shift], dim=1))
+    # The transforms map the result to the input image: (2, 5) comes to (2, 2) in the first, (5, 1) in the second.
     assert result[0, 0, 0].argmax() == 2 * 8 + 2
     assert result[0, 1, 0].argmax() == 1 * 8 + 5
     assert result.flatten(2).max(dim=-1).values == pytest.approx(torch.ones(1, 2), abs=1e-4)
 
 
-def test_closed_form_the_maps_lead_from_the_targets_limb_to_the_sources(pose: torch.Tensor) -> None:
+def test_closed_form_the_transforms_map_the_targets_limb_to_the_sources(pose: torch.Tensor) -> None:
     other = pose.clone()
-    other[..., :2] = moved(pose[..., :2], similarity(0.5, 0.8, (2.0, -1.0)))
+    other[..., :2] = transform_points(pose[..., :2], similarity(0.5, 0.8, (2.0, -1.0)))
     maps = fit_limb_transforms(pose, other)
     for limb, by in zip(LIMBS, maps.unbind(1), strict=True):
-        joints = limb.find_near + limb.far
-        assert torch.allclose(moved(other[:, joints, :2], by), pose[:, joints, :2], atol=1e-4)
+        joints = limb.near + limb.far
+        assert torch.allclose(transform_points(other[:, joints, :2], by), pose[:, joints, :2], atol=1e-4)
 
 
 def test_closed_form_a_heatmap_is_one_on_its_joint() -> None:
@@ -141,23 +141,23 @@ def test_closed_form_a_heatmap_is_one_on_its_joint() -> None:
     wrist = JOINTS.index(R_WRIST)
     assert maps[0, wrist, 20, 9] == 1
     assert maps[0, wrist].sum() == pytest.approx(2 * math.pi * (0.02 * 64) ** 2, rel=1e-3)
-    assert maps.sum() == maps[0, wrist].sum()  # nothing of joints that are missing
+    assert maps.sum() == maps[0, wrist].sum()  # missing joints add nothing
 
 
 def test_the_prior_peaks_on_the_limb_and_leaves_the_rest_to_the_background(pose: torch.Tensor) -> None:
     size = (64, 32)
     prior = log_prior(pose, size).exp()
     assert prior.shape == (1, len(LIMBS) + 1, *size)
-    for limb, drawn in zip(LIMBS, prior[0], strict=False):
-        near, far = (pose[0, joints, :2].mean(dim=0) for joints in (limb.find_near, limb.far))
+    for limb, limb_prior in zip(LIMBS, prior[0], strict=False):
+        near, far = (pose[0, joints, :2].mean(dim=0) for joints in (limb.near, limb.far))
         x, y = ((near + far) / 2).round().int().tolist()
-        assert drawn[y, x] > 0.8 * drawn.max()
-        assert drawn[y, x] > 0.5
+        assert limb_prior[y, x] > 0.8 * limb_prior.max()
+        assert limb_prior[y, x] > 0.5
     assert prior[0, -1, 0, 0] == pytest.approx(1.0, abs=1e-3)  # a corner
     assert (prior[0, :-1].amax(0) + prior[0, -1]).numpy() == pytest.approx(np.ones(size), abs=1e-5)
 
 
-def test_a_limb_that_is_not_there_has_no_prior_and_does_not_move(pose: torch.Tensor) -> None:
+def test_an_absent_limb_has_no_prior_and_does_not_move(pose: torch.Tensor) -> None:
     broken, other = pose.clone(), pose.clone()
     broken[0, [R_WRIST, NOSE]] = 0
     other[..., :2] += 5
@@ -205,7 +205,7 @@ def test_closed_form_a_u_net_has_the_parameters_of_its_layers() -> None:
 
 
 def test_untrained_networks_leave_the_limbs_of_an_identity_as_they_were(clip: TrainingClip) -> None:
-    method = posewarp(clip)
+    method = make_posewarp(clip)
     batch = clip.read_batch(np.array([[4, 4]]), CPU)
     with torch.no_grad():
         redrawn = method.redraw(batch)
@@ -215,7 +215,7 @@ def test_untrained_networks_leave_the_limbs_of_an_identity_as_they_were(clip: Tr
     assert torch.allclose(redrawn.masks, prior, atol=1e-6)  # before training the masks are their prior
 
 
-def trained(method: PoseWarp, steps: int) -> Phase:
+def train_warp_phase(method: PoseWarp, steps: int) -> Phase:
     phase = method.start_phase("warp", None)
     for step in range(steps):
         index = phase.sample_examples(np.random.default_rng([0, step]))
@@ -230,11 +230,11 @@ def error(method: PoseWarp, index: list[list[int]]) -> float:
         return float((method.redraw(batch).image - batch.frames[:, 1]).abs().mean())
 
 
-def test_training_learns_the_toy_and_the_identity_gives_back_about_the_input(clip: TrainingClip) -> None:
-    method = posewarp(clip, TINY.model_copy(update={"width": 8}))
+def test_training_learns_the_toy_and_the_identity_reproduces_the_input_approximately(clip: TrainingClip) -> None:
+    method = make_posewarp(clip, TINY.model_copy(update={"width": 8}))
     pairs, same = [[t, (t + 7) % 24] for t in range(24)], [[t, t] for t in range(24)]
     before = error(method, pairs)
-    trained(method, 60)
+    train_warp_phase(method, 60)
     assert error(method, pairs) < 0.35 * before
     mean = torch.from_numpy(clip.frames[np.arange(24)]).float().div(127.5).sub(1).mean(0)
     copied = error(method, same)
@@ -242,49 +242,49 @@ def test_training_learns_the_toy_and_the_identity_gives_back_about_the_input(cli
     assert copied < (clip.read_batch(np.array(same), CPU).frames[:, 0] - mean.movedim(-1, 0)).abs().mean()
 
 
-def test_a_frame_is_redrawn_from_the_training_frame_of_the_nearest_pose(clip: TrainingClip) -> None:
-    method = posewarp(clip)
-    asked = clip.keypoints[[5, 11]].copy()
-    asked[:, :, 0] += 0.01
-    drawn = list(method.render(motion(clip, asked)))
-    assert [picture.shape for picture in drawn] == [(64, 32, 3)] * 2
-    assert drawn[0].dtype == np.uint8
-    for t, pose, picture in zip((5, 11), asked, drawn, strict=True):
+def test_a_frame_is_generated_from_the_training_frame_of_the_nearest_pose(clip: TrainingClip) -> None:
+    method = make_posewarp(clip)
+    requested = clip.keypoints[[5, 11]].copy()
+    requested[:, :, 0] += 0.01
+    frames = list(method.render(make_motion(clip, requested)))
+    assert [frame.shape for frame in frames] == [(64, 32, 3)] * 2
+    assert frames[0].dtype == np.uint8
+    for t, pose, frame in zip((5, 11), requested, frames, strict=True):
         batch = clip.read_batch(np.array([[t, t]]), CPU)
         with torch.no_grad():
             image = method.generator(batch.frames[:, 0], batch.keypoints[:, 0], torch.from_numpy(pose)[None]).image
-        assert np.abs(image[0].permute(1, 2, 0).numpy() - (picture / 127.5 - 1)).max() < 0.01
+        assert np.abs(image[0].permute(1, 2, 0).numpy() - (frame / 127.5 - 1)).max() < 0.01
 
 
-def motion(clip: TrainingClip, keypoints: np.ndarray) -> Motion:
+def make_motion(clip: TrainingClip, keypoints: np.ndarray) -> Motion:
     return Motion(keypoints, clip.size, lambda size: iter(()), np.full((len(keypoints), 2), np.nan, np.float32))
 
 
 def test_a_frame_without_a_pose_keeps_the_picture_before_it(clip: TrainingClip) -> None:
-    asked = clip.keypoints[[8, 8, 2]].copy()
-    asked[1] = 0
-    drawn = list(posewarp(clip).render(motion(clip, asked)))
-    assert np.array_equal(drawn[0], drawn[1])
-    assert not np.array_equal(drawn[1], drawn[2])
-    asked[0] = 0  # not even a first pose
-    assert len(list(posewarp(clip).render(motion(clip, asked)))) == 3
+    requested = clip.keypoints[[8, 8, 2]].copy()
+    requested[1] = 0
+    frames = list(make_posewarp(clip).render(make_motion(clip, requested)))
+    assert np.array_equal(frames[0], frames[1])
+    assert not np.array_equal(frames[1], frames[2])
+    requested[0] = 0  # not even a first pose
+    assert len(list(make_posewarp(clip).render(make_motion(clip, requested)))) == 3
 
 
 def test_a_driving_pose_may_lack_joints(clip: TrainingClip) -> None:
-    asked = clip.keypoints[[8]].copy()
-    asked[0, [R_ELBOW, R_WRIST, NECK]] = 0
-    assert np.isfinite(next(posewarp(clip).render(motion(clip, asked)))).all()
+    requested = clip.keypoints[[8]].copy()
+    requested[0, [R_ELBOW, R_WRIST, NECK]] = 0
+    assert np.isfinite(next(make_posewarp(clip).render(make_motion(clip, requested)))).all()
 
 
 def test_pairs_are_of_frames_with_a_person_and_as_near_as_asked_for(clip: TrainingClip) -> None:
-    keypoints = np.tile(clip.keypoints, (4, 1, 1))  # every pose comes again after 24 frames
+    keypoints = np.tile(clip.keypoints, (4, 1, 1))  # every pose repeats after 24 frames
     keypoints[[3, 40]] = 0
     longer = dataclasses.replace(clip, keypoints=keypoints, starts_segment=np.tile(clip.starts_segment, 4))
     random, near = (PosePairs(longer, share).sample_examples(np.random.default_rng(0), 300) for share in (0.0, 1.0))
     assert random.shape == near.shape == (300, 2)
     assert {3, 40}.isdisjoint(random.ravel())
     assert {3, 40}.isdisjoint(near.ravel())
-    assert np.abs(near[:, 0] - near[:, 1]).min() > 10  # frames side by side show one picture twice
+    assert np.abs(near[:, 0] - near[:, 1]).min() > 10  # adjacent frames show nearly the same image
     joints = keypoints[:, JOINTS, :2]
 
     def distance(pairs: np.ndarray) -> float:
@@ -299,7 +299,7 @@ def test_a_clip_too_short_for_distant_frames_still_has_pairs(clip: TrainingClip)
 
 
 def test_phases_cover_all_that_is_trained(clip: TrainingClip) -> None:
-    method = posewarp(clip, TINY.model_copy(update={"gan": Schedule(steps=2, batch=2)}))
+    method = make_posewarp(clip, TINY.model_copy(update={"gan": Schedule(steps=2, batch=2)}))
     assert list(method.list_phases()) == ["warp", "gan"]
     for name in method.list_phases():
         phase = method.start_phase(name, None)
@@ -307,18 +307,18 @@ def test_phases_cover_all_that_is_trained(clip: TrainingClip) -> None:
         groups = [group for optimizer in phase.optimizers().values() for group in optimizer.param_groups]
         assert covered == {id(value) for group in groups for value in group["params"]}
         assert {id(value) for value in method.generator.parameters()} <= covered
-        before = states(phase.networks())
-        for step in range(2):  # the masks' last layer starts at zero and passes nothing on at first
+        before = copy_states(phase.networks())
+        for step in range(2):  # the masks' last layer starts at zero, so no gradient passes it in the first step
             losses = phase.train_step(clip.read_batch(phase.sample_examples(np.random.default_rng(step)), CPU))
         assert all(value.ndim == 0 and not value.requires_grad for value in losses.values())
-        after = states(phase.networks())
+        after = copy_states(phase.networks())
         changed = [not torch.equal(before[key], after[key]) for key in before]
         assert sum(changed) > 0.9 * len(changed)
         assert phase.preview(clip.read_batch(np.array([[0, 5]]), CPU)).shape == (4, 3, 64, 32)
     assert {"g_gan", "g_pixels", "d_real", "d_fake"} == set(losses)
 
 
-def states(networks: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
+def copy_states(networks: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
     return {
         f"{name}.{key}": value.clone()
         for name, network in networks.items()
@@ -326,35 +326,35 @@ def states(networks: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
     }
 
 
-def test_weights_bring_the_same_pictures_back(clip: TrainingClip) -> None:
-    method = posewarp(clip)
-    trained(method, 3)
+def test_loaded_weights_give_the_same_frames(clip: TrainingClip) -> None:
+    method = make_posewarp(clip)
+    train_warp_phase(method, 3)
     torch.manual_seed(1)
     other = PoseWarp(TINY, clip, CPU)
     other.load_weights(method.weights())
-    asked = motion(clip, clip.keypoints[:3])
-    assert all(np.array_equal(a, b) for a, b in zip(method.render(asked), other.render(asked), strict=True))
+    requested = make_motion(clip, clip.keypoints[:3])
+    assert all(np.array_equal(a, b) for a, b in zip(method.render(requested), other.render(requested), strict=True))
     assert set(method.inference_networks()) == {"masks", "foreground", "background"}
     assert all(sum(value.numel() for value in network.parameters()) for network in method.inference_networks().values())
 
 
 def test_geometry_is_exact_under_autocast(pose: torch.Tensor) -> None:
     other = pose + torch.tensor([3.0, -2.0, 0.0])
-    picture = torch.rand(1, 10, 3, 64, 32)
-    exact = warp(picture, fit_limb_transforms(pose, other)), draw_heatmaps(pose, (64, 32)), log_prior(pose, (64, 32))
+    image = torch.rand(1, 10, 3, 64, 32)
+    exact = warp(image, fit_limb_transforms(pose, other)), draw_heatmaps(pose, (64, 32)), log_prior(pose, (64, 32))
     with torch.autocast("cpu", torch.bfloat16):
-        cast = warp(picture, fit_limb_transforms(pose, other)), draw_heatmaps(pose, (64, 32)), log_prior(pose, (64, 32))
+        cast = warp(image, fit_limb_transforms(pose, other)), draw_heatmaps(pose, (64, 32)), log_prior(pose, (64, 32))
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(exact, cast, strict=True))
 
 
 def test_training_runs_in_bf16(clip: TrainingClip) -> None:
-    phase = posewarp(clip, TINY.model_copy(update={"precision": "bf16"})).start_phase("warp", None)
+    phase = make_posewarp(clip, TINY.model_copy(update={"precision": "bf16"})).start_phase("warp", None)
     losses = phase.train_step(clip.read_batch(phase.sample_examples(np.random.default_rng(0)), CPU))
     assert losses["g_pixels"].dtype == torch.float32
     assert torch.isfinite(losses["g_pixels"])
 
 
-def test_closed_form_every_layer_of_the_perceptual_loss_counts_the_same() -> None:
+def test_closed_form_every_layer_of_the_perceptual_loss_has_the_same_weight() -> None:
     torch.manual_seed(0)
     layers = [layer for _ in range(5) for layer in (nn.Conv2d(3, 3, 1), nn.Identity(), nn.Identity())]
     squeeze = Trunk("squeeze", nn.Sequential(*layers).requires_grad_(False), "0" * 64)
@@ -367,8 +367,8 @@ def test_closed_form_every_layer_of_the_perceptual_loss_counts_the_same() -> Non
     assert loss(images, images) == 0
 
 
-def test_a_phase_draws_pairs_from_the_seed_alone(clip: TrainingClip) -> None:
-    phase = posewarp(clip).start_phase("warp", None)
+def test_a_phase_samples_pairs_from_the_seed_alone(clip: TrainingClip) -> None:
+    phase = make_posewarp(clip).start_phase("warp", None)
     assert isinstance(phase, WarpPhase)
     first, again = (phase.sample_examples(np.random.default_rng([0, 1])) for _ in range(2))
     assert first.shape == (2, 2)

@@ -1,4 +1,4 @@
-"""Several processes at one training give what one gives, within rounding."""
+"""Distributed training: several ranks give the same result as one process, within rounding."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ def test_two_processes_train_what_one_trains(walker: Subject, tmp_path: Path) ->
     script.write_text(SCRIPT)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*launcher, str(script), str(tmp_path), CONFIG.model_dump_json()]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert ran.returncode == 0, ran.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert completed.returncode == 0, completed.stderr
     one = train(TrainJob("fbf-ts", "tiny", CONFIG, "d" * 64, walker, tmp_path / "one"))
     two = TrainRecord.load(tmp_path / "two" / "train.json")
     assert (one.processes, two.processes) == (1, 2)
     assert two.phases[0].losses == pytest.approx(one.phases[0].losses, rel=2e-3)
-    its, their = (load_file(tmp_path / name / "weights.safetensors") for name in ("one", "two"))
-    for name, value in its.items():
-        if value.ndim > 1:  # biases before an instance norm have no gradient but rounding
-            assert torch.quantile((value - their[name]).abs().flatten(), 0.9) < 2e-4, name
+    weights_of_one, weights_of_two = (load_file(tmp_path / name / "weights.safetensors") for name in ("one", "two"))
+    for name, value in weights_of_one.items():
+        if value.ndim > 1:  # biases before an instance norm have no gradient except rounding errors
+            assert torch.quantile((value - weights_of_two[name]).abs().flatten(), 0.9) < 2e-4, name
 
 
-def test_alone_nothing_is_shared_or_averaged() -> None:
+def test_a_single_process_shares_and_averages_nothing() -> None:
     assert distributed.world_size() == 1
     assert distributed.is_main_process()
     assert distributed.broadcast(3) == 3

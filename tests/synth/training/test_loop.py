@@ -49,7 +49,7 @@ class KilledError(Exception):
     pass
 
 
-def killed_at(what_ends_with: str, step: int) -> ReportProgress:
+def kill_at(what_ends_with: str, step: int) -> ReportProgress:
     def report(what: str, done: int, total: int) -> None:
         if what.endswith(what_ends_with) and done == step:
             raise KilledError
@@ -74,7 +74,7 @@ def test_the_local_stage_begins_with_the_trained_global_generator(walker: Subjec
     assert isinstance(method, GanMethod)
     inside = dict(method.generator.named_parameters())
     shared = [name for name in inside if name.startswith("coarse.")]
-    assert len(shared) == len(list(method.coarse.parameters())) - 2  # all but the way to the image
+    assert len(shared) == len(list(method.coarse.parameters())) - 2  # all but the output layers
     assert all(inside[name] is dict(method.coarse.named_parameters())[name.removeprefix("coarse.")] for name in shared)
 
 
@@ -84,20 +84,20 @@ def test_killed_in_either_phase_and_resumed_ends_with_the_same_weights(
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
-    alone = train(replace(job, folder=tmp_path / "alone"))
-    broken = replace(job, folder=tmp_path / "broken")
+    uninterrupted = train(replace(job, folder=tmp_path / "uninterrupted"))
+    killed = replace(job, folder=tmp_path / "killed")
     with pytest.raises(KilledError):
-        train(broken, report=killed_at(phase, step))
+        train(killed, report=kill_at(phase, step))
     torch.manual_seed(99)
-    resumed = train(broken)
-    assert resumed.weights_sha256 == alone.weights_sha256
-    assert [each.losses for each in resumed.phases] == [each.losses for each in alone.phases]
+    resumed = train(killed)
+    assert resumed.weights_sha256 == uninterrupted.weights_sha256
+    assert [record.losses for record in resumed.phases] == [record.losses for record in uninterrupted.phases]
 
 
 # ---------------------------------------------------------------- the face GAN
 
 
-def test_the_face_gan_trains_its_base_first_and_leaves_it_as_it_is(face_job: TrainJob) -> None:
+def test_the_face_gan_trains_its_base_first_and_keeps_it_frozen(face_job: TrainJob) -> None:
     record = train(face_job)
     assert face_job.base is not None
     base = find_finished(face_job.base)
@@ -105,8 +105,8 @@ def test_the_face_gan_trains_its_base_first_and_leaves_it_as_it_is(face_job: Tra
     assert record.base is not None
     assert record.base.weights_sha256 == base.weights_sha256
     assert (record.steps, [phase.name for phase in record.phases]) == (12, ["face"])
-    ours, its = load_file(face_job.weights_path), load_file(face_job.base.weights_path)
-    assert all(torch.equal(ours[name], value) for name, value in its.items())
+    weights, base_weights = load_file(face_job.weights_path), load_file(face_job.base.weights_path)
+    assert all(torch.equal(weights[name], value) for name, value in base_weights.items())
 
 
 def test_a_base_that_changed_makes_another_training(face_job: TrainJob) -> None:
@@ -123,20 +123,20 @@ def test_the_face_gan_killed_and_resumed_ends_with_the_same_weights(
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
-    alone = train(replace(face_job, folder=tmp_path / "alone"))
+    uninterrupted = train(replace(face_job, folder=tmp_path / "uninterrupted"))
     with pytest.raises(KilledError):
-        train(face_job, report=killed_at("face", step))
-    assert train(face_job).weights_sha256 == alone.weights_sha256
+        train(face_job, report=kill_at("face", step))
+    assert train(face_job).weights_sha256 == uninterrupted.weights_sha256
 
 
-def drawn_by(job: TrainJob) -> np.ndarray:
+def train_and_render(job: TrainJob) -> np.ndarray:
     motion = take_held_out_motion(job.subject).segments[0]
     return np.stack(list(load_method(job, train(job)).render(motion)))
 
 
 def test_outside_the_crop_the_pixels_are_those_of_the_base(face_job: TrainJob) -> None:
     assert face_job.base is not None
-    full, base = drawn_by(face_job), drawn_by(face_job.base)
+    full, base = train_and_render(face_job), train_and_render(face_job.base)
     method = load_method(face_job, train(face_job))
     assert isinstance(method, FaceGan)
     centres = take_held_out_motion(face_job.subject).segments[0].face_centres / 2  # the clip is twice as large
@@ -146,22 +146,22 @@ def test_outside_the_crop_the_pixels_are_those_of_the_base(face_job: TrainJob) -
         inside = np.zeros(full[t].shape[:2], bool)
         inside[box.rows, box.columns] = True
         assert np.array_equal(full[t][~inside], base[t][~inside])
-    assert not np.array_equal(full, base)  # something happened inside
+    assert not np.array_equal(full, base)  # inside, the face was corrected
 
 
-def test_a_frame_without_a_face_passes_untouched(face_job: TrainJob) -> None:
+def test_a_frame_without_a_face_is_not_changed(face_job: TrainJob) -> None:
     assert face_job.base is not None
     motion = take_held_out_motion(face_job.subject).segments[0]
     centres = motion.face_centres.copy()
     centres[2] = np.nan
     hidden = replace(motion, face_centres=centres)
     full = list(load_method(face_job, train(face_job)).render(hidden))
-    base = drawn_by(face_job.base)
+    base = train_and_render(face_job.base)
     assert np.array_equal(full[2], base[2])
     assert not np.array_equal(full[1], base[1])
 
 
-def test_each_frame_is_cut_at_its_own_face(walker: Subject) -> None:
+def test_each_frame_is_cropped_to_its_own_face(walker: Subject) -> None:
     torch.manual_seed(0)
     clip = load_training_clip(walker, 128)
     method = FaceGan(FACE.model_copy(update={"main": ONE.model_copy(update={"long_side": 128})}), clip, CPU)
@@ -231,19 +231,21 @@ def test_an_option_without_effect_is_refused(job: TrainJob) -> None:
     assert error.value.hint == "Leave --gradient-checkpointing out."
 
 
-def test_weights_that_are_no_numbers_are_not_kept_as_a_state(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_are_not_finite_are_not_saved_as_a_checkpoint(
+    job: TrainJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
-    honest = GanPhase.train_step
+    original = GanPhase.train_step
 
-    def spoiling(self: GanPhase, batch: Batch) -> dict[str, torch.Tensor]:
-        losses = honest(self, batch)
+    def train_step_to_nan(self: GanPhase, batch: Batch) -> dict[str, torch.Tensor]:
+        losses = original(self, batch)
         if steps.append(1) or len(steps) == 4:
             next(self.generator.parameters()).data.fill_(float("nan"))
         return losses
 
     steps: list[int] = []
-    monkeypatch.setattr(GanPhase, "train_step", spoiling)
+    monkeypatch.setattr(GanPhase, "train_step", train_step_to_nan)
     with pytest.raises(BenchError, match="no longer a number at step 5"):
         train(job)
     state = load_checkpoint(job.folder / "state.safetensors")

@@ -36,8 +36,8 @@ class KilledError(Exception):
     pass
 
 
-def killed_at(step: int) -> ReportProgress:
-    """A listener that stops the training where a kill would, mid-loop."""
+def kill_at(step: int) -> ReportProgress:
+    """A progress callback that stops the training in the middle of the loop, as a kill would."""
 
     def report(what: str, done: int, total: int) -> None:
         if done == step:
@@ -46,7 +46,7 @@ def killed_at(step: int) -> ReportProgress:
     return report
 
 
-def test_a_training_leaves_weights_log_and_record_and_no_state(job: TrainJob) -> None:
+def test_a_training_leaves_weights_log_and_record_and_no_checkpoint(job: TrainJob) -> None:
     record = train(job)
     assert sorted(path.name for path in job.folder.iterdir()) == ["losses.jsonl", "train.json", "weights.safetensors"]
     assert record == TrainRecord.load(job.folder / "train.json")
@@ -87,23 +87,23 @@ def test_killed_and_resumed_ends_with_the_same_weights(
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
-    alone = train(replace(job, method=method, folder=tmp_path / "alone"))
-    broken = replace(job, method=method, folder=tmp_path / "broken")
+    uninterrupted = train(replace(job, method=method, folder=tmp_path / "uninterrupted"))
+    killed = replace(job, method=method, folder=tmp_path / "killed")
     with pytest.raises(KilledError):
-        train(broken, report=killed_at(step))
-    assert not (broken.folder / "train.json").exists()
-    torch.manual_seed(99)  # nothing may depend on the generator's state at the time of the resume
-    resumed = train(broken)
-    assert resumed.weights_sha256 == alone.weights_sha256
-    assert [phase.losses for phase in resumed.phases] == [phase.losses for phase in alone.phases]
-    assert (broken.folder / "losses.jsonl").read_text() == (tmp_path / "alone" / "losses.jsonl").read_text()
+        train(killed, report=kill_at(step))
+    assert not (killed.folder / "train.json").exists()
+    torch.manual_seed(99)  # nothing may depend on the random generator's state at the time of the resume
+    resumed = train(killed)
+    assert resumed.weights_sha256 == uninterrupted.weights_sha256
+    assert [phase.losses for phase in resumed.phases] == [phase.losses for phase in uninterrupted.phases]
+    assert (killed.folder / "losses.jsonl").read_text() == (tmp_path / "uninterrupted" / "losses.jsonl").read_text()
 
 
-def test_a_state_of_another_config_is_not_taken_up(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_of_another_config_is_not_resumed(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     with pytest.raises(KilledError):
-        train(job, report=killed_at(8))
+        train(job, report=kill_at(8))
     seen: list[int] = []
     train(
         replace(job, config=TINY.model_copy(update={"schedule": Schedule(steps=12, batch=2, learning_rate=1e-4)})),
@@ -112,7 +112,7 @@ def test_a_state_of_another_config_is_not_taken_up(job: TrainJob, monkeypatch: p
     assert seen[0] == 1
 
 
-def test_a_damaged_state_is_named(job: TrainJob) -> None:
+def test_a_damaged_checkpoint_is_named(job: TrainJob) -> None:
     job.folder.mkdir(parents=True)
     (job.folder / "state.safetensors").write_bytes(b"damaged")
     with pytest.raises(BenchError, match=r"state\.safetensors cannot be used") as error:
@@ -120,7 +120,7 @@ def test_a_damaged_state_is_named(job: TrainJob) -> None:
     assert error.value.hint == "Remove it to train from the start."
 
 
-def test_a_trunk_that_turns_up_later_makes_another_training(
+def test_a_trunk_that_is_available_later_makes_another_training(
     job: TrainJob, monkeypatch: pytest.MonkeyPatch, trunk_weights: Path, tmp_path: Path
 ) -> None:
     wanted = replace(job, config=TINY.model_copy(update={"trunk": "squeeze"}))
@@ -138,19 +138,19 @@ def refuse(*_: object, **__: object) -> None:
     raise OSError("no network")
 
 
-def test_a_loss_that_is_no_number_stops_the_training_and_says_where(
+def test_a_loss_that_is_not_a_number_stops_the_training_and_says_where(
     job: TrainJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     steps = iter(range(1, 100))
-    honest = GanPhase.train_step
+    original = GanPhase.train_step
 
-    def poisoned(self: GanPhase, batch: Batch) -> dict[str, torch.Tensor]:
-        losses = honest(self, batch)
+    def train_step_with_nan(self: GanPhase, batch: Batch) -> dict[str, torch.Tensor]:
+        losses = original(self, batch)
         return losses | {"g_gan": torch.tensor(float("nan"))} if next(steps) == 6 else losses
 
-    monkeypatch.setattr(GanPhase, "train_step", poisoned)
+    monkeypatch.setattr(GanPhase, "train_step", train_step_with_nan)
     with pytest.raises(BenchError, match="g_gan is no longer a number at step 6"):
         train(job)
     assert not (job.folder / "train.json").exists()
@@ -158,7 +158,7 @@ def test_a_loss_that_is_no_number_stops_the_training_and_says_where(
     assert all(torch.isfinite(value).all() for value in state.values())
 
 
-def test_methods_without_steps_go_the_same_way(job: TrainJob) -> None:
+def test_methods_without_steps_are_trained_the_same_way(job: TrainJob) -> None:
     record = train(replace(job, method="nearest"))
     assert (record.steps, record.phases, record.parameters) == (0, (), {})
     assert (job.folder / "weights.safetensors").exists()
@@ -170,7 +170,7 @@ def test_an_unknown_method_is_refused_before_anything_is_written(job: TrainJob) 
     assert not job.folder.exists()
 
 
-def test_a_record_of_another_shape_is_made_again(job: TrainJob) -> None:
+def test_a_record_of_another_format_is_made_again(job: TrainJob) -> None:
     first = train(job)
     (job.folder / "train.json").write_text('{"schema_version": 1, "method": "fbf-ts"}')
     assert find_finished(job) is None
@@ -186,19 +186,19 @@ def test_too_few_usable_frames_are_refused(job: TrainJob) -> None:
     assert error.value.hint
 
 
-def test_a_trunk_that_is_not_at_hand_is_recorded_as_off(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trunk_that_is_not_available_is_recorded_as_off(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
     from dancebench.core.nn.trunks import TrunkUnavailableError
 
-    def nowhere(name: str, *, download: bool) -> None:
-        raise TrunkUnavailableError(f"the {name} trunk is nowhere")
+    def refuse_to_load(name: str, *, download: bool) -> None:
+        raise TrunkUnavailableError(f"the {name} trunk is not available")
 
-    monkeypatch.setattr(training, "load_trunk", nowhere)
+    monkeypatch.setattr(training, "load_trunk", refuse_to_load)
     record = train(replace(job, config=TINY.model_copy(update={"trunk": "vgg19"})))
     assert (record.trunk, record.trunk_sha256) == ("off", None)
-    assert record.trunk_reason == "the vgg19 trunk is nowhere"
+    assert record.trunk_reason == "the vgg19 trunk is not available"
 
 
-def test_a_trunk_at_hand_is_used_and_recorded(job: TrainJob, trunk_weights: Path) -> None:
+def test_an_available_trunk_is_used_and_recorded(job: TrainJob, trunk_weights: Path) -> None:
     record = train(replace(job, config=TINY.model_copy(update={"trunk": "squeeze", "schedule": Schedule(steps=2)})))
     assert record.trunk == "squeeze"
     assert record.trunk_sha256 is not None
@@ -226,16 +226,16 @@ def test_a_fake_lacks_the_first_frame_and_says_what_it_is(job: TrainJob, tmp_pat
     assert path.stat().st_mtime_ns == stamp
 
 
-def test_an_interrupted_rendering_leaves_no_clip(job: TrainJob, tmp_path: Path) -> None:
+def test_an_interrupted_render_leaves_no_clip(job: TrainJob, tmp_path: Path) -> None:
     record = train(job)
     with pytest.raises(KilledError):
         render_fake(
-            job, record, take_held_out_motion(job.subject), tmp_path / "fakes" / "walker.mp4", report=killed_at(3)
+            job, record, take_held_out_motion(job.subject), tmp_path / "fakes" / "walker.mp4", report=kill_at(3)
         )
     assert list((tmp_path / "fakes").iterdir()) == []
 
 
-def test_lengths_are_given_in_steps_or_epochs() -> None:
+def test_lengths_are_in_steps_or_epochs() -> None:
     assert Schedule(steps=12).count_steps(1000) == 12
     assert Schedule(epochs=5.0, batch=2).count_steps(100) == 250
     with pytest.raises(ValueError, match="steps or in epochs"):
