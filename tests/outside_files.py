@@ -1,4 +1,4 @@
-"""What tests of scoring share: videos as others make them, and a detector that was not trained but has a card."""
+"""Shared by tests of scoring: videos of foreign make, and a detector that was not trained but has a card."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZE = (64, 32)
 
 
 def moving(n_frames: int, size: tuple[int, int] = SIZE, seed: int = 0) -> list[npt.NDArray[np.uint8]]:
-    """A bright bar that moves over a still texture: uint8 RGB (H, W, 3)."""
+    """Frames of a bright bar that moves over a still texture: uint8 RGB (H, W, 3)."""
     height, width = size
     generator = np.random.default_rng(seed)
     coarse = generator.integers(60, 160, (-(-height // 8), -(-width // 8), 3), dtype=np.uint8)
@@ -52,7 +52,7 @@ def write_video(
     matrix: Sequence[int] | None = None,
     **context: Any,
 ) -> Path:
-    """A video as others make them, with whatever settings."""
+    """Write a video as foreign software might, with any encoder settings."""
     base = time_base or Fraction(1, rate)
     with av.open(str(path), "w", container_options=container_options or {}) as container:
         out: Any = container.add_stream(codec, rate=rate, options=options or {})
@@ -72,7 +72,7 @@ def write_video(
 
 
 def write_sound(path: Path) -> Path:
-    """A second of silence and nothing else."""
+    """Write a file with a second of silence and no video."""
     with av.open(str(path), "w") as container:
         out: Any = container.add_stream("aac", rate=44100)
         out.layout = "mono"
@@ -85,14 +85,17 @@ def write_sound(path: Path) -> Path:
 
 
 def make_detector(folder: Path, *, size: tuple[int, int] = SIZE, clip: tuple[int, int] = SIZE) -> Path:
-    """A detector with random weights and a card that knows videos like those of `moving`; returns its folder."""
+    """Write a detector with random weights, whose card has videos like those of `moving` as its training domain.
+
+    Returns its folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     config = PairPatchConfig(height=size[0], width=size[1], ndf=8, pairs=16)
     detector = PairPatch(config)
     detector.save(folder)
     people = [f"s{seed}" for seed in range(12)]
     features = [measure_clip(iter(moving(24, clip, seed)), 25.0) for seed in range(12)]
-    found = Calibration(temperature=2.0, offset=0.25, subjects=8, items=16, separable=False)
+    calibration = Calibration(temperature=2.0, offset=0.25, subjects=8, items=16, separable=False)
     DetectorCard(
         detector="pair-patch",
         config=config.model_dump(mode="json"),
@@ -108,7 +111,7 @@ def make_detector(folder: Path, *, size: tuple[int, int] = SIZE, clip: tuple[int
         aggregator="mean-logit",
         learned=None,
         thresholds=Thresholds(video=0.0, pair=0.0),
-        calibration=Calibrations(video=found, pair=found),
+        calibration=Calibrations(video=calibration, pair=calibration),
         metrics={},
         error_rates=ErrorRates(false_positive_rate=0.1, n_real=10, false_negative_rate=0.2, n_fake=10),
         flags=(),

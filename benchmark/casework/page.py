@@ -2,8 +2,8 @@
 
 The page needs no script, no network and no other file; it is the same for the same input, byte for byte, and
 readable on paper. Everything that comes from the video, its name and credentials above all, is somebody else's
-text: it is escaped, and characters that do not print are spelled out. The layout is `page.html.j2`, the
-words are in `words.py`; here are the drawings, as numbers in their own units, and the pictures.
+text: it is escaped, and unprintable characters are spelled out. The layout is `page.html.j2`, the wording
+is in `words.py`; this module computes the coordinates of the charts and encodes the images.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ if TYPE_CHECKING:
 
 Picture = npt.NDArray[np.uint8]
 
-_SHOWN_HEIGHT = 256  # of the pictures, in CSS pixels
-_DARKEST = 0.65  # how much of the frame the warmest colour hides
-_DOTS = 300  # more pairs than this are a line without dots
+_SHOWN_HEIGHT = 256  # of the images, in CSS pixels
+_MAX_OPACITY = 0.65  # of the saliency map over the frame, where it is 1
+_MAX_DOTS = 300  # more pairs than this are drawn as a line without dots
 
 
 def write_case_page(path: Path, scored: ScoredVideo, report: ScoreReport) -> None:
-    """Write the page of one video, whole or not at all.
+    """Write the page of one video atomically.
 
     Args:
         path: The HTML file.
-        scored: The video's score and the pictures of its moments; failed and abstained ones have a page too.
+        scored: The video's score and images of its suspicious pairs; a failed or abstained video has a page too.
         report: Of the call that scored it.
 
     Raises:
@@ -61,7 +61,7 @@ def write_case_page(path: Path, scored: ScoredVideo, report: ScoreReport) -> Non
 
 
 def render_page(scored: ScoredVideo, report: ScoreReport) -> str:
-    """The page as text."""
+    """Render the page as HTML text."""
     record = scored.record
     return _load_template().render(
         record=record,
@@ -73,7 +73,7 @@ def render_page(scored: ScoredVideo, report: ScoreReport) -> str:
         scale=None if record.llr is None else draw_scale(record),
         timeline=draw_timeline(record) if len(record.pairs) > 1 else None,
         domain=draw_domain(record),
-        moments=[show_pair(picture) for picture in scored.pictures],
+        shown_pairs=[show_pair(picture) for picture in scored.pictures],
     )
 
 
@@ -84,15 +84,15 @@ def _load_template() -> jinja2.Template:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"log10": to_log10, "signed": format_signed, "short": format_short}
-    environment.finalize = lambda value: escape_unprintable(value) if type(value) is str else value  # not of markup
+    environment.finalize = lambda value: escape_unprintable(value) if type(value) is str else value  # markup is kept
     return environment.from_string(source)
 
 
-# ---------------------------------------------------------------- drawings, in units of a 640 wide canvas
+# ---------------------------------------------------------------- charts, in units of a 640 wide canvas
 
 
 class Tick(NamedTuple):
-    """A place on an axis and what stands there."""
+    """A position on an axis and its label."""
 
     at: float
     label: str
@@ -107,11 +107,11 @@ class Scale(NamedTuple):
     low: float | None
     high: float | None
     reach: tuple[float, float]
-    """How far the words go."""
+    """Positions of the smallest and the largest ratio that the calibration allows."""
 
 
 class Timeline(NamedTuple):
-    """Pairs over the file's own time."""
+    """Likelihood ratios of the pairs over the file's own time."""
 
     x_ticks: list[Tick]
     y_ticks: list[Tick]
@@ -120,11 +120,11 @@ class Timeline(NamedTuple):
     dots: list[tuple[float, float]]
     marks: list[float]
     labels: list[Tick]
-    """Of the marks, moved so that none covers another."""
+    """Of the marks, moved so that none overlap."""
 
 
 class DomainScale(NamedTuple):
-    """Distance and limit on an axis from 0, and what is furthest."""
+    """Out-of-distribution distance and limit on an axis from 0, and the features that deviate most."""
 
     value: float
     limit: float
@@ -132,12 +132,12 @@ class DomainScale(NamedTuple):
 
 
 def draw_scale(record: VideoScore) -> Scale:
-    """The likelihood ratio's place; its axis reaches as far as needed and is the same on both sides."""
+    """Place the likelihood ratio and its interval on an axis that is symmetric about 0 and as long as needed."""
     assert record.llr is not None
     interval = record.llr_interval
-    shown = [to_log10(each) for each in (record.llr, *((interval.low, interval.high) if interval else ()))]
+    shown = [to_log10(llr) for llr in (record.llr, *((interval.low, interval.high) if interval else ()))]
     limit = to_log10(math.log1p(record.calibration.subjects))
-    reach = max(3, math.ceil(max(limit, *(abs(each) for each in shown))))
+    reach = max(3, math.ceil(max(limit, *(abs(value) for value in shown))))
 
     def place(value: float) -> float:
         return round(320 + 290 * value / reach, 1)
@@ -148,7 +148,7 @@ def draw_scale(record: VideoScore) -> Scale:
 
 
 def draw_timeline(record: VideoScore) -> Timeline:
-    """The pairs' likelihood ratios; 0 is always in sight."""
+    """Place the pairs' likelihood ratios over time; 0 is always visible."""
     at = np.array([pair.t for pair in record.pairs])
     values = np.array([to_log10(pair.llr) for pair in record.pairs])
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
@@ -164,15 +164,15 @@ def draw_timeline(record: VideoScore) -> Timeline:
 
     dots = [(x(t), y(value)) for t, value in zip(at.tolist(), values.tolist(), strict=True)]
     y_ticks = _choose_ticks(low, high, 5)
-    digits = 0 if all(each == round(each) for each in y_ticks) else 1 if high - low > 0.5 else 2
+    digits = 0 if all(tick == round(tick) for tick in y_ticks) else 1 if high - low > 0.5 else 2
     return Timeline(
-        [Tick(x(each), f"{each:g}") for each in _choose_ticks(start, start + span, 7)],
-        [Tick(y(each), format_signed(each, digits)) for each in y_ticks],
+        [Tick(x(seconds), f"{seconds:g}") for seconds in _choose_ticks(start, start + span, 7)],
+        [Tick(y(value), format_signed(value, digits)) for value in y_ticks],
         y(0),
         " ".join(f"{left},{top}" for left, top in dots),
-        dots if len(dots) <= _DOTS else [],
-        [x(moment.t) for moment in record.suspicious_pairs],
-        _spread_labels([Tick(x(moment.t), str(number)) for number, moment in enumerate(record.suspicious_pairs, 1)]),
+        dots if len(dots) <= _MAX_DOTS else [],
+        [x(pair.t) for pair in record.suspicious_pairs],
+        _spread_labels([Tick(x(pair.t), str(number)) for number, pair in enumerate(record.suspicious_pairs, 1)]),
     )
 
 
@@ -180,32 +180,32 @@ def _spread_labels(labels: list[Tick], gap: float = 14, right: float = 632) -> l
     moved: list[Tick] = []
     for label in sorted(labels):
         moved.append(label._replace(at=max(label.at, moved[-1].at + gap) if moved else label.at))
-    for index in range(len(moved) - 1, -1, -1):  # back from the edge
+    for index in range(len(moved) - 1, -1, -1):  # second pass, from the right edge back
         limit = right if index == len(moved) - 1 else moved[index + 1].at - gap
         moved[index] = moved[index]._replace(at=round(min(moved[index].at, limit), 1))
     return moved
 
 
 def draw_domain(record: VideoScore) -> DomainScale | None:
-    """How far the video lies from the training; None where it was not measured."""
+    """Place the out-of-distribution distance and its limit; None if it was not measured."""
     domain = record.out_of_distribution
     if domain is None:
         return None
     reach = 1.15 * max(domain.distance, domain.limit, 1e-9)
-    value, limit = (round(20 + 600 * each / reach, 1) for each in (domain.distance, domain.limit))
-    return DomainScale(value, limit, [(describe_feature(each.feature), each) for each in domain.furthest])
+    value, limit = (round(20 + 600 * length / reach, 1) for length in (domain.distance, domain.limit))
+    return DomainScale(value, limit, [(describe_feature(item.feature), item) for item in domain.furthest])
 
 
 def _choose_ticks(low: float, high: float, count: int, *, integer: bool = False) -> Sequence[float]:
     places = MaxNLocator(count, integer=integer, steps=[1, 2, 5, 10]).tick_values(low, high)
-    return [float(each) for each in places if low <= each <= high]
+    return [float(place) for place in places if low <= place <= high]
 
 
-# ---------------------------------------------------------------- pictures
+# ---------------------------------------------------------------- images
 
 
 class ShownPair(NamedTuple):
-    """A moment as the page shows it; pictures as data URLs of PNG."""
+    """A suspicious pair as the page shows it; images as data URLs of PNG."""
 
     when: str
     llr: float
@@ -216,7 +216,7 @@ class ShownPair(NamedTuple):
 
 
 def show_pair(picture: SuspiciousPairImage) -> ShownPair:
-    """The frame, and the frame under its saliency."""
+    """Encode the frame of a suspicious pair, and the frame with its saliency map over it."""
     height, width = picture.frame.shape[:2]
     zoom = max(1, round(_SHOWN_HEIGHT / height))
     overlay = None if picture.saliency is None else _to_data_url(overlay_saliency(picture.frame, picture.saliency))
@@ -226,7 +226,7 @@ def show_pair(picture: SuspiciousPairImage) -> ShownPair:
 
 
 def overlay_saliency(frame: Picture, saliency: npt.NDArray[np.float32]) -> Picture:
-    """The frame under a map from clear (0) to inferno's yellow (1).
+    """Overlay a saliency map, from transparent (0) to the yellow end of the inferno colour map (1).
 
     Args:
         frame: uint8 RGB (H, W, 3).
@@ -234,7 +234,7 @@ def overlay_saliency(frame: Picture, saliency: npt.NDArray[np.float32]) -> Pictu
     """
     levels = (255 * saliency.clip(0, 1)).round().astype(np.uint8)
     colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
-    weight = _DARKEST * saliency.clip(0, 1)[..., None]  # (H, W, 1)
+    weight = _MAX_OPACITY * saliency.clip(0, 1)[..., None]  # (H, W, 1)
     mixed: Picture = (frame * (1 - weight) + colours * weight).round().astype(np.uint8)
     return mixed
 

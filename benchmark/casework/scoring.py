@@ -1,8 +1,8 @@
-"""Scores files in worker processes, each within a time limit: paths in, a row each out, whatever the files do.
+"""Scoring in a pool of worker processes, with a time limit for each file: paths in, a row for every file out.
 
-A worker loads the detector once and takes one file after the other. A file that hangs or kills its worker is a
-row with that reason, and another worker takes its place. On a CPU every worker computes with one thread, so
-scores do not depend on how many there are.
+A worker loads the detector once and scores one file after the other. A file that hangs or crashes its worker is
+a row with that reason, and a new worker is started. On a CPU every worker computes with one thread, so scores do
+not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from dancebench.detect.casework.verify import Verification, compare_reports
 from dancebench.detect.protocol.card import CARD, DetectorCard, load_detector
 
 TIMEOUT = 600.0
-_EVERY = 1.0
-"""Seconds between two reports of a worker."""
+_REPORT_INTERVAL = 1.0
+"""Seconds between two progress reports of a worker."""
 
 
 @dataclass(frozen=True)
 class ScoringSetup:
-    """How files are scored, and by what."""
+    """How files are scored, and by which detector."""
 
     folder: Path
     """Of the detector."""
@@ -61,35 +61,35 @@ class ScoringSetup:
 def score_files(
     paths: Sequence[Path], how: ScoringSetup, *, workers: int = 1, report: ReportProgress = ignore_progress
 ) -> Iterator[tuple[int, ScoredVideo]]:
-    """Score files side by side.
+    """Score files in parallel.
 
     Args:
         paths: Video files.
         how: Detector and settings.
-        workers: How many processes; there is one at least, so that a file that hangs can be ended.
+        workers: Number of worker processes; at least one, so that a file that hangs can be stopped.
         report: Progress.
 
     Yields:
-        The place of a file in `paths` and its score, in the order in which they are done.
+        The index of a file in `paths` and its score, in the order in which they are done.
 
     Raises:
-        BenchError: The detector cannot be loaded, or its process dies over that.
+        BenchError: The detector cannot be loaded, or a worker dies while it loads it.
     """
     card = DetectorCard.load(how.folder / CARD)
-    with tempfile.TemporaryDirectory() as scratch:  # a worker that is ended leaves its files here
-        team = _WorkerPool(how, Path(scratch), min(workers, len(paths)))
+    with tempfile.TemporaryDirectory() as scratch:  # a worker that is killed leaves its files here
+        pool = _WorkerPool(how, Path(scratch), min(workers, len(paths)))
         try:
-            for done, (index, scored) in enumerate(team.score_all(paths, card, report), start=1):
+            for done, (index, scored) in enumerate(pool.score_all(paths, card, report), start=1):
                 report("scoring videos", done, len(paths))
                 yield index, scored
         finally:
-            team.shut_down()
+            pool.shut_down()
 
 
 def make_report(
     videos: Sequence[VideoScore], card: DetectorCard, how: ScoringSetup, dataset: str | None = None
 ) -> ScoreReport:
-    """The document that goes with scores: all that is needed to make them again."""
+    """Make the report of these scores, with all that is needed to reproduce them."""
     sha, dirty = read_code_version()
     libraries = {name: ".".join(map(str, number)) for name, number in sorted(av.library_versions.items())}
     pairs = how.settings.pairs or card.config["pairs"]
@@ -117,19 +117,19 @@ def verify_report(
     Args:
         recorded: The report.
         how: The detector with the weights of the report; its settings are the report's.
-        workers: How many processes.
+        workers: Number of worker processes.
         report: Progress.
 
     Raises:
         BenchError: As `score_files`.
     """
     paths = [Path(video.path) for video in recorded.videos]
-    found = dict(score_files(paths, how, workers=workers, report=report))
+    rescored = dict(score_files(paths, how, workers=workers, report=report))
     card = DetectorCard.load(how.folder / CARD)
-    return compare_reports(recorded, make_report([found[index].record for index in range(len(paths))], card, how))
+    return compare_reports(recorded, make_report([rescored[index].record for index in range(len(paths))], card, how))
 
 
-# ---------------------------------------------------------------- this side
+# ---------------------------------------------------------------- main process
 
 
 @dataclass
@@ -137,13 +137,13 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     index: int | None = None
-    """Of the file at hand."""
+    """Of the file that it scores; None: idle or not ready."""
     deadline: float = math.inf
 
 
 @dataclass
 class _WorkerPool:
-    """Worker processes, and what each is at."""
+    """Worker processes, and the file that each one scores."""
 
     how: ScoringSetup
     scratch: Path
@@ -153,72 +153,72 @@ class _WorkerPool:
     def score_all(
         self, paths: Sequence[Path], card: DetectorCard, report: ReportProgress
     ) -> Iterator[tuple[int, ScoredVideo]]:
-        """Hand out the files and take the scores in."""
+        """Assign the files to the workers and yield the scores as they arrive."""
         waiting = list(range(len(paths)))[::-1]
-        missing = len(paths)
-        while missing:
-            while len(self.workers) < min(self.size, missing):
+        remaining = len(paths)
+        while remaining:
+            while len(self.workers) < min(self.size, remaining):
                 self._start_worker()
             for worker in self._wait_for_messages():
-                news = _receive(worker)
-                if isinstance(news, _Progress):
-                    report(news.what, news.done, news.total)
+                message = _receive(worker)
+                if isinstance(message, _Progress):
+                    report(message.what, message.done, message.total)
                     continue
-                if isinstance(news, BenchError):
-                    raise news
+                if isinstance(message, BenchError):
+                    raise message
                 if worker.index is not None:
                     scored = (
-                        news
-                        if isinstance(news, ScoredVideo)
-                        else ScoredVideo(make_failed_score(paths[worker.index], card, news))
+                        message
+                        if isinstance(message, ScoredVideo)
+                        else ScoredVideo(make_failed_score(paths[worker.index], card, message))
                     )
-                    missing -= 1
+                    remaining -= 1
                     yield worker.index, scored
-                if isinstance(news, str):
+                if isinstance(message, str):
                     self._stop_worker(worker)
                 elif waiting:
                     self._assign(worker, waiting.pop(), paths)
                 else:
                     worker.index, worker.deadline = None, math.inf
-            for worker in [each for each in self.workers if time.monotonic() > each.deadline]:
+            for worker in [worker for worker in self.workers if time.monotonic() > worker.deadline]:
                 assert worker.index is not None  # only a file has a deadline
                 reason = f"it was not scored within {self.how.timeout:g} s (--timeout)"
-                missing -= 1
+                remaining -= 1
                 yield worker.index, ScoredVideo(make_failed_score(paths[worker.index], card, reason))
                 self._stop_worker(worker)
 
     def shut_down(self) -> None:
-        """End all."""
+        """Stop all workers."""
         for worker in list(self.workers):
             self._stop_worker(worker)
 
     def _start_worker(self) -> None:
         context = _choose_context()
-        here, there = context.Pipe()
-        process = context.Process(target=_run_worker, args=(there, self.how, self.scratch, self.size), daemon=True)
+        pipe, child_pipe = context.Pipe()
+        process = context.Process(target=_run_worker, args=(child_pipe, self.how, self.scratch, self.size), daemon=True)
         process.start()
-        there.close()  # or its end would never be seen
-        self.workers.append(_Worker(process, here))
+        child_pipe.close()  # else the death of the worker would not close the pipe
+        self.workers.append(_Worker(process, pipe))
 
     def _assign(self, worker: _Worker, index: int, paths: Sequence[Path]) -> None:
         worker.index, worker.deadline = index, time.monotonic() + self.how.timeout
         worker.pipe.send(paths[index])
 
     def _wait_for_messages(self) -> list[_Worker]:
-        """Those that have something to say, after a wait at most until the next deadline."""
+        """Wait for messages, at most until the next deadline, and return the workers that sent one."""
         left = min(worker.deadline for worker in self.workers) - time.monotonic()
         ready = wait([worker.pipe for worker in self.workers], None if math.isinf(left) else max(left, 0) + 0.01)
         return [worker for worker in self.workers if worker.pipe in ready]
 
     def _stop_worker(self, worker: _Worker) -> None:
         self.workers.remove(worker)
-        worker.process.kill()  # one that hangs in a decoder hears nothing else
+        worker.process.kill()  # one that hangs in a decoder reacts to nothing else
         worker.process.join()
         worker.pipe.close()
 
 
 def _choose_context() -> Any:
-    """Where there is a fork server it imports everything once, so that another worker costs no seconds."""
+    """Use a fork server where there is one: it imports everything once, so that a new worker starts fast."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -227,21 +227,21 @@ def _choose_context() -> Any:
 
 
 def _receive(worker: _Worker) -> Any:
-    """What a worker says: that it is ready (None), progress, a score, why it cannot work, or how it died."""
+    """Receive from a worker: ready (None), progress, a score, why it cannot work, or how it died."""
     try:
         return worker.pipe.recv()
     except (EOFError, ConnectionError):
         worker.process.join()
         if worker.index is None:
             return BenchError(
-                "A worker process died while it loaded the detector, most likely for want of memory.",
+                "A worker process died while it loaded the detector, most likely out of memory.",
                 hint="Run the same command with --jobs 1.",
             )
         code = worker.process.exitcode
-        return f"the process that scored it died (exit status {code}), most likely for want of memory"
+        return f"the process that scored it died (exit status {code}), most likely out of memory"
 
 
-# ---------------------------------------------------------------- the worker's side
+# ---------------------------------------------------------------- worker process
 
 
 @dataclass(frozen=True)
@@ -252,24 +252,24 @@ class _Progress:
 
 
 class _ProgressSender:
-    """Sends progress now and then, and the end of what was begun; short work says nothing."""
+    """Sends progress at intervals, and the end of each task it reported on; a short task is not reported."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._last: dict[str, float] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def __call__(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
-        due = now - self._last.setdefault(what, now) >= _EVERY
-        if due or (done >= total and what in self._told):
+        due = now - self._last.setdefault(what, now) >= _REPORT_INTERVAL
+        if due or (done >= total and what in self._reported):
             self._last[what] = now
-            self._told.add(what)
+            self._reported.add(what)
             self._pipe.send(_Progress(what, done, total))
 
 
 def _run_worker(pipe: Connection, how: ScoringSetup, scratch: Path, count: int) -> None:
-    """The life of a worker: load, then one file after the other until nobody asks."""
+    """Main loop of a worker: load the detector, then score one file after the other until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=end_with_parent, daemon=True).start()
     set_workers(count)
@@ -278,7 +278,7 @@ def _run_worker(pipe: Connection, how: ScoringSetup, scratch: Path, count: int) 
     try:
         loaded = load_detector(how.folder, device=how.device)
     except BenchError as error:
-        pipe.send(BenchError(error.message, hint=error.hint))  # its subclasses do not travel
+        pipe.send(BenchError(error.message, hint=error.hint))  # its subclasses do not survive pickling
         return
     pipe.send(None)
     while True:
@@ -290,7 +290,7 @@ def _run_worker(pipe: Connection, how: ScoringSetup, scratch: Path, count: int) 
             scored = score_video(
                 path, loaded, how.settings, _ProgressSender(pipe), pictures=how.pictures, scratch=scratch
             )  # fmt: skip
-        except Exception as error:  # one file's trouble must not cost the others their rows
-            reason = f"an unforeseen error, please report it: {type(error).__name__}: {error}"
+        except Exception as error:  # an error in one file must not lose the rows of the others
+            reason = f"an unexpected error, please report it: {type(error).__name__}: {error}"
             scored = ScoredVideo(make_failed_score(path, loaded.card, reason))
         pipe.send(scored)

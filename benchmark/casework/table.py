@@ -1,4 +1,4 @@
-"""Scores of outside videos as tables: for a terminal, with what must be read beside it, and for CSV."""
+"""Scores of outside videos as tables: for a terminal, with the explanation it needs, and for CSV."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ CSV_COLUMNS: Final = (
     "n_frames", "duration_s", "decode_warnings", "score", "llr", "llr_low", "llr_high", "threshold", "above_threshold",
     "n_pairs", "aggregator", "ood_distance", "ood_limit", "credentials",
 )  # fmt: skip
-"""Of the CSV; what holds for all videos of a call is in the JSON."""
+"""Of the CSV; what is the same for all videos of a call is in the JSON."""
 _MIN_PATH: Final = 18
-"""Characters that a path has at least; columns make room for it, but for the first few."""
+"""Minimum width of the path column in characters; other columns are dropped for it, except for the first few."""
 _MIN_COLUMNS: Final = 2
 _EDGES: Final = 2
 """Characters beside the first and the last column."""
 
 
 def make_csv_row(each: VideoScore) -> dict[str, Any]:
-    """One video, flat."""
+    """Flatten the score of one video."""
     flat: dict[str, Any] = {name: getattr(each, name) for name in CSV_COLUMNS if name in type(each).model_fields}
     return flat | {
         "abstained_because": "; ".join(each.abstained_because),
@@ -45,13 +45,13 @@ def make_csv_row(each: VideoScore) -> dict[str, Any]:
 
 
 def make_score_table(scores: Sequence[VideoScore], *, width: int = 80) -> Table:
-    """A row for each video, with as many columns as `width` characters hold; the others are in JSON and CSV."""
+    """Make a row for each video, with as many columns as fit in `width` characters; all are in JSON and CSV."""
     columns = [
-        ["status", *(each.status for each in scores)],
-        ["log10 LR", *(_format_ratio(each) for each in scores)],
-        ["distance\n/ limit", *(_format_distance(each) for each in scores)],
-        ["threshold", *(_name_side(each) for each in scores)],
-        ["pairs", *(str(each.n_pairs) for each in scores)],
+        ["status", *(score.status for score in scores)],
+        ["log10 LR", *(_format_ratio(score) for score in scores)],
+        ["distance\n/ limit", *(_format_distance(score) for score in scores)],
+        ["threshold", *(_name_side(score) for score in scores)],
+        ["pairs", *(str(score.n_pairs) for score in scores)],
     ]
     while (room := width - _EDGES - sum(map(_measure_column, columns))) < _MIN_PATH and len(columns) > _MIN_COLUMNS:
         columns.pop()
@@ -60,18 +60,18 @@ def make_score_table(scores: Sequence[VideoScore], *, width: int = 80) -> Table:
     table.add_column("video", overflow="fold", max_width=room)
     for title, *_ in columns:
         table.add_column(title, no_wrap=True)
-    for number, each in enumerate(scores, start=1):
-        table.add_row(Text(_break_path(each.path, room)), *(column[number] for column in columns))
+    for number, score in enumerate(scores, start=1):
+        table.add_row(Text(_break_path(score.path, room)), *(column[number] for column in columns))
     return table
 
 
 def _measure_column(column: Sequence[str]) -> int:
-    """Characters of a column, and of the gap before it."""
+    """Count the characters of a column and of the gap before it."""
     return 3 + max(cell_len(line) for cell in column for line in cell.split("\n"))
 
 
 def _break_path(path: str, width: int) -> str:
-    """The path over lines of at most `width` characters, broken behind slashes and between a name's words."""
+    """Break a path into lines of at most `width` characters, after slashes and between the words of a name."""
     lines = [""]
     for part in re.findall(r"[^/ _.-]*[/ _.-]|[^/ _.-]+", path):
         if lines[-1] and len(lines[-1]) + len(part) > width:
@@ -80,48 +80,49 @@ def _break_path(path: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def _name_side(each: VideoScore) -> str:
-    return "" if each.above_threshold is None else "above" if each.above_threshold else "below"
+def _name_side(score: VideoScore) -> str:
+    return "" if score.above_threshold is None else "above" if score.above_threshold else "below"
 
 
-def _format_distance(each: VideoScore) -> str:
-    far = each.out_of_distribution
-    return "" if far is None else f"{far.distance:.2f}\n/ {far.limit:.2f}"
+def _format_distance(score: VideoScore) -> str:
+    found = score.out_of_distribution
+    return "" if found is None else f"{found.distance:.2f}\n/ {found.limit:.2f}"
 
 
 def list_remarks(scores: Sequence[VideoScore]) -> list[str]:
-    """Why a video failed or was abstained from, and what is odd about it: a line each."""
-    told = []
-    for each in scores:
-        reasons = [f"abstained: {because}" for because in each.abstained_because]
-        told += [f"{each.path}: {remark}" for remark in filter(None, [each.reason, *reasons, *each.decode_warnings])]
-    return told
+    """Why a video failed or was abstained from, and its decode warnings: one line for each."""
+    remarks = []
+    for score in scores:
+        reasons = [f"abstained: {reason}" for reason in score.abstained_because]
+        lines = filter(None, [score.reason, *reasons, *score.decode_warnings])
+        remarks += [f"{score.path}: {line}" for line in lines]
+    return remarks
 
 
-def _format_ratio(each: VideoScore) -> str:
-    if each.llr is None:
+def _format_ratio(score: VideoScore) -> str:
+    if score.llr is None:
         return ""
     ten = math.log(10)
-    interval = each.llr_interval
-    around = f"\n[{interval.low / ten:+.2f}, {interval.high / ten:+.2f}]" if interval else ""
-    return f"{each.llr / ten:+.2f}{around}"
+    interval = score.llr_interval
+    brackets = f"\n[{interval.low / ten:+.2f}, {interval.high / ten:+.2f}]" if interval else ""
+    return f"{score.llr / ten:+.2f}{brackets}"
 
 
 def explain_scores(report: ScoreReport, card: DetectorCard, folder: Path) -> str:
-    """What must be read with the table."""
-    rates, found, clips = card.error_rates, card.calibration.video, card.clip_format
-    caution = " They were told apart without error: over-confidence cannot be excluded." if found.separable else ""
+    """Explain the table: what a likelihood ratio means, and what the detector was trained and tested on."""
+    rates, calibration, clips = card.error_rates, card.calibration.video, card.clip_format
+    caution = " Their reals and fakes were separated without error: over-confidence cannot be excluded."
     return (
         f"Detector {folder.name}. LR compares how probable such a score is for synthesized and for real videos of "
         "the detector's own kind; it is not the probability that a video is synthesized, and not a verdict. In "
-        "brackets: 95%, by how far the video's own pairs vary.\n"
-        f"Calibrated on {found.subjects} validation people.{caution} Threshold: score {card.thresholds.video:+.3f}, "
-        "frozen on them. On held-out people it took "
+        "brackets: 95% confidence interval, from the variation between the video's own pairs.\n"
+        f"Calibrated on {calibration.subjects} validation people.{caution if calibration.separable else ''} "
+        f"Threshold: score {card.thresholds.video:+.3f}, frozen on them. On held-out people it took "
         f"{_format_share(rates.false_positive_rate, rates.n_real)} real clips for synthesized and "
         f"{_format_share(rates.false_negative_rate, rates.n_fake)} synthesized ones for real.\n"
         f"Trained on {', '.join(clips.methods)} fakes of {clips.clip_height}x{clips.clip_width} at "
         f"{clips.fps_min:g} to {clips.fps_max:g} fps, of dataset {report.dataset or 'unknown'}: on other kinds "
-        "of video all this says little."
+        "of video these numbers say little."
     )
 
 

@@ -1,8 +1,8 @@
-"""What a case page says of a score, in words: a record in, phrases out.
+"""The wording of a case page: the record of a score in, phrases out.
 
 Likelihood ratios are shown as log10, synthesized : real; in words by the scale of the ENFSI Guideline for
-Evaluative Reporting in Forensic Science (2015), which is customary. Above or below 0 the support is for one
-proposition or the other.
+Evaluative Reporting in Forensic Science (2015), which is customary. Above 0 the support is for synthesized,
+below 0 for real.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ ENFSI = (
     (10_000, "very strong support"),
     (1_000_000, "extremely strong support"),
 )  # fmt: skip
-"""Likelihood ratios from which on the support has a name; below the first neither proposition has any."""
+"""Smallest likelihood ratio of each phrase; below the first neither proposition has support."""
 
 FEATURES = {
     "brightness": "brightness, 0 to 1",
     "contrast": "contrast: spread of brightness",
     "dark_pixels": "share of dark pixels",
     "bright_pixels": "share of bright pixels",
-    "saturation": "strength of colours, 0 to 1",
+    "saturation": "saturation of colours, 0 to 1",
     "hue_spread": "variety of hues, 0 to 1",
     "warmth": "red over blue, −1 to 1",
     "greenness": "green over red and blue, −1 to 1",
@@ -39,26 +39,26 @@ FEATURES = {
     "noise": "noise, in 1/255 of the range",
     "black_bars": "share of the picture in black bars",
     "motion": "motion: mean change of a pixel, in 1/255",
-    "still_pixels": "share of pixels that stand still",
-    "unrest": "unrest of the still parts, in 1/255",
-    "flicker": "flicker of the whole picture, in 1/255",
+    "still_pixels": "share of pixels that do not change",
+    "unrest": "mean change in the stillest half of the picture, in 1/255",
+    "flicker": "flicker: change of the mean brightness, in 1/255",
     "frame_rate": "frames per second",
 }
 """The features of `training_domain` in plain words."""
 
 
 def escape_unprintable(text: str) -> str:
-    """Text whose unprintable characters, those that turn the direction of writing included, are spelled out."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    """Escape the unprintable characters of a text, including those that reverse the writing direction."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def to_log10(llr: float) -> float:
-    """A natural log likelihood ratio as log10."""
+    """Convert a natural log likelihood ratio to log10."""
     return llr / math.log(10)
 
 
 def format_signed(value: float, digits: int = 2) -> str:
-    """A number that always shows its sign, zero aside."""
+    """A number with its sign, except for zero."""
     text = f"{value:+.{digits}f}"
     return text[1:] if float(text) == 0 else text.replace("-", "−")
 
@@ -70,14 +70,14 @@ def format_short(value: float) -> str:
 
 def name_support(llr: float) -> tuple[str, str | None]:
     """ENFSI's words for a natural log likelihood ratio, and which of `synthesized`, `real` has that support."""
-    named = [words for bound, words in ENFSI if abs(llr) >= math.log(bound)]
-    if not named:
+    phrases = [words for bound, words in ENFSI if abs(llr) >= math.log(bound)]
+    if not phrases:
         return "no support", None
-    return named[-1], "synthesized" if llr > 0 else "real"
+    return phrases[-1], "synthesized" if llr > 0 else "real"
 
 
 def describe_support(llr: float) -> str:
-    """The same as a phrase."""
+    """`name_support` as one phrase."""
     words, favoured = name_support(llr)
     return f"{words} for {'either' if favoured is None else favoured}"
 
@@ -91,17 +91,17 @@ def describe_times(llr: float) -> str:
 
 
 class Finding(NamedTuple):
-    """What the likelihood ratio says, in words."""
+    """The likelihood ratio in words."""
 
     words: str
     favoured: str | None
     other: str
     times: str
     low: str | None
-    """Words of the interval's ends."""
+    """Support at the ends of the 95% confidence interval, in words."""
     high: str | None
     at_the_end: bool
-    """Whether the ratio is the largest that its calibration gives: the score lies there or beyond."""
+    """Whether the ratio is the largest that its calibration allows: the score lies there or beyond."""
 
 
 def describe_finding(record: VideoScore) -> Finding | None:
@@ -122,14 +122,14 @@ def describe_finding(record: VideoScore) -> Finding | None:
 
 
 def describe_error_rates(record: VideoScore) -> list[str]:
-    """How often the threshold misled on held-out people."""
+    """False positives and false negatives of the threshold on held-out people, in words."""
     rates = record.error_rates
     sides = (
         ("real", "above", rates.false_positive_rate, rates.n_real),
         ("synthesized", "not above", rates.false_negative_rate, rates.n_fake),
     )
     return [
-        f"no {kind} video was at hand"
+        f"there was no {kind} video"
         if rate is None
         else f"{round(rate * n)} of {n} {kind} videos ({rate:.0%}) scored {side} it"
         for kind, side, rate, n in sides
@@ -137,7 +137,7 @@ def describe_error_rates(record: VideoScore) -> list[str]:
 
 
 def format_time(seconds: float) -> str:
-    """A time of the video, also in minutes where it is long."""
+    """A time of the video, also in hours and minutes from one minute on."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{seconds:.2f} s" + (f" ({hours}:{minutes:02d}:{rest:02d})" if seconds >= 60 else "")
@@ -146,7 +146,7 @@ def format_time(seconds: float) -> str:
 def describe_file(record: VideoScore) -> list[tuple[str, str]]:
     """What is known of the file, in reading order; what is not known is left out."""
     crop = record.crop
-    facts = (
+    entries = (
         ("path", record.path),
         ("SHA-256", record.sha256),
         ("size", None if record.bytes is None else f"{record.bytes:,} bytes"),
@@ -167,9 +167,9 @@ def describe_file(record: VideoScore) -> list[tuple[str, str]]:
         ),
         ("frame handling", "; ".join(record.decode_warnings) or None),
     )
-    return [(name, value) for name, value in facts if value is not None]
+    return [(name, value) for name, value in entries if value is not None]
 
 
 def describe_feature(name: str) -> str:
-    """A feature in plain words, its own name for want of any."""
+    """A feature in plain words, or its own name if it has none."""
     return FEATURES.get(name, name.replace("_", " "))

@@ -1,9 +1,9 @@
-"""Content credentials: a file in, what its C2PA manifest claims out. Beside a score, never part of it.
+"""Content credentials: a file in, what its C2PA manifest claims out. Reported beside a score, never part of it.
 
 Read with the Content Authenticity Initiative's c2pa-python (the extra `provenance`). Nothing is fetched:
-neither manifests kept elsewhere nor revocation lists, so that looking at a file tells nobody of it. No trust
-list is loaded either: `Valid` says that the file is as its signer left it, not that the signer is who it
-says. All texts are the file's own and prove nothing; most files, real or synthesized, have no credentials.
+neither remote manifests nor revocation lists, so that nobody learns that a file is examined. No trust list is
+loaded either: `Valid` means that the file is unchanged since it was signed, not that the signer's identity was
+checked. All texts come from the file and prove nothing; most files, real or synthesized, have no credentials.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ OFFLINE = {
     "core": {"allowed_network_hosts": []},
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
 }
-"""Settings of the C2PA library under which it asks nobody."""
+"""Settings of the C2PA library under which it sends no network request."""
 
 
 class Credentials(Strict):
-    """What a file says of its own origin."""
+    """What a file claims about its own origin."""
 
     status: Literal["present", "absent", "unreadable", "not-checked"]
     reason: str | None = None
@@ -39,18 +39,18 @@ class Credentials(Strict):
     validation: str | None = None
     """`Valid`: unchanged since it was signed. `Invalid`: see `problems`."""
     problems: tuple[str, ...] = ()
-    """What the check objected to."""
+    """What the validation found wrong."""
     assertions: tuple[str, ...] = ()
     """Labels of the statements in the manifest."""
     actions: tuple[str, ...] = ()
-    """What is said to have been done, with the kind of source where it is named (`c2pa.created: digitalCapture`)."""
+    """Claimed actions, with the digital source type where it is named (`c2pa.created: digitalCapture`)."""
 
 
 def read_credentials(path: Path) -> Credentials:
-    """The content credentials of a file; whatever is in the way is named in `reason`, never raised.
+    """The content credentials of a file; a problem is named in `reason`, never raised.
 
     Args:
-        path: Any file; the C2PA library knows MP4, MOV, AVI and common pictures.
+        path: Any file; the C2PA library knows MP4, MOV, AVI and common image formats.
     """
     try:
         import c2pa  # some 20 MB of native code
@@ -64,16 +64,16 @@ def read_credentials(path: Path) -> Credentials:
             with reader:
                 return _read_claims(_Store.model_validate(json.loads(reader.json())))
     except c2pa.C2paError as error:
-        return _explain_refusal(str(error))
+        return _explain_error(str(error))
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         return Credentials(status="unreadable", reason=f"its manifest has an unexpected shape at {where}")
 
 
-def _explain_refusal(message: str) -> Credentials:
+def _explain_error(message: str) -> Credentials:
     if message.startswith("Remote:"):
         return Credentials(
-            status="not-checked", reason=f"the credentials are kept elsewhere, and nothing is fetched ({message})"
+            status="not-checked", reason=f"the credentials are stored remotely, and nothing is fetched ({message})"
         )
     return Credentials(status="unreadable", reason=message)
 
@@ -133,7 +133,7 @@ def _read_claims(store: _Store) -> Credentials:
     manifest = store.manifests.get(store.active_manifest)
     if manifest is None:
         return Credentials(status="unreadable", reason="its active manifest is missing")
-    generators = [" ".join(filter(None, (each.name, each.version))) for each in manifest.claim_generator_info]
+    generators = [" ".join(filter(None, (tool.name, tool.version))) for tool in manifest.claim_generator_info]
     signature = manifest.signature_info
     return Credentials(
         status="present",

@@ -1,11 +1,11 @@
-"""From a video from outside to what a detector is shown: a file in; a prepared clip, its clock and its oddities out.
+"""Preparation of an outside video for a detector: a file in; a clip, its time stamps and decode warnings out.
 
-A video goes the last stretch of the way that the training clips went: frames dropped by time stamp to their
-rate, cropped to the person where that is asked for, letterboxed to their size, and written by the same encoder.
+A video goes through the last steps that the training clips went through: frames dropped by time stamp to their
+rate, cropped to the person if requested, letterboxed to their size, and written by the same encoder.
 (Training reals were encoded once before that, at the larger size of prepared clips.) The whole video is
 encoded, not windows around the pairs, because the training clips are continuous: a frame's coding (its place in
 the group of pictures, what it is predicted from) is then as it was in training. Each frame is decoded once and
-goes through alone, so memory grows with the length by the time stamps only; the clip is on disk and small.
+processed alone, so only the time stamps need memory that grows with the length; the clip is on disk and small.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from dancebench.detect.inputs.pairs import Pairs, choose_pair_starts, too_short_
 from dancebench.detect.protocol.card import ClipFormat
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts"})
-"""Of the files that a folder stands for; by name any file may be scored."""
+"""Of the videos that are looked for in a folder; a file named by itself may have any suffix."""
 
 WindowStarts = npt.NDArray[np.intp]
-"""Indices of frames, increasing (N,)."""
+"""Indices of the first frames of windows, increasing (N,)."""
 
 PERSON_FRAMES = 16
 """Frames, evenly spaced, in which a person is looked for."""
 _MARGIN = 0.15
-"""Of the person's box, on each side: the topmost point of a pose is the eyes, the outermost the fingers."""
+"""Share of a bounding box added on each side: a pose's topmost points are the eyes, its outermost the fingers."""
 _BATCH = 64
 """Windows in memory at once."""
 _PQ, _HLG = 16, 18
 _UNEVEN = 0.1
-"""Share of the usual step between frames by which a step may differ where the rate is constant."""
+"""Share of the median step between frames by which a step may differ at a constant frame rate."""
 
 
 class Crop(Strict):
@@ -63,18 +63,18 @@ class Crop(Strict):
 
 @dataclass(frozen=True)
 class PreparedVideo:
-    """An outside video as a detector knows it."""
+    """An outside video as a clip like those that the detector was trained on."""
 
     clip: Path
     fps: float
     """Of the clip."""
     times: npt.NDArray[np.float64]
-    """When each frame of the clip is shown, in seconds by the clock of the original (T,)."""
+    """When each frame of the clip is shown, in seconds by the time stamps of the original (T,)."""
     pts: npt.NDArray[np.int64] | None
-    """The same in the original's own time base; None where its stamps are missing or repeated."""
+    """The same in the original's own time base; None where its time stamps are missing or repeated."""
 
     def choose_starts(self, k: int | None, window: int) -> WindowStarts:
-        """The first frames of `k` evenly placed windows (None: all).
+        """Choose the first frames of `k` evenly placed windows (None: all).
 
         Raises:
             BenchError: The clip has fewer frames than a window.
@@ -85,7 +85,7 @@ class PreparedVideo:
         return starts
 
     def read_windows(self, starts: WindowStarts, size: tuple[int, int], window: int) -> Iterator[Pairs]:
-        """The windows from these frames on, letterboxed to `size`: batches of uint8 (N, window, H, W, 3)."""
+        """Read the windows that start at these frames, letterboxed to `size`: batches of uint8 (N, window, H, W, 3)."""
         with VideoReader(self.clip) as reader:
             for first in range(0, len(starts), _BATCH):
                 index = starts[first : first + _BATCH, None] + np.arange(window)  # (N, window)
@@ -101,13 +101,13 @@ class PreparedVideo:
 def prepare_video(
     found: Inspection, clips: ClipFormat, crop: Crop | None, folder: Path, report: ReportProgress = ignore_progress
 ) -> PreparedVideo:
-    """Write a video anew as the clips that a detector learned from.
+    """Re-encode a video like the clips that a detector was trained on.
 
     Args:
         found: The video.
         clips: Size and rate of those clips.
-        crop: Keep only this part of the picture.
-        folder: Where the clip goes.
+        crop: Keep only this part of the frame.
+        folder: Where the clip is written.
         report: Progress.
 
     Raises:
@@ -133,7 +133,7 @@ def prepare_video(
 
 
 def cropped_size(found: Inspection, crop: Crop | None) -> tuple[int, int]:
-    """(height, width) of the part of the picture that is scored."""
+    """(height, width) of the part of the frame that is scored."""
     return (found.info.height, found.info.width) if crop is None else (crop.height, crop.width)
 
 
@@ -155,10 +155,10 @@ def _to_pts(seconds: npt.NDArray[np.float64], found: Inspection) -> npt.NDArray[
 
 
 def expand_paths(names: Sequence[str]) -> list[Path]:
-    """The video files that `names` stand for, each once, in order; a name without any stands for itself.
+    """List the video files that `names` match, each once, in order; a name without a match is kept as a path.
 
     Args:
-        names: Files, folders (searched through) and globs, as given on a command line.
+        names: Files, folders (searched recursively) and globs, as supplied on a command line.
     """
     found: dict[Path, None] = {}
     for name in names:
@@ -178,33 +178,33 @@ def _find_videos(folder: Path) -> list[Path]:
     return [path for path in files if path.is_file() and not is_temporary(path)]
 
 
-# ---------------------------------------------------------------- what is odd about a file
+# ---------------------------------------------------------------- decode warnings
 
 
 def list_decode_warnings(found: Inspection) -> list[str]:
-    """What was done to frames that no training clip needs, in words."""
+    """Properties of a file, and conversions of its frames, that no training clip has, in words."""
     info, picture = found.info, found.picture
-    notes = []
+    warnings = []
     if found.claimed_frames > info.n_frames:
-        notes.append(f"its header claims {found.claimed_frames} frames, {info.n_frames} are there")
+        warnings.append(f"its header claims {found.claimed_frames} frames, {info.n_frames} were found")
     if steps := _find_uneven_steps(found.timeline.timestamps, float(found.timeline.time_base)):
-        notes.append(f"variable frame rate: {steps[0]:.3g} to {steps[1]:.3g} s between frames; none was repeated")
+        warnings.append(f"variable frame rate: {steps[0]:.3g} to {steps[1]:.3g} s between frames; none was repeated")
     if info.rotation:
-        notes.append(f"turned upright by {info.rotation} degrees, as its metadata say")
+        warnings.append(f"turned upright by {info.rotation} degrees, as its metadata say")
     curve = {_PQ: "PQ", _HLG: "HLG"}.get(picture.transfer)
     if curve is not None:
-        notes.append(f"high dynamic range ({curve}): not tone-mapped, so colours are off")
+        warnings.append(f"high dynamic range ({curve}): not tone-mapped, so colours are off")
     if picture.bits > 8:
-        notes.append(f"{picture.bits} bits a component: reduced to 8")
+        warnings.append(f"{picture.bits} bits a component: reduced to 8")
     if picture.interlaced:
-        notes.append("interlaced: not deinterlaced, so moving edges are combed")
+        warnings.append("interlaced: not deinterlaced, so moving edges are combed")
     if picture.alpha == "over black":
-        notes.append("transparency is shown over black")
+        warnings.append("transparency is shown over black")
     if picture.alpha == "ignored":
-        notes.append("its transparency is not decoded")
+        warnings.append("its transparency is not decoded")
     if info.height % 2 or info.width % 2:
-        notes.append(f"odd picture size: {info.width}x{info.height}")
-    return notes
+        warnings.append(f"odd picture size: {info.width}x{info.height}")
+    return warnings
 
 
 def _find_uneven_steps(timestamps: npt.NDArray[np.float64], tick: float) -> tuple[float, float] | None:
@@ -212,8 +212,8 @@ def _find_uneven_steps(timestamps: npt.NDArray[np.float64], tick: float) -> tupl
     if len(timestamps) < 3:
         return None
     steps = np.diff(timestamps)
-    usual = float(np.median(steps))
-    if np.abs(steps - usual).max() <= max(_UNEVEN * usual, 1.5 * tick):
+    median = float(np.median(steps))
+    if np.abs(steps - median).max() <= max(_UNEVEN * median, 1.5 * tick):
         return None
     return float(steps.min()), float(steps.max())
 
@@ -222,14 +222,14 @@ def _find_uneven_steps(timestamps: npt.NDArray[np.float64], tick: float) -> tupl
 
 
 def find_person(found: Inspection, aspect: float) -> Crop:
-    """The part of the picture in which the person moves, in a fixed box over the whole video.
+    """Find the part of the frame in which the person moves: one bounding box for the whole video.
 
     Poses are looked for in `PERSON_FRAMES` evenly spaced frames; the box holds all points found, with a margin, and is
-    widened to the aspect of the detector's clips as far as the picture reaches.
+    widened to the aspect ratio of the detector's clips as far as the frame allows.
 
     Args:
         found: The video.
-        aspect: Width over height of the clips that the detector learned from.
+        aspect: Width over height of the clips that the detector was trained on.
 
     Raises:
         BenchError: No person was found, or MediaPipe cannot be imported.
@@ -254,33 +254,33 @@ def _read_undamaged(reader: VideoReader, indices: list[int]) -> Iterator[Frame]:
         try:
             frame = reader[index]
         except BenchError:
-            continue  # damaged there: the other looks decide
+            continue  # damaged there: the other frames decide
         yield frame
 
 
 def _bounding_box(points: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Lower and upper corner (x, y) of the points found."""
-    seen = points[points[:, 2] > 0, :2].astype(np.float64)
-    return seen.min(axis=0), seen.max(axis=0)
+    detected = points[points[:, 2] > 0, :2].astype(np.float64)
+    return detected.min(axis=0), detected.max(axis=0)
 
 
 def fit_box(
     low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], aspect: float, size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """A box with its margin, of one aspect as far as the picture allows.
+    """Add the margin to a bounding box, and widen it to an aspect ratio as far as the frame allows.
 
     Args:
         low: (x, y) of the corner nearest the origin, in pixels.
         high: (x, y) of the opposite corner.
         aspect: Width over height.
-        size: (height, width) of the picture.
+        size: (height, width) of the frame.
 
     Returns:
-        (left, top, width, height) in whole pixels within the picture, at least one each.
+        (left, top, width, height) in whole pixels within the frame, at least one each.
     """
     limit = np.array([size[1], size[0]], dtype=np.float64)
-    centre, reach = (low + high) / 2, np.maximum(high - low, 1) * (1 + 2 * _MARGIN)
-    wanted = np.maximum(reach, [reach[1] * aspect, reach[0] / aspect])
+    centre, extent = (low + high) / 2, np.maximum(high - low, 1) * (1 + 2 * _MARGIN)
+    wanted = np.maximum(extent, [extent[1] * aspect, extent[0] / aspect])
     sides = np.minimum(np.ceil(wanted), limit)
     corner = np.clip(np.floor(centre - sides / 2), 0, limit - sides)  # shifted inwards rather than cut
     left, top, width, height = (int(number) for number in (*corner, *sides))

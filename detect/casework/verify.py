@@ -1,8 +1,8 @@
-"""Is a report still true? A recorded report and the same files scored again in; what differs out.
+"""Verification of a score report: a recorded report and the same files scored again in; what differs out.
 
-Scores may differ by `TOLERANCE` before that counts. Decoding, resizing and encoding are exact in whole numbers
-for one set of versions; the network adds float32 in an order that batch, processor or GPU choose. Other batches
-move logits by less than 1e-5 (tested). A thousandth leaves room for other hardware, and is far below the spread
+Scores may differ by up to `TOLERANCE`. Decoding, resizing and encoding are exact integer arithmetic for one set
+of library versions; the network sums float32 in an order that depends on batch, processor and GPU. Other batches
+change logits by less than 1e-5 (tested). 1e-3 leaves room for other hardware, and is far below the differences
 between pairs of one video.
 """
 
@@ -18,18 +18,18 @@ TOLERANCE = 1e-3
 
 
 class VideoCheck(Strict):
-    """A video of a report, looked at again."""
+    """A video of a report, scored again."""
 
     path: str
     differences: tuple[str, ...]
-    """Each in words; none where it came out the same."""
+    """Each in words; empty if the scores agree."""
 
 
 class Verification(Strict):
-    """What differs between a report and the same scored again."""
+    """What differs between a report and the same files scored again."""
 
     versions: tuple[str, ...]
-    """Libraries and code; they explain differences and are none by themselves."""
+    """Of libraries and code. Changed versions explain differences, but alone do not fail the verification."""
     detector: tuple[str, ...]
     videos: tuple[VideoCheck, ...]
 
@@ -47,7 +47,7 @@ def compare_reports(recorded: ScoreReport, again: ScoreReport) -> Verification:
         again: Its videos, scored anew by its settings.
     """
     before, now = _list_code_versions(recorded), _list_code_versions(again)
-    named = [
+    versions = [
         f"{name}: {before.get(name, 'not recorded')}, now {now.get(name, 'not recorded')}"
         for name in sorted(before.keys() | now.keys())
         if before.get(name) != now.get(name)
@@ -56,9 +56,9 @@ def compare_reports(recorded: ScoreReport, again: ScoreReport) -> Verification:
     if recorded.weights_sha256 != again.weights_sha256:
         detector.append("the detector has other weights")
     if recorded.card_sha256 != again.card_sha256:
-        detector.append("the detector's card was changed: its calibration or thresholds may be others")
+        detector.append("the detector's card was changed: its calibration or thresholds may differ")
     return Verification(
-        versions=tuple(named),
+        versions=tuple(versions),
         detector=tuple(detector),
         videos=tuple(
             VideoCheck(path=first.path, differences=tuple(list_differences(first, second)))
@@ -70,11 +70,11 @@ def compare_reports(recorded: ScoreReport, again: ScoreReport) -> Verification:
 def list_differences(recorded: VideoScore, again: VideoScore) -> Iterator[str]:
     """What differs between two scores of one video, in words."""
     if recorded.sha256 != again.sha256:
-        gone = "the file is missing or cannot be read"
-        yield gone if again.sha256 is None else "the file was changed: its SHA-256 is another"
+        missing = "the file is missing or cannot be read"
+        yield missing if again.sha256 is None else "the file was changed: its SHA-256 differs"
     if recorded.status != again.status:
-        because = again.reason or "; ".join(again.abstained_because)
-        yield f"status {recorded.status}, now {again.status}" + (f" ({because})" if because else "")
+        reason = again.reason or "; ".join(again.abstained_because)
+        yield f"status {recorded.status}, now {again.status}" + (f" ({reason})" if reason else "")
     for name in ("score", "llr"):
         before, now = getattr(recorded, name), getattr(again, name)
         if before is not None and now is not None and abs(before - now) > TOLERANCE * max(1.0, abs(before)):
@@ -84,5 +84,5 @@ def list_differences(recorded: VideoScore, again: VideoScore) -> Iterator[str]:
 
 
 def _list_code_versions(report: ScoreReport) -> dict[str, str]:
-    facts = report.versions | {"dancebench": report.dancebench, "device": report.device}
-    return facts | {"git": f"{report.git_sha}{' with changes' if report.dirty else ''}"}
+    versions = report.versions | {"dancebench": report.dancebench, "device": report.device}
+    return versions | {"git": f"{report.git_sha}{' with changes' if report.dirty else ''}"}

@@ -1,4 +1,4 @@
-"""`card.json`: what a trained detector is, what it learned from, and how well it does on people it never saw.
+"""`card.json`: what a trained detector is, what it was trained on, and its metrics on held-out people.
 
 The card is written last: a folder without one holds an unfinished training.
 """
@@ -35,7 +35,7 @@ class SplitData(Strict):
 
 
 class ClipFormat(Strict):
-    """What the detector was made for; videos unlike this are outside its experience."""
+    """Format of the clips that the detector was trained on; it is not validated on videos unlike them."""
 
     clip_height: int
     clip_width: int
@@ -48,7 +48,7 @@ class ClipFormat(Strict):
 
 
 class DetectorCard(Document):
-    """Facts of a trained detector."""
+    """Description and metrics of a trained detector."""
 
     SCHEMA_VERSION: ClassVar[int] = 3
     schema_version: int = 3
@@ -59,26 +59,26 @@ class DetectorCard(Document):
     parameters: int
     weights_sha256: str
     origin: str | None
-    """Where its weights started, if not at random."""
+    """Pretrained weights that it started from, or why there were none; None: at random, as configured."""
     training_id: str
     """Hash of detector, config and training videos: equal ids are the same training."""
     data: dict[str, SplitData]
     """By split."""
     clip_format: ClipFormat
     training_domain: TrainingDomain
-    """What the training clips look like: how far a video lies from it decides whether to abstain."""
+    """Statistics of the training clips: the out-of-distribution distance from them decides whether to abstain."""
     aggregator: str
     learned: LearnedRule | None
-    """The rule `learned`, fitted on the validation people; None where they did not allow it."""
+    """The rule `learned`, fitted on the validation set; None if it could not be fitted."""
     thresholds: Thresholds
-    """Chosen on the validation people, on raw scores."""
+    """On raw scores, chosen on the validation set."""
     calibration: Calibrations
     metrics: dict[str, Metric]
-    """On the held-out people."""
+    """On the held-out people, with 95% confidence intervals where they can be computed."""
     error_rates: ErrorRates
     """Of the video threshold on the held-out people."""
     flags: tuple[str, ...]
-    """What the controls found."""
+    """Warnings of the negative controls and of the calibration."""
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
@@ -134,15 +134,15 @@ def load_detector(folder: Path, *, device: str = "cpu") -> LoadedDetector:
 
 
 def load_weights(folder: Path, card: DetectorCard, config: DetectorConfig, *, device: str) -> Detector:
-    """The detector of a card, after a look at the hash of its weights.
+    """Load the detector of a card, if its weights have the recorded hash.
 
     Raises:
         UnknownNameError: No such detector is registered here.
         BenchError: The weights are missing, were changed, or do not fit `config`.
     """
-    kind = find_detector_class(card.detector)
-    weights = folder / kind.WEIGHTS
+    detector_class = find_detector_class(card.detector)
+    weights = folder / detector_class.WEIGHTS
     if not weights.is_file() or sha256_file(weights) != card.weights_sha256:
         state = "were changed or damaged" if weights.is_file() else "are missing"
         raise BenchError(f"The weights {weights} {state}.", hint=f"Restore them, or remove {folder} and train again.")
-    return kind.load(folder, config, device)
+    return detector_class.load(folder, config, device)

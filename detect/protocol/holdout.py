@@ -1,9 +1,9 @@
-"""The holdout protocol: a manifest in; a trained detector, its card and its result on unseen people out.
+"""The holdout protocol: a manifest in; a trained detector, its card and its metrics on held-out people out.
 
-    audit → train on the training people → threshold and calibration from validation people → held-out people
-          → controls
+    leak audit → train on the training set → freeze threshold and calibration on the validation set
+               → measure on the held-out set → negative controls
 
-Done again with the same config and videos it trains no more, and only measures; killed, it resumes.
+Called again with the same config and videos it only measures; killed while it trains, it resumes.
 """
 
 from __future__ import annotations
@@ -55,16 +55,16 @@ _STATE = "training-"
 
 @dataclass(frozen=True)
 class HoldoutResult:
-    """A detector on people it never saw."""
+    """A trained detector and its results on the held-out people."""
 
     folder: Path
     card: DetectorCard
     metrics: dict[str, Metric]
-    """Of the card: `video_…`, `pair_…` and the controls."""
+    """Those of the card: `video_…` and `pair_…`, with 95% confidence intervals by person, and the controls."""
     per_subject: dict[str, dict[str, float | None]]
     """Metric -> held-out subject -> value."""
     tables: ScoreTables
-    """Scores of the held-out people, fakes of methods that were not trained on among them."""
+    """Scores of the held-out videos, including fakes of methods that were not trained on."""
     failures: list[UnscoredVideo]
     """Validation and held-out videos without a score."""
 
@@ -79,13 +79,13 @@ def train_and_evaluate(
     aggregator: str = DEFAULT_RULE,
     device: str = "cpu",
 ) -> HoldoutResult:
-    """Train a detector, freeze its thresholds, measure it on held-out people, and write its card.
+    """Train a detector, freeze its thresholds on the validation set, measure it on held-out people, write its card.
 
     Args:
         manifest_path: JSONL of videos with splits train, validation and holdout.
-        detector_name: Of the registry.
-        config: Of the detector's own class.
-        folder: Where weights, loss log and card go.
+        detector_name: Its name in the registry.
+        config: Of the detector's `Config` class.
+        folder: Where weights, loss log and card are written.
         report: Progress.
         aggregator: Rule from pair logits to a video's score.
         device: `cpu` or `cuda`.
@@ -103,12 +103,12 @@ def train_and_evaluate(
     detector = _load_or_train(detector_name, config, training_id, folder, root, splits["train"], device, report)
     training_domain = _fit_domain(root, splits["train"], report)
     frozen = _freeze_on_validation(make_score_tables(detector, root, splits["validation"], report), aggregator)
-    everything = make_score_tables(detector, root, splits["holdout"], report).aggregate_by(frozen.rule, aggregator)
-    known = {row.method for row in splits["train"] if row.method is not None}
-    holdout = select_methods(everything, known)
+    all_methods = make_score_tables(detector, root, splits["holdout"], report).aggregate_by(frozen.rule, aggregator)
+    trained_methods = {row.method for row in splits["train"] if row.method is not None}
+    holdout = select_methods(all_methods, trained_methods)
     held_out = [row for row in splits["holdout"] if row.video_id in set(holdout.scored["video_id"])]
     metrics = {
-        **_measure_scores(holdout, everything, frozen, config.seed),
+        **_measure_scores(holdout, all_methods, frozen, config.seed),
         "abstained": _measure_abstentions(root, held_out, training_domain, report),
         "null_shift": measure_null_shift(detector, root, held_out, holdout, frozen.rule, report),
         **measure_shortcuts(root, [*splits["train"], *held_out], seed=config.seed),
@@ -135,14 +135,14 @@ def train_and_evaluate(
     card.save(folder / CARD)
     _remove_states(folder)
     return HoldoutResult(
-        folder, card, metrics, evaluate_per_subject(holdout, frozen.thresholds), everything,
-        [*frozen.failures, *everything.failures],
+        folder, card, metrics, evaluate_per_subject(holdout, frozen.thresholds), all_methods,
+        [*frozen.failures, *all_methods.failures],
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _FrozenDecisions:
-    """What validation people decided, before any held-out person was looked at."""
+    """What is frozen on the validation set, before any held-out video is scored."""
 
     learned: LearnedRule | None
     rule: Rule
@@ -159,15 +159,15 @@ def _freeze_on_validation(validation: ScoreTables, aggregator: str) -> _FrozenDe
 
 
 def _measure_scores(
-    holdout: ScoreTables, everything: ScoreTables, frozen: _FrozenDecisions, seed: int
+    holdout: ScoreTables, all_methods: ScoreTables, frozen: _FrozenDecisions, seed: int
 ) -> dict[str, Metric]:
-    """What the scores alone tell; `everything` has also the fakes of methods that were not trained on."""
+    """The metrics that need only scores; `all_methods` also has the fakes of methods that were not trained on."""
     return {
         **evaluate(holdout, frozen.thresholds),
         **measure_calibration(holdout, frozen.calibration),
         **permute_labels(holdout, seed=seed),
         **break_down_by_source(holdout, frozen.thresholds),
-        **break_down_by_method(everything, frozen.thresholds),
+        **break_down_by_method(all_methods, frozen.thresholds),
         **break_down_by_rule(holdout, frozen.learned),
     }
 
@@ -190,13 +190,13 @@ def _load_or_train(
     name: str, config: DetectorConfig, training_id: str, folder: Path, root: Path, rows: Sequence[VideoRow],
     device: str, report: ReportProgress,
 ) -> Detector:  # fmt: skip
-    """The detector of this training: loaded where it is finished, resumed where it is half done."""
+    """The detector of this training id: loaded if its training is finished, resumed if it was interrupted."""
     if (folder / CARD).exists():
         card = DetectorCard.load(folder / CARD)
         if card.training_id == training_id:
             return load_weights(folder, card, config, device=device)
-    (folder / CARD).unlink(missing_ok=True)  # it would speak of weights that are about to change
-    state = folder / f"{_STATE}{training_id[:16]}"  # named by the training: no other can resume from it
+    (folder / CARD).unlink(missing_ok=True)  # it describes weights that are about to be replaced
+    state = folder / f"{_STATE}{training_id[:16]}"  # so that no other training resumes from it
     detector = find_detector_class(name)(config, device)
     pool = load_pool(
         root, rows, config.size, report,
@@ -223,7 +223,7 @@ def _measure_clips(root: Path, rows: Sequence[VideoRow], report: ReportProgress)
 def _measure_abstentions(
     root: Path, rows: Sequence[VideoRow], training_domain: TrainingDomain, report: ReportProgress
 ) -> Metric:
-    """Share of the held-out clips that lie too far from the training clips to be judged."""
+    """Share of the held-out clips that are out of distribution, so that the detector abstains on them."""
     outside = [training_domain.compare(features).outside for features in _measure_clips(root, rows, report)]
     unit = "share of the held-out videos that lie outside the training domain"
     if not outside:
@@ -233,7 +233,7 @@ def _measure_abstentions(
 
 
 def _remove_states(folder: Path) -> None:
-    """Keep the loss log of a finished training, and nothing else of it."""
+    """Delete the resumable state of a finished training, except for its loss log."""
     for state in folder.glob(f"{_STATE}*"):
         for log in state.glob("*.jsonl"):
             log.replace(folder / log.name)
@@ -241,14 +241,14 @@ def _remove_states(folder: Path) -> None:
 
 
 def _make_training_id(name: str, config: DetectorConfig, rows: Sequence[VideoRow]) -> str:
-    trains = config.model_dump(mode="json", exclude={"pairs"})  # how many are scored changes no weight
-    return sha256_json([name, trains, _describe_split(rows).sha256])
+    settings = config.model_dump(mode="json", exclude={"pairs"})  # how many pairs are scored changes no weight
+    return sha256_json([name, settings, _describe_split(rows).sha256])
 
 
 def _describe_split(rows: Sequence[VideoRow]) -> SplitData:
-    facts = sorted([row.video_id, row.subject_id, row.label, row.sha256] for row in rows)
+    entries = sorted([row.video_id, row.subject_id, row.label, row.sha256] for row in rows)
     subjects = tuple(sorted({row.subject_id for row in rows}))
-    return SplitData(sha256=sha256_json(facts), n_videos=len(rows), subjects=subjects)
+    return SplitData(sha256=sha256_json(entries), n_videos=len(rows), subjects=subjects)
 
 
 def _describe_clip_format(rows: Sequence[VideoRow]) -> ClipFormat:

@@ -1,4 +1,4 @@
-"""The case page: its words, its drawings, and that it is whole, self-contained and safe whatever a file is called."""
+"""The case page: its wording and charts; it is complete, self-contained and safe for any file name."""
 
 import base64
 import math
@@ -50,8 +50,8 @@ FRAME = np.random.default_rng(0).integers(0, 256, (32, 16, 3), dtype=np.uint8)
 SALIENCY = np.linspace(0, 1, 32 * 16, dtype=np.float32).reshape(32, 16)
 
 
-def video(**changes: Any) -> VideoScore:
-    """A scored video; 99 validation people allow ratios up to 100."""
+def make_score(**changes: Any) -> VideoScore:
+    """Make a scored video; 99 validation people allow likelihood ratios up to 100."""
     llrs = np.log(50) + np.sin(np.arange(20))
     fields: dict[str, Any] = {
         "path": "evidence/clip.mp4",
@@ -89,14 +89,14 @@ def video(**changes: Any) -> VideoScore:
     return VideoScore(**(fields | changes))
 
 
-def failed() -> VideoScore:
-    nothing = dict.fromkeys(
+def make_failed_score() -> VideoScore:
+    absent = dict.fromkeys(
         ("score", "llr", "llr_interval", "above_threshold", "out_of_distribution", "credentials", "width")
     )
-    return video(status="failed", reason="no moov atom", pairs=(), suspicious_pairs=(), n_pairs=0, **nothing)
+    return make_score(status="failed", reason="no moov atom", pairs=(), suspicious_pairs=(), n_pairs=0, **absent)
 
 
-def report(record: VideoScore) -> ScoreReport:
+def make_report(record: VideoScore) -> ScoreReport:
     return ScoreReport(
         dancebench="0.1.0",
         git_sha="42286df",
@@ -113,9 +113,9 @@ def report(record: VideoScore) -> ScoreReport:
     )
 
 
-def page(record: VideoScore, saliency: Any = SALIENCY) -> str:
-    pictures = [SuspiciousPairImage(moment.t, moment.llr, FRAME, saliency) for moment in record.suspicious_pairs]
-    return render_page(ScoredVideo(record, pictures), report(record))
+def render(record: VideoScore, saliency: Any = SALIENCY) -> str:
+    pictures = [SuspiciousPairImage(pair.t, pair.llr, FRAME, saliency) for pair in record.suspicious_pairs]
+    return render_page(ScoredVideo(record, pictures), make_report(record))
 
 
 class Reader(HTMLParser):
@@ -150,8 +150,8 @@ class Reader(HTMLParser):
         return " ".join(self.text.split())
 
 
-def words(record: VideoScore, saliency: Any = SALIENCY) -> str:
-    return Reader(page(record, saliency)).words
+def read_words(record: VideoScore, saliency: Any = SALIENCY) -> str:
+    return Reader(render(record, saliency)).words
 
 
 # ---------------------------------------------------------------- words, closed form
@@ -182,11 +182,11 @@ def test_the_words_are_those_of_enfsi_2015(ratio: float, expected: str) -> None:
     ("ratio", "expected"),
     [(1.04, "about 1.0"), (3.44, "about 3.4"), (9.96, "about 10"), (49.3, "about 49"), (1234, "about 1,200")],
 )
-def test_ratios_are_told_to_two_digits(ratio: float, expected: str) -> None:
+def test_ratios_are_given_to_two_digits(ratio: float, expected: str) -> None:
     assert describe_times(math.log(ratio)) == describe_times(-math.log(ratio)) == expected
 
 
-def test_a_huge_ratio_is_not_told_in_digits() -> None:
+def test_a_huge_ratio_is_not_given_in_digits() -> None:
     assert describe_times(5000.0) == describe_times(math.log(999_900)) == "more than a million"
 
 
@@ -196,17 +196,17 @@ def test_numbers_and_names_are_printed_plainly() -> None:
 
 
 def test_error_rates_are_counts() -> None:
-    real, fake = describe_error_rates(video())
+    real, fake = describe_error_rates(make_score())
     assert real == "1 of 10 real videos (10%) scored above it"
-    assert fake == "no synthesized video was at hand"
+    assert fake == "there was no synthesized video"
 
 
 @given(st.floats(-2000, 2000), st.integers(1, 500))
-def test_words_go_no_further_than_the_people_of_the_calibration(score: float, people: int) -> None:
-    """By way of the calibration, which ends there."""
+def test_support_is_limited_by_the_number_of_calibration_people(score: float, people: int) -> None:
+    """Because the calibration bounds the likelihood ratio."""
     calibration = Calibration(temperature=1, offset=0, subjects=people, items=people, separable=True)
     facts = CalibrationFacts(temperature=1, offset=0, subjects=people, separable=True, caution=None)
-    found = describe_finding(video(llr=float(calibration.llr(score)), calibration=facts))
+    found = describe_finding(make_score(llr=float(calibration.llr(score)), calibration=facts))
     assert found is not None
     order = ["no support", *(name for _, name in ENFSI)]
     assert order.index(found.words) <= order.index(name_support(math.log(people + 1))[0])
@@ -216,27 +216,27 @@ def test_words_go_no_further_than_the_people_of_the_calibration(score: float, pe
 
 def test_every_feature_has_plain_words() -> None:
     assert set(FEATURES) == set(domain.FEATURES)
-    (feature,) = video().out_of_distribution.furthest
-    assert FEATURES[feature.feature] in words(video())
+    (feature,) = make_score().out_of_distribution.furthest
+    assert FEATURES[feature.feature] in read_words(make_score())
 
 
-# ---------------------------------------------------------------- drawings
+# ---------------------------------------------------------------- charts
 
 
-def test_the_scale_is_even_on_both_sides() -> None:
-    chart = draw_scale(video(llr=-math.log(50), llr_interval=None))
+def test_the_scale_is_symmetric() -> None:
+    chart = draw_scale(make_score(llr=-math.log(50), llr_interval=None))
     assert chart.low is chart.high is None
-    other = draw_scale(video(llr=math.log(50), llr_interval=None))
+    other = draw_scale(make_score(llr=math.log(50), llr_interval=None))
     assert chart.zero - chart.value == pytest.approx(other.value - chart.zero, abs=0.2)
     assert chart.reach[1] == pytest.approx(other.zero + 290 * 2 / 3, abs=0.1)  # 99 people: log10 100, of 3
 
 
-def test_the_timeline_runs_in_the_files_own_time() -> None:
-    chart = draw_timeline(video())
+def test_the_timeline_uses_the_files_own_time() -> None:
+    chart = draw_timeline(make_score())
     across = [x for x, _ in chart.dots]
     assert across == sorted(across)
     assert (across[0], across[-1]) == (78, 626)
-    assert across[2] == chart.marks[0]  # the pair at 1 s, the first moment
+    assert across[2] == chart.marks[0]  # the pair at 1 s, the first suspicious one
     assert all(20 <= y <= 204 for _, y in chart.dots)
     assert all(y < chart.zero for _, y in chart.dots)  # upwards = synthesized
     assert [tick.label for tick in chart.x_ticks] == ["0", "2", "4", "6", "8"]
@@ -244,9 +244,9 @@ def test_the_timeline_runs_in_the_files_own_time() -> None:
 
 @settings(max_examples=40)
 @given(st.lists(st.floats(-30, 30), min_size=2, max_size=400))
-def test_whatever_the_pairs_say_is_within_the_picture(llrs: list[float]) -> None:
+def test_the_timeline_stays_within_the_chart(llrs: list[float]) -> None:
     pairs = tuple(PairScore(t=0.04 * index, pts=None, logit=llr, llr=llr) for index, llr in enumerate(llrs))
-    chart = draw_timeline(video(pairs=pairs))
+    chart = draw_timeline(make_score(pairs=pairs))
     assert len(chart.line.split()) == len(llrs)
     assert 20 <= chart.zero <= 204
     assert all(78 <= x <= 626 and 20 <= y <= 204 for x, y in chart.dots)
@@ -254,8 +254,8 @@ def test_whatever_the_pairs_say_is_within_the_picture(llrs: list[float]) -> None
 
 @settings(max_examples=40)
 @given(st.lists(st.floats(0, 9.5), min_size=1, max_size=4))
-def test_labels_of_moments_do_not_cover_each_other(seconds: list[float]) -> None:
-    labels = draw_timeline(video(suspicious_pairs=tuple(SuspiciousPair(t=t, llr=1.0) for t in seconds))).labels
+def test_labels_of_suspicious_pairs_do_not_overlap(seconds: list[float]) -> None:
+    labels = draw_timeline(make_score(suspicious_pairs=tuple(SuspiciousPair(t=t, llr=1.0) for t in seconds))).labels
     places = [label.at for label in labels]
     assert max(places) <= 632
     assert min(np.diff(places), default=14) >= 13.8
@@ -276,14 +276,16 @@ def test_saliency_lies_over_the_frame() -> None:
 # ---------------------------------------------------------------- the page
 
 
-def abstained() -> VideoScore:
-    return video(status="abstained", abstained_because=("it is unlike the training", "1 frame a second"))
+def make_abstained_score() -> VideoScore:
+    return make_score(status="abstained", abstained_because=("it is unlike the training", "1 frame a second"))
 
 
-@pytest.mark.parametrize("record", [video(), abstained(), failed(), video(llr=0.1, llr_interval=None)])
-def test_the_page_is_whole_and_needs_nothing_from_outside(record: VideoScore) -> None:
-    text = page(record)
-    assert text == page(record)
+@pytest.mark.parametrize(
+    "record", [make_score(), make_abstained_score(), make_failed_score(), make_score(llr=0.1, llr_interval=None)]
+)
+def test_the_page_is_complete_and_self_contained(record: VideoScore) -> None:
+    text = render(record)
+    assert text == render(record)
     read = Reader(text)
     names = {tag for tag, _ in read.tags}
     assert not names & {"script", "link", "iframe", "object", "form", "a"}
@@ -298,22 +300,25 @@ def test_the_page_is_whole_and_needs_nothing_from_outside(record: VideoScore) ->
     assert "None" not in read.text
 
 
-def test_names_that_mean_harm_do_none() -> None:
+def test_hostile_names_are_escaped() -> None:
     claims = Credentials(status="present", title=HOSTILE, signer=HOSTILE, actions=(HOSTILE,), validation="Valid")
-    record = video(path=HOSTILE, decode_warnings=(HOSTILE,), credentials=claims)
-    text = page(record)
+    record = make_score(path=HOSTILE, decode_warnings=(HOSTILE,), credentials=claims)
+    text = render(record)
     assert "script" not in {tag for tag, _ in Reader(text).tags}
     assert "<script" not in text
     assert "<!--" not in text
     assert "\u202e" not in text
-    assert text.count("\\u202e4pm.exe") == 7  # title, heading, path, notes, three claims
+    assert text.count("\\u202e4pm.exe") == 7  # title, heading, path, decode warnings, three claims
 
 
 def test_the_finding_in_words() -> None:
-    said = words(video())
+    said = read_words(make_score())
     assert "provide moderate support for the proposition that the video is synthesized rather than real" in said
     assert "about 50 times more probable if the video is synthesized than if it is real" in said
-    assert "+1.70 (95% interval +1.30 to +2.30: from moderate support for synthesized to moderately strong" in said
+    assert (
+        "+1.70 (95% confidence interval +1.30 to +2.30: from moderate support for synthesized to moderately strong"
+        in said
+    )
     assert "A score is not a verdict." in said
     assert "no posterior is given" in said
     assert "The raw score +8.000 lies above the threshold +0.500" in said
@@ -322,59 +327,60 @@ def test_the_finding_in_words() -> None:
 
 def test_the_largest_ratio_of_its_calibration_is_named_as_such() -> None:
     facts = CalibrationFacts(temperature=2, offset=0, subjects=8, separable=True, caution="over-confidence is possible")
-    said = words(video(llr=math.log(9), calibration=facts))
+    said = read_words(make_score(llr=math.log(9), calibration=facts))
     assert "provide weak support" in said
     assert "That is the largest ratio that the 8 people of its calibration can support" in said
     assert "over-confidence is possible" in said
 
 
 def test_support_for_neither() -> None:
-    said = words(video(llr=-0.3, llr_interval=None, llr_interval_reason="3 pairs are too few"))
+    said = read_words(make_score(llr=-0.3, llr_interval=None, llr_interval_reason="3 pairs are too few"))
     assert "support neither proposition" in said
     assert "−0.13 without an interval: 3 pairs are too few." in said
 
 
-def test_who_abstains_says_so_before_the_number() -> None:
-    text = page(abstained())
+def test_abstention_is_stated_before_the_number() -> None:
+    text = render(make_abstained_score())
     said = Reader(text).words
     assert said.index("The detector abstains.") < said.index("1 frame a second") < said.index("+1.70")
     assert text.index('class="box subdued"') < text.index("+1.70")
-    assert "The detector abstains." not in words(video())
+    assert "The detector abstains." not in read_words(make_score())
 
 
 def test_a_failed_video_has_a_page_without_a_number() -> None:
-    said = words(failed())
+    said = read_words(make_failed_score())
     assert "The video could not be scored. no moov atom" in said
     assert "times more probable" not in said
-    assert "speak most" not in said
+    assert "most support synthesized" not in said
     assert "9f" * 32 in said
 
 
-def test_pictures_are_what_the_detector_saw() -> None:
-    pictures = [attributes for tag, attributes in Reader(page(video())).tags if tag == "img"]
-    assert len(pictures) == 4  # two moments, plain and overlaid
+def test_images_are_what_the_detector_saw() -> None:
+    pictures = [attributes for tag, attributes in Reader(render(make_score())).tags if tag == "img"]
+    assert len(pictures) == 4  # two suspicious pairs, plain and overlaid
     assert (pictures[0]["width"], pictures[0]["height"]) == ("128", "256")
     data = base64.b64decode((pictures[0]["src"] or "").partition(",")[2])
     found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     np.testing.assert_array_equal(found, FRAME)
 
 
-def test_moments_that_speak_for_real_are_called_so() -> None:
-    moments = (SuspiciousPair(t=1.0, llr=-0.2), SuspiciousPair(t=7.0, llr=-0.4))
-    assert "Here even they speak for real." in words(video(suspicious_pairs=moments))
-    assert "Here even they speak for real." not in words(video())
+def test_suspicious_pairs_that_support_real_are_named() -> None:
+    pairs = (SuspiciousPair(t=1.0, llr=-0.2), SuspiciousPair(t=7.0, llr=-0.4))
+    assert "Here even they support real." in read_words(make_score(suspicious_pairs=pairs))
+    assert "Here even they support real." not in read_words(make_score())
+    assert "The pairs of frames that most support synthesized" in read_words(make_score())
 
 
-def test_a_detector_that_cannot_say_where() -> None:
-    text = page(video(), saliency=None)
+def test_a_detector_without_saliency_maps() -> None:
+    text = render(make_score(), saliency=None)
     assert len([tag for tag, _ in Reader(text).tags if tag == "img"]) == 2
     assert "cannot say where" in text
     assert "Grad-CAM" not in text
 
 
-def test_pictures_that_were_not_kept() -> None:
-    record = video()
-    assert "they are at 1.00 s, 7.00 s" in Reader(render_page(ScoredVideo(record), report(record))).words
+def test_images_that_were_not_kept() -> None:
+    record = make_score()
+    assert "they are at 1.00 s, 7.00 s" in Reader(render_page(ScoredVideo(record), make_report(record))).words
 
 
 @pytest.mark.parametrize(
@@ -387,18 +393,18 @@ def test_pictures_that_were_not_kept() -> None:
         (Credentials(status="present", signer="Test signer", validation="Valid"), "signed by Test signer check Valid"),
     ],
 )
-def test_credentials_stand_beside_the_score(credentials: Credentials | None, expected: str) -> None:
-    said = words(video(credentials=credentials))
+def test_credentials_are_reported_beside_the_score(credentials: Credentials | None, expected: str) -> None:
+    said = read_words(make_score(credentials=credentials))
     assert expected in said
     assert "They are no part of the score" in said
     assert (
-        words(video(credentials=credentials)).split("Content credentials")[0]
-        == words(video()).split("Content credentials")[0]
+        read_words(make_score(credentials=credentials)).split("Content credentials")[0]
+        == read_words(make_score()).split("Content credentials")[0]
     )
 
 
-def test_how_it_was_done_can_be_repeated() -> None:
-    said = words(video())
+def test_the_page_says_how_to_repeat_it() -> None:
+    said = read_words(make_score())
     for fact in ("timm:resnet18", "ab" * 32, "cd" * 32, "42286df with changes", "torch 2.13.0", "2026-01-02T03:04:05"):
         assert fact in said
     assert "bench score --verify report.json" in said
@@ -408,26 +414,26 @@ def test_how_it_was_done_can_be_repeated() -> None:
 
 
 def test_the_file_holds_the_page(tmp_path: Path) -> None:
-    record = video()
-    write_case_page(tmp_path / "clip.html", ScoredVideo(record), report(record))
-    assert (tmp_path / "clip.html").read_text(encoding="utf-8") == render_page(ScoredVideo(record), report(record))
+    record = make_score()
+    write_case_page(tmp_path / "clip.html", ScoredVideo(record), make_report(record))
+    assert (tmp_path / "clip.html").read_text(encoding="utf-8") == render_page(ScoredVideo(record), make_report(record))
     assert [path.name for path in tmp_path.iterdir()] == ["clip.html"]
 
 
-def test_a_page_that_cannot_be_made_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_cannot_be_rendered_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "clip.html"
     path.write_text("old")
 
-    def broken(*_: Any) -> str:
+    def fail(*_: Any) -> str:
         raise RuntimeError
 
-    monkeypatch.setattr(case_page, "render_page", broken)
+    monkeypatch.setattr(case_page, "render_page", fail)
     with pytest.raises(RuntimeError):
-        write_case_page(path, ScoredVideo(video()), report(video()))
+        write_case_page(path, ScoredVideo(make_score()), make_report(make_score()))
     assert path.read_text() == "old"
 
 
 def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BenchError, match="file"):
-        write_case_page(tmp_path / "file" / "clip.html", ScoredVideo(video()), report(video()))
+        write_case_page(tmp_path / "file" / "clip.html", ScoredVideo(make_score()), make_report(make_score()))

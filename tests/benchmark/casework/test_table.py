@@ -1,6 +1,4 @@
-"""The table of scores: what fits stands in it, and only a path is broken."""
-
-from pathlib import Path
+"""The table of scores: columns that fit are shown, and only a path is broken over lines."""
 
 import pytest
 from outside_files import make_detector, moving, write_video
@@ -13,13 +11,13 @@ from dancebench.detect.protocol.card import load_detector
 
 @pytest.fixture(scope="module")
 def scores(tmp_path_factory: pytest.TempPathFactory) -> list[VideoScore]:
-    """One that was scored, with an interval, and one that failed."""
+    """One video that was scored, with a 95% confidence interval, and one that failed."""
     root = tmp_path_factory.mktemp("table")
     loaded = load_detector(make_detector(root / "detector"))
     path = write_video(root / "a.mp4", moving(60))
-    scored = [score_video(each, loaded).record for each in (path, root / "missing.mp4")]
+    scored = [score_video(video, loaded).record for video in (path, root / "missing.mp4")]
     names = ("evidence/2026-11/person-of-interest_front-camera.mp4", "missing.mp4")
-    return [each.model_copy(update={"path": name}) for each, name in zip(scored, names, strict=True)]
+    return [score.model_copy(update={"path": name}) for score, name in zip(scored, names, strict=True)]
 
 
 @pytest.mark.parametrize(("width", "shown"), [(120, 6), (80, 6), (64, 4), (44, 3)])
@@ -40,7 +38,7 @@ def test_columns_that_fit_are_whole(scores: list[VideoScore], width: int, shown:
     assert path == "evidence/2026-11/person-of-interest_front-camera.mp4missing.mp4"
 
 
-def test_a_path_breaks_behind_its_slashes_and_words(scores: list[VideoScore]) -> None:
+def test_a_path_breaks_after_slashes_and_words(scores: list[VideoScore]) -> None:
     console = Console(width=80)
     with console.capture() as capture:
         console.print(make_score_table(scores))

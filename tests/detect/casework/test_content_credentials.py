@@ -1,4 +1,4 @@
-"""Content credentials: a clip signed here with a certificate made here, and files without or with broken ones."""
+"""Content credentials: a clip signed here with a certificate made here, and files without or with damaged ones."""
 
 import datetime
 import sys
@@ -32,8 +32,8 @@ MANIFEST = {
 }
 
 
-def certificate(name: str, key: Any, issuer: str, issuer_key: Any, *, authority: bool) -> x509.Certificate:
-    """As C2PA wants it: version 3, key usage and purpose named."""
+def make_certificate(name: str, key: Any, issuer: str, issuer_key: Any, *, authority: bool) -> x509.Certificate:
+    """Make a certificate as C2PA requires: version 3, with key usage and purpose."""
 
     def names(common: str) -> x509.Name:
         organisation = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Test newsroom")
@@ -64,8 +64,8 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sign(plain: Path) -> Callable[..., Path]:
     """Sign the plain clip; with `remote`, the manifest is only pointed to."""
     root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    root = certificate("Test root", root_key, "Test root", root_key, authority=True)
-    own = certificate("Test signer", key, "Test root", root_key, authority=False)
+    root = make_certificate("Test root", root_key, "Test root", root_key, authority=True)
+    own = make_certificate("Test signer", key, "Test root", root_key, authority=False)
     pem = serialization.Encoding.PEM
     chain = own.public_bytes(pem) + root.public_bytes(pem)
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -85,12 +85,12 @@ def sign(plain: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, list[str]]]:
-    """A server on this machine, and the paths that it was asked for."""
-    asked: list[str] = []
+    """A server on this machine, and the paths that were requested from it."""
+    requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested.append(self.path)
             self.send_error(404)
 
         def log_message(self, *_: Any) -> None: ...
@@ -98,7 +98,7 @@ def server() -> Iterator[tuple[str, list[str]]]:
     with HTTPServer(("127.0.0.1", 0), Handler) as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{running.server_port}/manifest.c2pa", asked
+        yield f"http://127.0.0.1:{running.server_port}/manifest.c2pa", requested
         running.shutdown()
         thread.join()
 
@@ -110,7 +110,7 @@ def test_what_was_signed_is_read(sign: Callable[..., Path]) -> None:
     assert found.claim_generator == "Test camera 1.0"
     assert found.title == "dance.mp4"
     assert found.signer == "Test signer, Test newsroom"
-    assert found.signed_at is None  # no time-stamping authority was asked
+    assert found.signed_at is None  # no time-stamping authority was used
     assert found.validation == "Valid"
     assert found.problems == ("signing certificate untrusted",)
     assert found.actions == ("c2pa.created: digitalCapture", "c2pa.cropped")
@@ -133,7 +133,7 @@ def test_a_file_without_credentials(plain: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"just text"])
 @pytest.mark.parametrize("name", ["a.mp4", "a.txt"])
-def test_no_video_at_all(tmp_path: Path, name: str, content: bytes) -> None:
+def test_a_file_that_is_no_video(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     found = read_credentials(path)
@@ -148,15 +148,15 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_nothing_is_fetched(sign: Callable[..., Path], server: tuple[str, list[str]]) -> None:
-    url, asked = server
+    url, requested = server
     path = sign("remote.mp4", remote=url)
     found = read_credentials(path)
     assert found.status == "not-checked"
     assert url in (found.reason or "")
-    assert asked == []
+    assert requested == []
     with c2pa.Context() as context, pytest.raises(c2pa.C2paError):
         c2pa.Reader(path, context=context)
-    assert asked, "by its own settings the library asks: the test can fail"
+    assert requested, "by its default settings the library sends a request: the test can fail"
 
 
 def test_without_the_library(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +174,7 @@ def test_without_the_library(plain: Path, monkeypatch: pytest.MonkeyPatch) -> No
         '{"active_manifest": "a", "manifests": {"a": {"assertions": [{"label": "c2pa.actions", "data": []}]}}}',
     ],
 )
-def test_a_manifest_of_another_shape(plain: Path, monkeypatch: pytest.MonkeyPatch, manifest: str) -> None:
+def test_a_manifest_of_unexpected_structure(plain: Path, monkeypatch: pytest.MonkeyPatch, manifest: str) -> None:
     class Reader:
         def __enter__(self) -> "Reader":
             return self

@@ -1,4 +1,4 @@
-"""Preparing outside videos: odd files, each made here, and what is said of them."""
+"""Preparing outside videos: unusual files, each made here, and their decode warnings."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -24,38 +24,38 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedDetector:
     return load_detector(make_detector(tmp_path_factory.mktemp("detector")))
 
 
-def prepared(path: Path, loaded: LoadedDetector) -> PreparedVideo:
+def prepare(path: Path, loaded: LoadedDetector) -> PreparedVideo:
     return prepare_video(inspect(path), loaded.card.clip_format, None, path.parent)
 
 
-def checked(score: VideoScore) -> VideoScore:
-    """A file that is odd but can be scored."""
+def require_score(score: VideoScore) -> VideoScore:
+    """Require that an unusual file was scored."""
     assert score.status != "failed", score.reason
     assert score.score is not None
     assert score.n_pairs > 0
     return score
 
 
-def noted(score: VideoScore, words: str) -> bool:
-    return any(words in note for note in checked(score).decode_warnings)
+def has_warning(score: VideoScore, words: str) -> bool:
+    return any(words in warning for warning in require_score(score).decode_warnings)
 
 
-# --- files that can be scored, with a note
+# --- files that can be scored, with a decode warning
 
 
-def test_plain_video_has_no_notes(loaded: LoadedDetector, tmp_path: Path) -> None:
-    found = checked(score_video(write_video(tmp_path / "a.mp4", moving(30, LARGE)), loaded).record)
+def test_plain_video_has_no_decode_warnings(loaded: LoadedDetector, tmp_path: Path) -> None:
+    found = require_score(score_video(write_video(tmp_path / "a.mp4", moving(30, LARGE)), loaded).record)
     assert found.decode_warnings == ()
     assert (found.container, found.codec, found.width, found.height) == ("mov,mp4,m4a,3gp,3g2,mj2", "h264", 64, 128)
     assert (found.fps, found.n_frames, found.bytes) == (25, 30, (tmp_path / "a.mp4").stat().st_size)
     assert found.duration_s == pytest.approx(1.2)
 
 
-def test_variable_frame_rate_keeps_the_files_clock(loaded: LoadedDetector, tmp_path: Path) -> None:
+def test_variable_frame_rate_keeps_the_files_time_stamps(loaded: LoadedDetector, tmp_path: Path) -> None:
     stamps = [*range(0, 600, 40), *range(600, 2200, 80)]
     path = write_video(tmp_path / "v.mkv", moving(len(stamps), LARGE), stamps=stamps, time_base=Fraction(1, 1000))
     found = score_video(path, loaded).record
-    assert noted(found, "variable frame rate: 0.04 to 0.08 s")
+    assert has_warning(found, "variable frame rate: 0.04 to 0.08 s")
     assert {round(pair.t * 1000) for pair in found.pairs} <= set(stamps)
     assert all(pair.pts == round(pair.t * 1000) for pair in found.pairs)
 
@@ -65,10 +65,10 @@ def test_rounded_stamps_are_not_a_variable_rate(tmp_path: Path) -> None:
     assert list_decode_warnings(inspect(path)) == []
 
 
-def test_rotated_video_stands_upright(loaded: LoadedDetector, tmp_path: Path) -> None:
+def test_rotated_video_is_turned_upright(loaded: LoadedDetector, tmp_path: Path) -> None:
     quarter = [0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30]
     found = score_video(write_video(tmp_path / "r.mp4", moving(30, (64, 128)), matrix=quarter), loaded).record
-    assert noted(found, "turned upright")
+    assert has_warning(found, "turned upright")
     assert (found.width, found.height) == (64, 128)
 
 
@@ -79,46 +79,46 @@ def test_ten_bits_and_high_dynamic_range(transfer: int, loaded: LoadedDetector, 
         tmp_path / "ten.mp4", moving(30, LARGE), pix_fmt="yuv420p10le", options={"x264-params": f"transfer={curve}"}
     )
     found = score_video(path, loaded).record
-    assert noted(found, "10 bits a component")
-    assert noted(found, "high dynamic range") == (transfer != 1)
+    assert has_warning(found, "10 bits a component")
+    assert has_warning(found, "high dynamic range") == (transfer != 1)
 
 
 @pytest.mark.parametrize(("size", "codec", "name"), [((127, 65), "png", "o.mov"), ((64, 31), "ffv1", "o.mkv")])
 def test_odd_sizes(size: tuple[int, int], codec: str, name: str, loaded: LoadedDetector, tmp_path: Path) -> None:
     path = write_video(tmp_path / name, moving(20, size), codec=codec, pix_fmt="rgb24" if codec == "png" else "bgr0")
-    assert noted(score_video(path, loaded).record, f"odd picture size: {size[1]}x{size[0]}")
+    assert has_warning(score_video(path, loaded).record, f"odd picture size: {size[1]}x{size[0]}")
 
 
-def with_alpha(n_frames: int) -> list[Any]:
+def make_alpha_frames(n_frames: int) -> list[Any]:
     return [np.dstack([frame, np.full(frame.shape[:2], 128, np.uint8)]) for frame in moving(n_frames, LARGE)]
 
 
 def test_transparency_over_black(loaded: LoadedDetector, tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mov", with_alpha(20), codec="png", pix_fmt="rgba", layout="rgba")
-    assert noted(score_video(path, loaded).record, "over black")
-    half = next(prepared(path, loaded).frames()).max()
+    path = write_video(tmp_path / "a.mov", make_alpha_frames(20), codec="png", pix_fmt="rgba", layout="rgba")
+    assert has_warning(score_video(path, loaded).record, "over black")
+    half = next(prepare(path, loaded).frames()).max()
     assert half == pytest.approx(115, abs=6)  # 230 at half opacity
 
 
-def test_transparency_that_is_not_decoded_is_named(loaded: LoadedDetector, tmp_path: Path) -> None:
+def test_transparency_that_is_not_decoded_is_a_warning(loaded: LoadedDetector, tmp_path: Path) -> None:
     path = write_video(
-        tmp_path / "a.webm", with_alpha(12), codec="libvpx-vp9", pix_fmt="yuva420p", layout="rgba",
+        tmp_path / "a.webm", make_alpha_frames(12), codec="libvpx-vp9", pix_fmt="yuva420p", layout="rgba",
         metadata={"alpha_mode": "1"}, options={"deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "0"},
     )  # fmt: skip
-    assert noted(score_video(path, loaded).record, "transparency is not decoded")
+    assert has_warning(score_video(path, loaded).record, "transparency is not decoded")
 
 
 def test_gif(loaded: LoadedDetector, tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.gif", moving(20, LARGE), codec="gif", pix_fmt="rgb8")
-    assert checked(score_video(path, loaded).record).codec == "gif"
+    assert require_score(score_video(path, loaded).record).codec == "gif"
 
 
 def test_interlaced(loaded: LoadedDetector, tmp_path: Path) -> None:
     path = write_video(tmp_path / "i.mp4", moving(30, LARGE), options={"x264-params": "interlaced=1:tff=1"})
-    assert noted(score_video(path, loaded).record, "interlaced")
+    assert has_warning(score_video(path, loaded).record, "interlaced")
 
 
-# --- files that a detector should not judge
+# --- files that a detector abstains on
 
 
 def test_slide_show_is_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_few_pairs_are_abstained_from(loaded: LoadedDetector, tmp_path: Path) ->
     assert "2 pairs" in str(found.llr_interval_reason)
 
 
-def test_unlike_videos_are_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:
+def test_videos_out_of_distribution_are_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (30, *LARGE, 3), np.uint8)
     noise[::2] //= 8
     found = score_video(write_video(tmp_path / "noise.mp4", list(noise)), loaded).record
@@ -152,7 +152,7 @@ def test_unlike_videos_are_abstained_from(loaded: LoadedDetector, tmp_path: Path
 # --- files that cannot be scored
 
 
-def truncated(path: Path, share: float) -> Path:
+def write_truncated(path: Path, share: float) -> Path:
     whole = write_video(
         path, moving(200, LARGE), container_options={"movflags": "+faststart"}, options={"bf": "0"}
     )  # fmt: skip
@@ -161,14 +161,14 @@ def truncated(path: Path, share: float) -> Path:
 
 
 def test_container_that_claims_more_than_it_holds(loaded: LoadedDetector, tmp_path: Path) -> None:
-    found = score_video(truncated(tmp_path / "cut.mp4", 0.6), loaded).record
-    assert noted(found, "its header claims 200 frames")
+    found = score_video(write_truncated(tmp_path / "cut.mp4", 0.6), loaded).record
+    assert has_warning(found, "its header claims 200 frames")
     assert found.n_frames is not None
     assert 60 < found.n_frames < 180
     assert max(pair.t for pair in found.pairs) < found.n_frames / 25
 
 
-def broken(root: Path) -> list[tuple[Path, str]]:
+def write_broken_files(root: Path) -> list[tuple[Path, str]]:
     (root / "empty.mp4").write_bytes(b"")
     (root / "text.mp4").write_text("Dear reader, this is a letter.\n" * 50)
     whole = write_video(root / "whole.mp4", moving(30, LARGE)).read_bytes()
@@ -185,7 +185,7 @@ def broken(root: Path) -> list[tuple[Path, str]]:
 
 
 def test_broken_files_are_rows_with_their_reasons(loaded: LoadedDetector, tmp_path: Path) -> None:
-    for path, words in broken(tmp_path):
+    for path, words in write_broken_files(tmp_path):
         found = score_video(path, loaded).record
         assert found.status == "failed"
         assert words in str(found.reason), path
@@ -201,7 +201,7 @@ def test_broken_files_are_rows_with_their_reasons(loaded: LoadedDetector, tmp_pa
     aspect=st.floats(0.2, 3),
     size=st.tuples(st.integers(16, 500), st.integers(16, 500)),
 )
-def test_box_lies_in_the_picture_and_holds_the_person(
+def test_bounding_box_lies_in_the_frame_and_holds_the_person(
     corners: Sequence[float], aspect: float, size: tuple[int, int]
 ) -> None:
     xs, ys = sorted(corners[:2]), sorted(corners[2:])
@@ -216,7 +216,7 @@ def test_box_lies_in_the_picture_and_holds_the_person(
         assert width / height == pytest.approx(aspect, rel=0.15, abs=1 / height + width / height**2)
 
 
-def test_box_of_a_known_person() -> None:
+def test_bounding_box_of_a_known_person() -> None:
     """100 wide and 200 high, 15% more on each side: 260 high, and 130 wide for an aspect of one half."""
     assert fit_box(np.array([450.0, 400.0]), np.array([550.0, 600.0]), 0.5, (1000, 1000)) == (435, 370, 130, 260)
     assert fit_box(np.array([0.0, 400.0]), np.array([100.0, 600.0]), 0.5, (1000, 1000)) == (0, 370, 130, 260)

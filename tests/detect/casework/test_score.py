@@ -40,7 +40,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> LoadedDetector:
 
 
 def write_foreign(path: Path, frames: list[npt.NDArray[np.uint8]], rate: int, start: float = 0.0) -> Path:
-    """A video as others make them: another codec, its clock beginning at `start` seconds."""
+    """Write a video as foreign software might: another codec, time stamps from `start` seconds on."""
     with av.open(str(path), "w") as container:
         out = container.add_stream("mpeg4", rate=rate, options={"qscale": "2"})
         out.height, out.width, out.pix_fmt = *frames[0].shape[:2], "yuv420p"
@@ -56,7 +56,7 @@ def write_foreign(path: Path, frames: list[npt.NDArray[np.uint8]], rate: int, st
 # --- what comes out
 
 
-def test_outside_videos_of_another_codec_and_size_are_told(
+def test_outside_videos_of_another_codec_and_size_are_separated(
     loaded: LoadedDetector, clips: SimpleNamespace, tmp_path: Path
 ) -> None:
     """Four times the size, MPEG-4: after the same resize and encoder they look like the training clips."""
@@ -88,8 +88,8 @@ def test_a_score_comes_with_its_threshold_and_its_error_rates(
     assert abs(found.score - in_run["s10/s10/blur"]) < 0.25 * gap  # encoded once more
 
 
-def prepared_pairs(path: Path, loaded: LoadedDetector) -> tuple[list[float], Pairs]:
-    """What the detector is shown, and when."""
+def prepare_pairs(path: Path, loaded: LoadedDetector) -> tuple[list[float], Pairs]:
+    """Prepare a video: times of its pairs, and the pairs as the detector sees them."""
     found = prepare_video(inspect(path), loaded.card.clip_format, None, path.parent)
     starts = found.choose_starts(8, loaded.detector.window)
     (pairs,) = found.read_windows(starts, loaded.detector.config.size, loaded.detector.window)
@@ -101,33 +101,33 @@ def test_scoring_is_deterministic(untrained: LoadedDetector, manifest: Path) -> 
     assert score_video(path, untrained).record == score_video(path, untrained).record
 
 
-def test_times_are_those_of_the_files_own_clock(
+def test_times_are_the_time_stamps_of_the_file(
     untrained: LoadedDetector, clips: SimpleNamespace, tmp_path: Path
 ) -> None:
     """50 fps from 3 s on: every other frame is dropped, down to the 25 fps of training."""
     path = write_foreign(tmp_path / "late.mkv", clips.real_frames(5, n_frames=36), 50, start=3.0)
-    times, pairs = prepared_pairs(path, untrained)
+    times, pairs = prepare_pairs(path, untrained)
     assert len(pairs) == 8
     np.testing.assert_allclose(times, 3 + np.array([1, 3, 5, 7, 9, 11, 13, 15]) / 25, atol=2e-3)
 
 
 def test_pairs_stay_consecutive(untrained: LoadedDetector, tmp_path: Path) -> None:
-    """Frames that grow lighter by 8 each: so do the pairs."""
+    """Each frame is brighter by 8 than the one before: so is the second of each pair."""
     frames = [np.full((64, 32, 3), 20 + 8 * t, np.uint8) for t in range(20)]
-    _, pairs = prepared_pairs(write_foreign(tmp_path / "ramp.mkv", frames, 25), untrained)
+    _, pairs = prepare_pairs(write_foreign(tmp_path / "ramp.mkv", frames, 25), untrained)
     steps = pairs[:, 1].astype(float).mean(axis=(1, 2, 3)) - pairs[:, 0].astype(float).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(steps, 8, atol=2)
 
 
 def test_other_shapes_are_letterboxed(untrained: LoadedDetector, tmp_path: Path) -> None:
     frames = [np.full((64, 128, 3), 200, np.uint8)] * 4
-    _, pairs = prepared_pairs(write_foreign(tmp_path / "wide.mkv", frames, 25), untrained)
+    _, pairs = prepare_pairs(write_foreign(tmp_path / "wide.mkv", frames, 25), untrained)
     assert pairs.shape == (3, 2, 64, 32, 3)
     assert pairs[:, :, :22].max() < 30
     assert pairs[:, :, 28:36].min() > 150
 
 
-# --- the likelihood ratio and what stands beside it
+# --- the likelihood ratio and its facts
 
 
 def test_likelihood_ratios_follow_from_the_card(untrained: LoadedDetector, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_likelihood_ratios_follow_from_the_card(untrained: LoadedDetector, tmp_p
     assert found.credentials is not None
 
 
-def test_over_confidence_is_named_where_people_were_told_apart(untrained: LoadedDetector, tmp_path: Path) -> None:
+def test_over_confidence_is_named_if_validation_was_separated(untrained: LoadedDetector, tmp_path: Path) -> None:
     calibration = untrained.card.calibration
     certain = calibration.model_copy(update={"video": calibration.video.model_copy(update={"separable": True})})
     card = untrained.card.model_copy(update={"calibration": certain})
@@ -161,7 +161,7 @@ def test_all_pairs_are_scored_on_request_and_agree(untrained: LoadedDetector, tm
     assert [logits[pair.pts] for pair in few.pairs] == pytest.approx([pair.logit for pair in few.pairs], abs=1e-5)
 
 
-def test_moments_are_pairs_and_their_pictures_are_what_the_detector_saw(
+def test_suspicious_pairs_are_pairs_and_their_images_are_what_the_detector_saw(
     untrained: LoadedDetector, tmp_path: Path
 ) -> None:
     path = write_video(tmp_path / "a.mp4", moving(100))
@@ -170,11 +170,11 @@ def test_moments_are_pairs_and_their_pictures_are_what_the_detector_saw(
     assert len(record.suspicious_pairs) == len(scored.pictures) == 4
     assert record.suspicious_pairs[0].llr == max(pair.llr for pair in record.pairs)
     llrs = {pair.t: pair.llr for pair in record.pairs}
-    for moment, picture in zip(record.suspicious_pairs, scored.pictures, strict=True):
-        assert (picture.t, picture.llr) == (moment.t, moment.llr)
-        assert llrs[moment.t] == moment.llr
-        expected = moving(100)[round(moment.t * 25)]
-        assert np.abs(picture.frame.astype(int) - expected).mean() < 12
+    for pair, image in zip(record.suspicious_pairs, scored.pictures, strict=True):
+        assert (image.t, image.llr) == (pair.t, pair.llr)
+        assert llrs[pair.t] == pair.llr
+        expected = moving(100)[round(pair.t * 25)]
+        assert np.abs(image.frame.astype(int) - expected).mean() < 12
     assert score_video(path, untrained).pictures == []
 
 
@@ -188,8 +188,8 @@ def test_every_second_video_frame_of_a_fast_file_is_skipped(untrained: LoadedDet
 # --- the person
 
 
-def standing_at(left: float, top: float, width: float, height: float) -> Any:
-    """In place of MediaPipe: a person in that box, in every other frame."""
+def make_pose_extractor(left: float, top: float, width: float, height: float) -> Any:
+    """Stand-in for MediaPipe: a person in that bounding box, in every other frame."""
 
     def poses(frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[npt.NDArray[np.float32]]:
         for index, _ in enumerate(frames):
@@ -203,7 +203,7 @@ def standing_at(left: float, top: float, width: float, height: float) -> Any:
 
 def test_crop_follows_the_person(untrained: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "wide.mp4", moving(40, (256, 512)))
-    monkeypatch.setattr(outside, "extract_poses", standing_at(400, 60, 40, 100))
+    monkeypatch.setattr(outside, "extract_poses", make_pose_extractor(400, 60, 40, 100))
     found = score_video(path, untrained, ScoreSettings(person_crop=True)).record
     assert found.crop is not None
     assert (found.crop.left, found.crop.top, found.crop.width, found.crop.height) == (387, 45, 65, 130)
@@ -213,7 +213,7 @@ def test_crop_follows_the_person(untrained: LoadedDetector, tmp_path: Path, monk
     assert whole.score != found.score
 
 
-def test_nobody_in_the_picture_is_a_named_failure(
+def test_a_video_without_a_person_is_a_failure_with_a_reason(
     untrained: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outside, "extract_poses", lambda frames: (np.zeros((75, 3), np.float32) for _ in frames))
@@ -225,7 +225,7 @@ def test_nobody_in_the_picture_is_a_named_failure(
 def test_small_person_is_enlarged_and_abstained_from(
     untrained: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outside, "extract_poses", standing_at(100, 60, 10, 20))
+    monkeypatch.setattr(outside, "extract_poses", make_pose_extractor(100, 60, 10, 20))
     found = score_video(
         write_video(tmp_path / "far.mp4", moving(40, (256, 512))), untrained, ScoreSettings(person_crop=True)
     ).record
@@ -261,7 +261,7 @@ def test_damaged_detectors_are_refused_by_name(untrained: LoadedDetector, tmp_pa
             load_detector(folder)
 
 
-def test_folders_and_globs_stand_for_their_videos_each_once(tmp_path: Path) -> None:
+def test_folders_and_globs_expand_to_their_videos_each_once(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     for name in ("b.mp4", "a.MOV", "deep/c.webm", "notes.txt", ".partial-7-d.mp4"):
         (tmp_path / name).touch()

@@ -1,4 +1,4 @@
-"""Intervals from a video's own pairs, and its most suspicious moments."""
+"""95% confidence intervals from a video's own pairs, and its most suspicious pairs."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_interval_of_a_mean_is_student_t_over_block_means() -> None:
     assert found.blocks == 16
 
 
-def test_blocks_make_room_for_what_neighbours_share() -> None:
+def test_blocks_account_for_the_correlation_of_neighbouring_pairs() -> None:
     """Covering 95% of repeated series whose neighbours correlate by 0.5; single pairs would cover 74%."""
     generator = np.random.default_rng(1)
     hits = 0
@@ -55,7 +55,7 @@ def test_interval_exists_from_eight_pairs_on(n: int) -> None:
 
 
 @given(st.integers(8, 60), st.floats(0.1, 5), st.floats(-5, 5))
-def test_interval_moves_and_stretches_with_the_values(n: int, gain: float, shift: float) -> None:
+def test_interval_shifts_and_scales_with_the_values(n: int, gain: float, shift: float) -> None:
     values = np.random.default_rng(n).normal(size=n)
     first, second = block_jackknife(mean, values), block_jackknife(mean, gain * values + shift)
     assert first is not None
@@ -63,7 +63,7 @@ def test_interval_moves_and_stretches_with_the_values(n: int, gain: float, shift
     np.testing.assert_allclose(second[:2], [gain * edge + shift for edge in first[:2]], atol=1e-9)
 
 
-def test_moments_are_the_highest_that_share_no_time() -> None:
+def test_suspicious_pairs_are_the_highest_that_do_not_overlap() -> None:
     times = np.arange(50) / 25
     llrs = np.zeros(50)
     llrs[[10, 11, 12, 30]] = [5, 9, 8, 7]
@@ -72,7 +72,7 @@ def test_moments_are_the_highest_that_share_no_time() -> None:
 
 
 @given(st.lists(st.floats(-9, 9), min_size=1, max_size=80), st.floats(0.01, 2))
-def test_moments_are_few_and_apart(values: list[float], span: float) -> None:
+def test_suspicious_pairs_are_few_and_apart(values: list[float], span: float) -> None:
     times = np.arange(len(values)) / 10
     chosen = list(find_most_suspicious(times, np.array(values), span))
     assert 1 <= len(chosen) <= MAX_PAIRS

@@ -21,7 +21,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[VideoScore, ...]:
     return tuple(score_video(path, loaded).record for path in paths)
 
 
-def report(videos: tuple[VideoScore, ...], **changes: Any) -> ScoreReport:
+def make_report(videos: tuple[VideoScore, ...], **changes: Any) -> ScoreReport:
     facts: dict[str, Any] = {
         "dancebench": "1", "git_sha": "abc", "dirty": False, "versions": {"av": "18"}, "detector": "pair-patch",
         "weights_sha256": "w", "card_sha256": "c", "settings": ScoreSettings(pairs=16), "device": "cpu",
@@ -30,19 +30,19 @@ def report(videos: tuple[VideoScore, ...], **changes: Any) -> ScoreReport:
     return ScoreReport(**facts | changes, videos=videos)
 
 
-def changed(video: VideoScore, **changes: Any) -> list[str]:
+def list_changes(video: VideoScore, **changes: Any) -> list[str]:
     return list(list_differences(video, VideoScore.model_validate(video.model_dump() | changes)))
 
 
-def test_report_survives_its_file(videos: tuple[VideoScore, ...], tmp_path: Path) -> None:
-    first = report(videos)
+def test_a_report_loads_as_it_was_saved(videos: tuple[VideoScore, ...], tmp_path: Path) -> None:
+    first = make_report(videos)
     first.save(tmp_path / "report.json")
     assert ScoreReport.load(tmp_path / "report.json") == first
 
 
 def test_a_report_of_version_1_is_read(videos: tuple[VideoScore, ...], tmp_path: Path) -> None:
     old_names = {"out_of_distribution": "domain", "suspicious_pairs": "moments", "decode_warnings": "notes"}
-    new = report(videos)
+    new = make_report(videos)
     dumped = new.model_dump(mode="json")
     old = [{old_names.get(name, name): value for name, value in video.items()} for video in dumped["videos"]]
     assert old[0]["domain"] is not None
@@ -50,22 +50,22 @@ def test_a_report_of_version_1_is_read(videos: tuple[VideoScore, ...], tmp_path:
     assert ScoreReport.load(tmp_path / "report.json") == new
 
 
-def test_the_same_holds(videos: tuple[VideoScore, ...]) -> None:
-    found = compare_reports(report(videos), report(videos, created="2027-01-01T00:00:00+00:00"))
+def test_equal_reports_verify(videos: tuple[VideoScore, ...]) -> None:
+    found = compare_reports(make_report(videos), make_report(videos, created="2027-01-01T00:00:00+00:00"))
     assert found.holds
     assert found.versions == found.detector == ()
     assert all(video.differences == () for video in found.videos)
 
 
-def test_versions_alone_are_named_and_do_not_fail(videos: tuple[VideoScore, ...]) -> None:
-    found = compare_reports(report(videos), report(videos, versions={"av": "19"}, git_sha="def", dirty=True))
+def test_changed_versions_are_named_and_do_not_fail(videos: tuple[VideoScore, ...]) -> None:
+    found = compare_reports(make_report(videos), make_report(videos, versions={"av": "19"}, git_sha="def", dirty=True))
     assert found.holds
     assert found.versions == ("av: 18, now 19", "git: abc, now def with changes")
 
 
-def test_another_detector_does_not_hold(videos: tuple[VideoScore, ...]) -> None:
+def test_another_detector_fails(videos: tuple[VideoScore, ...]) -> None:
     for change in ({"weights_sha256": "x"}, {"card_sha256": "x"}):
-        found = compare_reports(report(videos), report(videos, **change))
+        found = compare_reports(make_report(videos), make_report(videos, **change))
         assert not found.holds
         assert len(found.detector) == 1
 
@@ -73,12 +73,12 @@ def test_another_detector_does_not_hold(videos: tuple[VideoScore, ...]) -> None:
 def test_what_differs_in_a_video_is_named(videos: tuple[VideoScore, ...]) -> None:
     good, failed = videos
     assert good.score is not None
-    assert changed(good, sha256="0" * 64) == ["the file was changed: its SHA-256 is another"]
-    assert changed(good, score=good.score + 5e-4) == []
-    assert changed(good, score=good.score + 5e-3)[0].startswith("score ")
-    assert changed(good, n_pairs=3) == [f"{good.n_pairs} pairs, now 3"]
-    gone = list(list_differences(good, failed))
-    assert gone[0] == "the file is missing or cannot be read"
-    assert "does not exist" in gone[1]
-    assert len(gone) == 2
-    assert not compare_reports(report((good,)), report((failed,))).holds
+    assert list_changes(good, sha256="0" * 64) == ["the file was changed: its SHA-256 differs"]
+    assert list_changes(good, score=good.score + 5e-4) == []
+    assert list_changes(good, score=good.score + 5e-3)[0].startswith("score ")
+    assert list_changes(good, n_pairs=3) == [f"{good.n_pairs} pairs, now 3"]
+    differences = list(list_differences(good, failed))
+    assert differences[0] == "the file is missing or cannot be read"
+    assert "does not exist" in differences[1]
+    assert len(differences) == 2
+    assert not compare_reports(make_report((good,)), make_report((failed,))).holds

@@ -29,7 +29,7 @@ class Killed(BaseException):
 # --- the result
 
 
-def test_pair_patch_tells_fakes_of_people_it_never_saw(result: HoldoutResult) -> None:
+def test_pair_patch_separates_fakes_of_held_out_people(result: HoldoutResult) -> None:
     assert result.metrics["video_auc"].value == 1.0
     pair_auc = result.metrics["pair_auc"].value
     assert pair_auc is not None
@@ -46,7 +46,7 @@ def test_a_card_of_version_2_is_read(result: HoldoutResult, tmp_path: Path) -> N
     assert DetectorCard.load(tmp_path / CARD) == result.card
 
 
-def test_pair_patch_does_not_judge_by_the_encoder(result: HoldoutResult) -> None:
+def test_pair_patch_scores_do_not_depend_on_the_encoder(result: HoldoutResult) -> None:
     shift = result.metrics["null_shift"].value
     assert shift is not None
     assert shift <= 0.10
@@ -54,7 +54,7 @@ def test_pair_patch_does_not_judge_by_the_encoder(result: HoldoutResult) -> None
     assert flag.startswith("calibration: the 3 validation people were told apart without error")
 
 
-def test_every_metric_is_named_and_has_an_interval_by_person(result: HoldoutResult) -> None:
+def test_every_metric_is_named_and_has_a_confidence_interval_by_person(result: HoldoutResult) -> None:
     measured = {f"{level}_{measure}" for level in ("video", "pair") for measure in MEASURES}
     calibration = {"video_cllr", "video_cllr_min", "video_brier", "pair_brier", "pair_ece"}
     controls = {
@@ -71,7 +71,7 @@ def test_every_metric_is_named_and_has_an_interval_by_person(result: HoldoutResu
     assert set(result.per_subject["video_accuracy"]) == {"s09", "s10", "s11", "s12"}
 
 
-def test_the_tables_have_the_shape_that_any_detector_can_submit(result: HoldoutResult) -> None:
+def test_the_tables_have_the_columns_of_a_submission(result: HoldoutResult) -> None:
     assert list(result.tables.pairs.columns) == ["video_id", "t", "logit"]
     assert {"video_id", "score", "status", "n_pairs", "aggregator"} <= set(result.tables.videos.columns)
     assert (result.tables.videos["n_pairs"] == 8).all()
@@ -80,7 +80,7 @@ def test_the_tables_have_the_shape_that_any_detector_can_submit(result: HoldoutR
     np.testing.assert_allclose(means.loc[scores.index], scores, rtol=1e-5)
 
 
-def test_the_card_tells_what_the_detector_is(result: HoldoutResult) -> None:
+def test_the_card_describes_the_detector(result: HoldoutResult) -> None:
     card = DetectorCard.load(result.folder / CARD)
     assert card == result.card
     assert card.weights_sha256 == sha256_file(result.folder / "weights.safetensors")
@@ -99,7 +99,7 @@ def test_the_card_tells_what_the_detector_is(result: HoldoutResult) -> None:
     ]
 
 
-def test_ratios_are_calibrated_on_validation_people_and_bounded_by_their_number(result: HoldoutResult) -> None:
+def test_ratios_are_calibrated_on_the_validation_set_and_bounded_by_its_number_of_people(result: HoldoutResult) -> None:
     calibration = result.card.calibration.video
     assert (calibration.subjects, calibration.items, calibration.separable) == (3, 6, True)
     llrs = calibration.llr(result.tables.videos["score"])
@@ -109,7 +109,7 @@ def test_ratios_are_calibrated_on_validation_people_and_bounded_by_their_number(
     assert np.log2(1 + 1 / 4) <= cost < 1
 
 
-def test_the_motion_the_method_and_the_rule_have_figures_of_their_own(result: HoldoutResult) -> None:
+def test_source_method_and_rule_have_metrics_of_their_own(result: HoldoutResult) -> None:
     for name in ("source=same", "method=blur"):
         assert result.metrics[f"video_auc@{name}"].value == result.metrics["video_auc"].value
     rules = {name.partition("=")[2] for name in result.metrics if "@rule=" in name}
@@ -117,7 +117,7 @@ def test_the_motion_the_method_and_the_rule_have_figures_of_their_own(result: Ho
 
 
 @pytest.mark.parametrize("aggregator", ["product", "learned"])
-def test_another_rule_decides_scores_and_threshold(
+def test_another_aggregation_rule_changes_scores_and_threshold(
     result: HoldoutResult, manifest: Path, config: PairPatchConfig, aggregator: str
 ) -> None:
     other = train_and_evaluate(manifest, "pair-patch", config, result.folder, aggregator=aggregator)
@@ -134,7 +134,7 @@ def test_another_rule_decides_scores_and_threshold(
 # --- again, killed, damaged
 
 
-def test_done_again_it_trains_no_more_and_says_the_same(
+def test_called_again_it_does_not_train_and_returns_the_same(
     result: HoldoutResult, manifest: Path, config: PairPatchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(PairPatch, "fit", lambda *arguments: pytest.fail("it trained again"))
@@ -150,23 +150,23 @@ def test_killed_it_resumes_to_the_same_weights(manifest: Path, tmp_path: Path, m
         if what == "training the detector" and done == 4:
             raise Killed
 
-    often = functools.partial(train, checkpoint_seconds=0.0)
-    monkeypatch.setattr("dancebench.detect.detectors._neural.train", often)
+    train_with_checkpoints = functools.partial(train, checkpoint_seconds=0.0)
+    monkeypatch.setattr("dancebench.detect.detectors._neural.train", train_with_checkpoints)
     with pytest.raises(Killed):
         train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path / "killed", kill)
     assert not (tmp_path / "killed" / CARD).exists()
     with pytest.raises(BenchError, match="no trained detector"):
         load_detector(tmp_path / "killed")
 
-    begun: list[int] = []
+    steps: list[int] = []
 
     def watch(what: str, done: int, total: int) -> None:
         if what == "training the detector":
-            begun.append(done)
+            steps.append(done)
 
     resumed = train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path / "killed", watch)
     whole = train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path / "whole")
-    assert begun[0] == 4
+    assert steps[0] == 4
     assert resumed.card == whole.card
 
 

@@ -1,4 +1,4 @@
-"""Scores from elsewhere: reading, worst scores for missing ones, and the metrics of detectors."""
+"""Submitted scores: reading, worst scores for missing ones, and the metrics of detectors."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ from dancebench.detect.protocol.submitted_scores import (
 PEOPLE: dict[Split, range] = {"train": range(2), "validation": range(2, 4), "holdout": range(4, 8)}
 
 
-def row(subject: int, split: Split, method: str | None) -> VideoRow:
+def make_row(subject: int, split: Split, method: str | None) -> VideoRow:
     person = f"p{subject}"
     return VideoRow(
         video_id=f"{person}/{person}/{method or 'real'}", path=f"{person}-{method}.mp4", sha256="0" * 64,
@@ -44,28 +44,30 @@ def row(subject: int, split: Split, method: str | None) -> VideoRow:
     )  # fmt: skip
 
 
-ROWS = [row(subject, split, method) for split, people in PEOPLE.items() for subject in people for method in (None, "x")]
+ROWS = [
+    make_row(subject, split, method) for split, people in PEOPLE.items() for subject in people for method in (None, "x")
+]
 ASKED = [each for each in ROWS if each.split != "train"]
 HELD_OUT = [each.video_id for each in ROWS if each.split == "holdout"]
 PERFECT = {each.video_id: float(each.label) for each in ASKED}
 
 
-def written(folder: Path, lines: Sequence[str], header: str = "video_id,score") -> Path:
+def write_csv(folder: Path, lines: Sequence[str], header: str = "video_id,score") -> Path:
     path = folder / "scores.csv"
     path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
     return path
 
 
 def read(folder: Path, scores: Mapping[str, object], rows: Sequence[VideoRow] = ROWS) -> Submission:
-    return read_submission(written(folder, [f"{video},{score}" for video, score in scores.items()]), rows)
+    return read_submission(write_csv(folder, [f"{video},{score}" for video, score in scores.items()]), rows)
 
 
-def measured(folder: Path, scores: Mapping[str, object]) -> tuple[SubmittedTables, SubmissionResult]:
+def measure(folder: Path, scores: Mapping[str, object]) -> tuple[SubmittedTables, SubmissionResult]:
     submitted = tabulate_submission(read(folder, scores), ROWS)
     return submitted, measure_submission(submitted, ROWS)
 
 
-def in_pairs(scores: Mapping[str, object], n: int = 3) -> list[str]:
+def list_pairs(scores: Mapping[str, object], n: int = 3) -> list[str]:
     return [f"{video},{0.04 * k},{score}" for video, score in scores.items() for k in range(n)]
 
 
@@ -73,7 +75,7 @@ def in_pairs(scores: Mapping[str, object], n: int = 3) -> list[str]:
 
 
 def test_closed_form_a_perfect_submission(tmp_path: Path) -> None:
-    submitted, result = measured(tmp_path, PERFECT)
+    submitted, result = measure(tmp_path, PERFECT)
     assert result.thresholds is not None
     assert result.thresholds.video == 0.5
     for name in ("video_auc", "video_accuracy", "video_ap", "video_tpr_fpr1"):
@@ -87,7 +89,7 @@ def test_closed_form_a_perfect_submission(tmp_path: Path) -> None:
 
 def test_closed_form_a_missing_fake_is_below_and_a_missing_real_above_all(tmp_path: Path) -> None:
     scores = {video: score for video, score in PERFECT.items() if video not in ("p4/p4/x", "p5/p5/real")}
-    submitted, result = measured(tmp_path, scores)
+    submitted, result = measure(tmp_path, scores)
     table = submitted.holdout.videos.set_index("video_id")
     assert -2.0 < table.loc["p4/p4/x", "score"] <= -1.0
     assert 2.0 <= table.loc["p5/p5/real", "score"] < 3.0
@@ -95,12 +97,12 @@ def test_closed_form_a_missing_fake_is_below_and_a_missing_real_above_all(tmp_pa
     assert result.metrics["video_auc"].value == pytest.approx(9 / 16)
     assert result.metrics["video_accuracy"].value == pytest.approx(6 / 8)
     assert [failure.item for failure in submitted.missing] == ["p4/p4/x", "p5/p5/real"]
-    reason = "2 held-out videos have no score, and no likelihood ratio is the worst"
+    reason = "2 held-out videos have no score, and there is no worst likelihood ratio for them"
     assert (result.metrics["video_cllr"].value, result.metrics["video_cllr"].reason) == (None, reason)
 
 
 @pytest.mark.parametrize("value", ["", "nan", "NaN", "inf", "-inf", "1e999", "2e100"])
-def test_closed_form_no_finite_number_counts_like_a_missing_one(tmp_path: Path, value: str) -> None:
+def test_closed_form_a_score_that_is_not_finite_counts_as_missing(tmp_path: Path, value: str) -> None:
     without = {video: score for video, score in PERFECT.items() if video != "p4/p4/x"}
     lacking = tabulate_submission(read(tmp_path, without), ROWS)
     submitted = tabulate_submission(read(tmp_path, PERFECT | {"p4/p4/x": value}), ROWS)
@@ -109,7 +111,9 @@ def test_closed_form_no_finite_number_counts_like_a_missing_one(tmp_path: Path, 
 
 
 def test_closed_form_a_pair_table_is_aggregated(tmp_path: Path) -> None:
-    path = written(tmp_path, in_pairs({video: 2 * score - 1 for video, score in PERFECT.items()}), "video_id,t,logit")
+    path = write_csv(
+        tmp_path, list_pairs({video: 2 * score - 1 for video, score in PERFECT.items()}), "video_id,t,logit"
+    )
     submission = read_submission(path, ROWS)
     means, products = (tabulate_submission(submission, ROWS, rule) for rule in ("mean-logit", "product"))
     assert set(means.holdout.videos["score"]) == {-1.0, 1.0}
@@ -122,10 +126,10 @@ def test_closed_form_a_pair_table_is_aggregated(tmp_path: Path) -> None:
 
 
 def test_closed_form_a_video_with_a_bad_pair_is_lost_with_all_its_pairs(tmp_path: Path) -> None:
-    lines = in_pairs(PERFECT)
+    lines = list_pairs(PERFECT)
     lines[lines.index("p4/p4/x,0.04,1.0")] = "p4/p4/x,0.04,"
     lines = [line for line in lines if not line.startswith("p5/p5/x")]
-    submitted = tabulate_submission(read_submission(written(tmp_path, lines, "video_id,t,logit"), ROWS), ROWS)
+    submitted = tabulate_submission(read_submission(write_csv(tmp_path, lines, "video_id,t,logit"), ROWS), ROWS)
     assert [failure.reason for failure in submitted.missing] == [
         "1 of 3 pairs: its logit is empty",
         "it is not in the file",
@@ -143,32 +147,32 @@ def test_closed_form_our_own_tables_can_be_handed_in(tmp_path: Path) -> None:
     header = "video_id,subject_id,source_id,method,label,score,status,n_pairs,aggregator,reason"
     lines = [f"{each.video_id},x,x,x,{1 - each.label},{each.label},ok,8,mean-logit," for each in ASKED]
     lines[-1] = f"{ASKED[-1].video_id},x,x,x,0,,failed,0,mean-logit,it is torn"
-    submission = read_submission(written(tmp_path, lines, header), ROWS)
+    submission = read_submission(write_csv(tmp_path, lines, header), ROWS)
     assert submission.remarks == ("the column label was ignored: the manifest says what is fake",)
     submitted = tabulate_submission(submission, ROWS)
     assert submitted.missing[0].reason == "its status is 'failed': it is torn"
     assert measure_submission(submitted, ROWS).metrics["video_auc"].value == 0.75
 
 
-def test_only_fakes_of_the_methods_trained_on_are_in_the_main_figures(tmp_path: Path) -> None:
-    rows = [*ROWS, *(row(subject, "holdout", "new") for subject in PEOPLE["holdout"])]
+def test_only_fakes_of_the_methods_trained_on_are_in_the_main_metrics(tmp_path: Path) -> None:
+    rows = [*ROWS, *(make_row(subject, "holdout", "new") for subject in PEOPLE["holdout"])]
     scores = PERFECT | {f"p{subject}/p{subject}/new": -1.0 for subject in PEOPLE["holdout"]}
     result = measure_submission(tabulate_submission(read(tmp_path, scores, rows), rows), rows)
     assert (result.metrics["video_auc"].value, result.metrics["video_auc"].n) == (1.0, 8)
     assert result.metrics["video_auc@method=new"].value == 0.0
 
 
-def test_training_videos_are_ignored_and_that_is_said(tmp_path: Path) -> None:
+def test_training_videos_are_ignored_with_a_remark(tmp_path: Path) -> None:
     submission = read(tmp_path, PERFECT | {"p0/p0/real": 5.0, "p0/p0/x": -5.0, "p1/p1/x": 0.0})
     assert submission.remarks == ("the scores of 3 training videos were ignored",)
     assert len(submission.table) == len(ASKED)
 
 
-# --- validation people
+# --- validation set
 
 
 def test_without_validation_scores_only_what_needs_a_threshold_is_null(tmp_path: Path) -> None:
-    submitted, result = measured(tmp_path, {video: PERFECT[video] for video in HELD_OUT})
+    submitted, result = measure(tmp_path, {video: PERFECT[video] for video in HELD_OUT})
     assert result.thresholds is None
     assert (result.metrics["video_accuracy"].value, result.metrics["video_accuracy"].reason) == (None, NO_THRESHOLD)
     assert result.metrics["video_cllr"].reason == "no scores of validation people, so no calibration"
@@ -176,8 +180,8 @@ def test_without_validation_scores_only_what_needs_a_threshold_is_null(tmp_path:
     assert submitted.failures == ()
 
 
-def test_a_missing_validation_score_is_named_and_moves_nothing_else(tmp_path: Path) -> None:
-    submitted, result = measured(tmp_path, {video: score for video, score in PERFECT.items() if video != "p2/p2/x"})
+def test_a_missing_validation_score_is_reported_and_changes_nothing_else(tmp_path: Path) -> None:
+    submitted, result = measure(tmp_path, {video: score for video, score in PERFECT.items() if video != "p2/p2/x"})
     assert [failure.item for failure in submitted.failures] == ["p2/p2/x"]
     assert submitted.missing == ()
     assert result.metrics["video_accuracy"].value == 1.0
@@ -187,7 +191,7 @@ def test_a_missing_validation_score_is_named_and_moves_nothing_else(tmp_path: Pa
 def test_thresholds_and_metrics_are_those_of_any_detector(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     scores = {video: label + rng.normal() for video, label in PERFECT.items()}
-    path = written(tmp_path, in_pairs(scores), "video_id,t,logit")
+    path = write_csv(tmp_path, list_pairs(scores), "video_id,t,logit")
     submitted = tabulate_submission(read_submission(path, ROWS), ROWS)
     result, thresholds = measure_submission(submitted, ROWS), choose_thresholds(submitted.validation)
     assert result.thresholds == thresholds
@@ -202,27 +206,27 @@ scorings = st.lists(st.integers(-500, 500), min_size=len(ASKED), max_size=len(AS
 )  # no ties: where they are broken, average precision may rise
 
 
-def goodness(folder: Path, lines: Sequence[str], header: str) -> dict[str, float]:
-    """The figures without their intervals, which take long; more is better."""
-    submitted = tabulate_submission(read_submission(written(folder, lines, header), ROWS), ROWS)
+def compute_metrics(folder: Path, lines: Sequence[str], header: str) -> dict[str, float]:
+    """Metrics without their confidence intervals, which take long; higher is better."""
+    submitted = tabulate_submission(read_submission(write_csv(folder, lines, header), ROWS), ROWS)
     levels = {"video": collect_videos, "pair": collect_pairs}
-    figures = {}
+    metrics = {}
     for name, level in levels.items():
         labels, scores, _ = level(submitted.holdout)
         if len(labels):
-            known = level(submitted.validation)
-            called = scores > choose_threshold(known.labels, known.scores)
-            figures |= {
+            validation = level(submitted.validation)
+            positive = scores > choose_threshold(validation.labels, validation.scores)
+            metrics |= {
                 f"{name}_auc": auc(labels, scores),
                 f"{name}_ap": average_precision(labels, scores),
                 f"{name}_eer": -equal_error_rate(labels, scores),
                 f"{name}_tpr": tpr_at_fpr(labels, scores, 0.05),
-                f"{name}_accuracy": float((called == labels).mean()),
+                f"{name}_accuracy": float((positive == labels).mean()),
             }
-    return figures
+    return metrics
 
 
-def lines_of(scores: Mapping[str, float], pairs: bool) -> tuple[list[str], str]:
+def list_lines(scores: Mapping[str, float], pairs: bool) -> tuple[list[str], str]:
     if pairs:
         lines = [f"{video},{0.04 * k},{score + k / 100}" for video, score in scores.items() for k in range(3)]
         return lines, "video_id,t,logit"
@@ -231,23 +235,23 @@ def lines_of(scores: Mapping[str, float], pairs: bool) -> tuple[list[str], str]:
 
 @given(scores=scorings, pairs=st.booleans(), seed=st.randoms(use_true_random=False))
 @settings(max_examples=8, deadline=None)
-def test_the_order_of_the_rows_says_nothing(
+def test_the_order_of_the_rows_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory, scores: dict[str, float], pairs: bool, seed: random.Random
 ) -> None:
     folder = tmp_path_factory.mktemp("order")
-    lines, header = lines_of(scores, pairs)
+    lines, header = list_lines(scores, pairs)
     shuffled = seed.sample(lines, len(lines))
-    assert goodness(folder, lines, header) == goodness(folder, shuffled, header)
+    assert compute_metrics(folder, lines, header) == compute_metrics(folder, shuffled, header)
 
 
 @given(scores=scorings, lost=st.sets(st.sampled_from(HELD_OUT), min_size=1, max_size=7), pairs=st.booleans())
 @settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate])
-def test_leaving_videos_out_never_pays(
+def test_leaving_videos_out_never_improves_a_metric(
     tmp_path_factory: pytest.TempPathFactory, scores: dict[str, float], lost: set[str], pairs: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("lost")
-    whole = goodness(folder, *lines_of(scores, pairs))
-    cut = goodness(folder, *lines_of({video: scores[video] for video in scores if video not in lost}, pairs))
+    whole = compute_metrics(folder, *list_lines(scores, pairs))
+    cut = compute_metrics(folder, *list_lines({video: scores[video] for video in scores if video not in lost}, pairs))
     assert [name for name, value in cut.items() if value > whole[name] + 1e-9] == []
 
 
@@ -262,7 +266,7 @@ def test_leaving_videos_out_never_pays(
         ([f"q{k},1" for k in range(5)], "video_id,score", "does not list: q0, q1, q2 and 2 more"),
         (["p4/p4/x,high", "p5/p5/x,1_000"], "video_id,score", r"p4/p4/x \('high'\), p5/p5/x \('1_000'\)"),
         (["p4/p4/x,soon,1"], "video_id,t,logit", r"has a t that is not a number: p4/p4/x \('soon'\)"),
-        (["p4/p4/x,,1"], "video_id,t,logit", "has a t that is no number of seconds: p4/p4/x"),
+        (["p4/p4/x,,1"], "video_id,t,logit", "has a t that is not a finite number of seconds: p4/p4/x"),
         (["p4/p4/x,1"], "video_id,value", "has no column score"),
         (["p4/p4/x,1"], "video,value", "has no column video_id and no column score"),
         (["p4/p4/x,1"], "video_id,logit", "has no column t"),
@@ -276,9 +280,9 @@ def test_leaving_videos_out_never_pays(
         ([], "", "holds no text"),
     ],
 )
-def test_a_bad_file_is_refused_with_what_is_wrong(tmp_path: Path, lines: list[str], header: str, message: str) -> None:
+def test_a_bad_file_is_refused_with_the_reason(tmp_path: Path, lines: list[str], header: str, message: str) -> None:
     with pytest.raises(BenchError, match=message) as caught:
-        read_submission(written(tmp_path, lines, header), ROWS)
+        read_submission(write_csv(tmp_path, lines, header), ROWS)
     assert caught.value.hint
 
 
@@ -293,7 +297,7 @@ def test_a_file_that_is_no_text_or_not_there_is_refused(tmp_path: Path) -> None:
         read_submission(tmp_path, ROWS)
 
 
-def test_a_byte_order_mark_blank_lines_and_spaces_are_no_matter(tmp_path: Path) -> None:
+def test_a_byte_order_mark_blank_lines_and_spaces_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_bytes(b"\xef\xbb\xbfvideo_id, score\r\n\r\np4/p4/x, 1.5 \r\n")
     assert read_submission(path, ROWS).table["value"].tolist() == [1.5]
@@ -306,7 +310,7 @@ def test_a_file_without_held_out_scores_is_refused(tmp_path: Path, scores: dict[
         tabulate_submission(submission, ROWS)
 
 
-def test_a_rule_of_aggregation_must_exist_and_have_something_to_do(tmp_path: Path) -> None:
+def test_an_aggregation_rule_must_exist_and_have_pairs_to_aggregate(tmp_path: Path) -> None:
     submission = read(tmp_path, PERFECT)
     with pytest.raises(BenchError, match="one score per video, so there is nothing to aggregate"):
         tabulate_submission(submission, ROWS, "product")
@@ -318,7 +322,7 @@ def test_a_rule_of_aggregation_must_exist_and_have_something_to_do(tmp_path: Pat
 
 
 def test_a_manifest_of_clips_end_to_end(manifest: Path, tmp_path: Path) -> None:
-    """The scores of another system of the tiny world: noise about the truth."""
+    """Scores of another system for the tiny clips: labels with noise."""
     rows = read_manifest(manifest)
     rng = np.random.default_rng(1)
     scores = {each.video_id: round(each.label + rng.normal(0, 0.6), 3) for each in rows if each.split != "train"}
