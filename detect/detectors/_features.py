@@ -1,7 +1,7 @@
-"""Detectors that measure features and leave the verdict to a scikit-learn classifier.
+"""Detectors that measure features and classify them with scikit-learn.
 
-The classifier is kept by skops, which holds no code: only the types of its own closed list (those of
-scikit-learn and NumPy) are read back, and none is added to it.
+The classifier is stored with skops, whose files hold no code: only the types of its own closed list (those of
+scikit-learn and NumPy) are loaded, and none is added to it.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ MODEL: Final = "model.skops"
 Features = npt.NDArray[np.float64]
 """(N, features), finite."""
 
-_IDENTITY = re.compile(r'("__id__": |"file": ")(\d+)')
+_OBJECT_ID = re.compile(r'("__id__": |"file": ")(\d+)')
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
 
 
 class FeatureDetector(Detector):
-    """A detector that knows windows by features, and a fitted pipeline over them.
+    """A detector that measures features of windows and classifies them with a fitted pipeline.
 
     Class attributes:
-        NAMES: Of the features, in order.
+        NAMES: Names of the features, in order.
     """
 
     WEIGHTS = MODEL
@@ -51,7 +51,7 @@ class FeatureDetector(Detector):
 
     @abstractmethod
     def measure(self, pairs: Pairs) -> Features:
-        """Features float64 (N, len(NAMES)), finite, of windows uint8 (N, window, H, W, 3)."""
+        """Measure features float64 (N, len(NAMES)), finite, of windows uint8 (N, window, H, W, 3)."""
 
     def logits(self, pairs: Pairs) -> Logits:
         return predict_log_odds(self.model, self.measure(pairs))
@@ -71,12 +71,16 @@ class FeatureDetector(Detector):
 
 
 def make_linear_model(strength: float) -> Pipeline:
-    """Standardised features and a logistic regression with C = `strength`, not fitted yet."""
+    """Make an unfitted logistic regression on standardised features.
+
+    Args:
+        strength: Inverse L2 strength (scikit-learn's C); smaller regularises more.
+    """
     return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
 
 
 def predict_log_odds(model: Pipeline | None, features: Features) -> npt.NDArray[np.float32]:
-    """The model's log-odds of being fake, float32 (N,); N may be 0.
+    """Compute the model's log-odds of being fake, float32 (N,); N may be 0.
 
     Raises:
         ValueError: There is no model yet.
@@ -84,12 +88,12 @@ def predict_log_odds(model: Pipeline | None, features: Features) -> npt.NDArray[
     if not len(features):
         return np.zeros(0, np.float32)
     if model is None:
-        raise ValueError("a detector is trained before it is asked")
+        raise ValueError("a detector must be trained before it scores")
     return np.asarray(model.decision_function(features), np.float32)
 
 
 def count_parameters(model: Pipeline | None) -> int:
-    """Coefficients and the intercept; 0 before it is fitted."""
+    """Count the coefficients and the intercept; 0 before the fit."""
     return 0 if model is None else int(model[-1].coef_.size + model[-1].intercept_.size)
 
 
@@ -100,7 +104,7 @@ def save_model(path: Path, model: Pipeline | None) -> None:
         ValueError: There is none.
     """
     if model is None:
-        raise ValueError("a detector is trained before it is saved")
+        raise ValueError("a detector must be trained before it is saved")
     write_bytes(path, _canonicalise(skops.io.dumps(model)))
 
 
@@ -108,7 +112,7 @@ def load_model(path: Path, n_features: int) -> Pipeline:
     """Read what `save_model` wrote.
 
     Raises:
-        BenchError: It is no such model, holds types that are not on the list, or takes other features.
+        BenchError: It is no such model, holds types that are not on the list, or takes another number of features.
     """
     try:
         model: Any = skops.io.loads(path.read_bytes(), trusted=[])
@@ -124,14 +128,14 @@ def load_model(path: Path, n_features: int) -> Pipeline:
 
 
 def _canonicalise(data: bytes) -> bytes:
-    """The same skops file with its objects numbered in order, in place of their addresses, and without dates."""
+    """Rewrite a skops file with its objects numbered in order, in place of memory addresses, and without dates."""
     numbers: dict[str, str] = {}
 
-    def renumbered(found: re.Match[str]) -> str:
+    def renumber(found: re.Match[str]) -> str:
         return found[1] + numbers.setdefault(found[2], str(len(numbers)))
 
     with zipfile.ZipFile(BytesIO(data)) as archive:
-        schema = _IDENTITY.sub(renumbered, archive.read("schema.json").decode())
+        schema = _OBJECT_ID.sub(renumber, archive.read("schema.json").decode())
         members = {f"{numbers[Path(name).stem]}{Path(name).suffix}": archive.read(name)
                    for name in archive.namelist() if name != "schema.json"}  # fmt: skip
     written = BytesIO()

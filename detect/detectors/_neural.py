@@ -1,7 +1,7 @@
 """Detectors that are one torch network: windows in, a feature map, a logit out.
 
-A network trains with binary cross-entropy on real (0) and synthesized (1) windows drawn from the pool. All
-that is shared by such detectors is here: training, scoring in batches, where they look, and their one file.
+A network trains with binary cross-entropy on real (0) and synthesized (1) windows sampled from the pool. What such
+detectors share is here: training, scoring in batches, saliency maps, and the weights file.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ _ORIGIN = "origin"
 
 
 class NeuralConfig(DetectorConfig):
-    """How a network trains."""
+    """Training settings of a network."""
 
     steps: int = Field(default=300, ge=1)
     batch: int = Field(default=16, ge=2, multiple_of=2)
     learning_rate: float = Field(default=1e-3, gt=0)
     decay_share: float = Field(default=0.5, ge=0, le=1)
-    """Last share of the steps over which the learning rate falls linearly to zero."""
+    """Learning rate schedule: share of the steps, at the end, over which the rate falls linearly to zero."""
 
 
 class NeuralDetector(Detector):
-    """A detector whose `network` says it all.
+    """A detector that consists of its `network`.
 
-    The network is made from the config's seed, without touching torch's own generator.
+    The network is initialised from the config's seed, without changing torch's global random state.
     """
 
     config: NeuralConfig
@@ -59,7 +59,7 @@ class NeuralDetector(Detector):
 
     @abstractmethod
     def build(self) -> FeatureMapNetwork:
-        """The untrained network, whose input is what `to_tensor` gives."""
+        """Build the untrained network, whose input is the output of `to_tensor`."""
 
     def to_tensor(self, pairs: Pairs) -> Tensor:
         """uint8 (B, window, H, W, 3) -> float (B, 3 window, H, W) in [-1, 1]: frame by frame, RGB in each."""

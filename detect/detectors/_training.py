@@ -1,8 +1,8 @@
-"""Gradient training that can be killed at any moment: a network and a loss in, a trained network out.
+"""Gradient training that can be killed at any time and resumed: a network and a loss in, a trained network out.
 
-What is random in a step follows from (seed, step) alone, and the state on disk holds everything else. So a
-killed and resumed training ends in the same bits as one that ran through (on a CPU with one thread, which
-is what is used there).
+The randomness of a step is seeded by (seed, step) alone, and the checkpoint on disk holds everything else. So a
+killed and resumed training gives bitwise the same weights as an uninterrupted one (on a CPU with one thread,
+which is what is used there).
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from dancebench.core.nn.checkpoint import load_checkpoint, save_checkpoint
 from dancebench.core.progress import ReportProgress
 
 CHECKPOINT_SECONDS = 10.0
-"""At most this much work is lost to a kill."""
+"""Time between checkpoints: at most this much work is lost when a training is killed."""
 STATE = "state.safetensors"
 LOG = "losses.jsonl"
 _NAME = "detector"
 
 StepLoss = Callable[[np.random.Generator], Tensor]
-"""Draws a batch with the generator and returns its mean loss, a scalar with gradients."""
+"""Samples a batch with the generator and returns its mean loss, a scalar with gradients."""
 
 
 @contextmanager
 def use_one_thread() -> Iterator[None]:
-    """Run torch on one CPU thread: bits depend on their number, and side by side many threads crawl."""
+    """Limit torch to one CPU thread: results depend on their number, and many threads slow parallel processes."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -55,21 +55,21 @@ def train(
     report: ReportProgress,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> None:
-    """Train `network` in place with Adam, from the state on disk where there is one.
+    """Train `network` in place with Adam, from the checkpoint on disk if there is one.
 
     Args:
-        network: On its device, initialized by seed (its start is not in the state).
+        network: On its device, initialised by seed (the initial weights are not in the checkpoint).
         step_loss: The loss of one step.
-        steps: How many steps the whole training has.
+        steps: Number of steps of the whole training.
         learning_rate: Adam's; its betas are (0.5, 0.999), as for the synthesis discriminator.
-        decay_share: Last share of the steps over which the learning rate falls linearly to zero.
-        seed: Of the batches.
-        state: Folder of the state and of the loss log (JSONL: step and loss).
+        decay_share: Learning rate schedule: share of the steps, at the end, over which the rate falls linearly to zero.
+        seed: Seed of the batches.
+        state: Folder of the checkpoint and of the loss log (JSONL: step and loss).
         report: Progress.
-        checkpoint_seconds: Time between two states.
+        checkpoint_seconds: Time between two checkpoints.
 
     Raises:
-        BenchError: The state is damaged, or the loss is no longer finite.
+        BenchError: The checkpoint is damaged, or the loss is no longer finite.
     """
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(0.5, 0.999))
     losses = _restore(state / STATE, network, optimizer, seed)
@@ -78,8 +78,8 @@ def train(
     with use_one_thread():
         for step in range(len(losses), steps):
             report("training the detector", step, steps)
-            falling = decay_share * steps
-            optimizer.param_groups[0]["lr"] = learning_rate * min(1.0, (steps - step) / falling if falling else 1.0)
+            decay = decay_share * steps
+            optimizer.param_groups[0]["lr"] = learning_rate * min(1.0, (steps - step) / decay if decay else 1.0)
             loss = step_loss(np.random.default_rng((seed, step)))
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
@@ -102,7 +102,7 @@ def _save(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, se
 
 
 def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> list[float]:
-    """Continue from the state at `path`; returns the losses of the steps that are done."""
+    """Load the checkpoint at `path`, if there is one; returns the losses of the steps that are done."""
     state = load_checkpoint(path)
     if state is None:
         return []

@@ -1,12 +1,12 @@
-"""What a detector is: pairs of consecutive frames in, one logit per pair out; higher = more likely fake.
+"""Interface of detectors: pairs of consecutive frames in, one logit per pair out; higher = more likely fake.
 
 A new detector is one new module in `detect/detectors/` with a typed config and a decorator:
 
     @DETECTORS.register("pair-patch")
     class PairPatch(Detector): ...
 
-A detector that needs to see more time asks for a longer `window` of consecutive frames; all that is said of
-pairs then holds of its windows. A family of detectors takes its member's name behind a colon (`timm:resnet18`).
+A detector that needs more temporal context sets a longer `window` of consecutive frames; what is said of pairs
+then applies to its windows. A family of detectors takes its variant's name after a colon (`timm:resnet18`).
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ Logits = npt.NDArray[np.float32]
 
 
 class DetectorConfig(Strict):
-    """What every detector needs to know; each adds its own fields."""
+    """Settings that all detectors share; each detector adds its own."""
 
     height: int = Field(default=128, ge=16)
     width: int = Field(default=64, ge=16)
     """Size of the frames that the detector sees; videos are letterboxed to it."""
     pairs: Annotated[int, Field(ge=1)] | Literal["all"] = 16
-    """How many evenly placed pairs of each video are scored."""
+    """Number of evenly placed pairs of each video that are scored."""
     degraded: float = Field(default=0.5, ge=0, le=1)
-    """Share of the training pairs that are drawn from compressed and reduced copies of the clips."""
+    """Share of the training pairs that are taken from downscaled and compressed copies of the clips."""
     copies: int = Field(default=1, ge=1)
-    """How many such copies of each clip there are, each degraded otherwise; none are made where `degraded` is 0."""
+    """Number of such copies of each clip, each degraded differently; none are made if `degraded` is 0."""
     seed: int = 0
 
     @property
@@ -57,7 +57,7 @@ class Detector(ABC):
     """A detector with its weights.
 
     Args:
-        config: Of the class `Config`.
+        config: An instance of `Config`.
         device: `cpu` or `cuda`.
     """
 
@@ -65,7 +65,7 @@ class Detector(ABC):
     WEIGHTS: ClassVar[str] = "weights.safetensors"
     """Name of the one file that `save` writes."""
     VARIANT: ClassVar[str | None] = None
-    """Field of the config that the text behind the colon of a name sets; None where there is no such text."""
+    """Field of the config that the text after the colon of a name sets; None if the detector has no variants."""
 
     def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
         self.config = config
@@ -73,60 +73,60 @@ class Detector(ABC):
 
     @property
     def window(self) -> int:
-        """Consecutive frames that it sees at once: a pair unless it says otherwise."""
+        """Number of consecutive frames of one input: 2 by default."""
         return 2
 
     @property
     def origin(self) -> str | None:
-        """Where its weights started, and why so where that is not as configured; None: at random, as meant."""
+        """What the weights were initialised from, and why if not as configured; None: at random, as configured."""
         return None
 
     @abstractmethod
     def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
-        """Learn from labelled pairs.
+        """Train on labelled pairs.
 
         Args:
             pool: Windows of the training people, at `config.size`.
-            state: Folder for resumable state: an interrupted call leaves there what the same call with the
-                same config and pairs continues from. The caller removes it once the weights are saved.
+            state: Folder of the training state: after an interruption the same call with the same config and
+                pairs resumes from it. The caller removes it once the weights are saved.
             report: Progress.
         """
 
     @abstractmethod
     def logits(self, pairs: Pairs) -> Logits:
-        """Log-odds of being fake, as the detector sees it (not calibrated).
+        """Compute the log-odds of being fake, not calibrated.
 
         Args:
             pairs: uint8 (N, window, H, W, 3) RGB at `config.size`; N may be 0.
 
         Returns:
-            float32 (N,); each depends on its own pair alone.
+            float32 (N,); each depends only on its own pair.
         """
 
     def saliency(self, pairs: Pairs) -> npt.NDArray[np.float32] | None:
-        """Where it sees signs of a fake, for each pair by itself.
+        """Compute a map of the evidence for a fake, for each pair separately.
 
         Args:
             pairs: As `logits`.
 
         Returns:
-            float32 (N, H, W) in [0, 1] at `config.size`; None where it cannot say where.
+            float32 (N, H, W) in [0, 1] at `config.size`; None if the detector has no saliency map.
         """
         return None
 
     @property
     @abstractmethod
     def parameters(self) -> int:
-        """Number of learned numbers."""
+        """Number of trained parameters."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write `WEIGHTS` into `folder`, whole or not at all."""
+        """Write `WEIGHTS` into `folder` atomically."""
 
     @classmethod
     @abstractmethod
     def load(cls, folder: Path, config: DetectorConfig, device: str = "cpu") -> Self:
-        """Read what `save` wrote; the caller has compared its hash.
+        """Read what `save` wrote; the caller has checked its hash.
 
         Raises:
             BenchError: The weights do not fit the config.
@@ -137,32 +137,33 @@ DETECTORS: Registry[type[Detector]] = Registry("detector", package="dancebench.d
 
 
 def find_detector_class(name: str) -> type[Detector]:
-    """The class of a detector, by its full name.
+    """Find the class of a detector by its full name.
 
     Raises:
         UnknownNameError: There is no such detector.
-        BenchError: A family was named without its member, or a detector that has none with one.
+        BenchError: A family was named without a variant, or a detector without variants with one.
     """
     family, colon, variant = name.partition(":")
-    kind = DETECTORS[family]
-    if kind.VARIANT is None and colon:
+    detector_class = DETECTORS[family]
+    if detector_class.VARIANT is None and colon:
         raise BenchError(f"The detector '{family}' has no variants.", hint=f"Name it '{family}'.")
-    if kind.VARIANT is not None and not variant:
+    if detector_class.VARIANT is not None and not variant:
         raise BenchError(
-            f"'{family}' is a family of detectors.", hint=f"Name the {kind.VARIANT} too, like {family}:resnet18."
+            f"'{family}' is a family of detectors.",
+            hint=f"Name the {detector_class.VARIANT} too, like {family}:resnet18.",
         )
-    return kind
+    return detector_class
 
 
 def configure_detector(name: str, standard: DetectorConfig | None = None, **settings: Any) -> DetectorConfig:
-    """The configuration of a detector: a standard one, or its defaults, with the variant and settings over it.
+    """Make the configuration of a detector: a standard one, or its defaults, overridden by the variant and settings.
 
     Raises:
         UnknownNameError: There is no such detector.
         BenchError: As `find_detector_class`.
     """
-    kind = find_detector_class(name)
-    if kind.VARIANT is not None:
-        settings = {kind.VARIANT: name.partition(":")[2], **settings}
+    detector_class = find_detector_class(name)
+    if detector_class.VARIANT is not None:
+        settings = {detector_class.VARIANT: name.partition(":")[2], **settings}
     base = standard.model_dump() if standard is not None else {}
-    return kind.Config.model_validate(base | settings)
+    return detector_class.Config.model_validate(base | settings)

@@ -1,12 +1,12 @@
 """`ensemble`, several detectors and one logit: late fusion that is learned on people no member trained on.
 
-    members   each learns from most of the training people
-    fusion    their logits on the other training people, standardised, and a logistic regression with weights
-              that are not negative: a member can be ignored, never turned round
+    members   each is trained on most of the training people
+    fusion    their logits on the other training people, standardised, and a logistic regression with
+              non-negative weights: a member can be ignored, never inverted
 
-So no member's over-confidence on its own people speaks. A member that sees shorter windows scores those inside,
-by their mean logit. All is kept in one safetensors file: the numbers of the fusion, and each member's own file as
-its bytes (`member/0` …, uint8).
+So a member's over-confidence on its own training people does not affect the fusion. A member with shorter windows
+scores those inside the ensemble's, by their mean logit. One safetensors file holds all weights: the fusion's
+parameters, and each member's own file as bytes (`member/0` …, uint8).
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ from dancebench.detect.inputs.pairs import PairPool, Pairs
 
 _SHARED: Final = ("height", "width", "degraded", "copies", "seed")
 _BATCH: Final = 16
-_RIDGE: Final = 1.0  # of the weights, against n windows: a weak pull where members tell without error
+_RIDGE: Final = 1.0  # L2 penalty on the weights, against n windows: bounds them if members make no error
 
 Members = npt.NDArray[np.float64]
 """(N, M): logits of N windows by M members."""
 
 
 class EnsembleConfig(DetectorConfig):
-    """As long as its members take: about a minute on one core at 128x64.
+    """Trains as long as its members do: about a minute on one core at 128x64.
 
-    `pose-jitter` is no member by default, since MediaPipe takes minutes; name it where they are at hand.
+    `pose-jitter` is no member by default, since MediaPipe takes minutes; name it if that is acceptable.
     """
 
     members: tuple[str, ...] = Field(default=("pair-patch", "spectrum"), min_length=1)
     """Full names of detectors, each once."""
     configs: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Settings of members that differ from their defaults, by name; those of `_SHARED` are the ensemble's."""
+    """Settings of members that differ from their defaults, by name; those of `_SHARED` are set for the ensemble."""
     fusion_people: float = Field(default=0.25, gt=0, lt=1)
-    """Share of the training people that are kept for the fusion; at least one."""
+    """Share of the training people that are held out from the members, for the fusion; at least one."""
     fusion_windows: int = Field(default=128, ge=4, multiple_of=2)
-    """How many augmented windows of them the fusion learns from."""
+    """Number of augmented windows of these people that the fusion is trained on."""
 
 
 @DETECTORS.register("ensemble")
@@ -77,33 +77,33 @@ class Ensemble(Detector):
 
     @property
     def window(self) -> int:
-        """The longest of its members'."""
+        """The longest window of its members."""
         return max(member.window for member in self.members)
 
     @property
     def origin(self) -> str | None:
-        """Of the members that have one to tell."""
-        told = [
+        """The origins of the members that have one."""
+        origins = [
             f"{name}: {member.origin}"
             for name, member in zip(self.config.members, self.members, strict=True)
             if member.origin
         ]
-        return "; ".join(told) or None
+        return "; ".join(origins) or None
 
     def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
-        learning, fusing = self._split_people(pool.people)
-        inner = pool.restrict_to(learning)
+        member_people, fusion_people = self._split_people(pool.people)
+        member_pool = pool.restrict_to(member_people)
         for index, member in enumerate(self.members):
-            member.fit(inner.with_window(member.window), state / f"member-{index}", report)
-        drawn, labels, rest = [], [], pool.restrict_to(fusing)
+            member.fit(member_pool.with_window(member.window), state / f"member-{index}", report)
+        logits, labels, fusion_pool = [], [], pool.restrict_to(fusion_people)
         count = self.config.fusion_windows
         for start in range(0, count, _BATCH):
             report("fusing the members", start, count)
             generator = np.random.default_rng((self.config.seed, start))
-            windows, kinds = rest.draw_batch(min(_BATCH, count - start), generator)
-            drawn.append(self._member_logits(windows))
-            labels.append(kinds)
-        self.fusion = fit_fusion(np.concatenate(drawn), np.concatenate(labels))
+            windows, batch_labels = fusion_pool.draw_batch(min(_BATCH, count - start), generator)
+            logits.append(self._member_logits(windows))
+            labels.append(batch_labels)
+        self.fusion = fit_fusion(np.concatenate(logits), np.concatenate(labels))
         report("fusing the members", count, count)
 
     def logits(self, pairs: Pairs) -> Logits:
@@ -124,7 +124,7 @@ class Ensemble(Detector):
 
     @classmethod
     def load(cls, folder: Path, config: DetectorConfig, device: str = "cpu") -> Self:
-        detector = cls.__new__(cls)  # members come from their files, not at random
+        detector = cls.__new__(cls)  # members are loaded from their files, not initialised at random
         Detector.__init__(detector, config, device)
         _check_members(detector.config)
         path = folder / cls.WEIGHTS
@@ -144,34 +144,37 @@ class Ensemble(Detector):
         return detector
 
     def _split_people(self, people: list[str]) -> tuple[set[str], set[str]]:
-        """Who the members learn from, and who the fusion learns from.
+        """Split people into those that the members and those that the fusion is trained on.
 
         Raises:
             BenchError: There are fewer than two.
         """
         if len(people) < 2:
-            raise BenchError("An ensemble needs two training people.", hint="Its fusion is learned on people apart.")
+            raise BenchError(
+                "An ensemble needs two training people.",
+                hint="Its fusion is learned on people that no member trains on.",
+            )
         count = min(max(round(self.config.fusion_people * len(people)), 1), len(people) - 1)
-        apart = np.random.default_rng(self.config.seed).permutation(people)[:count]
-        return set(people) - set(apart.tolist()), set(apart.tolist())
+        held_out = np.random.default_rng(self.config.seed).permutation(people)[:count]
+        return set(people) - set(held_out.tolist()), set(held_out.tolist())
 
     def _member_logits(self, windows: Pairs) -> Members:
-        """Each member's mean logit over its own windows inside uint8 (N, window, H, W, 3)."""
+        """Compute each member's mean logit (N, M) over its own windows inside uint8 (N, window, H, W, 3)."""
         columns = []
         for member in self.members:
-            places = windows.shape[1] - member.window + 1
-            inside = np.stack([windows[:, place : place + member.window] for place in range(places)], axis=1)
+            starts = windows.shape[1] - member.window + 1
+            inside = np.stack([windows[:, start : start + member.window] for start in range(starts)], axis=1)
             logits = member.logits(inside.reshape(-1, *inside.shape[2:]))
-            columns.append(logits.reshape(len(windows), places).mean(axis=1, dtype=np.float64))
+            columns.append(logits.reshape(len(windows), starts).mean(axis=1, dtype=np.float64))
         return np.stack(columns, axis=1)
 
 
 def _check_members(config: EnsembleConfig) -> None:
-    """Refuse members that cannot be.
+    """Refuse invalid members or settings.
 
     Raises:
         UnknownNameError: There is no such detector.
-        BenchError: A member is an ensemble or named twice, or settings are the ensemble's own or nobody's.
+        BenchError: A member is an ensemble or named twice, or settings are for the whole ensemble or for no member.
     """
     for name in config.members:
         if issubclass(find_detector_class(name), Ensemble):
@@ -184,9 +187,9 @@ def _check_members(config: EnsembleConfig) -> None:
                 f"The ensemble has settings for '{name}', which is not a member.",
                 hint=f"Its members: {', '.join(config.members)}.",
             )
-        if taken := [field for field in _SHARED if field in settings]:
+        if shared := [field for field in _SHARED if field in settings]:
             raise BenchError(
-                f"{taken[0]} cannot be set for the member '{name}' alone.", hint="Set it for the whole ensemble."
+                f"{shared[0]} cannot be set for the member '{name}' alone.", hint="Set it for the whole ensemble."
             )
 
 
@@ -196,20 +199,20 @@ def _configure_member(config: EnsembleConfig, name: str) -> DetectorConfig:
 
 
 def _read_member(config: EnsembleConfig, name: str, content: npt.NDArray[np.uint8], device: str) -> Detector:
-    kind = find_detector_class(name)
+    detector_class = find_detector_class(name)
     with tempfile.TemporaryDirectory(prefix="dancebench-") as scratch:
-        (Path(scratch) / kind.WEIGHTS).write_bytes(content.tobytes())
-        return kind.load(Path(scratch), _configure_member(config, name), device)
+        (Path(scratch) / detector_class.WEIGHTS).write_bytes(content.tobytes())
+        return detector_class.load(Path(scratch), _configure_member(config, name), device)
 
 
 # ---------------------------------------------------------------- fusion
 
 
 class Fusion:
-    """Σ weight · (logit - mean) / scale + bias over the members.
+    """Late fusion of the members' logits: Σ weight · (logit - mean) / scale + bias.
 
     Args:
-        means, scales: Of each member's logits (M,).
+        means, scales: Mean and scale of each member's logits (M,).
         weights: Not negative (M,).
         bias: One number (1,).
     """
@@ -219,13 +222,13 @@ class Fusion:
 
     @classmethod
     def average(cls, members: int) -> Fusion:
-        """The mean of the members' logits, before anything was learned."""
+        """Make the fusion before training: the mean of the members' logits."""
         ones = np.ones(members)
         return cls(np.zeros(members), ones, ones / members, np.zeros(1))
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], members: int) -> Fusion:
-        """From what `to_tensors` gave.
+        """Read the fusion from what `to_tensors` gave.
 
         Raises:
             KeyError: A tensor is missing.
@@ -237,17 +240,17 @@ class Fusion:
         return cls(means, scales, weights, bias)
 
     def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Its numbers by name."""
+        """Return the parameters by name."""
         return {f"fusion/{name}": getattr(self, name) for name in ("means", "scales", "weights", "bias")}
 
     def logits(self, members: Members) -> Logits:
-        """Fused log-odds (N,) of the members' logits (N, M)."""
+        """Compute fused log-odds (N,) from the members' logits (N, M)."""
         standard = (members - self.means) / self.scales
         return np.asarray(standard @ self.weights + self.bias, np.float32)
 
 
 def fit_fusion(members: Members, labels: npt.ArrayLike) -> Fusion:
-    """Logistic regression on standardised logits, with a ridge and weights that are not negative.
+    """Fit a logistic regression on standardised logits, with an L2 penalty and non-negative weights.
 
     Args:
         members: (N, M).

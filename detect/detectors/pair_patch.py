@@ -3,11 +3,11 @@
 The synthesis discriminator's layers at one scale over two consecutive frames (6 channels), global average
 pooling, and a linear layer; trained with binary cross-entropy on real (0) and synthesized (1) pairs.
 
-Two things differ from the discriminator, by default; `norm: instance` and `high_pass: 0` take them back. The
-discriminator's InstanceNorm gives every picture's features the same strength, so that pooling sees little of
-how strong a trace is; here it is BatchNorm. And the network sees what a small blur takes away from the frames,
-since in a short training the picture itself drowns the traces: with either alone, 150 to 600 steps on fakes
-of the `protocol` preset left the AUC of unseen people's pairs at 0.51 to 0.62; with both, 150 steps gave 0.95.
+Two defaults differ from the discriminator; `norm: instance` and `high_pass: 0` restore it. The discriminator's
+InstanceNorm scales every image's features to the same strength, so that pooling loses how strong an artifact is;
+here it is BatchNorm. And the network sees a high-pass residual of the frames, since in a short training the image
+content masks the artifacts: with either change alone, 150 to 600 steps on fakes of the `protocol` preset left the
+AUC over pairs of unseen people at 0.51 to 0.62; with both, 150 steps gave 0.95.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from dancebench.detect.detectors.base import DETECTORS
 class PairPatchConfig(NeuralConfig):
     """The paper states no schedule for its detector; these take two or three minutes on one core at 128x64.
 
-    Weights start as torch does, not from the discriminator's N(0, 0.02): from there narrow networks (ndf 8
-    and 16) learned nothing in 200 steps on synthetic fakes that they otherwise tell without error.
+    Weights are initialised as by default in torch, not from the discriminator's N(0, 0.02): with that, narrow networks
+    (ndf 8 and 16) learned nothing in 200 steps on synthetic fakes that they otherwise detect without error.
     """
 
     steps: int = Field(default=800, ge=1)
@@ -37,7 +37,7 @@ class PairPatchConfig(NeuralConfig):
     n_layers: int = Field(default=3, ge=1)
     norm: Literal["batch", "instance"] = "batch"
     high_pass: float = Field(default=10.0, ge=0)
-    """Gain on what a 3x3 mean takes away, before tanh; 0 shows the network the frames themselves."""
+    """Gain on the residual (frame minus its 3x3 mean), before tanh; with 0 the input is the frames themselves."""
 
 
 class PairPatchNetwork(FeatureMapNetwork):
@@ -51,8 +51,8 @@ class PairPatchNetwork(FeatureMapNetwork):
         self.head = nn.Linear(self.trunk.out_channels, 1)
 
     def feature_maps(self, inputs: Tensor) -> Tensor:
-        seen = high_pass_residual(inputs, self.high_pass) if self.high_pass > 0 else inputs
-        return cast(list[Tensor], self.trunk(seen))[-1]  # (B, 8 ndf, H/8 + 2, W/8 + 2)
+        x = high_pass_residual(inputs, self.high_pass) if self.high_pass > 0 else inputs
+        return cast(list[Tensor], self.trunk(x))[-1]  # (B, 8 ndf, H/8 + 2, W/8 + 2)
 
     def classify(self, maps: Tensor) -> Tensor:
         pooled = maps.mean(dim=(2, 3))  # (B, 8 ndf)
@@ -60,7 +60,7 @@ class PairPatchNetwork(FeatureMapNetwork):
 
 
 def high_pass_residual(frames: Tensor, gain: float) -> Tensor:
-    """What a 3x3 mean takes away from frames (B, C, H, W), times `gain`, squeezed into [-1, 1]."""
+    """Compute frames (B, C, H, W) minus their 3x3 mean, times `gain`, squashed into [-1, 1] by tanh."""
     blurred = F.avg_pool2d(F.pad(frames, (1, 1, 1, 1), mode="reflect"), 3, stride=1)  # (B, C, H, W)
     return (gain * (frames - blurred)).tanh()
 

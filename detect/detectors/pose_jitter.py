@@ -1,18 +1,18 @@
-"""`pose-jitter`, a detector of motion alone: the poses found again in a window of frames, one logit out.
+"""`pose-jitter`, a detector of motion alone: a window of frames in, their estimated poses, one logit out.
 
-A synthesizer that draws frame by frame lets limbs tremble, change their length, or vanish. Of the landmarks
-that MediaPipe finds in consecutive frames, lengths in units of the torso (neck to mid-hip, the window's median):
+A synthesizer that generates frame by frame makes limbs jitter, change their length, or vanish. Features of the
+landmarks that MediaPipe finds in consecutive frames, in units of the torso (neck to mid-hip, the window's median):
 
     PART velocity, acceleration, jerk    log of the mean size of the first, second, third difference in time
     PART missing, flicker                share of its points not found; share of changes between found and not
     BONE variation                       standard deviation of its length over the window, relative to its mean
     BONE asymmetry                       |log| of its mean length left over right
     confidence, confidence change        MediaPipe's visibility of the body, and its mean change from frame to frame
-    torso                                log of its length over the picture's height
+    torso                                log of its length over the frame's height
     person missing                       share of frames without a torso
 
-What cannot be measured is 0, and the missing shares say so. A logistic regression on the standardised features
-says the rest. Where nobody is found, all windows get one and the same logit.
+A feature that cannot be measured is 0, and the missing shares show it. A logistic regression on the standardised
+features gives the logit. If nobody is found, all windows get the same logit.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from dancebench.detect.inputs.pairs import PairPool, Pairs
 
 STATE: Final = "features.safetensors"
 _SAVE_EVERY: Final = 8  # windows: some ten seconds of work
-_STILL: Final = 1e-3  # torsos a frame; what is slower is at rest
+_STILL: Final = 1e-3  # torsos per frame; slower points count as at rest
 
 PARTS: Final[dict[str, tuple[int, ...]]] = {
     "head": (body.NOSE, body.R_EYE, body.L_EYE, body.R_EAR, body.L_EAR),
@@ -65,25 +65,25 @@ NAMES: Final = (
     "torso",
     "person missing",
 )
-"""What each feature is, in order."""
+"""Names of the features, in order."""
 
 
 class PoseJitterConfig(DetectorConfig):
-    """About three minutes on one core: MediaPipe takes near a second a window, in which it starts afresh."""
+    """Trains in about three minutes on one core: MediaPipe takes nearly a second a window, restarting for each."""
 
     pairs: Annotated[int, Field(ge=1)] | Literal["all"] = 4
-    """How many evenly placed windows of each video are scored."""
+    """Number of evenly placed windows of each video that are scored."""
     frames: int = Field(default=12, ge=4)
-    """Length of a window; a jerk takes four frames."""
+    """Length of a window in frames; the third difference (jerk) takes four."""
     windows: int = Field(default=200, ge=4, multiple_of=2)
-    """How many augmented windows it learns from."""
+    """Number of augmented windows that it is trained on."""
     strength: float = Field(default=0.05, gt=0)
-    """C of the logistic regression: the smaller, the fewer features speak."""
+    """Inverse L2 strength of the logistic regression (C); smaller regularises more."""
 
 
 @DETECTORS.register("pose-jitter")
 class PoseJitter(FeatureDetector):
-    """How the poses found in a dozen consecutive frames tremble, and a logistic regression."""
+    """Jitter of the poses found in a dozen consecutive frames, and a logistic regression."""
 
     Config = PoseJitterConfig
     NAMES = NAMES
@@ -94,12 +94,12 @@ class PoseJitter(FeatureDetector):
         return self.config.frames
 
     def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
-        count, what = self.config.windows, "finding poses again"
+        count, what = self.config.windows, "estimating poses"
         features = _restore(state / STATE)
         for index in range(len(features), count, 2):
             report(what, index, count)
-            drawn, _ = pool.draw_batch(2, np.random.default_rng((self.config.seed, index)))  # a real, then a fake
-            features = np.concatenate([features, measure_jitter(drawn)])
+            windows, _ = pool.draw_batch(2, np.random.default_rng((self.config.seed, index)))  # a real, then a fake
+            features = np.concatenate([features, measure_jitter(windows)])
             if len(features) % _SAVE_EVERY == 0:
                 with atomic_path(state / STATE) as path:
                     save_file({"features": features}, path)
@@ -111,7 +111,7 @@ class PoseJitter(FeatureDetector):
 
 
 def _restore(path: Path) -> Features:
-    """The features (n, len(NAMES)) that an interrupted extraction left; none where there was none.
+    """Read the features (n, len(NAMES)) that an interrupted extraction saved; empty if there was none.
 
     Raises:
         BenchError: The file is damaged.
@@ -129,7 +129,7 @@ def _restore(path: Path) -> Features:
 
 
 def measure_jitter(windows: Pairs) -> Features:
-    """Find the person in each window and measure what the module names.
+    """Find the person in each window and measure the features that the module lists.
 
     Args:
         windows: uint8 (N, T, H, W, 3), T at least 4.
@@ -145,45 +145,45 @@ def measure_jitter(windows: Pairs) -> Features:
 
 
 def measure_poses(poses: Keypoints, height: int) -> npt.NDArray[np.float64]:
-    """What the module names.
+    """Measure the features that the module lists.
 
     Args:
         poses: float32 (T, 75, 3), T at least 4.
-        height: Of the picture in pixels.
+        height: Of the frame in pixels.
 
     Returns:
         float64 (features,), in the order of `NAMES`.
     """
-    there, person = is_found(poses), has_person(poses)  # (T, 75), (T,)
+    found, person = is_found(poses), has_person(poses)  # (T, 75), (T,)
     lengths = np.linalg.norm(poses[:, body.NECK, :2] - poses[:, body.MID_HIP, :2], axis=-1)[person]
     torso = max(float(np.median(lengths)), 1.0) if len(lengths) else float(height)
     points = poses[..., :2].astype(np.float64) / torso  # (T, 75, 2)
     values: list[float] = []
     for part in PARTS.values():
-        seen = there[:, part]  # (T, P)
-        values += [_log_motion(points[:, part], seen, order) for order in (1, 2, 3)]
-        values += [1 - float(seen.mean()), float((seen[1:] != seen[:-1]).mean())]
+        part_found = found[:, part]  # (T, P)
+        values += [_log_motion(points[:, part], part_found, order) for order in (1, 2, 3)]
+        values += [1 - float(part_found.mean()), float((part_found[1:] != part_found[:-1]).mean())]
     for left, right in BONES.values():
-        values += _variation_and_asymmetry(_bone_lengths(points, there, left), _bone_lengths(points, there, right))
+        values += _variation_and_asymmetry(_bone_lengths(points, found, left), _bone_lengths(points, found, right))
     confidence = poses[:, body.BODY, 2]
     change = float(np.abs(np.diff(confidence, axis=0)).mean())
     size = np.log(torso / height) if len(lengths) else 0.0
     return np.array([*values, float(confidence.mean()), change, size, 1 - float(person.mean())])
 
 
-def _log_motion(points: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_], order: int) -> float:
-    """Log of the mean size of a difference of points (T, P, 2) in time, where all its frames were seen."""
+def _log_motion(points: npt.NDArray[np.float64], found: npt.NDArray[np.bool_], order: int) -> float:
+    """Log of the mean size of a difference of points (T, P, 2) in time, where the point was found in all its frames."""
     sizes = np.linalg.norm(np.diff(points, order, axis=0), axis=-1)  # (T - order, P)
-    whole = np.all([seen[shift : len(seen) - order + shift] for shift in range(order + 1)], axis=0)
-    return float(np.log(sizes[whole].mean() / _STILL + 1)) if whole.any() else 0.0
+    complete = np.all([found[shift : len(found) - order + shift] for shift in range(order + 1)], axis=0)
+    return float(np.log(sizes[complete].mean() / _STILL + 1)) if complete.any() else 0.0
 
 
 def _bone_lengths(
-    points: npt.NDArray[np.float64], there: npt.NDArray[np.bool_], bone: tuple[int, int]
+    points: npt.NDArray[np.float64], found: npt.NDArray[np.bool_], bone: tuple[int, int]
 ) -> npt.NDArray[np.float64]:
-    """Lengths of a bone in the frames that show both its ends (n,)."""
-    shown = there[:, bone].all(axis=1)
-    return np.asarray(np.linalg.norm(points[shown, bone[0]] - points[shown, bone[1]], axis=-1))
+    """Lengths of a bone in the frames in which both its ends were found (n,)."""
+    both = found[:, bone].all(axis=1)
+    return np.asarray(np.linalg.norm(points[both, bone[0]] - points[both, bone[1]], axis=-1))
 
 
 def _variation_and_asymmetry(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> list[float]:

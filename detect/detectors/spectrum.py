@@ -1,16 +1,16 @@
-"""`spectrum`, a detector without a network: what synthesis leaves in frequencies and noise, a pair in, one logit out.
+"""`spectrum`, a detector without a network: synthesis artifacts in frequencies and noise, a pair in, one logit out.
 
-Of the grey pictures of a pair, in [0, 1]:
+Features of the grey frames of a pair, in [0, 1]:
 
-    spectrum 0…15     log power of radial frequencies, both frames' mean, less its mean over frequencies:
-                      up-sampling leaves peaks, blur a steep fall (Durall et al., CVPR 2020)
+    spectrum 0…15     log power of radial frequencies, both frames' mean, minus its mean over frequencies:
+                      up-sampling leaves peaks, blur a steep fall-off (Durall et al., CVPR 2020)
     change 0…15       log power of the frames' difference over that of the frames, at the same frequencies
-    residual …        the frames less what a 3x3 median keeps of them: log variance, log kurtosis and the correlation of
-                      neighbours across, down and diagonally (as co-occurrences say, Cozzolino et al., 2014)
+    residual …        noise residual, the frames minus their 3x3 median: log variance, log kurtosis and the correlation
+                      of neighbours across, down and diagonally (cf. co-occurrences, Cozzolino et al., 2014)
     flicker …         the same of the residuals' change from frame to frame, and the residuals' correlation in time
     colour …          correlation of the residuals of red and green, green and blue
 
-A logistic regression on the standardised features says the rest. Frequencies are in 16 equal rings of cycles per
+A logistic regression on the standardised features gives the logit. Frequencies are in 16 equal rings of cycles per
 pixel from 0 to 0.5; frames are windowed (Hann) after their mean is removed.
 """
 
@@ -46,16 +46,16 @@ NAMES: Final = (
     "colour red-green",
     "colour green-blue",
 )
-"""What each feature is, in order."""
+"""Names of the features, in order."""
 
 
 class SpectrumConfig(DetectorConfig):
-    """Some ten seconds on one core at 128x64."""
+    """Trains in some ten seconds on one core at 128x64."""
 
     windows: int = Field(default=2000, ge=4, multiple_of=2)
-    """How many augmented pairs it learns from."""
+    """Number of augmented pairs that it is trained on."""
     strength: float = Field(default=0.1, gt=0)
-    """C of the logistic regression: the smaller, the fewer features speak."""
+    """Inverse L2 strength of the logistic regression (C); smaller regularises more."""
 
 
 @DETECTORS.register("spectrum")
@@ -67,14 +67,14 @@ class Spectrum(FeatureDetector):
     config: SpectrumConfig
 
     def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
-        """As the base says, but without a state: it takes seconds, and starts again."""
+        """Train as in the base class, but without a training state: it takes seconds, and starts over."""
         features, labels = [], []
         for start in range(0, self.config.windows, _BATCH):
             report("measuring spectra", start, self.config.windows)
             size = min(_BATCH, self.config.windows - start)
-            pairs, drawn = pool.draw_batch(size, np.random.default_rng((self.config.seed, start)))
+            pairs, batch_labels = pool.draw_batch(size, np.random.default_rng((self.config.seed, start)))
             features.append(measure_spectra(pairs))
-            labels.append(drawn)
+            labels.append(batch_labels)
         self.model = make_linear_model(self.config.strength).fit(np.concatenate(features), np.concatenate(labels))
         report("measuring spectra", self.config.windows, self.config.windows)
 
@@ -83,7 +83,7 @@ class Spectrum(FeatureDetector):
 
 
 def measure_spectra(pairs: Pairs) -> Features:
-    """What the module names.
+    """Measure the features that the module lists.
 
     Args:
         pairs: uint8 (N, 2, H, W, 3).
@@ -95,7 +95,7 @@ def measure_spectra(pairs: Pairs) -> Features:
 
 
 def _measure_pair(pair: Image) -> npt.NDArray[np.float64]:
-    """Features of float32 (2, H, W, 3) in [0, 1]."""
+    """Measure the features of float32 (2, H, W, 3) in [0, 1]."""
     grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in pair])  # (2, H, W)
     frames = (radial_power(grey[0]) + radial_power(grey[1])) / 2  # (RINGS,)
     shape = np.log(frames + _TINY)
@@ -116,7 +116,7 @@ def _measure_pair(pair: Image) -> npt.NDArray[np.float64]:
 
 
 def radial_power(image: Image) -> npt.NDArray[np.float64]:
-    """Mean power of each ring of frequencies, per pixel: of white noise it is its variance in every ring.
+    """Compute the mean power of each ring of frequencies, per pixel: for white noise its variance in every ring.
 
     Args:
         image: float (H, W); its mean is removed.
@@ -134,14 +134,14 @@ def radial_power(image: Image) -> npt.NDArray[np.float64]:
 
 @functools.cache
 def _assign_rings(height: int, width: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """The ring of each frequency (H, W), `RINGS` for the corners beyond 0.5, and how many each has (at least 1)."""
+    """Ring of each frequency (H, W), `RINGS` for the corners beyond 0.5; frequencies per ring (at least 1)."""
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))  # cycles per pixel
     rings = np.minimum((radius * 2 * RINGS).astype(np.intp), RINGS)
     return rings, np.maximum(np.bincount(rings.ravel(), minlength=RINGS + 1)[:RINGS], 1)
 
 
 def _residual_statistics(noise: Image) -> list[float]:
-    """`_STATISTICS` of a residual (H, W)."""
+    """Compute `_STATISTICS` of a residual (H, W)."""
     centred = noise - noise.mean()
     variance = float((centred**2).mean()) + _TINY
     return [
@@ -154,6 +154,6 @@ def _residual_statistics(noise: Image) -> list[float]:
 
 
 def _correlation(a: Image, b: Image) -> float:
-    """Pearson's, drawn to 0 where there is next to nothing to correlate."""
+    """Pearson correlation, shrunk to 0 for images of almost no variance."""
     a, b = a - a.mean(), b - b.mean()
     return float((a * b).mean() / np.sqrt(((a**2).mean() + _TINY) * ((b**2).mean() + _TINY)))

@@ -1,12 +1,12 @@
 """`timm:NAME`, any backbone of timm over two frames and their difference: a pair in, one logit out.
 
-Both frames are normalised by the mean and standard deviation of the backbone's own pretraining; the second
-minus the first follows as a third picture, so the first convolution sees 9 channels. timm repeats pretrained
-filters of 3 channels over them, at a third of their strength. Its own head pools the last feature map into
+Both frames are normalised by the mean and standard deviation of the backbone's own pretraining; their difference
+(second minus first) follows as a third image, so the first convolution has 9 input channels. timm repeats
+pretrained filters of 3 channels over them, scaled to a third. timm's own head pools the last feature map into
 one linear logit. Trained with binary cross-entropy on real (0) and synthesized (1) pairs.
 
 Pretrained weights are looked for in the folder `BENCH_WEIGHTS` (NAME.safetensors or NAME.pth), then at the
-Hugging Face hub and in its cache; where there are none, the weights start at random and `origin` says so.
+Hugging Face hub and in its cache; if there are none, the weights are initialised at random and `origin` says so.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ORIGIN_NOTE = "origin.txt"
 
 
 def import_timm() -> Any:
-    """The library; imported late, since that takes seconds."""
+    """Import the library, late since that takes seconds."""
     torchvision_ops.declare_missing_ops()
     import timm as library
 
@@ -47,18 +47,18 @@ def import_timm() -> Any:
 
 
 class TimmConfig(NeuralConfig):
-    """One to two minutes on one core at 128x64 with mobilenetv3_small_050 or resnet10t."""
+    """Trains in one to two minutes on one core at 128x64 with mobilenetv3_small_050 or resnet10t."""
 
     backbone: str
     """A name of timm's `list_models`."""
     pretrained: bool = True
-    """Start from timm's published weights where they can be had."""
+    """Start from timm's published weights if they are available."""
     steps: int = Field(default=200, ge=1)
 
     @field_validator("backbone")
     @classmethod
     def _check_backbone(cls, name: str) -> str:
-        """Raises UnknownNameError, which says what to name instead."""
+        """Raise UnknownNameError, which proposes known names, for a backbone that timm does not have."""
         if not import_timm().is_model(name):
             raise UnknownNameError("timm backbone", name, import_timm().list_models())
         return name
@@ -91,9 +91,9 @@ class TimmBackbone(NeuralDetector):
         return TimmNetwork(self.config.backbone, self.config.size)
 
     def to_tensor(self, pairs: Pairs) -> Tensor:
-        """uint8 (B, 2, H, W, 3) -> float (B, 9, H, W): two normalised frames and what changed."""
-        found = self.network.backbone.pretrained_cfg
-        mean, std = (torch.tensor(found[name], device=self.device).repeat(2) for name in ("mean", "std"))
+        """uint8 (B, 2, H, W, 3) -> float (B, 9, H, W): two normalised frames and their difference."""
+        pretraining = self.network.backbone.pretrained_cfg
+        mean, std = (torch.tensor(pretraining[name], device=self.device).repeat(2) for name in ("mean", "std"))
         x = (super().to_tensor(pairs) + 1) / 2  # (B, 6, H, W) in [0, 1]
         x = (x - mean[:, None, None]) / std[:, None, None]
         return torch.cat([x, x[:, 3:] - x[:, :3]], dim=1)
@@ -115,7 +115,7 @@ class TimmBackbone(NeuralDetector):
         return super().saliency(pairs) if dimensions == 4 and not channels_last else None
 
     def _load_pretrained(self) -> None:
-        """Take over pretrained weights, or say in `origin` why not.
+        """Load pretrained weights, or say in `origin` why not.
 
         Raises:
             BenchError: A file has the right name but not the weights.
@@ -127,9 +127,9 @@ class TimmBackbone(NeuralDetector):
             return
         try:
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.config.seed)  # of the head, which nobody has trained
+                torch.manual_seed(self.config.seed)  # of the head, which has no pretrained weights
                 backbone = _create_backbone(name, self.config.size, found)
-            _check_taken_over(self.network.backbone, backbone)
+            _check_all_loaded(self.network.backbone, backbone)
         except (OSError, RuntimeError, KeyError, ValueError, SafetensorError) as error:
             raise BenchError(
                 f"{found} does not hold the weights of {name} ({str(error).splitlines()[0]}).",
@@ -140,32 +140,32 @@ class TimmBackbone(NeuralDetector):
 
 
 def _create_backbone(name: str, size: tuple[int, int], weights: Path | None = None) -> Any:
-    """The backbone for 9 channels and one logit, at random or from a file (never executed, only read)."""
+    """Create the backbone for 9 channels and one logit, at random or from a file (only read, never executed)."""
     fixed = {"img_size": size} if import_timm().get_pretrained_cfg(name).fixed_input_size else {}
     source = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}} if weights else {}
     return import_timm().create_model(name, in_chans=9, num_classes=1, **fixed, **source)
 
 
-def _check_taken_over(start: Any, backbone: Any) -> None:
-    """See that a file filled the backbone: timm passes over what is missing, once the head is another's.
+def _check_all_loaded(start: Any, backbone: Any) -> None:
+    """Check that a file set all weights of the backbone: timm skips missing ones if the head differs.
 
     Args:
-        start: The backbone as it starts at random, from the same seed.
-        backbone: After the file was read.
+        start: The randomly initialised backbone, from the same seed.
+        backbone: The backbone after the file was read.
 
     Raises:
-        ValueError: A weight is still the random one.
+        ValueError: A weight still has its random value.
     """
     head = backbone.pretrained_cfg["classifier"]
     before = dict(start.named_parameters())
     for name, weight in backbone.named_parameters():
-        mine = name.startswith((head,) if isinstance(head, str) else tuple(head))
-        if not mine and weight.ndim > 1 and torch.equal(weight, before[name].cpu()):
+        in_head = name.startswith((head,) if isinstance(head, str) else tuple(head))
+        if not in_head and weight.ndim > 1 and torch.equal(weight, before[name].cpu()):
             raise ValueError(f"it has no {name}")
 
 
 def _find_pretrained(name: str) -> tuple[Path | None, str]:
-    """The file of a backbone's published weights, or why there is none."""
+    """Find the file of a backbone's published weights, or the reason why there is none."""
     if folder := os.environ.get("BENCH_WEIGHTS"):
         for path in (Path(folder) / f"{name}.safetensors", Path(folder) / f"{name}.pth"):
             if path.is_file():

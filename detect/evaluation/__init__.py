@@ -1,1 +1,1 @@
-"""How well a detector does: score tables, metrics, aggregation, calibration, negative controls, plots."""
+"""Evaluation of detectors: score tables, metrics, aggregation, calibration, negative controls, robustness, plots."""

@@ -1,15 +1,15 @@
-"""From the logits of a video's pairs to the video's one score, and how much that owes to the video's length.
+"""Aggregation of a video's pair logits to one score, and how much the score depends on the video's length.
 
-`mean-logit` (the default) is the mean log-odds: videos of different lengths compare. `product` is the rule
+`mean-logit` (the default) is the mean log-odds: videos of different lengths are comparable. `product` is the rule
 of Everybody Dance Now (section 5): multiply the pairs' probabilities for fake and for real. Their ratio is
 taken in log space, where it is the sum of the log-odds: as a product of float32 probabilities it is 0 for
 both after some fifty pairs, and ties destroy the ROC. Its ranking depends on the number of pairs.
 `mean-prob` is the log-odds of the mean probability, `median` the median log-odds, `top-k` the mean of the
-highest quarter (so that a fake that shows at moments only is found), and `learned` weighs the mean and some
-quantiles as validation people teach it.
+highest quarter (so that a fake with few suspicious pairs is found), and `learned` a weighted sum of the mean and
+some quantiles, fitted on the validation set.
 
 All are scores on the scale of log-odds; higher = more likely fake. None depends on the order of the pairs,
-none falls when a pair looks more fake, and none but `product` depends on how many there are.
+all are non-decreasing in every logit, and only `product` depends on the number of pairs.
 A new rule is a function and its line in `_FIXED`.
 """
 
@@ -37,14 +37,14 @@ from dancebench.detect.inputs.pairs import choose_pair_starts
 DEFAULT_RULE = "mean-logit"
 LEARNED = "learned"
 TOP_SHARE = 1 / 4
-"""Share of a video's pairs that `top-k` looks at."""
+"""Share of a video's pairs that `top-k` uses."""
 QUANTILES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 7 / 8)
-"""What `learned` sees besides the mean. Eighths: a video repeated has exactly the same."""
+"""What `learned` uses besides the mean. Eighths, so that a repeated video has exactly the same quantiles."""
 
 Array = npt.NDArray[np.float64]
 Logits = npt.NDArray[np.floating[Any]] | Sequence[float]
 Rule = Callable[[Array], float]
-"""Logits (N,) of a video's pairs to its score."""
+"""Maps the logits (N,) of a video's pairs to its score."""
 
 
 # ---------------------------------------------------------------- rules, on sorted float64 (N,) with N >= 1
@@ -68,9 +68,9 @@ def _median_logit(logits: Array) -> float:
 
 
 def _mean_of_top(logits: Array) -> float:
-    """Mean of the highest `TOP_SHARE` of the mass: the pair at its edge counts in part; one pair at least."""
+    """Mean of the highest `TOP_SHARE` of the pairs: the last one is weighted by its fraction; one pair at least."""
     size = max(len(logits) * TOP_SHARE, 1.0)
-    weights = np.clip(size - np.arange(len(logits)), 0, 1)  # 1, …, 1, a part, 0, …, 0
+    weights = np.clip(size - np.arange(len(logits)), 0, 1)  # 1, …, 1, a fraction, 0, …, 0
     return float(weights @ logits[::-1] / size)
 
 
@@ -79,7 +79,7 @@ _FIXED: dict[str, Rule] = {
     "top-k": _mean_of_top,
 }  # fmt: skip
 RULES: tuple[str, ...] = (*_FIXED, LEARNED)
-"""Their names."""
+"""Names of all rules."""
 
 
 Weight = Annotated[float, Field(ge=0)]
@@ -91,31 +91,31 @@ class LearnedRule(Strict):
     intercept: float
     mean: Weight
     quantiles: tuple[Weight, Weight, Weight, Weight, Weight]
-    """Of each of `QUANTILES`."""
+    """Weight of each of `QUANTILES`."""
     subjects: int
-    """How many people it was fitted on."""
+    """Number of people that it was fitted on."""
 
     def score(self, logits: Array) -> float:
-        """The score of a video with these logits (N,)."""
+        """Compute the score of a video with these logits (N,)."""
         return self.intercept + float(_rule_features(logits) @ [self.mean, *self.quantiles])
 
 
 def _rule_features(logits: Array) -> Array:
-    """Mean and `QUANTILES` (6,): each rises with every logit, so whatever weighs them so does too."""
+    """Mean and `QUANTILES` (6,): each is non-decreasing in every logit, so a sum with non-negative weights is too."""
     return np.array([logits.mean(), *np.quantile(logits, QUANTILES, method="averaged_inverted_cdf")])
 
 
 def fit_learned_rule(
     logits: Sequence[npt.NDArray[np.floating[Any]]], labels: npt.ArrayLike, subjects: Sequence[str]
 ) -> LearnedRule:
-    """Logistic regression over the features of validation people's videos, weights not negative.
+    """Fit a logistic regression with non-negative weights over the features of the validation set's videos.
 
-    Class-balanced, people evenly, targets smoothed by the number of people. The weights of the features, in
-    standard deviations of the videos' mean logits, have a normal prior of variance 1 against as many
-    observations as there are people. Convex, so one solution.
+    Balanced over classes and people, targets smoothed by the number of people. The weights of the features, in
+    standard deviations of the videos' mean logits, have a normal prior of variance 1 (an L2 penalty) against as
+    many observations as there are people. Convex, so the solution is unique.
 
     Args:
-        logits: Of each video's pairs.
+        logits: Logits of each video's pairs.
         labels: (videos,), 1 = fake, 0 = real.
         subjects: The person of each video.
 
@@ -127,7 +127,7 @@ def fit_learned_rule(
     weights, targets = balance_weights(labels, subjects), smooth_targets(labels, subjects)  # (V,)
     people = len(set(subjects))
     centre = weights @ features  # (6,)
-    spread = math.sqrt(weights @ (features[:, 0] - centre[0]) ** 2) or 1.0  # one for all: they share a unit
+    spread = math.sqrt(weights @ (features[:, 0] - centre[0]) ** 2) or 1.0  # one for all features: they share a unit
     inputs = np.column_stack([np.ones(len(features)), (features - centre) / spread])  # (V, 7)
     penalty = np.array([0.0, *np.ones(features.shape[1])]) / people
 
@@ -137,54 +137,54 @@ def fit_learned_rule(
         return float(value), inputs.T @ (weights * (expit(scores) - targets)) + penalty * point
 
     bounds = [(None, None)] + [(0.0, None)] * features.shape[1]
-    found = scipy.optimize.minimize(
+    solution = scipy.optimize.minimize(
         loss, np.zeros(inputs.shape[1]), jac=True, bounds=bounds, method="L-BFGS-B",
         options={"ftol": 1e-15, "gtol": 1e-9},
     ).x  # fmt: skip
-    slopes = found[1:] / spread
+    slopes = solution[1:] / spread
     mean, *quantiles = slopes.tolist()
     return LearnedRule(
-        intercept=float(found[0] - slopes @ centre), mean=mean, quantiles=tuple(quantiles), subjects=people
+        intercept=float(solution[0] - slopes @ centre), mean=mean, quantiles=tuple(quantiles), subjects=people
     )
 
 
-# ---------------------------------------------------------------- use
+# ---------------------------------------------------------------- aggregating
 
 
 def check_rule(name: str) -> None:
     """Refuse the name of a rule that does not exist.
 
     Raises:
-        UnknownNameError: It does not.
+        UnknownNameError: There is no such rule.
     """
     if name not in RULES:
         raise UnknownNameError("aggregator", name, RULES)
 
 
 def find_rule(name: str, learned: LearnedRule | None = None) -> Rule:
-    """A rule by name: logits (N,) in any order to a score; it raises as `aggregate` does.
+    """Find a rule by name: it maps logits (N,) in any order to a score, and raises as `aggregate` does.
 
     Args:
         name: One of `RULES`.
-        learned: What `learned` stands for; of no use to the others.
+        learned: The fitted rule for the name `learned`; ignored for other names.
 
     Raises:
         UnknownNameError: There is no such rule.
-        BenchError: `learned` without having been fitted.
+        BenchError: `learned` was not fitted.
     """
     check_rule(name)
     if name != LEARNED:
-        return _with_checks(_FIXED[name])
+        return _add_checks(_FIXED[name])
     if learned is None:
         raise BenchError(
             f"The aggregator '{LEARNED}' was not fitted.",
             hint=f"Use '{DEFAULT_RULE}', or train the detector with videos of validation people.",
         )
-    return _with_checks(learned.score)
+    return _add_checks(learned.score)
 
 
 def aggregate(logits: Logits, rule: str | LearnedRule = DEFAULT_RULE) -> float:
-    """The video's score.
+    """Compute the video's score.
 
     Args:
         logits: (N,) log-odds of its pairs, finite; their order does not matter.
@@ -192,13 +192,13 @@ def aggregate(logits: Logits, rule: str | LearnedRule = DEFAULT_RULE) -> float:
 
     Raises:
         UnknownNameError: There is no such rule.
-        BenchError: No pair, a logit that is not finite, or `learned` without having been fitted.
+        BenchError: No pair, a logit that is not finite, or `learned` was not fitted.
     """
     chosen = find_rule(LEARNED, rule) if isinstance(rule, LearnedRule) else find_rule(rule)
     return chosen(np.asarray(logits, dtype=np.float64))
 
 
-def _with_checks(rule: Rule) -> Rule:
+def _add_checks(rule: Rule) -> Rule:
     return lambda logits: rule(_check_logits(logits))
 
 
@@ -218,7 +218,7 @@ def _check_logits(logits: Logits) -> Array:
 
 
 class LengthSensitivity(Strict):
-    """What a rule's scores owe to the length of the videos: their pairs cut to an evenly placed quarter."""
+    """How a rule's scores depend on the length of the videos: pairs are cut to an evenly placed quarter."""
 
     shift: Metric
     """How far a video's score moves when it is cut, as a share of the gap between reals and fakes."""
@@ -243,7 +243,7 @@ def measure_length_sensitivity(pairs: pd.DataFrame, videos: pd.DataFrame, rule: 
         rule: As for `aggregate`.
 
     Returns:
-        Metrics that are null with their reason where all videos are of one kind, or the gap is none.
+        Metrics that are null with their reason if all videos are of one kind, or the gap is zero.
 
     Raises:
         UnknownNameError: There is no such rule.
@@ -284,16 +284,16 @@ def _make_shift_metric(labels: npt.NDArray[np.int64], full: Array, cut: Array) -
 
 
 def _make_auc_metric(labels: npt.NDArray[np.int64], scores: Array, people: Sequence[str], length: str) -> Metric:
-    def statistic(chosen: npt.NDArray[np.intp]) -> float:
+    def compute_auc(chosen: npt.NDArray[np.intp]) -> float:
         both = len(np.unique(labels[chosen])) == 2
         return float(roc_auc_score(labels[chosen], scores[chosen])) if both else float("nan")
 
-    value = statistic(np.arange(len(labels)))
-    known = math.isfinite(value)
+    value = compute_auc(np.arange(len(labels)))
+    defined = math.isfinite(value)
     return Metric(
-        value=value if known else None,
-        reason=None if known else _ONE_KIND,
-        ci95=jackknife_interval(statistic, people) if known else None,
+        value=value if defined else None,
+        reason=None if defined else _ONE_KIND,
+        ci95=jackknife_interval(compute_auc, people) if defined else None,
         n=len(labels),
         unit=f"AUC over videos in [0, 1], chance 0.5, {length}",
         higher_is_better=True,

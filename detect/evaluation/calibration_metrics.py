@@ -1,9 +1,9 @@
-"""How far a detector's likelihood ratios can be believed: scores of held-out people in, metrics out.
+"""Calibration metrics of a detector's likelihood ratios: scores of held-out people in, metrics out.
 
     video_cllr, video_cllr_min, video_brier    of the videos' calibrated scores
-    pair_brier, pair_ece                       of the pairs'
+    pair_brier, pair_ece                       of the pairs'; expected calibration error
 
-The calibration was fitted on validation people and is only measured here. Intervals are by person.
+The calibration was fitted on the validation set and is only measured here. 95% confidence intervals are by person.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _UNITS = {
 
 
 def fit_calibrations(validation: ScoreTables) -> Calibrations:
-    """From validation people; where only videos are scored, pairs share theirs.
+    """Fit on the validation set; if only videos are scored, pairs share the calibration of videos.
 
     Raises:
         BenchError: Reals or fakes are missing, or a score is not finite.
@@ -54,12 +54,12 @@ def _fit(level: ScoredItems) -> Calibration:
 def measure_calibration(
     tables: ScoreTables, calibrations: Calibrations | None, unusable: str | None = None
 ) -> dict[str, Metric]:
-    """The metrics named above.
+    """Compute the metrics named above.
 
     Args:
         tables: Scores of held-out people.
-        calibrations: From validation people; None where they have no scores.
-        unusable: Why likelihood ratios of these scores mean nothing, if they do not; then every metric is null.
+        calibrations: From the validation set; None if it has no scores.
+        unusable: Why these scores have no valid likelihood ratios, if so; then every metric is null.
     """
     if calibrations is None:
         unusable = "no scores of validation people, so no calibration"
@@ -84,16 +84,16 @@ def _make_metric(level: ScoredItems, name: str, measure: Measure, unusable: str 
     if unusable is not None:
         return Metric(value=None, reason=unusable, n=n, unit=_UNITS[name], higher_is_better=False)
 
-    def over(chosen: Indices) -> float:
+    def measure_subset(chosen: Indices) -> float:
         kept = labels[chosen]
         return measure(kept, llrs[chosen]) if 0 < kept.sum() < len(kept) else math.nan
 
-    interval = jackknife_interval(over, subjects.tolist(), scale="identity")
+    interval = jackknife_interval(measure_subset, subjects.tolist(), scale="identity")
     return Metric(value=measure(labels, llrs), ci95=interval, n=n, unit=_UNITS[name], higher_is_better=False)
 
 
 def describe_overconfidence(calibrations: Calibrations) -> list[str]:
-    """What a reader must know of the calibration, in words for the record and the leaderboard."""
+    """Warn if over-confidence could not be measured, in words for the record and the leaderboard."""
     if not calibrations.video.separable:
         return []
     people = calibrations.video.subjects
@@ -104,7 +104,7 @@ def describe_overconfidence(calibrations: Calibrations) -> list[str]:
 
 
 def save_figures(folder: Path, tables: ScoreTables, thresholds: Thresholds, calibrations: Calibrations) -> None:
-    """`tippett.svg`, `roc.svg` (videos) and `reliability.svg` (pairs) of held-out people, if both kinds are there."""
+    """Plot `tippett.svg`, `roc.svg` (videos) and `reliability.svg` (pairs), if there are reals and fakes."""
     video, pair = collect_videos(tables), collect_pairs(tables)
     if not 0 < video.labels.sum() < len(video.labels):
         return

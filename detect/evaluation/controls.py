@@ -1,14 +1,14 @@
-"""What could fake a good result: the videos of a manifest in, control metrics out.
+"""Negative controls for a detection result: the videos of a manifest in, control metrics out.
 
-    null_shift           reals encoded once more and paired with themselves: how far their scores move
+    null_shift           reals encoded once more and compared with themselves: how far their scores move
     shortcut_auc, _p     a baseline that sees only containers, picture size, duration and frame count
-    bytes_per_frame_auc  the same baseline on the bytes per frame, by which fakes differ by nature
-    permutation_auc, _p  the detector's own scores under labels swapped within each person
+    bytes_per_frame_auc  the same baseline on the bytes per frame, in which fakes differ inherently
+    permutation_auc, _p  the detector's own scores under label permutation within subjects
 
-The baselines are scikit-learn logistic regressions, trained on the training people and tested on held-out
-ones. A shortcut is flagged where labels swapped within each person do as well with p < 0.01; with few
-people p cannot get that small. The detector itself shall beat such swaps, and their mean shall be chance: where
-it is not, people with more fakes score higher as people.
+The baselines are scikit-learn logistic regressions, trained on the training people and tested on held-out people.
+A shortcut is flagged if label permutation within subjects gives p < 0.01 for its AUC; with few people p cannot get
+that small. The detector itself must beat permuted labels, and their mean AUC must be chance: if it is not, people
+with more fakes get higher scores for all their videos.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SHORTCUT_P = 0.01
 PERMUTATIONS = 999
 DETECTOR_P = 0.01
 CHANCE_LIMIT = 0.05
-"""How far the mean AUC under swapped labels may lie from 0.5."""
+"""How far the mean AUC under permuted labels may differ from 0.5."""
 
 Features = dict[str, str | float]
 
@@ -60,37 +60,37 @@ def measure_null_shift(
     rule: Rule,
     report: ReportProgress = ignore_progress,
 ) -> Metric:
-    """Encode every held-out real once more and see how far its score moves.
+    """Encode every held-out real once more and measure how far its score moves.
 
     Args:
         detector: Trained.
         root: The manifest's folder.
         rows: Held-out videos.
         tables: Their scores.
-        rule: Of aggregation, by which they were scored.
+        rule: Aggregation rule by which they were scored.
         report: Progress.
 
     Returns:
-        `null_shift`: the median of |score again - score| as a share of the gap, the median score of the
-        fakes minus that of the reals. Null where the detector does not set fakes above reals.
+        `null_shift`: the median of |new score - score| as a share of the gap, the median score of the
+        fakes minus that of the reals. Null if the detector does not score fakes above reals.
     """
     scored = tables.scored
     before = dict(zip(scored["video_id"], scored["score"], strict=True))
     reals = [row for row in rows if row.label == 0 and row.video_id in before]
     unit = f"share of the gap between reals and fakes; at most {NULL_SHIFT_LIMIT:.2f} passes"
     medians = scored.groupby("label")["score"].median()
-    of_fakes, of_reals = (float(medians[label]) if label in medians else math.nan for label in (1, 0))
-    gap = of_fakes - of_reals
+    fake_median, real_median = (float(medians[label]) if label in medians else math.nan for label in (1, 0))
+    gap = fake_median - real_median
     if not gap > 0:
         reason = "no reals or no fakes were scored" if math.isnan(gap) else "fakes score no higher than reals"
         return Metric(value=None, reason=reason, n=len(reals), unit=unit, higher_is_better=False)
     shifts = []
     with tempfile.TemporaryDirectory() as folder:
-        again = Path(folder) / "again.mp4"
+        reencoded = Path(folder) / "again.mp4"
         for done, row in enumerate(reals):
             report("null control", done, len(reals))
-            write_clip(again, (frame for _, frame in stream(check_video_file(root, row))), row.fps)
-            _, pairs = read_pairs(again, detector.config.size, detector.config.count, detector.window)
+            write_clip(reencoded, (frame for _, frame in stream(check_video_file(root, row))), row.fps)
+            _, pairs = read_pairs(reencoded, detector.config.size, detector.config.count, detector.window)
             logits = detector.logits(pairs)
             shifts.append(abs(rule(logits.astype(np.float64)) - before[row.video_id]))
     report("null control", len(reals), len(reals))
@@ -102,38 +102,38 @@ def measure_null_shift(
 
 
 def permute_labels(tables: ScoreTables, *, permutations: int = PERMUTATIONS, seed: int) -> dict[str, Metric]:
-    """Score the held-out videos against labels swapped within each person.
+    """Test the scores of held-out videos by label permutation within subjects.
 
     Args:
         tables: Scores of held-out videos.
-        permutations: How many swaps, at least 50.
-        seed: Of the swaps.
+        permutations: Number of permutations, at least 50.
+        seed: Of the permutations.
 
     Returns:
-        `permutation_auc`, the mean video AUC over the swaps, and `permutation_p`, that of the observed one.
-        Null where all videos are of one kind; the p also where so few people allow so few swaps that it could
+        `permutation_auc`, the mean video AUC over the permutations, and `permutation_p`, the p of the observed AUC.
+        Null if all videos are of one kind; the p also if so few people allow so few permutations that it could
         not fall below `DETECTOR_P`.
 
     Raises:
         ValueError: There are fewer than 50 permutations.
     """
     if permutations < _LEAST_PERMUTATIONS:
-        raise ValueError(f"{permutations} permutations say little, take at least {_LEAST_PERMUTATIONS}")
+        raise ValueError(f"{permutations} permutations are too few, take at least {_LEAST_PERMUTATIONS}")
     labels, scores, subjects = collect_videos(tables)
-    unit_auc = f"mean AUC over videos in [0, 1] of {permutations} swaps of labels within people; chance 0.5"
-    unit_p = f"p of {permutations} swaps of labels within people; {DETECTOR_P} and above is flagged"
+    unit_auc = f"mean AUC over videos in [0, 1] of {permutations} label permutations within subjects; chance 0.5"
+    unit_p = f"p of {permutations} label permutations within subjects; {DETECTOR_P} and above is flagged"
     if not 0 < labels.sum() < len(labels):
         null = partial(Metric, value=None, reason=_ONE_KIND, n=len(labels), higher_is_better=None)
         return {"permutation_auc": null(unit=unit_auc), "permutation_p": null(unit=unit_p)}
     mean, p = _permute_auc(labels, scores, subjects.tolist(), permutations, seed)
     labellings = _count_labellings(labels, subjects)
-    coarse = labellings * DETECTOR_P < 1
+    too_few = labellings * DETECTOR_P < 1
     reason = f"{len(set(subjects))} people allow {labellings} labellings, too few for p < {DETECTOR_P}"
     return {
         "permutation_auc": Metric(value=mean, n=len(labels), unit=unit_auc, higher_is_better=None),
         "permutation_p": Metric(
-            value=None if coarse else p,
-            reason=reason if coarse else None,
+            value=None if too_few else p,
+            reason=reason if too_few else None,
             n=len(labels),
             unit=unit_p,
             higher_is_better=False,
@@ -145,30 +145,30 @@ _LEAST_PERMUTATIONS = 50
 
 
 def _count_labellings(labels: Labels, subjects: npt.NDArray[np.str_]) -> int:
-    """How many ways there are to swap labels within people."""
-    of_each = [labels[subjects == subject] for subject in np.unique(subjects)]
-    return math.prod(math.comb(len(own), int(own.sum())) for own in of_each)
+    """Count the distinct label permutations within subjects."""
+    by_subject = [labels[subjects == subject] for subject in np.unique(subjects)]
+    return math.prod(math.comb(len(part), int(part.sum())) for part in by_subject)
 
 
 def _permute_auc(
     labels: Labels, scores: Scores, subjects: list[str], permutations: int, seed: int
 ) -> tuple[float, float]:
-    """Mean AUC over swaps of labels within people, and the p of the observed one."""
-    ranks = rankdata(scores)  # AUC from the fakes' sum of ranks (Mann and Whitney), which is quicker
+    """Compute the mean AUC over label permutations within subjects, and the p of the observed AUC."""
+    ranks = rankdata(scores)  # AUC from the fakes' sum of ranks (Mann and Whitney), which is faster
     fakes = int(labels.sum())
     pairs = fakes * (len(labels) - fakes)
 
-    def of(swapped: Labels) -> float:
-        return (float(ranks[swapped == 1].sum()) - fakes * (fakes + 1) / 2) / pairs
+    def compute_auc(permuted: Labels) -> float:
+        return (float(ranks[permuted == 1].sum()) - fakes * (fakes + 1) / 2) / pairs
 
-    return permutation_p(of, labels, subjects, permutations=permutations, seed=seed)
+    return permutation_p(compute_auc, labels, subjects, permutations=permutations, seed=seed)
 
 
 # ---------------------------------------------------------------- shortcuts
 
 
 def read_container_features(path: Path) -> Features:
-    """All that a file tells without its picture or its bytes: container, tags, size, duration, frames."""
+    """Read what does not depend on image content or file size: container, tags, picture size, duration, frame count."""
     info = probe(path)
     with open_video(path) as (container, video):
         tags: Features = {f"tag {key}": value for key, value in container.metadata.items()}
@@ -189,13 +189,13 @@ def read_container_features(path: Path) -> Features:
 
 
 def measure_bytes_per_frame(path: Path) -> Features:
-    """Logarithm of the file's bytes per frame."""
+    """Measure the logarithm of the file's bytes per frame."""
     info = probe(path)
     return {"log bytes per frame": math.log(info.bytes / info.n_frames)}
 
 
 def measure_shortcuts(root: Path, rows: Sequence[VideoRow], *, seed: int) -> dict[str, Metric]:
-    """`shortcut_auc`, `shortcut_p` and `bytes_per_frame_auc`.
+    """Measure `shortcut_auc`, `shortcut_p` and `bytes_per_frame_auc`.
 
     Args:
         root: The manifest's folder.
@@ -208,15 +208,15 @@ def measure_shortcuts(root: Path, rows: Sequence[VideoRow], *, seed: int) -> dic
     test = [row for row in rows if row.split == "holdout"]
     labels = np.array([row.label for row in test], dtype=np.int64)
     subjects = [row.subject_id for row in test]
-    from_container = _score_with_baseline(read_container_features, root, rows)
-    unit_p = f"p of {PERMUTATIONS} swaps of labels within people; below {SHORTCUT_P} is flagged"
+    container_scores = _score_with_baseline(read_container_features, root, rows)
+    unit_p = f"p of {PERMUTATIONS} label permutations within subjects; below {SHORTCUT_P} is flagged"
     if 0 < labels.sum() < len(labels):
-        _, p = _permute_auc(labels, from_container, subjects, PERMUTATIONS, seed)
+        _, p = _permute_auc(labels, container_scores, subjects, PERMUTATIONS, seed)
         p_metric = Metric(value=p, n=len(test), unit=unit_p, higher_is_better=None)
     else:
         p_metric = Metric(value=None, reason=_ONE_KIND, n=len(test), unit=unit_p, higher_is_better=None)
     return {
-        "shortcut_auc": _make_auc_metric(labels, from_container, subjects, "container, size, duration, frames"),
+        "shortcut_auc": _make_auc_metric(labels, container_scores, subjects, "container, size, duration, frames"),
         "shortcut_p": p_metric,
         "bytes_per_frame_auc": _make_auc_metric(
             labels, _score_with_baseline(measure_bytes_per_frame, root, rows), subjects, "bytes per frame"
@@ -228,10 +228,10 @@ _ONE_KIND = "the held-out videos are of one kind"
 
 
 def _score_with_baseline(features: Callable[[Path], Features], root: Path, rows: Sequence[VideoRow]) -> Scores:
-    """Train on the training people; scores of the held-out videos (N,)."""
-    seen = {split: [row for row in rows if row.split == split] for split in ("train", "holdout")}
-    inputs = {split: [features(check_video_file(root, row)) for row in part] for split, part in seen.items()}
-    labels = [row.label for row in seen["train"]]
+    """Train a baseline on the training people; returns scores of the held-out videos (N,)."""
+    by_split = {split: [row for row in rows if row.split == split] for split in ("train", "holdout")}
+    inputs = {split: [features(check_video_file(root, row)) for row in part] for split, part in by_split.items()}
+    labels = [row.label for row in by_split["train"]]
     if len(set(labels)) < 2:
         raise BenchError("The training people lack real or fake videos.", hint="A baseline learns from both.")
     if not inputs["holdout"]:
@@ -256,10 +256,10 @@ def _make_auc_metric(labels: Labels, scores: Scores, subjects: list[str], sees: 
 
 
 def list_flags(metrics: dict[str, Metric]) -> list[str]:
-    """What the controls found, in words for the record and the leaderboard; empty where all is well.
+    """List failed controls in words, for the record and the leaderboard; empty if all passed.
 
     Args:
-        metrics: Of the controls; one that was not made, or is null, flags nothing.
+        metrics: Of the controls; a missing or null one is not flagged.
     """
     shift, shortcut, p, chance = (
         metrics[name].value if name in metrics else None
@@ -271,7 +271,7 @@ def list_flags(metrics: dict[str, Metric]) -> list[str]:
     if shortcut is not None and shortcut < SHORTCUT_P:
         found.append(f"shortcut: container, size, duration and frame count tell fakes (p = {shortcut:.3g})")
     if p is not None and p >= DETECTOR_P:
-        found.append(f"label permutation: the detector does not beat swapped labels (p = {p:.3g})")
+        found.append(f"label permutation: the detector does not beat permuted labels (p = {p:.3g})")
     if chance is not None and abs(chance - 0.5) > CHANCE_LIMIT:
-        found.append(f"label permutation: swapped labels give an AUC of {chance:.3f}, not 0.5")
+        found.append(f"label permutation: permuted labels give an AUC of {chance:.3f}, not 0.5")
     return found

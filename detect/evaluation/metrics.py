@@ -1,7 +1,7 @@
-"""How well a detector tells fakes from reals: score tables in, metrics with intervals by person out.
+"""Detection metrics: score tables in, metrics with 95% confidence intervals by person out.
 
-label 1 = fake; a higher score = more likely fake; a video is called fake where its score lies above the
-threshold, which was chosen on validation people. ROC, AUC and average precision are scikit-learn's; the
+label 1 = fake; a higher score = more likely fake; a video is called fake if its score is above the
+threshold, which was chosen on the validation set. ROC, AUC and average precision are scikit-learn's; the
 equal error rate is where the linearly interpolated ROC meets FPR = FNR.
 """
 
@@ -35,7 +35,7 @@ class Thresholds(Strict):
 
 
 class ErrorRates(Strict):
-    """What goes wrong at the threshold among held-out people; None where there is no such video."""
+    """Error rates at the threshold on held-out people; None if there is no such video."""
 
     false_positive_rate: float | None
     """Share of reals called fake."""
@@ -49,17 +49,17 @@ class ErrorRates(Strict):
 
 
 def auc(labels: Labels, scores: Scores) -> float:
-    """Area under the ROC curve in [0, 1]; ties count half; NaN for one class."""
+    """Compute the area under the ROC curve in [0, 1]; ties count half; NaN for one class."""
     return float(roc_auc_score(labels, scores)) if _has_both_classes(labels) else float("nan")
 
 
 def average_precision(labels: Labels, scores: Scores) -> float:
-    """Average precision in [0, 1], fakes positive; chance is their share; NaN for one class."""
+    """Compute the average precision in [0, 1], fakes positive; chance is their share; NaN for one class."""
     return float(average_precision_score(labels, scores)) if _has_both_classes(labels) else float("nan")
 
 
 def equal_error_rate(labels: Labels, scores: Scores) -> float:
-    """Where FPR = FNR on the linearly interpolated ROC, in [0, 1]; NaN for one class."""
+    """Find where FPR = FNR on the linearly interpolated ROC, in [0, 1]; NaN for one class."""
     if not _has_both_classes(labels):
         return float("nan")
     fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
@@ -67,7 +67,7 @@ def equal_error_rate(labels: Labels, scores: Scores) -> float:
 
 
 def tpr_at_fpr(labels: Labels, scores: Scores, limit: float) -> float:
-    """Largest share of fakes found by a threshold that at most `limit` of the reals exceed; NaN for one class.
+    """Find the largest true-positive rate at a false-positive rate of at most `limit`; NaN for one class.
 
     No interpolation: with n reals the false-positive rate moves in steps of 1/n, and below the first step the
     threshold is the highest real.
@@ -79,10 +79,10 @@ def tpr_at_fpr(labels: Labels, scores: Scores, limit: float) -> float:
 
 
 def choose_threshold(labels: Labels, scores: Scores) -> float:
-    """The threshold of highest balanced accuracy: in ties the middle of the widest gap between scores.
+    """Choose the threshold of highest balanced accuracy; of ties, the middle of the widest gap between scores.
 
     Only gaps between distinct scores are candidates, so the threshold is finite even where the detector is
-    worse than chance; where all scores are equal, it is that score and nothing lies above it.
+    worse than chance; if all scores are equal, it is that score and none is above it.
 
     Raises:
         BenchError: One class is missing.
@@ -111,7 +111,7 @@ def _has_both_classes(labels: Labels) -> bool:
 
 
 def choose_thresholds(tables: ScoreTables) -> Thresholds:
-    """Thresholds from the scores of validation people.
+    """Choose thresholds from the scores of the validation set.
 
     Raises:
         BenchError: One class is missing, or could not be scored.
@@ -135,11 +135,11 @@ MEASURES = ("auc", "accuracy", "eer", "ap", "tpr_fpr1", "tpr_fpr5")
 def evaluate(
     tables: ScoreTables, thresholds: Thresholds | None, measures: Sequence[str] = MEASURES
 ) -> dict[str, Metric]:
-    """`video_…` and `pair_…` measures with intervals by subject.
+    """Compute `video_…` and `pair_…` measures with 95% confidence intervals by subject.
 
     Args:
         tables: Scores of held-out people.
-        thresholds: From validation people; without them there is no accuracy.
+        thresholds: From the validation set; without them there is no accuracy.
         measures: Some of `MEASURES`.
     """
     return {
@@ -150,21 +150,21 @@ def evaluate(
 
 
 def evaluate_per_subject(tables: ScoreTables, thresholds: Thresholds | None) -> dict[str, dict[str, float | None]]:
-    """The same auc and accuracy for each person alone: metric -> subject -> value, None for one class."""
+    """Compute the same auc and accuracy for each person: metric -> subject -> value, None for one class."""
     values: dict[str, dict[str, float | None]] = {}
     for name, level, threshold in _collect_levels(tables, thresholds):
         statistics = _statistics_at(threshold)
         for measure in ("auc", "accuracy"):
-            of_subject = values.setdefault(f"{name}_{measure}", {})
+            by_subject = values.setdefault(f"{name}_{measure}", {})
             for subject in np.unique(level.subjects):
                 chosen = level.subjects == subject
                 value = statistics[measure](level.labels[chosen], level.scores[chosen])
-                of_subject[str(subject)] = value if np.isfinite(value) else None
+                by_subject[str(subject)] = value if np.isfinite(value) else None
     return values
 
 
 def measure_error_rates(tables: ScoreTables, threshold: float) -> ErrorRates:
-    """Errors of the video scores at `threshold`."""
+    """Measure the error rates of the video scores at `threshold`."""
     level = collect_videos(tables)
     called_fake = level.scores > threshold
     reals, fakes = called_fake[level.labels == 0], called_fake[level.labels == 1]
@@ -180,7 +180,7 @@ NO_THRESHOLD = "no scores of validation people, so no threshold"
 
 
 class ScoredItems(NamedTuple):
-    """Scored items, of videos or of pairs: labels, scores and the person behind each (N,)."""
+    """Scored videos or pairs: labels, scores and the person of each (N,)."""
 
     labels: Labels
     scores: Scores
@@ -191,12 +191,12 @@ _Statistic = Callable[[Labels, Scores], float]
 
 
 def collect_videos(tables: ScoreTables) -> ScoredItems:
-    """The videos that have a score."""
+    """Collect the videos that have a score."""
     return _collect(tables.scored, "score")
 
 
 def collect_pairs(tables: ScoreTables) -> ScoredItems:
-    """Their pairs, by logit."""
+    """Collect the pairs of these videos, by logit."""
     return _collect(tables.pairs.merge(tables.scored, on="video_id", validate="many_to_one"), "logit")
 
 
@@ -253,8 +253,8 @@ def _make_metric(level: ScoredItems, measure: str, statistic: _Statistic, item: 
         reason = undefined if n else f"no {item} was scored"
         return Metric(value=None, reason=reason, n=n, unit=unit, higher_is_better=better)
 
-    def over(chosen: Indices) -> float:
+    def measure_subset(chosen: Indices) -> float:
         return statistic(labels[chosen], scores[chosen])
 
-    interval = jackknife_interval(over, subjects.tolist(), scale="logit")
+    interval = jackknife_interval(measure_subset, subjects.tolist(), scale="logit")
     return Metric(value=value, ci95=interval, n=n, unit=unit, higher_is_better=better)

@@ -1,7 +1,7 @@
-"""Pictures of a detector's evidence: labels and scores (or a table) in, an .svg or .png file out.
+"""Plots of detection results: labels and scores (or a table) in, an .svg or .png file out.
 
-label 1 = fake, a higher score = more likely fake; likelihood ratios come as natural logarithms and are drawn
-as powers of ten. A file is written whole or not at all, and the same input gives the same bytes.
+label 1 = fake, a higher score = more likely fake; likelihood ratios are passed as natural logarithms and plotted
+as powers of ten. Files are written atomically, and the same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path
 from dancebench.detect.evaluation.calibration import bin_reliability, cllr, expected_calibration_error
 
-REAL, FAKE, GREY = "#0072b2", "#d55e00", "#767676"  # Okabe and Ito: told apart without colour vision
+REAL, FAKE, GREY = "#0072b2", "#d55e00", "#767676"  # Okabe and Ito: distinguishable for colour-blind readers
 DETECTORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 MARKS = "osD^vP"
 EDIT = "edit"
-"""Family of the perturbations that honest videos undergo."""
+"""Family of the benign edits."""
 NONE = "none"
-"""The perturbation that leaves a video as it is."""
+"""The perturbation that leaves a video unchanged."""
 
 _STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters everywhere
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same font everywhere
     "font.size": 10.0, "axes.titlesize": 10.0, "legend.fontsize": 9.0,
     "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "axes.axisbelow": True, "grid.color": "#e3e3e3", "grid.linewidth": 0.7,
     "legend.frameon": False, "svg.hashsalt": "dancebench",
 }  # fmt: skip
-_METADATA = {".svg": {"Date": None}, ".png": {"Software": None}}  # without what changes from run to run
+_METADATA = {".svg": {"Date": None}, ".png": {"Software": None}}  # without fields that change from call to call
 _DPI = 100
 
 
 def plot_tippett(path: Path, labels: npt.ArrayLike, llrs: npt.ArrayLike) -> None:
-    """Share of fakes and of reals whose likelihood ratio is at least x, over x in powers of ten.
+    """Plot (Tippett) the share of fakes and of reals whose likelihood ratio is at least x, over x in powers of ten.
 
-    Left of 1 what is missing from the fakes' curve is misleading evidence, right of 1 what is left of the
-    reals'.
+    Misleading evidence is the gap between the fakes' curve and 100% left of 1, and the height of the reals' curve
+    right of 1.
 
     Args:
-        path: Where to, `.svg` or `.png`.
+        path: Output file, `.svg` or `.png`.
         labels: (N,), 1 = fake, 0 = real.
         llrs: (N,) natural-log likelihood ratios, finite.
 
     Raises:
-        BenchError: One kind is missing, a ratio is not finite, or the suffix is another.
+        BenchError: One kind is missing, a ratio is not finite, or the suffix is not supported.
     """
     kinds, values = _check_items(labels, llrs)
     powers = values / math.log(10)
@@ -76,21 +76,21 @@ def plot_tippett(path: Path, labels: npt.ArrayLike, llrs: npt.ArrayLike) -> None
         axes.set(xlim=(-reach, reach), ylim=(-0.01, 1.02), xlabel="log₁₀ likelihood ratio, fake : real")
         axes.set_ylabel("share with this ratio or more")
         axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
-        axes.set_title(f"Cllr {cllr(kinds, values):.3f} bits (0 perfect, 1 says nothing)", loc="left")
+        axes.set_title(f"Cllr {cllr(kinds, values):.3f} bits (0 perfect, 1 uninformative)", loc="left")
         figure.legend(loc="outside lower center", ncols=2)
 
 
 def plot_reliability(
     path: Path, labels: npt.ArrayLike, llrs: npt.ArrayLike, *, item: str = "pairs", bins: int = 15
 ) -> None:
-    """Share of fakes among the items of each stated probability, at even prior, and how many items there are.
+    """Plot a reliability diagram: share of fakes by predicted probability, at even prior, and the number of items.
 
     Args:
-        path: Where to, `.svg` or `.png`.
+        path: Output file, `.svg` or `.png`.
         labels: (N,), 1 = fake, 0 = real.
         llrs: (N,) natural-log likelihood ratios, finite.
-        item: What the items are, in the plural.
-        bins: Of equal width.
+        item: Name of the items, in the plural.
+        bins: Number of bins, of equal width.
 
     Raises:
         BenchError: As `plot_tippett`.
@@ -102,8 +102,9 @@ def plot_reliability(
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
         upper.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, linestyle="--", label="perfectly calibrated")
         upper.plot(table.stated, table.shares, color=REAL, linewidth=1.5, marker="o", markersize=5, label=item)
-        upper.set(ylim=(-0.03, 1.03), ylabel="share that is fake")
-        upper.set_title(f"ECE {expected_calibration_error(kinds, values, bins):.3f} at even prior", loc="left")
+        upper.set(ylim=(-0.03, 1.03), ylabel="share of fakes")
+        error = expected_calibration_error(kinds, values, bins)
+        upper.set_title(f"expected calibration error {error:.3f} at even prior", loc="left")
         upper.legend(loc="upper left")
         edges = np.linspace(0, 1, bins + 1)
         lower.bar(
@@ -111,25 +112,25 @@ def plot_reliability(
         )
         lower.set_yscale("log")
         lower.set(xlim=(-0.01, 1.01), ylim=(0.7, 2.0 * table.counts.max()), ylabel=item)
-        lower.set_xlabel("stated probability of being fake, at even prior")
+        lower.set_xlabel("predicted probability of being fake, at even prior")
 
 
 def plot_roc(path: Path, labels: npt.ArrayLike, scores: npt.ArrayLike, threshold: float) -> None:
-    """The ROC curve with the operating point that was frozen on validation people.
+    """Plot the ROC curve with the operating point that was frozen on the validation set.
 
     Args:
-        path: Where to, `.svg` or `.png`.
+        path: Output file, `.svg` or `.png`.
         labels: (N,), 1 = fake, 0 = real.
         scores: (N,), finite.
         threshold: Above it an item is called fake.
 
     Raises:
-        BenchError: One kind is missing, a score is not finite, or the suffix is another.
+        BenchError: One kind is missing, a score is not finite, or the suffix is not supported.
     """
     kinds, values = _check_items(labels, scores)
     false_rates, true_rates, _ = roc_curve(kinds, values, drop_intermediate=False)
-    called = values > threshold
-    point = float(called[kinds == 0].mean()), float(called[kinds == 1].mean())
+    flagged = values > threshold
+    point = float(flagged[kinds == 0].mean()), float(flagged[kinds == 1].mean())
     with _save_figure(path, (4.8, 4.7)) as figure:
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, linestyle="--", label="chance")
@@ -140,8 +141,8 @@ def plot_roc(path: Path, labels: npt.ArrayLike, scores: npt.ArrayLike, threshold
             label=f"frozen threshold:\n{point[1]:.1%} of fakes, {point[0]:.1%} of reals",
         )  # fmt: skip
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        axes.set_xlabel(f"share of {int((kinds == 0).sum())} reals called fake")
-        axes.set_ylabel(f"share of {int((kinds == 1).sum())} fakes called fake")
+        axes.set_xlabel(f"false positive rate ({int((kinds == 0).sum())} reals)")
+        axes.set_ylabel(f"true positive rate ({int((kinds == 1).sum())} fakes)")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1, 0))
         axes.legend(loc="lower right")
@@ -153,20 +154,20 @@ ROBUSTNESS_COLUMNS = (
 
 
 def plot_robustness(path: Path, table: pd.DataFrame) -> None:
-    """AUC under each perturbation, grouped by family, and how often honest edits raise a false alarm.
+    """Plot the AUC under each perturbation, grouped by family, and the false positive rate under benign edits.
 
     Args:
-        path: Where to, `.svg` or `.png`.
+        path: Output file, `.svg` or `.png`.
         table: One row per detector and perturbation, columns `ROBUSTNESS_COLUMNS`; `low` and `high` bound the
-            AUC; NaN where there is none. Family `edit` marks what honest videos undergo: its rows have bars.
+            AUC's 95% confidence interval; NaN where there is none. Rows of family `edit` (benign edits) have bars.
 
     Raises:
-        BenchError: A column is missing, there is no row, or the suffix is another.
+        BenchError: A column is missing, there is no row, or the suffix is not supported.
     """
     missing = [column for column in ROBUSTNESS_COLUMNS if column not in table.columns]
     if missing or table.empty:
         raise BenchError(
-            f"A table of robustness without {', '.join(missing) or 'rows'} cannot be drawn.",
+            f"A table of robustness without {', '.join(missing) or 'rows'} cannot be plotted.",
             hint=f"Its columns are {', '.join(ROBUSTNESS_COLUMNS)}.",
         )
     places = _place_perturbations(table)
@@ -184,7 +185,7 @@ def plot_robustness(path: Path, table: pd.DataFrame) -> None:
 
 
 def _place_perturbations(table: pd.DataFrame) -> dict[str, float]:
-    """Perturbation -> its place on the axis: families in their order, by strength within, half a step between."""
+    """Perturbation -> its position on the axis: families in order, by strength within, half a step between."""
     places: dict[str, float] = {}
     place = 0.0
     for _, family in table.groupby("family", sort=False):
@@ -197,10 +198,10 @@ def _place_perturbations(table: pd.DataFrame) -> dict[str, float]:
 
 def _plot_dots(axes: Axes, table: pd.DataFrame, places: dict[str, float], detectors: Sequence[str]) -> None:
     for number, detector in enumerate(detectors):
-        own = table[table["detector"] == detector]
+        rows_of_detector = table[table["detector"] == detector]
         dodge = 0.65 * ((number + 0.5) / len(detectors) - 0.5)
         colour, mark = DETECTORS[number % len(DETECTORS)], MARKS[number % len(MARKS)]
-        for turn, (_, family) in enumerate(own.groupby("family", sort=False)):
+        for turn, (_, family) in enumerate(rows_of_detector.groupby("family", sort=False)):
             rows = family.sort_values("strength", kind="stable")
             heights = np.array([places[str(name)] for name in rows["perturbation"]]) + dodge
             axes.hlines(heights, rows["low"], rows["high"], color=colour, linewidth=1.1, alpha=0.6)
@@ -209,14 +210,15 @@ def _plot_dots(axes: Axes, table: pd.DataFrame, places: dict[str, float], detect
                 rows["auc"], heights, color=colour, marker=mark, markersize=4.5, linestyle=joined, linewidth=0.9,
                 label=detector if turn == 0 else None,
             )  # fmt: skip
-        for value in own.loc[own["perturbation"] == NONE, "auc"]:
+        for value in rows_of_detector.loc[rows_of_detector["perturbation"] == NONE, "auc"]:
             axes.axvline(value, color=colour, linewidth=0.8, linestyle=":")
     axes.axvline(0.5, color=GREY, linewidth=0.9)
     axes.set_yticks(list(places.values()), list(places))
     axes.set_ylim(max(places.values()) + 0.7, -0.7)
     least = float(np.nanmin([0.45, *table["low"], *table["auc"]]))
     axes.set(
-        xlim=(max(least - 0.02, -0.01), 1.01), xlabel="AUC, with its 95% interval (0.5 is chance; dotted: untouched)"
+        xlim=(max(least - 0.02, -0.01), 1.01),
+        xlabel="AUC with 95% confidence interval (0.5: chance; dotted: untouched)",
     )
     axes.grid(visible=False, axis="y")
 
@@ -226,17 +228,17 @@ def _plot_bars(axes: Axes, edits: pd.DataFrame, untouched: pd.DataFrame, detecto
     width = 0.8 / len(detectors)
     for number, detector in enumerate(detectors):
         colour = DETECTORS[number % len(DETECTORS)]
-        own = edits[edits["detector"] == detector].set_index("perturbation")["false_positive_rate"].reindex(names)
+        rates = edits[edits["detector"] == detector].set_index("perturbation")["false_positive_rate"].reindex(names)
         heights = np.arange(len(names)) + width * (number + 0.5) - 0.4
-        axes.barh(heights, own.fillna(0), width * 0.9, color=colour)
-        for height, value in zip(heights, own, strict=True):
+        axes.barh(heights, rates.fillna(0), width * 0.9, color=colour)
+        for height, value in zip(heights, rates, strict=True):
             shown, text = (value, f"{value:.0%}") if math.isfinite(value) else (0.0, "none")
             axes.text(shown + 0.01, height, text, va="center", fontsize=8, color=colour)
         for value in untouched.loc[untouched["detector"] == detector, "false_positive_rate"].dropna():
             axes.axvline(value, color=colour, linewidth=0.8, linestyle=":")
     axes.set_yticks(np.arange(len(names)), names)
     axes.set_ylim(len(names) - 0.45, -0.55)
-    axes.set(xlim=(0, 1.08), xlabel="reals called fake after an honest edit (dotted: untouched)")
+    axes.set(xlim=(0, 1.08), xlabel="false positive rate under a benign edit (dotted: untouched)")
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.grid(visible=False, axis="y")
@@ -247,7 +249,7 @@ def _plot_bars(axes: Axes, edits: pd.DataFrame, untouched: pd.DataFrame, detecto
 
 @contextmanager
 def _save_figure(path: Path, size: tuple[float, float]) -> Iterator[Figure]:
-    """A figure of `size` (width, height) in inches that is written once it is drawn."""
+    """Yield a figure of `size` (width, height) in inches, and write it when the block ends."""
     if path.suffix not in _METADATA:
         raise BenchError(f"A plot cannot be written as '{path.name}'.", hint="Name it .svg or .png.")
     with mpl.rc_context(_STYLE):
@@ -261,7 +263,7 @@ def _save_figure(path: Path, size: tuple[float, float]) -> Iterator[Figure]:
 def _check_items(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     kinds, values = np.asarray(labels, np.int64), np.asarray(scores, np.float64)  # (N,)
     if set(np.unique(kinds).tolist()) != {0, 1}:
-        raise BenchError("A plot of evidence needs real and fake items.", hint="Score videos of both kinds.")
+        raise BenchError("A plot needs real and fake items.", hint="Score videos of both kinds.")
     if not np.isfinite(values).all():
-        raise BenchError("A plot of evidence needs finite scores.", hint="Leave out what could not be scored.")
+        raise BenchError("A plot needs finite scores.", hint="Leave out what could not be scored.")
     return kinds, values

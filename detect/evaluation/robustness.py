@@ -1,15 +1,15 @@
-"""What a detector still tells after what happens to videos: held-out videos in; scores and metrics out.
+"""Robustness of a detector to perturbations: held-out videos in; scores and metrics out.
 
 Every held-out clip, real and fake alike, is perturbed, written by the one encoder, and scored like any clip;
-under `none` the clip itself is scored. Names carry the perturbation behind an @:
+under `none` the clip itself is scored. The perturbation follows an @ in a metric's name:
 
-    video_auc@perturbation=crf40   with its interval by person; pair_auc@… over pairs
+    video_auc@perturbation=crf40   with its 95% confidence interval by person; pair_auc@… over pairs
     auc_loss@perturbation=crf40    AUC of the untouched clips minus that of their perturbed copies, of videos scored
                                    both ways
-    fpr@perturbation=beautified    share of the real videos called fake at the frozen threshold
-    tpr@perturbation=beautified    share of the fake videos called fake there
+    fpr@perturbation=beautified    false positive rate at the frozen threshold: share of reals called fake
+    tpr@perturbation=beautified    true positive rate there: share of fakes called fake
 
-label 1 = fake; a higher score = more likely fake. The threshold stays that of unperturbed validation people.
+label 1 = fake; a higher score = more likely fake. The threshold is that of the unperturbed validation set.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ COLUMNS = [
     "perturbation", "family", "strength", "kind", "video_id", "subject_id", "source_id", "method", "label",
     "score", "status", "reason", "n_pairs", "logits",
 ]  # fmt: skip
-"""Of a table; `video_id` is that of the clip itself, `logits` those of its copy's pairs in order of time (list)."""
+"""Columns of a table; `video_id` is the original's, `logits` those of the copy's pairs in order of time (list)."""
 
 
 class RobustnessResult(NamedTuple):
@@ -59,14 +59,14 @@ def evaluate_robustness(
     report: ReportProgress = ignore_progress,
     names: Sequence[str] | None = None,
 ) -> RobustnessResult:
-    """Score the videos under every perturbation, one after the other, and sum up.
+    """Score the videos under every perturbation, one after the other, and compute the metrics.
 
     Args:
         detector: Trained.
         root: The manifest's folder.
         rows: Held-out videos.
-        rule: Of aggregation, by which the thresholds were chosen.
-        thresholds: From validation people.
+        rule: Aggregation rule by which the thresholds were chosen.
+        thresholds: From the validation set.
         report: Progress.
         names: Some of `PERTURBATIONS`; None for all. `none` is always among them.
 
@@ -75,7 +75,7 @@ def evaluate_robustness(
     """
     chosen = list(dict.fromkeys([NONE, *(PERTURBATIONS if names is None else names)]))
     for name in chosen:
-        find_perturbation(name)  # before the first is done
+        find_perturbation(name)  # before any work
     tables = [score_perturbed(detector, root, rows, name, rule, report) for name in chosen]
     return RobustnessResult(pd.concat(tables, ignore_index=True), summarise(tables, thresholds))
 
@@ -93,15 +93,15 @@ def score_perturbed(
 ) -> pd.DataFrame:
     """Score every video under one perturbation; one that cannot be perturbed or scored is a row with its reason.
 
-    A job by itself: for another process give `rule` by name or fitted, since callables may not travel. One copy
-    at a time lies on the disk.
+    It can run in a process of its own: then pass `rule` by name or fitted, since callables may not be pickled. Only
+    one copy at a time is on disk.
 
     Args:
         detector: Trained.
         root: The manifest's folder.
         rows: Held-out videos.
         name: Of `PERTURBATIONS`.
-        rule: Of aggregation.
+        rule: Aggregation rule.
         report: Progress.
 
     Returns:
@@ -125,15 +125,15 @@ def write_perturbed(root: Path, row: VideoRow, perturbation: Perturbation, folde
     Args:
         root: The manifest's folder.
         row: The video.
-        perturbation: What happens to it.
-        folder: Of the copies: `VIDEO_ID@PERTURBATION.mp4`.
+        perturbation: The change that is applied.
+        folder: Folder of the copies: `VIDEO_ID@PERTURBATION.mp4`.
 
     Returns:
-        The row of the copy in a manifest in `folder`; `derived_from` names the video, `perturbation` what happened.
+        The row of the copy in a manifest in `folder`; `derived_from` names the video, `perturbation` the change.
 
     Raises:
         BenchError: The video cannot be read, was changed since the manifest was written, or has no frame; or
-            its identifier leaves the folder.
+            its identifier leads out of the folder.
     """
     video_id = f"{row.video_id}@{perturbation.name}"
     path = resolve_inside(folder, f"{video_id}.mp4")
@@ -179,7 +179,7 @@ def _describe(row: VideoRow, perturbation: Perturbation) -> dict[str, object]:
 def _score_copy(
     detector: Detector, root: Path, row: VideoRow, perturbation: Perturbation, rule: Rule
 ) -> dict[str, object]:
-    """What `COLUMNS` lists from `score` on."""
+    """Score the copy: the fields that `COLUMNS` lists from `score` on."""
     score, logits, reason = np.nan, np.zeros(0), None
     with tempfile.TemporaryDirectory(prefix="dancebench-") as name:
         folder = Path(name).resolve()
@@ -195,7 +195,7 @@ def _score_copy(
     return {
         "score": score,
         "status": "ok" if reason is None else "failed",
-        "reason": reason and reason.replace(f"{folder}/", ""),  # the same words whatever the folder was called
+        "reason": reason and reason.replace(f"{folder}/", ""),  # independent of the name of the temporary folder
         "n_pairs": len(logits),
         "logits": logits.tolist(),
     }
@@ -213,11 +213,11 @@ def _make_tables(
 
 
 def summarise(tables: Sequence[pd.DataFrame], thresholds: Thresholds) -> dict[str, Metric]:
-    """`video_auc@…`, `pair_auc@…`, `auc_loss@…`, `fpr@…` and `tpr@…` of every perturbation in the tables.
+    """Compute `video_auc@…`, `pair_auc@…`, `auc_loss@…`, `fpr@…` and `tpr@…` of every perturbation in the tables.
 
     Args:
         tables: What `score_perturbed` returned, one per perturbation.
-        thresholds: From validation people.
+        thresholds: From the validation set.
 
     Returns:
         The metrics in the tables' order; `auc_loss` of `none` would be 0 and is left out.
@@ -241,14 +241,14 @@ def summarise(tables: Sequence[pd.DataFrame], thresholds: Thresholds) -> dict[st
 
 
 def tabulate_robustness(metrics: dict[str, Metric], detector: str) -> pd.DataFrame:
-    """What `plots.robustness_curves` draws, of one detector: a row for each perturbation that was measured.
+    """Make the table of `plots.plot_robustness` for one detector: a row for each perturbation that was measured.
 
     Args:
-        metrics: Of `summarise`; others may stand beside them.
+        metrics: Of `summarise`; others are ignored.
         detector: Its name.
 
     Returns:
-        Columns detector, family, strength, perturbation, auc, low and high (of its interval) and
+        Columns detector, family, strength, perturbation, auc, low and high (of its confidence interval) and
         false_positive_rate; NaN where there is none.
     """
     rows = []
@@ -293,7 +293,7 @@ def _make_auc_metric(table: pd.DataFrame, column: str, item: str) -> Metric:
 
 
 def _make_auc_loss_metric(untouched: pd.DataFrame, perturbed: pd.DataFrame) -> Metric:
-    """Paired: of the videos that have a score both ways, so that a failure is no loss."""
+    """Paired AUC loss: of the videos that were scored both ways, so that a failure is no loss."""
     both = untouched.merge(perturbed[["video_id", "score"]], on="video_id", suffixes=("", "_perturbed"))
     labels = both["label"].to_numpy(np.int64)
     before, after = both["score"].to_numpy(np.float64), both["score_perturbed"].to_numpy(np.float64)
@@ -309,7 +309,7 @@ def _make_auc_loss_metric(untouched: pd.DataFrame, perturbed: pd.DataFrame) -> M
     interval = jackknife_interval(loss, both["subject_id"].tolist(), scale="identity")
     if interval is not None:
         low, high = max(interval.low, -1.0), min(interval.high, 1.0)
-        # where no person moves it, that says how coarse it is, not how certain
+        # of zero width where no person changes the AUC: it is coarse then, not certain
         interval = interval.model_copy(update={"low": low, "high": high}) if low < high else None
     return Metric(value=value, ci95=interval, n=len(both), unit=unit, higher_is_better=False)
 

@@ -60,12 +60,12 @@ class ScoreTables(NamedTuple):
         return self.videos[self.videos["status"] == "ok"]
 
     def select(self, chosen: pd.Series) -> ScoreTables:
-        """The videos where `chosen`, a boolean column beside `videos`, is true, and their pairs."""
+        """Select the videos where `chosen`, a boolean column aligned with `videos`, is true, and their pairs."""
         videos = self.videos[chosen]
         return ScoreTables(self.pairs[self.pairs["video_id"].isin(videos["video_id"])], videos)
 
     def aggregate_by(self, rule: Rule, name: str) -> ScoreTables:
-        """The same pairs, their videos scored by another rule."""
+        """Score the videos of the same pairs by another rule."""
         logits = self.logits_by_video()
         scores = [rule(logits[video]) if video in logits else np.nan for video in self.videos["video_id"]]
         return ScoreTables(self.pairs, self.videos.assign(score=scores, aggregator=name))
@@ -76,7 +76,7 @@ class ScoreTables(NamedTuple):
         return {str(video): part["logit"].to_numpy(np.float64) for video, part in ordered.groupby("video_id")}
 
     def fit_rule(self) -> LearnedRule | None:
-        """The rule `learned` fitted to these videos; None where reals or fakes are lacking."""
+        """Fit the rule `learned` to these videos; None if reals or fakes are missing."""
         scored = self.scored
         if scored["label"].nunique() < 2:
             return None
@@ -86,7 +86,7 @@ class ScoreTables(NamedTuple):
         )
 
     def join_levels(self) -> pd.DataFrame:
-        """Videos and pairs in one table, told apart by `level`."""
+        """Join videos and pairs in one table, with the column `level`."""
         parts = [self.videos.assign(level="video"), self.pairs.assign(level="pair")]
         return pd.concat([part for part in parts if len(part)], ignore_index=True)
 

@@ -1,11 +1,11 @@
-"""How far a video lies from what a detector was trained on: frames in; features, and a distance to the training, out.
+"""Training domain of a detector: frames in; clip features, and their out-of-distribution distance, out.
 
-The features are plain statistics of picture and motion, the same for every detector, so that a far video can
+The features are plain statistics of image and motion, the same for every detector, so that a large distance can
 be explained: brightness, colour, detail by frequency, noise, motion, bars, rate. They are measured on the
-clip that a detector sees, and brought near normal by a logarithm or a logit. With z the deviations from the
+clip that a detector sees, and made nearly normal by a logarithm or a logit. With z the deviations from the
 mean of the training clips, each in units of its spread, and C their covariance (shrunk as by Ledoit and Wolf,
-2004, over reals and fakes alike), the distance is sqrt(z' C⁻¹ z / number of features): about 1 for a clip of
-the training. The limit comes from people left out of the fit, as a bound that 98% of new people stay within.
+2004, over reals and fakes alike), the Mahalanobis distance is sqrt(z' C⁻¹ z / number of features): about 1 for a
+training clip. The limit comes from people held out of the fit, as a bound that 98% of new people stay within.
 """
 
 from __future__ import annotations
@@ -31,28 +31,27 @@ Array = npt.NDArray[np.float64]
 Scale = Literal["linear", "log", "logit"]
 
 MIN_PAIRS: Final = 32
-"""From this many pairs on a clip is thinned: between this many and twice as many, evenly placed, are measured."""
+"""Longer clips are subsampled: between this many pairs and twice as many, evenly placed, are measured."""
 FOLDS: Final = 10
 COVERAGE: Final = 0.98
-"""Share of new people whose clips shall all lie within the limit."""
+"""Share of new people whose clips should all lie within the limit."""
 SHOWN: Final = 3
 
 _LEAST_DISTANCE: Final = 1.0
-"""Nearer than this, clips are as much alike as those of the training: alike clips of few people shall not
-give a limit that a hair exceeds."""
-_LEAST_SHARE: Final = 1e-3  # the logit of a share cannot go on to infinity
-_GREY: Final = 1e-3  # of less colour than this, no hue is spoken of
-_BANDS: Final = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)  # cycles a pixel, octaves
+"""Floor on the distance, so that near-identical training clips do not give a limit near zero."""
+_LEAST_SHARE: Final = 1e-3  # shares are kept this far from 0 and 1, so that their logit is finite
+_GREY: Final = 1e-3  # below this mean distance from grey the hue is undefined
+_BANDS: Final = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)  # in cycles per pixel: edges of octaves
 
 
 class Feature(NamedTuple):
     """One statistic of a clip.
 
     Attributes:
-        scale: On which it is near normal.
-        noise: Spread on that scale that means nothing, added to that of the training clips: what happens to be
-            the same in all of them (the rate, no bars) shall not cast out whoever differs by a hair.
-        least: Smaller values are all the same.
+        scale: On which it is nearly normal.
+        noise: Insignificant spread on that scale, added to that of the training clips: if a feature happens to be
+            constant in all of them (the rate, no bars), a tiny difference must not be out-of-distribution.
+        least: Smaller values are replaced by it.
     """
 
     scale: Scale
@@ -74,7 +73,7 @@ FEATURES: Final[Mapping[str, Feature]] = {
     "fine_detail": Feature("log", 0.2, 1e-6),
     "finest_detail": Feature("log", 0.2, 1e-6),
     "noise": Feature("log", 0.1, 0.1),  # standard deviation in 1/255 (Immerkær 1996)
-    "black_bars": Feature("linear", 0.02),  # share of the picture
+    "black_bars": Feature("linear", 0.02),  # share of the frame
     "motion": Feature("log", 0.1, 0.05),  # mean change of a pixel from frame to frame, in 1/255
     "still_pixels": Feature("logit", 0.3),  # share that changes by at most 2 of 255
     "unrest": Feature("log", 0.2, 0.02),  # mean change of the half that changes least, in 1/255
@@ -101,15 +100,15 @@ def measure_clip(frames: Iterable[Frame], fps: float) -> dict[str, float]:
         BenchError: There are fewer than two frames.
     """
     measured: list[dict[str, float]] = []
-    stride, before = 1, None
+    stride, previous = 1, None
     for index, frame in enumerate(frames):
-        if before is not None and (index - 1) % stride == 0:
-            measured.append(_measure_pair(before, frame))
+        if previous is not None and (index - 1) % stride == 0:
+            measured.append(_measure_pair(previous, frame))
             if len(measured) > 2 * MIN_PAIRS:
-                measured, stride = measured[::2], 2 * stride  # strides of 2^k do not beat with the codec's 15
-        before = frame
+                measured, stride = measured[::2], 2 * stride  # 2^k does not alias with the codec's groups of 15
+        previous = frame
     if not measured:
-        raise BenchError("A clip of fewer than two frames shows no motion.", hint="Give a longer video.")
+        raise BenchError("A clip of fewer than two frames shows no motion.", hint="Supply a longer video.")
     means = {name: float(np.mean([pair[name] for pair in measured])) for name in measured[0]}
     return means | {"frame_rate": float(fps)}
 
@@ -144,14 +143,14 @@ def _measure_luma(luma: npt.NDArray[np.float32]) -> dict[str, float]:
 
 @functools.lru_cache(maxsize=8)
 def _plan_spectrum(height: int, width: int) -> tuple[Array, npt.NDArray[np.intp]]:
-    """Hann window (H, W), and the band of each frequency (H, W // 2 + 1): 0 and the last are none."""
+    """Hann window (H, W), and the band of each frequency (H, W // 2 + 1): 0 and the last are outside all bands."""
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     return window, np.digitize(radius, _BANDS, right=True)
 
 
 def _measure_black_bars(luma: npt.NDArray[np.float32]) -> float:
-    """Share of the picture in black rows and columns at its edges."""
+    """Measure the share of the frame in black rows and columns at its edges."""
     lit = luma >= 24
     rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
     if len(rows) == 0:
@@ -191,7 +190,7 @@ def _measure_motion(luma: npt.NDArray[np.float32], after: npt.NDArray[np.float32
 
 
 class FeatureDeviation(Strict):
-    """One feature of a video beside that of the training clips."""
+    """One feature of a video compared with that of the training clips."""
 
     feature: str
     value: float
@@ -199,11 +198,11 @@ class FeatureDeviation(Strict):
     typical: float
     """Centre of the training clips, in the same unit."""
     deviations: float
-    """Their distance in spreads of the training clips, on the scale where these are near normal."""
+    """Difference of the two in spreads of the training clips, on the scale where these are nearly normal."""
 
 
 class OutOfDistribution(Strict):
-    """How far a video lies from the training clips."""
+    """Out-of-distribution distance of a video from the training domain."""
 
     distance: float
     limit: float
@@ -214,18 +213,18 @@ class OutOfDistribution(Strict):
 
 
 class FeatureSpread(Strict):
-    """A feature over the training clips, on its scale."""
+    """Distribution of a feature over the training clips, on its scale."""
 
     name: str
     scale: Scale
     least: float
     mean: float
     spread: float
-    """Of the clips and of what means nothing, together."""
+    """Of the clips and of the feature's `noise` together."""
 
 
 class TrainingDomain(Strict):
-    """What the clips of a training look like."""
+    """Distribution of the features over the training clips, and the limit of the distance."""
 
     features: tuple[FeatureSpread, ...]
     precision: tuple[tuple[float, ...], ...]
@@ -235,7 +234,7 @@ class TrainingDomain(Strict):
     people: int
 
     def compare(self, features: Mapping[str, float]) -> OutOfDistribution:
-        """How far a clip lies from the training.
+        """Compute how far a clip lies from the training domain.
 
         Args:
             features: As `measure_clip` gives them.
@@ -246,7 +245,7 @@ class TrainingDomain(Strict):
         missing = [each.name for each in self.features if each.name not in features]
         if missing:
             raise BenchError(
-                f"The detector's training domain knows '{missing[0]}', which is not measured here.",
+                f"The detector's training domain has the feature '{missing[0]}', which is not measured here.",
                 hint="It was made by another release: train the detector again.",
             )
         values = [_to_scale(features[each.name], each.scale, each.least) for each in self.features]
@@ -266,15 +265,15 @@ class TrainingDomain(Strict):
 
 
 def fit_training_domain(features: Sequence[Mapping[str, float]], subjects: Sequence[str]) -> TrainingDomain:
-    """Learn what the clips of a training look like.
+    """Fit the training domain, and its limit by cross-validation.
 
-    The limit: people are left out by turns (`FOLDS` parts, or one by one where they are fewer), and each
-    person's furthest clip is measured against the others. The logarithms of these distances give the bound
-    that a new person stays within with a probability of `COVERAGE`: mean + t · s · sqrt(1 + 1/n), Student's t
-    with n - 1 degrees of freedom. So few people give a wide limit.
+    People are held out by turns (in `FOLDS` folds, or one by one if they are fewer), and each held-out person's
+    furthest clip is measured against the others. The logarithms of these distances give the bound that a new
+    person stays within with a probability of `COVERAGE`: mean + t · s · sqrt(1 + 1/n), Student's t with n - 1
+    degrees of freedom. So few people give a wide limit.
 
     Args:
-        features: Of each training clip, real and fake, as `measure_clip` gives them.
+        features: Features of each training clip, real and fake, as `measure_clip` gives them.
         subjects: The person in each.
 
     Raises:
@@ -286,7 +285,7 @@ def fit_training_domain(features: Sequence[Mapping[str, float]], subjects: Seque
     people, groups = np.unique(np.asarray(subjects, dtype=np.str_), return_inverse=True)
     if len(people) < 2:
         raise BenchError(
-            "What the training clips have in common needs at least two people.",
+            "A training domain needs at least two people.",
             hint="Give the training split more people.",
         )
     table = np.array(
@@ -307,7 +306,7 @@ def fit_training_domain(features: Sequence[Mapping[str, float]], subjects: Seque
 
 
 def _fit_gaussian(table: Array) -> tuple[Array, Array, Array]:
-    """Mean (F,), spread (F,) and precision (F, F) of the deviations of clips (N, F)."""
+    """Fit mean (F,), spread (F,) and precision (F, F) of the deviations of clips (N, F)."""
     noise = np.array([each.noise for each in FEATURES.values()])
     mean = table.mean(axis=0)
     spread = np.sqrt(table.var(axis=0) + noise**2)
@@ -316,7 +315,7 @@ def _fit_gaussian(table: Array) -> tuple[Array, Array, Array]:
 
 
 def _mahalanobis_distances(deviations: Array, precision: Array) -> Array:
-    """Of deviations (N, F): (N,)."""
+    """Mahalanobis distances (N,) of deviations (N, F), divided by sqrt(F)."""
     squared: Array = np.einsum("nf,fg,ng->n", deviations, precision, deviations)
     distances: Array = np.sqrt(squared.clip(0) / deviations.shape[1])
     return distances
@@ -324,13 +323,13 @@ def _mahalanobis_distances(deviations: Array, precision: Array) -> Array:
 
 def _fit_limit(table: Array, groups: npt.NDArray[np.intp], people: int) -> float:
     furthest = np.zeros(people)
-    for inside, left_out in GroupKFold(min(FOLDS, people)).split(table, groups=groups):
-        mean, spread, precision = _fit_gaussian(table[inside])
-        distances = _mahalanobis_distances((table[left_out] - mean) / spread, precision)
-        np.maximum.at(furthest, groups[left_out], distances)
+    for fitted, held_out in GroupKFold(min(FOLDS, people)).split(table, groups=groups):
+        mean, spread, precision = _fit_gaussian(table[fitted])
+        distances = _mahalanobis_distances((table[held_out] - mean) / spread, precision)
+        np.maximum.at(furthest, groups[held_out], distances)
     logs = np.log(furthest.clip(_LEAST_DISTANCE))
-    reach = float(scipy.stats.t.ppf(COVERAGE, people - 1)) * float(logs.std(ddof=1)) * math.sqrt(1 + 1 / people)
-    return math.exp(float(logs.mean()) + reach)
+    margin = float(scipy.stats.t.ppf(COVERAGE, people - 1)) * float(logs.std(ddof=1)) * math.sqrt(1 + 1 / people)
+    return math.exp(float(logs.mean()) + margin)
 
 
 def _to_scale(value: float, scale: Scale, least: float) -> float:

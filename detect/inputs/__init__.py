@@ -1,1 +1,1 @@
-"""What detectors see: frame pairs of a manifest's videos, perturbations, audits for leaks."""
+"""Inputs of detectors: frame pairs of a manifest's videos, perturbations, leak audits, near-duplicates."""

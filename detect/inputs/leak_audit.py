@@ -1,8 +1,8 @@
-"""Whether a manifest can be trusted: its rows in, nothing or the offending pairs out.
+"""Leak audit of a manifest: its rows in; nothing, or an error that names the leaking pairs of videos, out.
 
-People do not leak: whoever is seen in one split is in no other, and whoever drives or is seen in the holdout
-does neither elsewhere; training and validation may share who only drives. No file stands in two splits, no
-recording whose motion drives in the holdout does so elsewhere, and no frames of two splits are near-duplicates.
+Splits are disjoint by person: whoever is seen in one split is in no other, and whoever drives or is seen in the
+holdout does neither elsewhere; training and validation may share people who only drive. No file is in two splits,
+no recording whose motion drives in the holdout drives elsewhere, and no frames of two splits are near-duplicates.
 All clips have one size, since every clip that a detector sees is written from frames of one size.
 """
 
@@ -23,10 +23,10 @@ _HOLDOUT = "holdout"
 
 
 def audit_leaks(rows: Sequence[VideoRow]) -> None:
-    """Refuse a manifest in which the test is known from the training, by what its rows say.
+    """Refuse a manifest that leaks people, files or driving motions between splits, according to its rows.
 
     Raises:
-        BenchError: A person, a file, or a recording that drives stands in two splits that may not share it;
+        BenchError: A person, a file, or a recording that drives is in two splits that may not share it;
             the message names the pairs of videos.
     """
     people = [
@@ -46,31 +46,31 @@ def audit_frames(root: Path, rows: Sequence[VideoRow], report: ReportProgress = 
 
     Args:
         root: The manifest's folder.
-        rows: Its videos. One that cannot be read is passed over: training refuses it, scoring reports it.
+        rows: Its videos. One that cannot be read is skipped: training refuses it, scoring reports it.
         report: Progress.
 
     Raises:
         BenchError: Frames are near-duplicates across splits; the message names the pairs of videos.
     """
-    known: list[tuple[VideoRow, Fingerprint]] = []
+    audited: list[tuple[VideoRow, Fingerprint]] = []
     for done, row in enumerate(rows):
         report("comparing frames across splits", done, len(rows))
         try:
-            known.append((row, _read_fingerprint(check_video_file(root, row))))
+            audited.append((row, _read_fingerprint(check_video_file(root, row))))
         except BenchError:
             continue
     report("comparing frames across splits", len(rows), len(rows))
-    found = find_near_duplicates([each for _, each in known], [row.split for row, _ in known])
+    duplicates = find_near_duplicates([each for _, each in audited], [row.split for row, _ in audited])
     leaks = [
-        f"{_describe_pair(known[each.first][0], known[each.second][0])} show the same picture "
-        f"({each.bits} of 64 bits differ, correlation {each.correlation:.3f})"
-        for each in found
+        f"{_describe_pair(audited[pair.first][0], audited[pair.second][0])} show near-duplicate frames "
+        f"({pair.bits} of 64 bits differ, correlation {pair.correlation:.3f})"
+        for pair in duplicates
     ]
     _raise_leaks(leaks, "Leave one of the copies out, or give both one split.")
 
 
 def require_one_size(rows: Sequence[VideoRow]) -> tuple[int, int]:
-    """The (height, width) of all clips.
+    """Return the (height, width) that all clips have.
 
     Raises:
         BenchError: There are none, or they have several sizes.
@@ -79,7 +79,7 @@ def require_one_size(rows: Sequence[VideoRow]) -> tuple[int, int]:
     if len(sizes) != 1:
         found = ", ".join(f"{height}x{width}" for height, width in sizes) or "none"
         raise BenchError(
-            f"The clips of a manifest have one size; here: {found} (height x width).",
+            f"All clips of a manifest must have one size; found: {found} (height x width).",
             hint="Prepare all recordings to the same size.",
         )
     return sizes[0]
@@ -91,17 +91,17 @@ def _read_fingerprint(path: Path) -> Fingerprint:
 
 
 def _refuse_shared(what: str, entries: Sequence[tuple[str, VideoRow, bool]], hint: str) -> None:
-    """Raise where one key occurs in two splits that may not share it; entries say whether it only drives there."""
+    """Raise if a key occurs in two splits that may not share it; entries say whether it only drives there."""
     seen: dict[str, dict[tuple[str, bool], VideoRow]] = {}  # key -> (split, only drives) -> first row
     leaks = []
     for key, row, only_drives in entries:
-        before = seen.setdefault(key, {})
-        for (split, drove), first in before.items():
-            shared = drove and only_drives and _HOLDOUT not in (split, row.split)
-            if split != row.split and not shared:
+        occurrences = seen.setdefault(key, {})
+        for (split, only_drove), first in occurrences.items():
+            may_share = only_drove and only_drives and _HOLDOUT not in (split, row.split)
+            if split != row.split and not may_share:
                 leaks.append(f"{what.format(key)} is in {_describe_pair(first, row)}")
                 break
-        before.setdefault((row.split, only_drives), row)
+        occurrences.setdefault((row.split, only_drives), row)
     _raise_leaks(leaks, hint)
 
 

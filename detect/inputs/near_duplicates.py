@@ -1,10 +1,10 @@
-"""Whether two clips show the same recording: frames in; pairs of clips that look alike, of different groups, out.
+"""Near-duplicate clips: frames in; pairs of clips of different groups that show the same recording out.
 
-Each clip is known by a few evenly placed frames, as grey thumbnails of 32x32. Two looks, since people in
-similar poses before similar backgrounds have similar hashes: a pair of frames whose perceptual hashes (64 bits
-of the thumbnail's cosine transform, OpenCV's `pHash`) differ in few bits is a candidate; it is confirmed where
-the thumbnails, laid over one another at the best of a few scales and shifts, correlate. Neither look is moved
-by brightness, contrast, size or compression, nor much by a light crop; a mirrored copy is not found.
+Each clip is represented by a few evenly placed frames, as grey thumbnails of 32x32. There are two stages, since
+people in similar poses before similar backgrounds have similar hashes: a pair of frames whose perceptual hashes (64
+bits of the thumbnail's cosine transform, OpenCV's `pHash`) differ in few bits is a candidate; it is confirmed if
+the thumbnails correlate when aligned at the best of a few scales and shifts. Neither stage depends on brightness,
+contrast, size or compression, nor much on a light crop; a mirrored copy is not found.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ FRAMES: Final = 8
 """How many frames of a clip are compared."""
 BITS: Final = 64
 MAX_BITS: Final = 12
-"""Hashes that differ in no more bits are looked at again; those of unrelated pictures differ in about 30."""
+"""Frames whose hashes differ in no more bits are candidates; hashes of unrelated pictures differ in about 30."""
 CORRELATION: Final = 0.92
-"""Thumbnails that correlate by at least this are the same picture. Measured on demo dancers: two people 0.83 at
+"""Thumbnails that correlate by at least this are near-duplicates. Measured on demo dancers: two people 0.83 at
 most, in one room 0.90; brightened copies at CRF 35: of 256x128 0.99, of 64x32 from 0.91 on (3 of 14 are missed);
 cropped by a twentieth at each edge 0.96."""
 
 _SIDE: Final = 32  # of a thumbnail, in pixels
-_CORE: Final = 24  # of its middle, which is looked for in the other
-_SCALES: Final = (26, 28, 30, 32, 34, 36, 38)  # to which the other is brought: crops of up to a tenth at an edge
-_FLAT: Final = 4.0  # a thumbnail of less contrast, of 255, shows nothing to be recognised
-_LOOKS: Final = 8  # nearest pairs of frames of two clips that are looked at again
-_BLOCK: Final = 1024  # hashes compared at once: 8 MB with as many thousands of others
+_CORE: Final = 24  # side of its central part, which is matched within the other thumbnail
+_SCALES: Final = (26, 28, 30, 32, 34, 36, 38)  # sizes to which the other is scaled: crops of up to a tenth at an edge
+_FLAT: Final = 4.0  # grey levels of 255: a thumbnail with a lower standard deviation has too little contrast to match
+_MAX_CANDIDATES: Final = 8  # nearest pairs of frames of two clips whose correlation is computed
+_BLOCK: Final = 1024  # hashes compared at once: 8 MB per thousand hashes that they are compared with
 
 Thumbnails = npt.NDArray[np.uint8]
 """uint8 (N, 32, 32), grey."""
@@ -42,27 +42,27 @@ Thumbnails = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What one clip is recognised by: its frames that show anything."""
+    """Thumbnails and hashes of a clip's frames, without those of too little contrast."""
 
     thumbnails: Thumbnails
     signs: npt.NDArray[np.float32]
-    """Their hashes (N, 64), a bit as -1 or 1."""
+    """Their hashes (N, 64), each bit as -1 or 1."""
 
 
 @dataclass(frozen=True)
 class Resemblance:
-    """Two clips that show the same, by their places."""
+    """Two clips that show the same recording, by index."""
 
     first: int
     second: int
     bits: int
-    """By which their hashes differ where they differ least."""
+    """Bits by which the hashes of the confirmed pair of frames differ."""
     correlation: float
     """Of those thumbnails, in [-1, 1]."""
 
 
 def compute_fingerprint(frames: Sequence[Frame]) -> Fingerprint:
-    """Thumbnails and hashes of some frames of a clip, uint8 RGB (H, W, 3) each."""
+    """Compute thumbnails and hashes of some frames of a clip, uint8 RGB (H, W, 3) each."""
     thumbnails = np.array([_make_thumbnail(frame) for frame in frames], dtype=np.uint8).reshape(-1, _SIDE, _SIDE)
     thumbnails = thumbnails[thumbnails.std(axis=(1, 2)) >= _FLAT]
     hashes = [_compute_hash(thumbnail) for thumbnail in thumbnails]
@@ -77,11 +77,11 @@ def hamming_distances(first: npt.NDArray[np.float32], second: npt.NDArray[np.flo
 
 
 def find_near_duplicates(fingerprints: Sequence[Fingerprint], groups: Sequence[str]) -> list[Resemblance]:
-    """Clips of different groups that show the same recording.
+    """Find clips of different groups that show the same recording.
 
     Args:
         fingerprints: One for each clip.
-        groups: Of each clip; within a group nothing is compared.
+        groups: Group of each clip; clips of one group are not compared.
 
     Returns:
         In order of the clips, each pair of clips once.
@@ -92,10 +92,10 @@ def find_near_duplicates(fingerprints: Sequence[Fingerprint], groups: Sequence[s
     if len(fingerprints) != len(groups):
         raise ValueError(f"{len(fingerprints)} clips but {len(groups)} groups")
     found = []
-    for (first, second), looks in sorted(_find_candidates(fingerprints, groups).items()):
-        for bits, of_first, of_second in sorted(looks)[:_LOOKS]:
-            pictures = fingerprints[first].thumbnails[of_first], fingerprints[second].thumbnails[of_second]
-            correlation = aligned_correlation(*pictures)
+    for (first, second), frame_pairs in sorted(_find_candidates(fingerprints, groups).items()):
+        for bits, frame, other in sorted(frame_pairs)[:_MAX_CANDIDATES]:
+            thumbnails = fingerprints[first].thumbnails[frame], fingerprints[second].thumbnails[other]
+            correlation = aligned_correlation(*thumbnails)
             if correlation >= CORRELATION:
                 found.append(Resemblance(first, second, bits, correlation))
                 break
@@ -105,7 +105,7 @@ def find_near_duplicates(fingerprints: Sequence[Fingerprint], groups: Sequence[s
 def aligned_correlation(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> float:
     """Correlation of two thumbnails (32, 32) in [-1, 1] at the best of a few scales and shifts.
 
-    The middle of either is looked for in the other, enlarged or reduced, since either may be the cropped one.
+    The central part of each is matched within the other, enlarged or reduced, since either may be the cropped one.
     """
     return max(_best_correlation(first, second), _best_correlation(second, first))
 
@@ -128,33 +128,34 @@ def _compute_hash(thumbnail: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def _find_candidates(
     fingerprints: Sequence[Fingerprint], groups: Sequence[str]
 ) -> dict[tuple[int, int], list[tuple[int, int, int]]]:
-    """(clip, clip) of different groups -> (bits, frame, frame) of their similar frames."""
+    """Candidates: (clip, clip) of different groups -> (bits, frame, frame) of their similar frames."""
     signs = np.concatenate([each.signs for each in fingerprints] or [np.zeros((0, BITS), np.float32)])  # (N, 64)
     counts = [len(each.signs) for each in fingerprints]
     clips = np.repeat(np.arange(len(fingerprints)), counts)  # (N,)
-    places = np.concatenate([np.arange(count) for count in counts] or [np.zeros(0, np.intp)])  # within the clip
+    frame_of = np.concatenate([np.arange(count) for count in counts] or [np.zeros(0, np.intp)])  # (N,) within the clip
     _, codes = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
     found: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
     for start in range(0, len(signs), _BLOCK):
         rows = slice(start, start + _BLOCK)
         bits = hamming_distances(signs[rows], signs)  # (B, N)
-        apart = codes[clips[rows]][:, None] != codes[clips][None]
+        other_group = codes[clips[rows]][:, None] != codes[clips][None]
         later = clips[rows][:, None] < clips[None]  # each pair once
-        for row, column in np.argwhere((bits <= MAX_BITS) & apart & later).tolist():
+        for row, column in np.argwhere((bits <= MAX_BITS) & other_group & later).tolist():
             pair = int(clips[start + row]), int(clips[column])
-            frames = int(places[start + row]), int(places[column])
+            frames = int(frame_of[start + row]), int(frame_of[column])
             found.setdefault(pair, []).append((int(bits[row, column]), *frames))
     return found
 
 
-def _best_correlation(sought: npt.NDArray[np.uint8], picture: npt.NDArray[np.uint8]) -> float:
+def _best_correlation(template: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> float:
+    """Best correlation of the template's central part within the other thumbnail, over scales and shifts."""
     margin = (_SIDE - _CORE) // 2
-    core = sought[margin:-margin, margin:-margin]
+    core = template[margin:-margin, margin:-margin]
     if core.std() < _FLAT:
         return -1.0
     best = -1.0
     for side in _SCALES:
-        scaled = cv2.resize(picture, (side, side), interpolation=cv2.INTER_LINEAR)
-        found = cv2.matchTemplate(scaled, core, cv2.TM_CCOEFF_NORMED)
-        best = max(best, float(np.nan_to_num(found, nan=-1.0, posinf=-1.0).max()))
+        scaled = cv2.resize(other, (side, side), interpolation=cv2.INTER_LINEAR)
+        correlations = cv2.matchTemplate(scaled, core, cv2.TM_CCOEFF_NORMED)
+        best = max(best, float(np.nan_to_num(correlations, nan=-1.0, posinf=-1.0).max()))
     return best

@@ -1,8 +1,8 @@
-"""Pairs of consecutive frames: from the videos of a manifest to what a detector learns from and scores.
+"""Pairs of consecutive frames: the videos of a manifest in; training batches, and windows to score, out.
 
-A pair is two neighbouring frames of one clip; a detector that needs more sees windows of so many. Scoring
-takes K evenly placed pairs; training draws at random from a pool in memory, as many fakes as reals, people
-evenly. All frames of a pair get the same augmentation; a share of them comes from degraded copies of the clips.
+A pair is two consecutive frames of one clip; a detector that needs more frames takes longer windows. Scoring takes
+K evenly placed pairs; training samples at random from a pool in memory, balanced over labels and people. All frames
+of a pair get the same augmentation; a share of the pairs comes from degraded copies of the clips.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ Pairs = npt.NDArray[np.uint8]
 """uint8 (N, window, H, W, 3), RGB; the window is 2 for pairs proper."""
 
 POOL_BYTES = 1 << 30
-"""The pool holds at most this much: 43,690 frames of 128x64, or 2,730 of 512x256."""
+"""The pool holds at most this many bytes: 43,690 frames of 128x64, or 2,730 of 512x256."""
 MAX_SHIFT = 4
-"""Pixels, each way; so that the place of the codec's 8x8 blocks cannot be learned by heart."""
+"""Pixels in each direction, so that the position of the codec's 8x8 blocks cannot be memorised."""
 MAX_GAIN = 0.1
 """Contrast changes by up to this share, brightness by up to half of it."""
 
 
 def choose_pair_starts(n_frames: int, k: int | None, window: int = 2) -> npt.NDArray[np.intp]:
-    """First frames of `k` evenly placed windows (None: all): the middles of k equal parts of the clip.
+    """Choose the first frames of `k` evenly placed windows (None: all): the middles of k equal parts of the clip.
 
     Returns:
-        Strictly increasing indices in [0, n_frames - window]; all of them where there are no more than `k`,
+        Strictly increasing indices in [0, n_frames - window]; all of them if there are no more than `k`,
         none for fewer frames than a window has.
     """
     places = max(n_frames - window + 1, 0)
@@ -51,7 +51,7 @@ def choose_pair_starts(n_frames: int, k: int | None, window: int = 2) -> npt.NDA
 def read_pairs(
     path: Path, size: tuple[int, int], k: int | None, window: int = 2
 ) -> tuple[npt.NDArray[np.float64], Pairs]:
-    """The `k` evenly placed windows of a clip (None: all), letterboxed to `size` (height, width).
+    """Read the `k` evenly placed windows of a clip (None: all), letterboxed to `size` (height, width).
 
     Returns:
         When the first frame of each is shown, in seconds (N,), and the frames uint8 (N, window, H, W, 3).
@@ -70,9 +70,9 @@ def read_pairs(
 
 
 def too_short_error(what: str, window: int) -> BenchError:
-    """The refusal of a video without a single window."""
+    """Make the error for a video that is shorter than a window."""
     count = "two" if window == 2 else str(window)
-    return BenchError(f"{what} has fewer than {count} frames.", hint=f"This detector judges {count} frames at once.")
+    return BenchError(f"{what} has fewer than {count} frames.", hint=f"This detector scores {count} frames at once.")
 
 
 @dataclass(frozen=True)
@@ -83,18 +83,18 @@ class PooledClip:
     label: int
     frames: Frames
     firsts: npt.NDArray[np.intp]
-    """Positions in `frames` of the first frame of each window; its other frames stand next to it."""
+    """Positions in `frames` of the first frame of each window; its other frames follow directly."""
     degraded: tuple[Frames, ...] = ()
-    """The same frames, compressed and reduced to several degrees."""
+    """The same frames, downscaled and compressed to several degrees."""
 
 
 class PairPool:
-    """Training windows in memory, to draw batches from.
+    """Training windows in memory, from which batches are sampled.
 
     Args:
         clips: Of the training people.
         window: Frames of a window.
-        degraded: Share of the windows that are drawn from degraded copies, where a clip has one.
+        degraded: Share of the windows that are taken from degraded copies, for clips that have one.
 
     Raises:
         BenchError: There is no real or no fake clip.
@@ -131,21 +131,21 @@ class PairPool:
         return PairPool(chosen, self.window, self._degraded)
 
     def with_window(self, window: int) -> PairPool:
-        """The same pool in shorter windows: all those that lie within its own."""
+        """The same pool with shorter windows: all those inside the present ones."""
         if window > self.window:
-            raise ValueError(f"a pool of {self.window} frames a window has none of {window}")
+            raise ValueError(f"a pool with windows of {self.window} frames has none of {window} frames")
         within = np.arange(self.window - window + 1)
         clips = [replace(clip, firsts=np.unique(clip.firsts[:, None] + within)) for clip in self._clips]
         return PairPool(clips, window, self._degraded)
 
     def draw_batch(self, size: int, generator: np.random.Generator) -> tuple[Pairs, npt.NDArray[np.float32]]:
-        """Draw augmented windows: half of them real, people evenly, then their clips, then the windows.
+        """Sample augmented windows, half of them real: uniformly a person, then a clip of theirs, then a window of it.
 
         Returns:
-            uint8 (size, window, H, W, 3) and labels float32 (size,), 0 and 1 by turns.
+            uint8 (size, window, H, W, 3) and labels float32 (size,), 0 and 1 alternating.
         """
         labels = np.arange(size) % 2
-        drawn = []
+        windows = []
         for label in labels:
             subjects = self._by_label[label]
             clips = subjects[generator.integers(len(subjects))]
@@ -154,8 +154,8 @@ class PairPool:
             frames = clip.frames
             if clip.degraded and generator.random() < self._degraded:
                 frames = clip.degraded[generator.integers(len(clip.degraded))]
-            drawn.append(augment(frames[first : first + self.window], generator))
-        return np.stack(drawn), labels.astype(np.float32)
+            windows.append(augment(frames[first : first + self.window], generator))
+        return np.stack(windows), labels.astype(np.float32)
 
 
 def load_pool(
@@ -169,7 +169,7 @@ def load_pool(
     copies: int = 1,
     seed: int = 0,
 ) -> PairPool:
-    """Read every video once: all its frames, or evenly placed windows where `POOL_BYTES` holds no more.
+    """Read every video once: all its frames, or as many evenly placed windows as `POOL_BYTES` allows.
 
     Args:
         root: The manifest's folder.
@@ -177,9 +177,9 @@ def load_pool(
         size: (height, width) of the frames in memory.
         report: Progress.
         window: Frames of a window.
-        degraded: Share of the windows that are drawn from degraded copies; 0 makes none.
-        copies: How many degraded copies each clip gets.
-        seed: Of how strongly each copy is degraded.
+        degraded: Share of the windows that are taken from degraded copies; with 0 no copies are made.
+        copies: Number of degraded copies of each clip.
+        seed: Seed of how strongly each copy is degraded.
 
     Raises:
         BenchError: A video cannot be read, was changed since the manifest was written, or is shorter than a
@@ -192,14 +192,14 @@ def load_pool(
         report("reading training clips", done, len(rows))
         clip = _read_pooled_clip(check_video_file(root, row), row, size, share, window)
         seeds = [(seed, done, copy) for copy in range(copies)]
-        degrees = tuple(degrade(clip.frames, row.fps, np.random.default_rng(each)) for each in seeds)
-        clips.append(replace(clip, degraded=degrees))
+        degraded_copies = tuple(degrade(clip.frames, row.fps, np.random.default_rng(each)) for each in seeds)
+        clips.append(replace(clip, degraded=degraded_copies))
     report("reading training clips", len(rows), len(rows))
     return PairPool(clips, window, degraded)
 
 
 def _read_pooled_clip(path: Path, row: VideoRow, size: tuple[int, int], share: int, window: int) -> PooledClip:
-    """At most `share` frames (but one window) of a clip."""
+    """Read at most `share` frames of a clip, but at least one window."""
     with VideoReader(path) as reader:
         whole = len(reader) <= share
         starts = choose_pair_starts(len(reader), None if whole else max(share // window, 1), window)
@@ -211,10 +211,10 @@ def _read_pooled_clip(path: Path, row: VideoRow, size: tuple[int, int], share: i
 
 
 def check_video_file(root: Path, row: VideoRow) -> Path:
-    """Where a manifest's video lies.
+    """Check the file of a manifest's video and return its path.
 
     Raises:
-        BenchError: It is missing, or its bytes are not those that the manifest names.
+        BenchError: It is missing, or its SHA-256 is not that of the manifest.
     """
     path = resolve_inside(root, row.path)
     if not path.is_file():
@@ -232,7 +232,7 @@ def augment(pair: Frames, generator: np.random.Generator) -> Frames:
 
     Args:
         pair: uint8 (window, H, W, 3).
-        generator: Drawn from the same number of times whatever comes out.
+        generator: Of random numbers. Always consumes the same number of draws, so that streams stay aligned.
     """
     mirrored = generator.random() < 0.5
     top, left = generator.integers(2 * MAX_SHIFT + 1, size=2)

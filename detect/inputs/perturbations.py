@@ -1,13 +1,13 @@
-"""What happens to videos on their way: the frames of a clip in, the perturbed frames out.
+"""Perturbations: attacks and benign edits; a benign edit that is flagged is a false positive.
 
-In: RGB frames uint8 (H, W, 3), one even height and width from 32 up, in order, and their rate. Out: frames of
-the same size, one for each that went in (`halfrate`: for every second). Nothing is drawn at random but the
-noise, and that by the frame's index alone: the same frames give the same perturbed frames.
+In: RGB frames uint8 (H, W, 3), even height and width of at least 32, in order, and their rate. Out: perturbed
+frames of the same size, one for each input frame (`halfrate`: for every second). Only the noise is random, and it
+is seeded by the frame's index alone: the same frames give the same perturbed frames.
 
-    attack   what a video goes through on its way, or what somebody does to hide a fake
-    edit     what honest videos undergo too: a detector that takes it for synthesis accuses the innocent
+    attack   what sharing and re-encoding do to a video, or what somebody does to hide a fake
+    edit     benign edit, which authentic videos undergo too: it must not be taken for synthesis
 
-Frames come and go one at a time: `stabilise` holds half a second to each side, `compress` a file on the
+Frames are processed one at a time; only `stabilise` holds half a second to each side, and `compress` a file on
 disk. Sizes (sigmas, diameters) are in pixels of the clip. A new perturbation is a function and its line in
 `_GRID`.
 """
@@ -32,11 +32,11 @@ from dancebench.core.opencv import cv2
 from dancebench.datasets.video.clips import ENCODER, Frame, stream, write_clip
 
 Apply = Callable[[Iterable[Frame], float], Iterator[Frame]]
-"""Frames and their rate in frames per second to the perturbed frames."""
+"""Maps frames and their rate in frames per second to the perturbed frames."""
 PerturbationKind = Literal["none", "attack", "edit"]
 
 NONE = "none"
-"""The perturbation that leaves a video as it is."""
+"""The perturbation that leaves a video unchanged."""
 MID_GREY = 127.5
 _NOISE = 20250
 """Seed of the noise, beside the frame's index."""
@@ -44,29 +44,29 @@ _NOISE = 20250
 
 @dataclass(frozen=True)
 class Perturbation:
-    """One way in which a clip may have changed."""
+    """A named change of a clip."""
 
     name: str
     family: str
-    """Those of one family differ in strength alone; `edit` gathers the edits, which have no order."""
+    """Perturbations of one family differ only in strength; `edit` holds the benign edits, which have no order."""
     strength: float
-    """Where it stands on its family's curve: larger is stronger, and a sign is a direction."""
+    """Position on its family's curve: larger is stronger, and a sign is a direction."""
     kind: PerturbationKind
     apply: Apply
     rate: float = 1.0
-    """Frames per second after, as a share of before."""
+    """Frames per second after the change, as a share of those before."""
 
 
-# ---------------------------------------------------------------- of the stream
+# ---------------------------------------------------------------- on the sequence of frames
 
 
 def pass_through(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
-    """The frames themselves."""
+    """Yield the frames unchanged."""
     yield from frames
 
 
 def compress(frames: Iterable[Frame], fps: float, *, crf: int) -> Iterator[Frame]:
-    """H.264 at a constant rate factor: 0 (lossless) to 51 (worst)."""
+    """Encode as H.264 at a constant rate factor: 0 (lossless) to 51 (worst)."""
     with tempfile.TemporaryDirectory(prefix="dancebench-") as folder:
         path = Path(folder) / "compressed.mp4"
         write_clip(path, frames, fps, encoder=replace(ENCODER, crf=crf))
@@ -74,17 +74,17 @@ def compress(frames: Iterable[Frame], fps: float, *, crf: int) -> Iterator[Frame
 
 
 def drop_frames(frames: Iterable[Frame], fps: float, *, keep: int) -> Iterator[Frame]:
-    """Every `keep`-th frame, from the first on."""
+    """Keep every `keep`-th frame, from the first on."""
     yield from (frame for index, frame in enumerate(frames) if index % keep == 0)
 
 
 def add_noise(frames: Iterable[Frame], fps: float, *, sigma: float) -> Iterator[Frame]:
-    """White Gaussian noise of `sigma` grey levels, each channel its own; the same at the same index of any clip."""
+    """Add white Gaussian noise of `sigma` grey levels to each channel; the same at the same frame index of any clip."""
     for index, frame in enumerate(frames):
         yield _to_uint8(frame + np.random.default_rng((_NOISE, index)).normal(0, sigma, frame.shape))
 
 
-# ---------------------------------------------------------------- of each frame
+# ---------------------------------------------------------------- on each frame
 
 
 def _change_each(frames: Iterable[Frame], fps: float, *, change: Callable[[Frame], Frame]) -> Iterator[Frame]:
@@ -92,7 +92,7 @@ def _change_each(frames: Iterable[Frame], fps: float, *, change: Callable[[Frame
 
 
 def reduce_size(frames: Iterable[Frame], fps: float, *, factor: float) -> Iterator[Frame]:
-    """Smaller by `factor` with area averaging, and back to the size with cubic interpolation."""
+    """Downscale by `factor` with area averaging, and upscale to the original size with cubic interpolation."""
     for frame in frames:
         yield _resize_like(_shrink(frame, factor), frame, cv2.INTER_CUBIC)
 
@@ -109,26 +109,26 @@ def _compress_jpeg(frame: Frame, quality: int) -> Frame:
 
 
 def _crop(frame: Frame, share: float) -> Frame:
-    """The middle `share` of height and width, enlarged to the size."""
+    """Crop to the middle `share` of height and width, and enlarge to the original size."""
     height, width = (round(share * side) for side in frame.shape[:2])
     top, left = (frame.shape[0] - height) // 2, (frame.shape[1] - width) // 2
     return _resize_like(frame[top : top + height, left : left + width], frame, cv2.INTER_CUBIC)
 
 
 def _change_tone(frame: Frame, offset: float = 0.0, gain: float = 1.0) -> Frame:
-    """Brighter by `offset` grey levels, contrast `gain` about the middle grey."""
+    """Brighten by `offset` grey levels, and scale the contrast by `gain` about the middle grey."""
     return _to_uint8(gain * (frame - MID_GREY) + MID_GREY + offset)
 
 
 def _upscale(frame: Frame) -> Frame:
-    """Half the size, then enlarged and sharpened as upscalers do: Lanczos interpolation and an unsharp mask."""
+    """Halve the size, then enlarge and sharpen as upscalers do: Lanczos interpolation and an unsharp mask."""
     large = _resize_like(_shrink(frame, 0.5), frame, cv2.INTER_LANCZOS4)
     sharp: Frame = cv2.addWeighted(large, 1.8, _blur(large, 1.5), -0.8, 0)
     return sharp
 
 
 def _beautify(frame: Frame) -> Frame:
-    """Skin without pores, edges kept: the bilateral filter of beauty filters, over all of the picture."""
+    """Smooth skin and keep edges as beauty filters do: a bilateral filter over the whole frame."""
     smooth: Frame = cv2.bilateralFilter(frame, d=9, sigmaColor=40, sigmaSpace=4)
     return smooth
 
@@ -150,72 +150,72 @@ def _to_uint8(values: npt.NDArray[np.floating[Any]]) -> Frame:
     return values.round().clip(0, 255).astype(np.uint8)
 
 
-# ---------------------------------------------------------------- stabilised
+# ---------------------------------------------------------------- stabilisation
 
 ZOOM = 1.05
-"""A stabiliser crops in by this, so that the shifted picture still fills the frame."""
+"""Factor by which a stabiliser enlarges, so that the shifted picture still fills the frame."""
 _REACH_SECONDS = 0.5
 _CORNERS = 100
 _MIN_CORNERS = 8
-"""With fewer that can be followed, nothing is known of the camera's motion: pictures without texture, cuts."""
+"""With fewer tracked corners the camera's motion is taken as zero: frames without texture, cuts."""
 
 
 def stabilise(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
-    """The camera's path smoothed: followed by the median shift of corners, a Gaussian over a second, sub-pixel warps.
+    """Smooth the camera's path: median shift of tracked corners, a Gaussian over a second, sub-pixel warps.
 
-    The picture is enlarged by `ZOOM`, as stabilisers do, and shifted within what that leaves over. So a still
-    camera's clip changes too: it is cropped and resampled, and where people fill the picture, the background
-    gives way to their motion a little.
+    The frame is enlarged by `ZOOM`, as stabilisers do, and shifted within the margin that this gives. So a still
+    camera's clip changes too: it is cropped and resampled, and where people fill the frame, their motion is partly
+    taken for the camera's and shifts the background a little.
     """
     reach = max(1, round(_REACH_SECONDS * fps))
-    nothing: list[_Located | None] = [None] * (2 * reach + 1)
-    window = deque(nothing, maxlen=len(nothing))  # what comes before and after the frame in its middle
-    for located in itertools.chain(_track_camera(frames), itertools.repeat(None, reach)):
-        window.append(located)
+    empty: list[_TrackedFrame | None] = [None] * (2 * reach + 1)
+    window = deque(empty, maxlen=len(empty))  # the frames before and after the one in its middle
+    for tracked in itertools.chain(_track_camera(frames), itertools.repeat(None, reach)):
+        window.append(tracked)
         if window[reach] is not None:
             yield _stabilise_frame(window, reach)
 
 
-class _Located(NamedTuple):
+class _TrackedFrame(NamedTuple):
     frame: Frame
-    place: npt.NDArray[np.float64]
+    shift: npt.NDArray[np.float64]
     """(2,) pixels to the right and down by which the camera has moved the scene since the first frame."""
 
 
-def _track_camera(frames: Iterable[Frame]) -> Iterator[_Located]:
-    before, place = None, np.zeros(2)
+def _track_camera(frames: Iterable[Frame]) -> Iterator[_TrackedFrame]:
+    previous, shift = None, np.zeros(2)
     for frame in frames:
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        if before is not None:
-            place = place + _estimate_shift(before, grey)
-        before = grey
-        yield _Located(frame, place)
+        if previous is not None:
+            shift = shift + _estimate_shift(previous, grey)
+        previous = grey
+        yield _TrackedFrame(frame, shift)
 
 
 def _estimate_shift(before: Frame, after: Frame) -> npt.NDArray[np.float64]:
-    """How far the scene moved between two grey frames (H, W): the median over corners, mostly of the background."""
+    """Estimate the shift of the scene between two grey frames (H, W): the median over corners, mostly background."""
     corners = cv2.goodFeaturesToTrack(before, _CORNERS, qualityLevel=0.01, minDistance=max(2, min(before.shape) // 32))
     if corners is None:
         return np.zeros(2)
-    followed, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None)
-    steps = (followed - corners)[found.astype(bool)]  # (N, 2)
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None)
+    steps = (moved - corners)[found.astype(bool)]  # (N, 2)
     return np.median(steps, axis=0).astype(np.float64) if len(steps) >= _MIN_CORNERS else np.zeros(2)
 
 
-def _stabilise_frame(window: Sequence[_Located | None], centre: int) -> Frame:
-    """The frame at `centre`, moved onto the smoothed path."""
+def _stabilise_frame(window: Sequence[_TrackedFrame | None], centre: int) -> Frame:
+    """Shift the frame at `centre` onto the smoothed path."""
     known = [(step, each) for step, each in enumerate(window) if each is not None]
-    frame, place = dict(known)[centre]
+    frame, shift = dict(known)[centre]
     height, width = frame.shape[:2]
     weights = np.exp(-0.5 * np.array([2 * (step - centre) / centre for step, _ in known]) ** 2)
-    smooth = weights @ np.array([each.place for _, each in known]) / weights.sum()
-    room = (ZOOM - 1) / 2 * np.array([width, height])
-    left, top = (smooth - place).clip(-room, room) - room
+    smooth = weights @ np.array([each.shift for _, each in known]) / weights.sum()
+    margin = (ZOOM - 1) / 2 * np.array([width, height])
+    left, top = (smooth - shift).clip(-margin, margin) - margin
     matrix = np.array([[ZOOM, 0, left], [0, ZOOM, top]])
-    steady: Frame = cv2.warpAffine(
+    stabilised: Frame = cv2.warpAffine(
         frame, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
     )
-    return steady
+    return stabilised
 
 
 # ---------------------------------------------------------------- the grid
@@ -262,7 +262,7 @@ PERTURBATIONS: Mapping[str, Perturbation] = MappingProxyType({each.name: each fo
 
 
 def find_perturbation(name: str) -> Perturbation:
-    """A perturbation by name.
+    """Find a perturbation by name.
 
     Raises:
         UnknownNameError: There is no such perturbation.
@@ -276,6 +276,6 @@ def find_perturbation(name: str) -> Perturbation:
 
 
 def degrade(frames: Frame, fps: float, generator: np.random.Generator) -> Frame:
-    """A clip uint8 (T, H, W, 3) as it may come from outside: reduced to 0.4-1 of its size, then H.264 at CRF 24-42."""
+    """Degrade a clip uint8 (T, H, W, 3) as sharing does: downscaled to 0.4-1 of its size, then H.264 at CRF 24-42."""
     factor, crf = generator.uniform(0.4, 1.0), int(generator.integers(24, 43))
     return np.stack(list(compress(reduce_size(frames, fps, factor=factor), fps, crf=crf)))

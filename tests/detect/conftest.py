@@ -1,4 +1,4 @@
-"""A small world of synthetic clips: shapes that move; the fakes are the same, a little blurred and noisy."""
+"""A small manifest of synthetic clips of moving shapes; the fakes are the same, a little blurred and noisy."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ Frame = npt.NDArray[np.uint8]
 
 
 def real_frames(subject: int, n_frames: int = FRAMES, size: tuple[int, int] = SIZE) -> list[Frame]:
-    """A textured background of this person's own and a disc that swings over it."""
+    """A textured background, different for each person, and a disc that swings over it."""
     rng = np.random.default_rng(subject)
     height, width = size
     tiles = rng.integers(40, 200, (16, 8, 3), dtype=np.uint8)
@@ -41,7 +41,7 @@ def real_frames(subject: int, n_frames: int = FRAMES, size: tuple[int, int] = SI
 
 
 def fake_frames(subject: int, n_frames: int = FRAMES, size: tuple[int, int] = SIZE) -> list[Frame]:
-    """The same scene as a poor synthesizer would give it: blurred, with flicker."""
+    """The same scene as from a poor synthesizer: blurred, with flicker."""
     rng = np.random.default_rng(1000 + subject)
     fakes = []
     for frame in real_frames(subject, n_frames, size):
@@ -95,13 +95,13 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def config() -> PairPatchConfig:
-    """Learns the synthetic fakes in two seconds."""
+    """Trains on the synthetic fakes in two seconds."""
     return PairPatchConfig(height=64, width=32, ndf=8, steps=160, batch=8, learning_rate=2e-3, pairs=8)
 
 
 @pytest.fixture(scope="session")
 def result(manifest: Path, config: PairPatchConfig, tmp_path_factory: pytest.TempPathFactory) -> "HoldoutResult":
-    """The whole protocol on these clips, once."""
+    """Result of the holdout protocol on these clips, computed once."""
     from dancebench.detect.protocol.holdout import train_and_evaluate
 
     return train_and_evaluate(manifest, "pair-patch", config, tmp_path_factory.mktemp("detector"))

@@ -44,7 +44,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
 # --- foreign reference
 
 
-def test_foreign_reference_fusion_is_logistic_regression_where_no_weight_wants_below_zero() -> None:
+def test_foreign_reference_fusion_is_logistic_regression_if_no_weight_would_be_negative() -> None:
     rng = np.random.default_rng(0)
     members = rng.normal(size=(200, 2)) * [3, 0.1] + [5, -1]
     labels = rng.random(200) < expit((members[:, 0] - 5) / 3 + (members[:, 1] + 1) / 0.1)
@@ -58,7 +58,7 @@ def test_foreign_reference_fusion_is_logistic_regression_where_no_weight_wants_b
 # --- closed form
 
 
-def test_closed_form_a_member_that_is_wrong_throughout_is_ignored() -> None:
+def test_closed_form_a_member_that_is_always_wrong_is_ignored() -> None:
     labels = np.arange(40) % 2
     right = labels + np.random.default_rng(0).normal(0, 0.5, 40)
     fusion = fit_fusion(np.stack([right, -right - labels], axis=1), labels)
@@ -66,23 +66,23 @@ def test_closed_form_a_member_that_is_wrong_throughout_is_ignored() -> None:
     assert fusion.weights[1] == 0
 
 
-def test_closed_form_a_member_that_never_moves_does_no_harm() -> None:
+def test_closed_form_a_member_with_constant_logits_does_no_harm() -> None:
     labels = np.arange(10) % 2
     fusion = fit_fusion(np.stack([labels, np.full(10, 3)], axis=1).astype(np.float64), labels)
     assert np.isfinite(fusion.logits(np.array([[0.5, 3]]))).all()
 
 
-def test_closed_form_people_are_either_the_members_or_the_fusions(trained: Ensemble) -> None:
-    learning, fusing = trained._split_people(["a", "b", "c", "d", "e", "f", "g", "h"])
-    assert len(learning) == 6
-    assert len(fusing) == 2
-    assert not learning & fusing
+def test_closed_form_members_and_fusion_are_trained_on_different_people(trained: Ensemble) -> None:
+    member_people, fusion_people = trained._split_people(["a", "b", "c", "d", "e", "f", "g", "h"])
+    assert len(member_people) == 6
+    assert len(fusion_people) == 2
+    assert not member_people & fusion_people
 
 
 # --- laws
 
 
-def test_saved_and_loaded_it_says_the_same(trained: Ensemble, tmp_path: Path) -> None:
+def test_a_saved_and_loaded_ensemble_gives_the_same_logits(trained: Ensemble, tmp_path: Path) -> None:
     trained.save(tmp_path)
     again = Ensemble.load(tmp_path, CONFIG)
     logits = trained.logits(pairs(4))
@@ -95,11 +95,11 @@ def test_saved_and_loaded_it_says_the_same(trained: Ensemble, tmp_path: Path) ->
     assert (tmp_path / "again" / Ensemble.WEIGHTS).read_bytes() == (tmp_path / Ensemble.WEIGHTS).read_bytes()
 
 
-def test_it_sees_as_much_as_its_most_patient_member(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def nobody(frames: Any) -> Any:
+def test_its_window_is_the_longest_of_its_members(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def find_nobody(frames: Any) -> Any:
         return (np.zeros((75, 3), np.float32) for _ in frames)
 
-    monkeypatch.setattr(pose_jitter, "extract_poses", nobody)
+    monkeypatch.setattr(pose_jitter, "extract_poses", find_nobody)
     config = EnsembleConfig(
         height=32, width=32, members=("spectrum", "pose-jitter"), fusion_windows=4,
         configs={"spectrum": {"windows": 8}, "pose-jitter": {"frames": 4, "windows": 4}},
@@ -126,7 +126,7 @@ def test_it_sees_as_much_as_its_most_patient_member(monkeypatch: pytest.MonkeyPa
         ({"configs": {"spectrum": {"height": 64}}}, "cannot be set"),
     ],
 )
-def test_members_that_cannot_be_are_refused(settings: dict[str, Any], why: str) -> None:
+def test_invalid_members_are_refused(settings: dict[str, Any], why: str) -> None:
     with pytest.raises(BenchError, match=why):
         Ensemble(EnsembleConfig(**settings))
 

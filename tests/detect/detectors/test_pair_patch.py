@@ -1,4 +1,4 @@
-"""The paper's detector."""
+"""`pair-patch`, the paper's detector."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def pool() -> PairPool:
 
 
 def test_closed_form_parameters_of_the_papers_width() -> None:
-    """One scale of the discriminator, 2,767,809, its verdict (8,193) replaced by a linear layer (513)."""
+    """One scale of the discriminator, 2,767,809, with its last layer (8,193) replaced by a linear layer (513)."""
     assert PairPatch(PLAIN.model_copy(update={"ndf": 64})).parameters == 2_767_809 - 8_193 + 513
     normalised = 128 + 256 + 512  # channels, each with a scale and a shift
     assert PairPatch(CONFIG.model_copy(update={"ndf": 64})).parameters == 2_767_809 - 8_193 + 513 + 2 * normalised
@@ -79,7 +79,7 @@ def test_the_order_of_the_two_frames_matters() -> None:
     assert not np.allclose(detector.logits(some), detector.logits(some[:, ::-1]))
 
 
-def test_the_start_follows_from_the_seed_and_leaves_torchs_own_generator_alone() -> None:
+def test_initial_weights_follow_from_the_seed_and_leave_the_global_random_state_unchanged() -> None:
     before = torch.random.get_rng_state()
     first, again = PairPatch(CONFIG), PairPatch(CONFIG)
     other = PairPatch(CONFIG.model_copy(update={"seed": 1}))
@@ -88,7 +88,7 @@ def test_the_start_follows_from_the_seed_and_leaves_torchs_own_generator_alone()
     assert not np.allclose(first.logits(pairs(2)), other.logits(pairs(2)))
 
 
-def test_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
+def test_a_saved_and_loaded_detector_gives_the_same_logits(tmp_path: Path) -> None:
     detector = PairPatch(CONFIG)
     detector.fit(pool(), tmp_path / "state", ignore_progress)
     detector.save(tmp_path)

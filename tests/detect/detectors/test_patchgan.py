@@ -30,27 +30,27 @@ def test_closed_form_feature_sizes_follow_kernel_4_padding_2() -> None:
     ]
 
 
-def test_closed_form_receptive_field_of_a_verdict_is_70_pixels() -> None:
+def test_closed_form_receptive_field_of_a_discriminator_output_is_70_pixels() -> None:
     """Without InstanceNorm, whose statistics are of the whole map."""
     discriminator = PatchDiscriminator(1, ndf=2)
     for layer in discriminator.trunk.layers[1:]:
         layer.register_module("1", nn.Identity())
     images = torch.randn(1, 1, 256, 256, requires_grad=True)
-    verdict: torch.Tensor = discriminator(images)[-1]
-    torch.autograd.backward(verdict[0, 0, verdict.shape[2] // 2, verdict.shape[3] // 2])
+    output: torch.Tensor = discriminator(images)[-1]
+    torch.autograd.backward(output[0, 0, output.shape[2] // 2, output.shape[3] // 2])
     assert images.grad is not None
     rows = images.grad[0, 0].abs().sum(dim=1).nonzero()
     assert int(rows.max() - rows.min()) + 1 == 70
 
 
-def test_closed_form_weights_start_from_a_normal_of_002() -> None:
+def test_closed_form_weights_are_initialised_from_a_normal_of_002() -> None:
     torch.manual_seed(0)
     weights = torch.cat([p.flatten() for p in PatchDiscriminator(6).parameters() if p.ndim == 4])
     assert weights.std().item() == pytest.approx(0.02, rel=0.01)
     assert abs(weights.mean().item()) < 1e-4
 
 
-def test_the_trunk_is_the_discriminator_without_its_verdict() -> None:
+def test_the_trunk_is_the_discriminator_without_its_last_layer() -> None:
     discriminator = PatchDiscriminator(6, ndf=4)
     images = torch.randn(1, 6, 32, 32)
     for ours, theirs in zip(discriminator.trunk(images), discriminator(images)[:-1], strict=True):

@@ -1,4 +1,4 @@
-"""The detector of motion; MediaPipe's part is played by poses that are known."""
+"""The detector of motion; known poses stand in for MediaPipe's."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,14 +23,14 @@ CONFIG = PoseJitterConfig(height=16, width=16, windows=32)
 FRAMES = CONFIG.frames
 
 
-def moving(tremble: float, seed: int = 0, frames: int = FRAMES) -> Keypoints:
-    """A person who walks on at one pixel a frame, with a torso of 20 pixels."""
+def moving(jitter: float, seed: int = 0, frames: int = FRAMES) -> Keypoints:
+    """A person who moves at one pixel per frame, with a torso of 20 pixels."""
     rng = np.random.default_rng(seed)
     poses = np.ones((frames, 75, 3), np.float32)
     poses[:, :, :2] = np.random.default_rng(7).uniform(0, 50, (75, 2))
     poses[:, body.NECK, :2], poses[:, body.MID_HIP, :2] = (30, 10), (30, 30)
     poses[:, :, 0] += np.arange(frames)[:, None]
-    poses[:, :, :2] += rng.normal(0, tremble, (frames, 75, 2))
+    poses[:, :, :2] += rng.normal(0, jitter, (frames, 75, 2))
     return poses
 
 
@@ -39,7 +39,7 @@ def named(poses: Keypoints) -> dict[str, float]:
 
 
 def clip(person: str, label: int, frames: int = 20) -> PooledClip:
-    """Its brightness is its label: what the stand-in below goes by."""
+    """Its brightness encodes its label, which the stand-in below uses."""
     pictures = np.full((frames, 16, 16, 3), 40 + 160 * label, np.uint8)
     return PooledClip(person, label, pictures, np.arange(frames - FRAMES + 1))
 
@@ -49,16 +49,16 @@ POOL = PairPool([clip(person, label) for person in "ab" for label in (0, 1)], FR
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A stand-in for MediaPipe: bright people tremble. Holds one entry per window."""
-    made: list[int] = []
+    """A stand-in for MediaPipe: bright people jitter. Holds one entry per window."""
+    labels: list[int] = []
 
     def extract(frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Keypoints]:
         bright = np.mean(next(iter(frames))) > 120
-        made.append(int(bright))
-        yield from moving(0.8 if bright else 0.2, seed=len(made))
+        labels.append(int(bright))
+        yield from moving(0.8 if bright else 0.2, seed=len(labels))
 
     monkeypatch.setattr(pose_jitter, "extract_poses", extract)
-    return made
+    return labels
 
 
 # --- closed form
@@ -93,10 +93,10 @@ def test_closed_form_arms_of_different_length() -> None:
 # --- laws
 
 
-def test_trembling_raises_what_it_should() -> None:
-    calm, nervous = named(moving(0.1)), named(moving(1.0))
+def test_jitter_raises_the_motion_features() -> None:
+    smooth, jittery = named(moving(0.1)), named(moving(1.0))
     for name in ("arms jerk", "legs acceleration", "thigh variation"):
-        assert nervous[name] > calm[name]
+        assert jittery[name] > smooth[name]
 
 
 @settings(max_examples=20, deadline=None)
@@ -114,7 +114,7 @@ def test_size_and_place_do_not_matter() -> None:
     np.testing.assert_allclose(measure_poses(poses, 64), measure_poses(larger, 192), rtol=1e-3, atol=1e-4)
 
 
-def test_it_learns_trembling_and_says_the_same_once_loaded(calls: list[int], tmp_path: Path) -> None:
+def test_it_learns_jitter_and_can_be_loaded(calls: list[int], tmp_path: Path) -> None:
     detector = PoseJitter(CONFIG)
     assert detector.window == 12
     detector.fit(POOL, tmp_path, ignore_progress)
@@ -126,7 +126,7 @@ def test_it_learns_trembling_and_says_the_same_once_loaded(calls: list[int], tmp
     assert loaded.logits(windows[:0]).shape == (0,)
 
 
-def test_an_interrupted_extraction_goes_on_where_it_was(calls: list[int], tmp_path: Path) -> None:
+def test_an_interrupted_extraction_resumes(calls: list[int], tmp_path: Path) -> None:
     def killed(_: str, done: int, __: int) -> None:
         if done == 18:
             raise KeyboardInterrupt
@@ -150,6 +150,6 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
         PoseJitter(CONFIG).fit(POOL, tmp_path, ignore_progress)
 
 
-def test_a_window_has_room_for_a_jerk() -> None:
+def test_a_window_has_at_least_four_frames() -> None:
     with pytest.raises(ValueError, match="frames"):
         PoseJitterConfig(frames=3)

@@ -94,7 +94,7 @@ def test_features_are_finite_even_of_plain_pictures(first: int, second: int, siz
     assert np.isfinite(features).all()
 
 
-def test_it_tells_people_it_never_saw(trained: Spectrum) -> None:
+def test_it_detects_fakes_of_held_out_people(trained: Spectrum) -> None:
     pairs, labels = pool(range(4, 7)).draw_batch(40, np.random.default_rng(0))
     assert auc(labels.astype(np.int64), trained.logits(pairs).astype(np.float64)) > 0.95
 
@@ -108,7 +108,7 @@ def test_a_logit_depends_on_its_own_pair_alone(trained: Spectrum) -> None:
     assert trained.saliency(pairs) is None
 
 
-def test_saved_and_loaded_it_says_the_same_and_the_same_training_gives_the_same_bytes(
+def test_a_loaded_detector_gives_the_same_logits_and_the_same_training_the_same_bytes(
     trained: Spectrum, tmp_path: Path
 ) -> None:
     again = Spectrum(CONFIG)

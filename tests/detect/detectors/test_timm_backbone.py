@@ -32,7 +32,7 @@ POOL = PairPool([PooledClip("a", label, noise(3)[:, label], np.arange(2)) for la
 
 @pytest.fixture
 def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuses every download, and knows no cache."""
+    """Refuses every download, with an empty cache."""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError("no network in tests")
@@ -45,7 +45,7 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- closed form
 
 
-def test_closed_form_the_input_is_both_frames_and_what_changed() -> None:
+def test_closed_form_the_input_is_both_frames_and_their_difference() -> None:
     pair = np.stack([np.full((64, 32, 3), 0, np.uint8), np.full((64, 32, 3), 255, np.uint8)])[None]
     x = TimmBackbone(config()).to_tensor(pair)[0, :, 0, 0]
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
@@ -63,7 +63,7 @@ def test_foreign_reference_parameters_are_timms_own() -> None:
 # --- laws
 
 
-def test_trained_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
+def test_a_saved_and_loaded_detector_gives_the_same_logits(tmp_path: Path) -> None:
     assert find_detector_class(f"timm:{NAME}") is TimmBackbone
     detector = TimmBackbone(config())
     detector.fit(POOL, tmp_path / "state", ignore_progress)
@@ -76,14 +76,14 @@ def test_trained_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
     assert again.origin is None
 
 
-def test_it_says_where_it_looks() -> None:
+def test_it_has_a_saliency_map() -> None:
     seen = TimmBackbone(config()).saliency(noise(3))
     assert seen is not None
     assert seen.shape == (3, 64, 32)
     assert 0 <= seen.min() <= seen.max() <= 1
 
 
-def test_a_transformer_works_at_any_size_and_cannot_say_where() -> None:
+def test_a_transformer_works_at_any_size_and_has_no_saliency_map() -> None:
     detector = TimmBackbone(config("test_vit"))
     assert detector.logits(noise(2)).shape == (2,)
     assert detector.saliency(noise(2)) is None
@@ -91,22 +91,22 @@ def test_a_transformer_works_at_any_size_and_cannot_say_where() -> None:
 
 @pytest.mark.usefixtures("no_hub")
 def test_without_pretrained_weights_it_starts_at_random_and_keeps_the_reason(tmp_path: Path) -> None:
-    wanting = config(pretrained=True)
-    detector, plain = TimmBackbone(wanting), TimmBackbone(config())
+    pretrained = config(pretrained=True)
+    detector, plain = TimmBackbone(pretrained), TimmBackbone(config())
     for each, name in ((detector, "a"), (plain, "b")):
         each.fit(POOL, tmp_path / name, ignore_progress)
     np.testing.assert_array_equal(detector.logits(noise(2)), plain.logits(noise(2)))
     assert detector.origin is not None
     assert detector.origin.startswith("at random, since pretrained weights of mobilenetv3_small_050 are not")
     detector.save(tmp_path)
-    assert TimmBackbone.load(tmp_path, wanting).origin == detector.origin
-    resumed = TimmBackbone(wanting)
+    assert TimmBackbone.load(tmp_path, pretrained).origin == detector.origin
+    resumed = TimmBackbone(pretrained)
     resumed.fit(POOL, tmp_path / "a", ignore_progress)
     assert resumed.origin == detector.origin
 
 
 @pytest.mark.usefixtures("no_hub")
-def test_weights_at_hand_are_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_on_disk_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
     published = import_timm().create_model(NAME).state_dict()  # 3 channels, 1000 classes
     save_file(published, tmp_path / f"{NAME}.safetensors")
@@ -114,16 +114,16 @@ def test_weights_at_hand_are_taken_over(tmp_path: Path, monkeypatch: pytest.Monk
     detector.fit(POOL, tmp_path / "state", lambda what, done, total: None)
     assert detector.origin is not None
     assert detector.origin.startswith("pretrained mobilenetv3_small_050, SHA-256 ")
-    began = TimmBackbone(config(pretrained=True))
-    began._load_pretrained()
+    initial = TimmBackbone(config(pretrained=True))
+    initial._load_pretrained()
     filters = published["conv_stem.weight"].repeat(1, 3, 1, 1) / 3
-    torch.testing.assert_close(began.network.backbone.conv_stem.weight.detach(), filters)
+    torch.testing.assert_close(initial.network.backbone.conv_stem.weight.detach(), filters)
 
 
 # --- bad input
 
 
-def test_an_unknown_backbone_is_refused_with_the_nearest() -> None:
+def test_an_unknown_backbone_is_refused_and_the_nearest_proposed() -> None:
     with pytest.raises(UnknownNameError, match="Unknown timm backbone") as caught:
         TimmConfig(backbone="resnet10tt")
     assert caught.value.hint is not None

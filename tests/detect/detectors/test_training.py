@@ -15,10 +15,10 @@ from dancebench.detect.detectors._training import LOG, STATE, train
 
 
 class Killed(BaseException):
-    """Comes from outside, like Ctrl-C."""
+    """An interruption from outside, like Ctrl-C."""
 
 
-def killer(at: int) -> ReportProgress:
+def kill_at(at: int) -> ReportProgress:
     def report(what: str, done: int, total: int) -> None:
         if done == at:
             raise Killed
@@ -26,7 +26,7 @@ def killer(at: int) -> ReportProgress:
     return report
 
 
-def run(
+def train_small(
     state: Path, steps: int = 12, seed: int = 0, report: ReportProgress = ignore_progress, every: float = 0.0
 ) -> list[Tensor]:
     """Train a small network on random targets; returns its weights."""
@@ -51,38 +51,38 @@ def equal(first: list[Tensor], second: list[Tensor]) -> bool:
 
 @pytest.mark.parametrize("at", [1, 5, 11])
 def test_a_killed_training_resumes_to_the_same_bits(tmp_path: Path, at: int) -> None:
-    whole = run(tmp_path / "whole")
+    whole = train_small(tmp_path / "whole")
     with pytest.raises(Killed):
-        run(tmp_path / "killed", report=killer(at))
-    assert len((tmp_path / "killed" / LOG).read_text().splitlines()) == at  # it did begin
-    assert equal(run(tmp_path / "killed"), whole)
+        train_small(tmp_path / "killed", report=kill_at(at))
+    assert len((tmp_path / "killed" / LOG).read_text().splitlines()) == at  # it had started
+    assert equal(train_small(tmp_path / "killed"), whole)
     assert (tmp_path / "killed" / LOG).read_text() == (tmp_path / "whole" / LOG).read_text()
 
 
-def test_work_since_the_last_state_is_done_again(tmp_path: Path) -> None:
-    whole = run(tmp_path / "whole")
+def test_work_since_the_last_checkpoint_is_repeated(tmp_path: Path) -> None:
+    whole = train_small(tmp_path / "whole")
     with pytest.raises(Killed):
-        run(tmp_path / "killed", report=killer(5))
+        train_small(tmp_path / "killed", report=kill_at(5))
     with pytest.raises(Killed):
-        run(tmp_path / "killed", report=killer(9), every=3600)  # leaves the state of step 5
-    assert equal(run(tmp_path / "killed"), whole)
+        train_small(tmp_path / "killed", report=kill_at(9), every=3600)  # leaves the checkpoint of step 5
+    assert equal(train_small(tmp_path / "killed"), whole)
 
 
 def test_two_trainings_of_one_seed_agree_and_of_two_seeds_do_not(tmp_path: Path) -> None:
-    first, again, other = run(tmp_path / "a"), run(tmp_path / "b"), run(tmp_path / "c", seed=1)
+    first, again, other = train_small(tmp_path / "a"), train_small(tmp_path / "b"), train_small(tmp_path / "c", seed=1)
     assert equal(first, again)
     assert not equal(first, other)
 
 
 def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
-    first = run(tmp_path)
+    first = train_small(tmp_path)
     steps: list[int] = []
-    assert equal(run(tmp_path, report=lambda what, done, total: steps.append(done)), first)
+    assert equal(train_small(tmp_path, report=lambda what, done, total: steps.append(done)), first)
     assert steps == [12]
 
 
 def test_the_log_holds_every_step_once(tmp_path: Path) -> None:
-    run(tmp_path)
+    train_small(tmp_path)
     lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(12))
     state = load_checkpoint(tmp_path / STATE)
@@ -93,7 +93,7 @@ def test_the_log_holds_every_step_once(tmp_path: Path) -> None:
 def test_training_leaves_the_number_of_threads_as_it_was(tmp_path: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    run(tmp_path)
+    train_small(tmp_path)
     assert torch.get_num_threads() == 2
     torch.set_num_threads(before)
 
@@ -102,16 +102,16 @@ def test_training_leaves_the_number_of_threads_as_it_was(tmp_path: Path) -> None
 
 
 def test_a_damaged_state_is_named(tmp_path: Path) -> None:
-    run(tmp_path)
+    train_small(tmp_path)
     (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:100])
     with pytest.raises(BenchError, match="cannot be used"):
-        run(tmp_path)
+        train_small(tmp_path)
 
 
 def test_the_state_of_another_seed_is_refused(tmp_path: Path) -> None:
-    run(tmp_path)
+    train_small(tmp_path)
     with pytest.raises(BenchError, match="another training"):
-        run(tmp_path, seed=1)
+        train_small(tmp_path, seed=1)
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:

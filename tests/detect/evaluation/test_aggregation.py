@@ -1,4 +1,4 @@
-"""Aggregation of pair logits to a video's score, and what it owes to the video's length."""
+"""Aggregation of pair logits to a video's score, and its dependence on the video's length."""
 
 import math
 import random as randomness
@@ -103,7 +103,7 @@ def test_closed_form_sensitivity_takes_evenly_placed_pairs_in_order_of_time() ->
 
 
 def test_product_ranks_by_length_where_the_mean_does_not() -> None:
-    """Weak pair logits of a detector that leans to `real`, as one does on people it does not know."""
+    """Weak pair logits of a detector that is biased to `real`, as is common on unseen people."""
     rng = np.random.default_rng(0)
     labels = np.tile([0, 1], 60)
     series = [rng.normal(-1.0 + (0.3 if label else -0.3) + rng.normal(0, 0.4), 1, 64) for label in labels]
@@ -123,18 +123,18 @@ def test_product_ranks_by_length_where_the_mean_does_not() -> None:
 # --- the learned rule
 
 
-def test_learned_finds_a_fake_that_shows_at_moments() -> None:
-    """A sixth of a fake's pairs stand out, in a video that leans either way: the mean hardly sees it."""
-    series, labels, people = moments(60, seed=1)
+def test_learned_finds_a_fake_with_few_suspicious_pairs() -> None:
+    """A sixth of a fake's pairs have high logits, in videos of random bias: the mean hardly shows it."""
+    series, labels, people = brief_fakes(60, seed=1)
     rule = fit_learned_rule(series[:60], labels[:60], people[:60])
     assert rule.subjects == 30
     assert rule.quantiles[4] > max(rule.mean, *rule.quantiles[:4])
-    learned, mean = (separation(series[60:], labels[60:], chosen) for chosen in (rule, "mean-logit"))
+    learned, mean = (compute_auc(series[60:], labels[60:], chosen) for chosen in (rule, "mean-logit"))
     assert learned > mean + 0.1
 
 
 def test_foreign_reference_learned_is_scikit_learns_logistic_regression() -> None:
-    """Where no weight would be negative, every person has one video of each kind and targets are not smoothed."""
+    """If no weight would be negative, every person has one video of each kind and targets are not smoothed."""
     rng = np.random.default_rng(5)
     count = 400
     labels = np.tile([0, 1], count)
@@ -152,7 +152,7 @@ def test_foreign_reference_learned_is_scikit_learns_logistic_regression() -> Non
 @settings(max_examples=20)
 @given(st.floats(0.01, 100), st.floats(-50, 50))
 def test_learned_does_not_depend_on_the_unit_of_the_logits(scale: float, shift: float) -> None:
-    series, labels, people = moments(6, seed=2)
+    series, labels, people = brief_fakes(6, seed=2)
     moved = [scale * values + shift for values in series]
     rule, again = (fit_learned_rule(given_series, labels, people) for given_series in (series, moved))
     scores, scores_again = ([aggregate(v, r) for v in s] for s, r in ((series, rule), (moved, again)))
@@ -160,13 +160,13 @@ def test_learned_does_not_depend_on_the_unit_of_the_logits(scale: float, shift: 
 
 
 def test_learned_of_separable_videos_is_bounded() -> None:
-    """Eight people cannot teach more than odds of 9 : 1."""
+    """Eight people cannot support more than odds of 9 : 1."""
     series = [np.full(4, 100.0 * (2 * label - 1)) for label in (0, 1) * 8]
     rule = fit_learned_rule(series, [0, 1] * 8, [f"p{i // 2}" for i in range(16)])
     assert 0.5 < aggregate(np.full(4, 100.0), rule) < math.log(9)
 
 
-def test_learned_of_a_detector_worse_than_chance_says_nothing() -> None:
+def test_learned_of_a_detector_worse_than_chance_is_uninformative() -> None:
     series = [np.full(4, 1.0 - 2 * label) for label in (0, 1) * 4]
     rule = fit_learned_rule(series, [0, 1] * 4, [f"p{i // 2}" for i in range(8)])
     assert aggregate(np.full(4, 30.0), rule) == pytest.approx(0, abs=1e-6)
@@ -195,13 +195,13 @@ def test_a_pair_that_looks_more_fake_never_lowers_the_score(
 
 
 @given(logits, st.sampled_from(["mean-logit", "median", "top-k"]), st.floats(-20, 20))
-def test_a_constant_moves_the_score_by_itself(values: list[float], rule: str, shift: float) -> None:
+def test_adding_a_constant_to_the_logits_adds_it_to_the_score(values: list[float], rule: str, shift: float) -> None:
     moved = aggregate(np.array(values) + shift, rule)
     assert moved == pytest.approx(aggregate(values, rule) + shift, abs=1e-9)
 
 
 @given(logits, st.sampled_from([rule for rule in ALL if rule != "product"]), st.integers(1, 12))
-def test_a_video_shown_again_scores_the_same(values: list[float], rule: str | LearnedRule, times: int) -> None:
+def test_a_repeated_video_scores_the_same(values: list[float], rule: str | LearnedRule, times: int) -> None:
     assert aggregate(values * times, rule) == pytest.approx(aggregate(values, rule), abs=1e-9)
 
 
@@ -236,7 +236,7 @@ def test_an_unknown_rule_proposes_the_nearest() -> None:
     assert "Did you mean 'mean-logit'" in str(caught.value.hint)
 
 
-def test_learned_without_a_fit_is_an_error_with_the_way_out() -> None:
+def test_learned_without_a_fit_is_an_error_with_a_hint() -> None:
     check_rule("learned")
     with pytest.raises(BenchError, match="'learned' was not fitted") as caught:
         aggregate([0.0], "learned")
@@ -281,8 +281,8 @@ def tables(series: Videos, labels: list[int]) -> tuple[pd.DataFrame, pd.DataFram
     )
 
 
-def moments(people: int, seed: int) -> tuple[Videos, list[int], list[str]]:
-    """A real and a fake of each person, all with a lean of their own; a sixth of a fake's pairs stand out."""
+def brief_fakes(people: int, seed: int) -> tuple[Videos, list[int], list[str]]:
+    """A real and a fake of each person, each of random bias; a sixth of a fake's pairs have high logits."""
     rng = np.random.default_rng(seed)
     labels = [0, 1] * people
     series = []
@@ -293,7 +293,7 @@ def moments(people: int, seed: int) -> tuple[Videos, list[int], list[str]]:
     return series, labels, [f"p{video // 2}" for video in range(2 * people)]
 
 
-def separation(series: Videos, labels: list[int], rule: str | LearnedRule) -> float:
-    """AUC."""
+def compute_auc(series: Videos, labels: list[int], rule: str | LearnedRule) -> float:
+    """AUC of the videos' scores."""
     scores, kinds = np.array([aggregate(values, rule) for values in series]), np.array(labels)
     return float((scores[kinds == 1][:, None] > scores[kinds == 0]).mean())

@@ -1,4 +1,4 @@
-"""The same measures per motion, method and rule."""
+"""Breakdowns of the metrics per source motion, method and rule."""
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ ZERO = Thresholds(video=0.0, pair=0.0)
 
 def tables(rows: list[tuple[str, str, str | None, float]], pairs: int = 8) -> ScoreTables:
     """(subject, source, method or None for a real, score) of each video; its pairs all have that logit."""
-    videos, of_pairs = [], []
+    videos, pair_rows = [], []
     for index, (subject, source, method, score) in enumerate(rows):
         videos.append(
             {
@@ -28,8 +28,8 @@ def tables(rows: list[tuple[str, str, str | None, float]], pairs: int = 8) -> Sc
                 "aggregator": "mean-logit", "reason": None,
             }
         )  # fmt: skip
-        of_pairs += [{"video_id": f"v{index}", "t": t / 25, "logit": score} for t in range(pairs)]
-    return ScoreTables(pd.DataFrame(of_pairs), pd.DataFrame(videos))
+        pair_rows += [{"video_id": f"v{index}", "t": t / 25, "logit": score} for t in range(pairs)]
+    return ScoreTables(pd.DataFrame(pair_rows), pd.DataFrame(videos))
 
 
 WORLD = [

@@ -1,4 +1,4 @@
-"""From scores to likelihood ratios, and their cost."""
+"""Calibration of scores to likelihood ratios, and its measures."""
 
 import math
 
@@ -33,7 +33,7 @@ Labels = npt.NDArray[np.int64]
 
 
 def people(items: int, count: int) -> list[str]:
-    """The person behind each item: `count` people in turn, each with reals and fakes."""
+    """The person of each item: `count` people in turn, each with reals and fakes."""
     return [f"p{item // 2 % count}" for item in range(items)]
 
 
@@ -48,7 +48,7 @@ def true_llrs(items: int, mean: float, seed: int) -> tuple[Labels, Array]:
 # --- closed form: measures
 
 
-def test_closed_form_measures_of_ratios_that_say_nothing() -> None:
+def test_closed_form_measures_of_uninformative_ratios() -> None:
     labels = np.array([0, 1, 1, 1])
     assert cllr(labels, np.zeros(4)) == pytest.approx(1.0)
     assert cllr_min(labels, np.zeros(4)) == pytest.approx(1.0)
@@ -68,7 +68,7 @@ def test_closed_form_measures_of_perfect_ratios() -> None:
 def test_closed_form_measures_of_misleading_ratios() -> None:
     labels, llrs = np.array([0, 1]), np.array([700.0, -700.0])
     assert cllr(labels, llrs) == pytest.approx(700 / math.log(2))
-    assert cllr_min(labels, llrs) == pytest.approx(1.0)  # the best rising map is a constant
+    assert cllr_min(labels, llrs) == pytest.approx(1.0)  # the best monotone map is a constant
     assert brier(labels, llrs) == pytest.approx(1.0)
     assert expected_calibration_error(labels, llrs) == pytest.approx(1.0)
 
@@ -108,7 +108,7 @@ def test_closed_form_weights_and_targets_count_people() -> None:
 
 
 @pytest.mark.parametrize("mean", [0.5, 2.0])
-def test_closed_form_true_ratios_stay_as_they_are(mean: float) -> None:
+def test_closed_form_calibrated_ratios_are_unchanged(mean: float) -> None:
     labels, llrs = true_llrs(4000, mean, seed=0)
     found = fit_calibration(labels, llrs, people(4000, 2000))
     assert found.temperature == pytest.approx(1.0, abs=0.02)
@@ -116,7 +116,7 @@ def test_closed_form_true_ratios_stay_as_they_are(mean: float) -> None:
     assert (found.subjects, found.items, found.separable) == (2000, 4000, False)
 
 
-def test_closed_form_stretched_and_moved_ratios_are_brought_back() -> None:
+def test_closed_form_scaled_and_shifted_ratios_are_recovered() -> None:
     labels, llrs = true_llrs(4000, 1.0, seed=0)
     found = fit_calibration(labels, 7 * llrs + 30, people(4000, 2000))
     assert found.temperature == pytest.approx(7.0, rel=0.02)
@@ -171,7 +171,7 @@ def test_no_ratio_exceeds_what_its_people_support() -> None:
 
 
 def test_foreign_reference_torchmetrics() -> None:
-    """Theirs weigh items alike: with as many reals as fakes that is the same."""
+    """Theirs weights items equally: with as many reals as fakes that is the same."""
     from torchmetrics.functional import classification as theirs
 
     labels, llrs = true_llrs(3000, 1.5, seed=0)

@@ -1,4 +1,4 @@
-"""Null control, label permutation and shortcut baselines."""
+"""Negative controls: null control, label permutation and shortcut baselines."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +27,7 @@ from dancebench.detect.inputs.pairs import PairPool, Pairs
 
 
 class Brightness(Detector):
-    """A detector by formula: the mean brightness of a pair, times a sign."""
+    """A detector with a fixed formula: the mean brightness of a pair, times a sign."""
 
     Config = DetectorConfig
     sign = 1.0
@@ -46,8 +46,8 @@ class Brightness(Detector):
         return cls(config, device)
 
 
-def flat_world(root: Path, clips: SimpleNamespace, fake_frames: int = 10, people: int = 9) -> list[VideoRow]:
-    """Reals of one grey, fakes of a lighter one; one colour survives any encoder."""
+def flat_videos(root: Path, clips: SimpleNamespace, fake_frames: int = 10, people: int = 9) -> list[VideoRow]:
+    """Reals of one grey, fakes of a lighter one; any encoder preserves frames of one colour."""
     rows = []
     for subject in range(people):
         split = "holdout" if subject >= people // 3 else "train"
@@ -68,7 +68,7 @@ def brightness() -> Brightness:
 def test_closed_form_null_shift_of_clips_that_encoding_does_not_change(
     tmp_path: Path, clips: SimpleNamespace, brightness: Brightness
 ) -> None:
-    rows = [row for row in flat_world(tmp_path, clips) if row.split == "holdout"]
+    rows = [row for row in flat_videos(tmp_path, clips) if row.split == "holdout"]
     tables = make_score_tables(brightness, tmp_path, rows)
     shift = measure_null_shift(brightness, tmp_path, rows, tables, find_rule("mean-logit"))
     assert shift.value == pytest.approx(0, abs=0.02)
@@ -84,7 +84,7 @@ def test_closed_form_null_shift_is_a_share_of_the_gap(
         return write_clip(path, (frame + np.uint8(30) for frame in frames), fps)  # type: ignore[attr-defined]
 
     monkeypatch.setattr("dancebench.detect.evaluation.controls.write_clip", brightened)
-    rows = [row for row in flat_world(tmp_path, clips) if row.split == "holdout"]
+    rows = [row for row in flat_videos(tmp_path, clips) if row.split == "holdout"]
     tables = make_score_tables(brightness, tmp_path, rows)
     assert measure_null_shift(brightness, tmp_path, rows, tables, find_rule("mean-logit")).value == pytest.approx(
         0.5, abs=0.02
@@ -95,7 +95,7 @@ def test_a_detector_without_a_gap_has_no_null_shift(
     tmp_path: Path, clips: SimpleNamespace, brightness: Brightness
 ) -> None:
     brightness.sign = -1.0
-    rows = [row for row in flat_world(tmp_path, clips) if row.split == "holdout"]
+    rows = [row for row in flat_videos(tmp_path, clips) if row.split == "holdout"]
     tables = make_score_tables(brightness, tmp_path, rows)
     shift = measure_null_shift(brightness, tmp_path, rows, tables, find_rule("mean-logit"))
     assert (shift.value, shift.reason) == (None, "fakes score no higher than reals")
@@ -112,14 +112,14 @@ def test_containers_of_reals_and_fakes_are_alike(manifest: Path) -> None:
 
 def test_a_shorter_fake_is_a_shortcut(tmp_path: Path, clips: SimpleNamespace) -> None:
     """14 held-out people: one labelling of 2^14 is as extreme, so p is near its floor of 1 / 1000."""
-    metrics = measure_shortcuts(tmp_path, flat_world(tmp_path, clips, fake_frames=9, people=21), seed=0)
+    metrics = measure_shortcuts(tmp_path, flat_videos(tmp_path, clips, fake_frames=9, people=21), seed=0)
     assert metrics["shortcut_auc"].value == 1.0
     p = metrics["shortcut_p"].value
     assert p is not None
     assert 0.001 <= p <= 0.003
 
 
-def test_without_a_shortcut_the_baseline_is_blind_but_for_the_bytes(manifest: Path) -> None:
+def test_without_a_shortcut_the_baseline_is_at_chance_except_for_the_bytes(manifest: Path) -> None:
     metrics = measure_shortcuts(manifest.parent, read_manifest(manifest), seed=0)
     assert metrics["shortcut_auc"].value == 0.5
     assert metrics["shortcut_p"].value == 1.0
@@ -127,7 +127,7 @@ def test_without_a_shortcut_the_baseline_is_blind_but_for_the_bytes(manifest: Pa
 
 
 def test_held_out_videos_of_one_kind_give_null(tmp_path: Path, clips: SimpleNamespace) -> None:
-    rows = [row for row in flat_world(tmp_path, clips) if row.split == "train" or row.label == 0]
+    rows = [row for row in flat_videos(tmp_path, clips) if row.split == "train" or row.label == 0]
     metrics = measure_shortcuts(tmp_path, rows, seed=0)
     assert {metric.value for metric in metrics.values()} == {None}
 
@@ -161,30 +161,30 @@ def test_closed_form_p_of_a_perfect_detector() -> None:
     assert found["permutation_auc"].n == found["permutation_p"].n == 16
 
 
-def test_foreign_reference_of_the_mean_under_swaps() -> None:
-    """Scikit-learn's AUC, over swaps of our own."""
+def test_foreign_reference_of_the_mean_under_permutation() -> None:
+    """Scikit-learn's AUC, over permutations drawn here."""
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(6, 4)).round(1) + np.arange(6)[:, None]  # with ties, and people who differ
     labels = np.tile([0, 1, 1, 1], (6, 1))
-    swapped = [auc(rng.permuted(labels, axis=1).ravel(), scores.ravel()) for _ in range(400)]
+    permuted = [auc(rng.permuted(labels, axis=1).ravel(), scores.ravel()) for _ in range(400)]
     found = permute_labels(scored(scores.tolist(), [0, 1, 1, 1]), permutations=1000, seed=1)
-    assert found["permutation_auc"].value == pytest.approx(np.mean(swapped), abs=0.015)
+    assert found["permutation_auc"].value == pytest.approx(np.mean(permuted), abs=0.015)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_blind_detector_does_not_beat_swaps(seed: int) -> None:
+def test_a_random_detector_does_not_beat_permuted_labels(seed: int) -> None:
     scores = np.random.default_rng(seed).normal(size=(14, 2)).tolist()
     p = permute_labels(scored(scores, [0, 1]), seed=seed)["permutation_p"].value
     assert p is not None
     assert p > 0.01
 
 
-def test_swaps_are_the_same_for_one_seed() -> None:
+def test_permutations_are_the_same_for_one_seed() -> None:
     tables = scored([[0.0, 1.0], [2.0, 1.0], [0.5, 3.0]], [0, 1])
     assert permute_labels(tables, seed=3) == permute_labels(tables, seed=3)
 
 
-def test_people_with_more_fakes_who_score_higher_move_chance() -> None:
+def test_people_with_more_fakes_who_score_higher_shift_the_mean_from_chance() -> None:
     tables = scored([[5.0, 5.1, 5.2, 5.3]] * 3, [0, 1, 1, 1])
     low = scored([[0.0, 0.1, 0.2, 0.3]] * 3, [0, 0, 0, 1]).videos
     videos = pd.concat([tables.videos, low.assign(subject_id="low" + low["subject_id"])])
@@ -230,5 +230,5 @@ def test_flags_of_the_permutation_follow_their_limits(p: float | None, chance: f
 
 def test_the_flag_of_the_permutation_names_its_p() -> None:
     assert list_flags({"permutation_p": metric(0.25)}) == [
-        "label permutation: the detector does not beat swapped labels (p = 0.25)"
+        "label permutation: the detector does not beat permuted labels (p = 0.25)"
     ]

@@ -99,13 +99,13 @@ def test_closed_form_true_positive_rate_at_a_false_positive_rate(limit: float, e
     assert tpr_at_fpr(labels, scores, limit) == expected
 
 
-def test_a_true_positive_rate_says_what_its_reals_resolve() -> None:
+def test_the_unit_of_a_true_positive_rate_names_the_steps_of_the_false_positive_rate() -> None:
     metric = evaluate(tables(SIX), None, ("tpr_fpr1",))["video_tpr_fpr1"]
     assert metric.value == pytest.approx(2 / 3)  # two fakes above the highest real
     assert metric.unit.endswith("3 reals allow steps of 0.333")
 
 
-def test_without_a_threshold_there_is_no_accuracy_and_all_else() -> None:
+def test_without_a_threshold_only_the_accuracy_is_null() -> None:
     metrics = evaluate(tables(SIX), None)
     assert metrics["video_accuracy"].value is None
     assert metrics["video_accuracy"].reason == "no scores of validation people, so no threshold"
@@ -141,8 +141,8 @@ def test_closed_form_error_rates_and_values_per_subject() -> None:
     assert values["video_auc"] == {"a": 1.0, "b": 1.0, "c": 0.0}
 
 
-def test_closed_form_pairs_of_one_person_do_not_narrow_the_interval() -> None:
-    """Twice the same videos of each person tell nothing new."""
+def test_closed_form_repeated_videos_of_a_person_do_not_narrow_the_confidence_interval() -> None:
+    """Repeating the same videos of each person adds no information."""
     thresholds = Thresholds(video=0.0, pair=0.0)
     once, twice = (evaluate(tables(SIX * n), thresholds)["video_auc"] for n in (1, 2))
     assert twice.n == 2 * once.n
@@ -160,7 +160,7 @@ def test_foreign_reference_torchmetrics() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 3000)
     scores = rng.normal(labels, 1.2).round(2)  # with ties
-    # As logits beyond float32's sigmoid they would tie: they go in as shares.
+    # As logits they would tie beyond float32's sigmoid: they are passed as shares.
     given_scores = torch.from_numpy((scores - scores.min()) / np.ptp(scores))
     target = torch.from_numpy(labels)
     assert auc(labels, scores) == pytest.approx(theirs.binary_auroc(given_scores, target).item(), abs=1e-5)
@@ -227,10 +227,10 @@ def test_a_threshold_needs_both_kinds() -> None:
         choose_threshold(*arrays([1, 1], [0, 1]))
 
 
-# --- parts and rules
+# --- selections and rules
 
 
-def test_a_part_keeps_the_pairs_of_its_videos() -> None:
+def test_a_selection_keeps_the_pairs_of_its_videos() -> None:
     whole = tables(SIX)
     part = whole.select(whole.videos["subject_id"] == "b")
     assert set(part.pairs["video_id"]) == {"v2", "v3"}

@@ -1,4 +1,4 @@
-"""Pictures of a detector's evidence: files that are whole, the same each time, and say what they shall."""
+"""Plots of detection results: reproducible files, and the text in them."""
 
 import math
 import re
@@ -40,7 +40,7 @@ def robustness_table() -> pd.DataFrame:
     return table
 
 
-DRAWN: dict[str, Callable[[Path], None]] = {
+PLOTS: dict[str, Callable[[Path], None]] = {
     "tippett": lambda path: plot_tippett(path, LABELS, LLRS),
     "reliability": lambda path: plot_reliability(path, LABELS, LLRS),
     "roc": lambda path: plot_roc(path, LABELS, LLRS, 0.5),
@@ -48,26 +48,26 @@ DRAWN: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", PLOTS)
 def test_the_same_input_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
     for path in (tmp_path / "one.svg", tmp_path / "two.svg"):
-        DRAWN[name](path)
+        PLOTS[name](path)
     first, second = ((tmp_path / f"{copy}.svg").read_bytes() for copy in ("one", "two"))
     assert first == second
     assert b"<dc:date>" not in first
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.svg", "two.svg"]
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", PLOTS)
 def test_a_png_is_about_600_pixels_wide_and_holds_a_picture(name: str, tmp_path: Path) -> None:
     path = tmp_path / f"{name}.png"
-    DRAWN[name](path)
+    PLOTS[name](path)
     picture = cv2.imread(str(path))
     assert 450 <= picture.shape[1] <= 700
     assert picture.std() > 5
 
 
-# --- closed form: what the pictures say
+# --- closed form: text in the plots
 
 
 def words(path: Path) -> str:
@@ -78,46 +78,46 @@ def words(path: Path) -> str:
 def test_closed_form_tippett_names_misleading_evidence_and_cost(tmp_path: Path) -> None:
     llrs = math.log(3) * np.array([-1, -1, -1, 1, 1, 1, 1, 1])
     plot_tippett(tmp_path / "t.svg", [0, 0, 0, 0, 1, 1, 1, 1], llrs)
-    said = words(tmp_path / "t.svg")
-    assert "4 reals, 25.0% mislead" in said
-    assert "4 fakes, 0.0% mislead" in said
-    assert f"Cllr {np.log2(4 / 3) * 7 / 8 + 2 / 8:.3f} bits" in said
+    text = words(tmp_path / "t.svg")
+    assert "4 reals, 25.0% mislead" in text
+    assert "4 fakes, 0.0% mislead" in text
+    assert f"Cllr {np.log2(4 / 3) * 7 / 8 + 2 / 8:.3f} bits" in text
 
 
 def test_closed_form_roc_shows_the_frozen_point(tmp_path: Path) -> None:
     plot_roc(tmp_path / "r.svg", [0, 0, 0, 0, 1, 1], [0, 1, 2, 5, 3, 6], 2.5)
-    said = words(tmp_path / "r.svg")
-    assert "100.0% of fakes, 25.0% of reals" in said
-    assert "AUC 0.875" in said
+    text = words(tmp_path / "r.svg")
+    assert "100.0% of fakes, 25.0% of reals" in text
+    assert "AUC 0.875" in text
 
 
-def test_closed_form_robustness_names_every_perturbation_and_each_false_alarm(tmp_path: Path) -> None:
+def test_closed_form_robustness_names_every_perturbation_and_each_false_positive_rate(tmp_path: Path) -> None:
     plot_robustness(tmp_path / "r.svg", robustness_table())
-    said = words(tmp_path / "r.svg").split("\n")
-    assert said.count("crf40") == said.count("none") - 1 == 1  # an edit without a rate says `none`
-    assert said.count("stabilised") == 2  # among the AUCs, and below with its bar
-    assert {"26%", "31%", "33%"} <= set(said)
+    texts = words(tmp_path / "r.svg").split("\n")
+    assert texts.count("crf40") == texts.count("none") - 1 == 1  # an edit without a rate is labelled `none`
+    assert texts.count("stabilised") == 2  # among the AUCs, and below with its bar
+    assert {"26%", "31%", "33%"} <= set(texts)
 
 
 def test_robustness_without_edits_has_no_bars(tmp_path: Path) -> None:
     table = robustness_table()
     plot_robustness(tmp_path / "r.svg", table[table["family"] != "edit"])
-    assert "honest edit" not in words(tmp_path / "r.svg")
+    assert "benign edit" not in words(tmp_path / "r.svg")
 
 
 # --- bad input
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", PLOTS)
 def test_another_suffix_is_an_error_and_leaves_nothing(name: str, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"cannot be written as 'plot.gif'"):
-        DRAWN[name](tmp_path / "plot.gif")
+        PLOTS[name](tmp_path / "plot.gif")
     assert not list(tmp_path.iterdir())
 
 
 def test_one_kind_or_scores_that_are_not_finite_are_errors(tmp_path: Path) -> None:
     path = tmp_path / "plot.svg"
-    for draw in (plot_tippett, plot_reliability, lambda *given: plot_roc(*given, 0.0)):
+    for draw in (plot_tippett, plot_reliability, lambda *arguments: plot_roc(*arguments, 0.0)):
         with pytest.raises(BenchError, match="real and fake"):
             draw(path, [1, 1], [0.0, 1.0])
         with pytest.raises(BenchError, match="finite"):
@@ -126,7 +126,7 @@ def test_one_kind_or_scores_that_are_not_finite_are_errors(tmp_path: Path) -> No
 
 
 def test_a_table_without_a_column_or_rows_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="without strength, auc cannot be drawn"):
+    with pytest.raises(BenchError, match="without strength, auc cannot be plotted"):
         plot_robustness(tmp_path / "r.svg", robustness_table().drop(columns=["auc", "strength"]))
     with pytest.raises(BenchError, match="without rows"):
         plot_robustness(tmp_path / "r.svg", robustness_table().head(0))

@@ -1,4 +1,4 @@
-"""Detectors whose answer is known, on clips whose perturbed copies are known."""
+"""Robustness of detectors with known logits, on clips with known perturbed copies."""
 
 import pickle
 from collections.abc import Callable
@@ -66,7 +66,7 @@ class Stub(Detector):
 
 
 def checkered(frame: npt.NDArray[np.float64]) -> float:
-    """Sees a checkerboard of single pixels, in steps of two grey levels: 5 where the fakes' is whole, less 3."""
+    """Measures a checkerboard of single pixels, in steps of two grey levels: 5 where the fakes' is intact, minus 3."""
     return round(float((frame * CHECKS).mean()) / 2) - 3.0
 
 
@@ -125,7 +125,7 @@ def test_closed_form_a_copy_comes_from_the_one_encoder(root: Path, rows: list[Vi
 # ---------------------------------------------------------------- scores and metrics
 
 
-def test_closed_form_what_a_reduction_erases_no_detector_finds(root: Path, rows: list[VideoRow]) -> None:
+def test_closed_form_downscaling_removes_the_artifact(root: Path, rows: list[VideoRow]) -> None:
     table, metrics = evaluate_robustness(
         Stub(checkered), root, rows, "mean-logit", ZERO, names=["resize50", "brighter"]
     )
@@ -138,7 +138,9 @@ def test_closed_form_what_a_reduction_erases_no_detector_finds(root: Path, rows:
     assert "auc_loss@perturbation=none" not in metrics
 
 
-def test_closed_form_a_shift_of_all_scores_costs_no_auc_but_accuses(root: Path, rows: list[VideoRow]) -> None:
+def test_closed_form_a_shift_of_all_scores_costs_no_auc_but_gives_false_positives(
+    root: Path, rows: list[VideoRow]
+) -> None:
     _, metrics = evaluate_robustness(Stub(bright), root, rows, "mean-logit", ZERO, names=["darker", "brighter"])
     value = {name: metric.value for name, metric in metrics.items()}
     assert [value[f"video_auc@perturbation={name}"] for name in (NONE, "darker", "brighter")] == [1, 1, 1]
@@ -146,7 +148,7 @@ def test_closed_form_a_shift_of_all_scores_costs_no_auc_but_accuses(root: Path, 
     assert [value[f"tpr@perturbation={name}"] for name in (NONE, "darker", "brighter")] == [1, 0, 1]
 
 
-def test_closed_form_blur_ruins_who_judges_sharpness(manifest: Path) -> None:
+def test_closed_form_blur_defeats_a_detector_of_sharpness(manifest: Path) -> None:
     held_out = [row for row in read_manifest(manifest) if row.split == "holdout"]
     scores = make_score_tables(Stub(unsharp), manifest.parent, held_out).videos
     real, fake = (scores.loc[scores["label"] == label, "score"] for label in (0, 1))
@@ -168,7 +170,7 @@ def test_foreign_reference_untouched_clips_score_as_in_the_evaluation(root: Path
     assert mine["pair_auc@perturbation=none"] == theirs["pair_auc"]
 
 
-def test_closed_form_a_table_is_whole(root: Path, rows: list[VideoRow]) -> None:
+def test_closed_form_a_table_is_complete(root: Path, rows: list[VideoRow]) -> None:
     table = score_perturbed(Stub(bright), root, rows, "crf40", "median")
     assert list(table.columns) == COLUMNS
     assert table["video_id"].tolist() == [row.video_id for row in rows]
@@ -181,11 +183,11 @@ def test_closed_form_a_table_is_whole(root: Path, rows: list[VideoRow]) -> None:
 
 
 @pytest.mark.parametrize("rule", ["top-k", LearnedRule(intercept=1, mean=2, quantiles=(0, 0, 0, 0, 0), subjects=3)])
-def test_closed_form_a_rule_travels_by_name_or_fitted(
+def test_closed_form_a_rule_is_pickled_by_name_or_fitted(
     rule: str | LearnedRule, root: Path, rows: list[VideoRow]
 ) -> None:
-    travelled = pickle.loads(pickle.dumps((Stub(bright), root, rows[:1], NONE, rule)))
-    table = score_perturbed(*travelled)
+    arguments = pickle.loads(pickle.dumps((Stub(bright), root, rows[:1], NONE, rule)))
+    table = score_perturbed(*arguments)
     (logits,) = table["logits"]
     expected = max(logits) if rule == "top-k" else 1 + 2 * np.mean(logits)
     assert table["score"].tolist() == pytest.approx([expected])
@@ -199,21 +201,21 @@ def test_closed_form_tables_survive_parquet_and_become_a_plot(root: Path, rows: 
         part.to_parquet(tmp_path / f"{name}.parquet", index=False)
         parts.append(pd.read_parquet(tmp_path / f"{name}.parquet"))
     assert summarise(parts, ZERO) == metrics
-    drawn = tabulate_robustness(metrics, "pair-patch")
-    assert tuple(drawn.columns) == ROBUSTNESS_COLUMNS
-    assert drawn[["perturbation", "family", "auc", "false_positive_rate"]].to_numpy().tolist() == [
+    plotted = tabulate_robustness(metrics, "pair-patch")
+    assert tuple(plotted.columns) == ROBUSTNESS_COLUMNS
+    assert plotted[["perturbation", "family", "auc", "false_positive_rate"]].to_numpy().tolist() == [
         [NONE, "none", 1, 0],
         ["beautified", "edit", 1, 0],
     ]
     interval = metrics["video_auc@perturbation=beautified"].ci95
     assert interval is not None
-    assert drawn.loc[1, ["low", "high"]].tolist() == [interval.low, interval.high]
+    assert plotted.loc[1, ["low", "high"]].tolist() == [interval.low, interval.high]
 
 
-def test_closed_form_progress_is_told(root: Path, rows: list[VideoRow]) -> None:
-    told: list[tuple[str, int, int]] = []
-    score_perturbed(Stub(bright), root, rows[:2], "jpeg50", "median", lambda *said: told.append(said))
-    assert told == [("scoring under jpeg50", done, 2) for done in range(3)]
+def test_closed_form_progress_is_reported(root: Path, rows: list[VideoRow]) -> None:
+    progress: list[tuple[str, int, int]] = []
+    score_perturbed(Stub(bright), root, rows[:2], "jpeg50", "median", lambda *call: progress.append(call))
+    assert progress == [("scoring under jpeg50", done, 2) for done in range(3)]
 
 
 # ---------------------------------------------------------------- bad input
@@ -258,7 +260,7 @@ def test_closed_form_a_loss_is_of_the_videos_scored_both_ways() -> None:
             }
         )  # fmt: skip
 
-    before = table(NONE, [0, 1, 0, 1, 2, -2])  # c is judged wrongly
+    before = table(NONE, [0, 1, 0, 1, 2, -2])  # c is misclassified
     after = table("blur1", [0, 1, 2, 1, np.nan, np.nan])  # b's real moves above the fakes; c fails
     loss = summarise([before, after], ZERO)["auc_loss@perturbation=blur1"]
     assert (loss.value, loss.n) == (0.5, 4)

@@ -1,4 +1,4 @@
-"""Features of clips, and how far a clip lies from those of a training."""
+"""Features of clips, and their out-of-distribution distance from the training domain."""
 
 import math
 from collections.abc import Iterator
@@ -29,8 +29,8 @@ def flat(*levels: int, colour: tuple[float, float, float] = (1, 1, 1)) -> list[n
     return [np.full((32, 16, 3), np.multiply(level, colour), np.uint8) for level in levels]
 
 
-def drawn(seed: int, people: int, clips: int = 3) -> tuple[list[Features], list[str]]:
-    """Features as if of clips: near normal, alike within a person."""
+def sample_features(seed: int, people: int, clips: int = 3) -> tuple[list[Features], list[str]]:
+    """Random features as of clips: nearly normal, correlated within a person."""
     rng = np.random.default_rng(seed)
     features = []
     for _ in range(people):
@@ -43,7 +43,7 @@ def drawn(seed: int, people: int, clips: int = 3) -> tuple[list[Features], list[
 
 @pytest.fixture(scope="module")
 def model() -> TrainingDomain:
-    return fit_training_domain(*drawn(0, 40))
+    return fit_training_domain(*sample_features(0, 40))
 
 
 # --- closed form: features
@@ -107,8 +107,8 @@ def test_foreign_reference_of_brightness() -> None:
 @settings(max_examples=8, deadline=None)
 @given(pairs=st.integers(1, 300))
 @example(pairs=4)
-def test_long_clips_are_thinned_evenly(pairs: int) -> None:
-    """Brightness climbs with time, so its mean tells which frames were measured."""
+def test_long_clips_are_subsampled_evenly(pairs: int) -> None:
+    """Brightness rises with time, so its mean shows which frames were measured."""
 
     def frames() -> Iterator[np.ndarray]:
         for level in np.linspace(50, 200, pairs + 1):
@@ -128,8 +128,8 @@ def test_a_clip_without_a_pair_is_refused(count: int) -> None:
 
 
 def test_foreign_reference_of_the_distance(model: TrainingDomain) -> None:
-    """Scikit-learn's covariance and SciPy's distance, where the floor of the spreads is put in by hand."""
-    features, _ = drawn(0, 40)
+    """Scikit-learn's covariance and SciPy's distance, where the noise of the features is added by hand."""
+    features, _ = sample_features(0, 40)
     noise = np.array([each.noise for each in FEATURES.values()])
     scales = {
         "linear": lambda value: value,
@@ -144,19 +144,19 @@ def test_foreign_reference_of_the_distance(model: TrainingDomain) -> None:
     assert model.compare(features[7]).distance == pytest.approx(expected)
 
 
-def test_a_clip_of_the_training_lies_at_about_one(model: TrainingDomain) -> None:
-    distances = [model.compare(clip).distance for clip in drawn(0, 40)[0]]
+def test_a_training_clip_has_a_distance_of_about_one(model: TrainingDomain) -> None:
+    distances = [model.compare(clip).distance for clip in sample_features(0, 40)[0]]
     assert 0.7 < np.median(distances) < 1.1
 
 
-def test_new_people_rarely_lie_outside(model: TrainingDomain) -> None:
+def test_new_people_are_rarely_out_of_distribution(model: TrainingDomain) -> None:
     """The limit is meant for 2% of people; 300 new ones."""
-    found = [model.compare(clip).outside for clip in drawn(1, 300)[0]]
+    found = [model.compare(clip).outside for clip in sample_features(1, 300)[0]]
     assert np.mean(found) <= 0.04
 
 
 def test_the_furthest_features_are_named_with_their_own_units(model: TrainingDomain) -> None:
-    strange = drawn(0, 40)[0][0] | {"frame_rate": 3.0, "black_bars": 1.5}
+    strange = sample_features(0, 40)[0][0] | {"frame_rate": 3.0, "black_bars": 1.5}
     found = model.compare(strange)
     assert found.outside
     assert {each.feature for each in found.furthest[:2]} == {"frame_rate", "black_bars"}
@@ -166,7 +166,7 @@ def test_the_furthest_features_are_named_with_their_own_units(model: TrainingDom
     assert rate.deviations == pytest.approx(math.log(3.0 / rate.typical) / math.hypot(0.2, 0.1), rel=0.15)
 
 
-def test_what_never_varies_does_not_cast_out_who_differs_by_a_hair() -> None:
+def test_a_tiny_difference_in_a_constant_feature_is_not_out_of_distribution() -> None:
     clips = [dict.fromkeys(FEATURES, 0.5)] * 6
     model = fit_training_domain(clips, list("aabbcc"))
     assert model.compare(clips[0]).distance == 0
@@ -175,11 +175,16 @@ def test_what_never_varies_does_not_cast_out_who_differs_by_a_hair() -> None:
 
 
 def test_fewer_people_give_a_wider_limit(model: TrainingDomain) -> None:
-    assert fit_training_domain(*drawn(0, 3)).limit > fit_training_domain(*drawn(0, 10)).limit > model.limit > 1
+    assert (
+        fit_training_domain(*sample_features(0, 3)).limit
+        > fit_training_domain(*sample_features(0, 10)).limit
+        > model.limit
+        > 1
+    )
 
 
 def test_order_of_the_clips_does_not_matter(model: TrainingDomain) -> None:
-    features, subjects = drawn(0, 40)
+    features, subjects = sample_features(0, 40)
     again = fit_training_domain(features[::-1], subjects[::-1])
     assert again.compare(features[3]).distance == pytest.approx(model.compare(features[3]).distance)
 
@@ -205,7 +210,7 @@ def test_noise_bars_and_a_slow_rate_are_far_from_clean_clips(clips: SimpleNamesp
 # --- bad input
 
 
-def test_one_person_has_no_domain() -> None:
+def test_one_person_gives_no_training_domain() -> None:
     with pytest.raises(BenchError, match="at least two people"):
         fit_training_domain([dict.fromkeys(FEATURES, 0.5)] * 2, ["a", "a"])
 

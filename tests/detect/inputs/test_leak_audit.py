@@ -23,8 +23,8 @@ BASE = VideoRow(
 
 def row(video: str, **changes: object) -> VideoRow:
     """A row of its own person and file, but for the changes."""
-    own = {"video_id": f"{video}/{video}/real", "sha256": video * 64, "subject_id": video, "source_id": video}
-    return BASE.model_copy(update=own | changes)
+    fields = {"video_id": f"{video}/{video}/real", "sha256": video * 64, "subject_id": video, "source_id": video}
+    return BASE.model_copy(update=fields | changes)
 
 
 def test_separate_people_pass() -> None:
@@ -50,11 +50,11 @@ def test_many_leaks_are_counted() -> None:
         audit_leaks([BASE, *leaks])
 
 
-# --- who drives
+# --- driving people
 
 
 @given(first=st.sampled_from(get_args(Split)), second=st.sampled_from(get_args(Split)))
-def test_only_training_and_validation_share_who_drives(first: Split, second: Split) -> None:
+def test_only_training_and_validation_share_people_who_only_drive(first: Split, second: Split) -> None:
     rows = [row("b", split=first, source_id="driver"), row("c", split=second, source_id="driver")]
     if first != second and "holdout" in (first, second):
         with pytest.raises(BenchError, match="The person 'driver'"):
@@ -64,8 +64,8 @@ def test_only_training_and_validation_share_who_drives(first: Split, second: Spl
 
 
 @pytest.mark.parametrize("turn", [1, -1])
-def test_who_is_seen_in_training_does_not_drive_in_validation(turn: int) -> None:
-    """Whatever comes first, and although the same person also drives in training."""
+def test_a_person_seen_in_training_does_not_drive_in_validation(turn: int) -> None:
+    """In either order of the rows, and although the same person also drives in training."""
     rows = [row("b", source_id="a"), BASE, row("c", split="validation", source_id="a")]
     with pytest.raises(BenchError, match="The person 'a'"):
         audit_leaks(rows[::turn])
@@ -82,14 +82,14 @@ def test_a_driving_motion_is_not_shared_with_the_holdout() -> None:
 
 
 def copied(root: Path, video: VideoRow, split: Split) -> VideoRow:
-    """A brighter copy of half the size at CRF 35, as of another person."""
+    """A brighter copy of half the size at CRF 35, labelled as another person's."""
     frames = (
         cv2.convertScaleAbs(cv2.resize(frame, (frame.shape[1] // 2, frame.shape[0] // 2)), alpha=1.1, beta=15)
         for _, frame in stream(root / video.path)
     )
-    made = write_clip(root / "copy.mp4", frames, video.fps, encoder=EncoderSettings(crf=35))
+    copy = write_clip(root / "copy.mp4", frames, video.fps, encoder=EncoderSettings(crf=35))
     changes = {"video_id": "x/x/real", "subject_id": "x", "source_id": "x", "split": split}
-    return video.model_copy(update=changes | {"path": "copy.mp4", "sha256": made.sha256})
+    return video.model_copy(update=changes | {"path": "copy.mp4", "sha256": copy.sha256})
 
 
 def textured(root: Path, clips: SimpleNamespace, person: int, split: Split) -> VideoRow:
@@ -101,25 +101,25 @@ def test_an_altered_copy_in_another_split_is_named(tmp_path: Path, clips: Simple
     rows = [textured(tmp_path, clips, person, "train") for person in range(3)]
     audit_frames(tmp_path, [*rows, copied(tmp_path, rows[1], "train")])
     leak = [*rows, copied(tmp_path, rows[1], "holdout")]
-    audit_leaks(leak)  # nothing that the rows say gives it away
-    with pytest.raises(BenchError, match=r"s01/s01/real \(train\) and x/x/real \(holdout\) show the same picture"):
+    audit_leaks(leak)  # the rows do not show it
+    with pytest.raises(BenchError, match=r"s01/s01/real \(train\) and x/x/real \(holdout\) show near-duplicate frames"):
         audit_frames(tmp_path, leak)
 
 
 def test_frames_of_other_people_pass(manifest: Path) -> None:
-    told = []
-    audit_frames(manifest.parent, read_manifest(manifest), lambda what, done, total: told.append((done, total)))
-    assert told[-1] == (26, 26)
+    progress = []
+    audit_frames(manifest.parent, read_manifest(manifest), lambda what, done, total: progress.append((done, total)))
+    assert progress[-1] == (26, 26)
 
 
-def test_a_video_that_cannot_be_read_is_left_to_others(tmp_path: Path, clips: SimpleNamespace) -> None:
+def test_a_video_that_cannot_be_read_is_skipped(tmp_path: Path, clips: SimpleNamespace) -> None:
     damaged, gone = (textured(tmp_path, clips, person, "train") for person in range(2))
     (tmp_path / damaged.path).write_bytes(b"nothing")
     (tmp_path / gone.path).unlink()
     audit_frames(tmp_path, [damaged, gone, textured(tmp_path, clips, 2, "holdout")])
 
 
-def test_black_clips_are_not_taken_for_one_another(tmp_path: Path, clips: SimpleNamespace) -> None:
+def test_black_clips_are_no_near_duplicates(tmp_path: Path, clips: SimpleNamespace) -> None:
     black = [np.zeros((64, 32, 3), np.uint8)] * 4
     splits: tuple[Split, Split] = ("train", "holdout")
     audit_frames(tmp_path, [clips.add_video(tmp_path, k, split, 0, black) for k, split in enumerate(splits)])

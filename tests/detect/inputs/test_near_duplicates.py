@@ -26,7 +26,7 @@ ROOMS = (2, 3, 7)
 
 
 def filmed(seed: int, room: int | None = None) -> Frames:
-    """Some frames of a demo dancer, half a second apart, in the own or another's room."""
+    """Some frames of a demo dancer, half a second apart, in their own or another dancer's room."""
     dancer = make_dancer(seed)
     if room is not None:
         dancer = replace(dancer, seed=room, scene=make_dancer(room).scene, camera=make_dancer(room).camera)
@@ -91,11 +91,11 @@ def test_copies_are_found(dancers: list[Frames], copy: str) -> None:
         assert found.correlation >= CORRELATION
 
 
-def test_other_people_are_not_accused(dancers: list[Frames]) -> None:
+def test_other_people_are_no_false_positives(dancers: list[Frames]) -> None:
     assert find_near_duplicates([compute_fingerprint(frames) for frames in dancers], list("abc")) == []
 
 
-def test_other_people_in_the_same_room_are_not_accused(dancers: list[Frames]) -> None:
+def test_other_people_in_the_same_room_are_no_false_positives(dancers: list[Frames]) -> None:
     for room, frames in zip(ROOMS[:2], dancers, strict=False):
         guest = compute_fingerprint(filmed(50 + room, room))
         assert find_near_duplicates([compute_fingerprint(frames), guest], ["a", "b"]) == []
@@ -123,7 +123,7 @@ def test_correlation_is_symmetric_and_one_with_itself(dancers: list[Frames]) -> 
     assert aligned_correlation(first, first) == pytest.approx(1, abs=1e-5)
 
 
-def test_frames_that_show_nothing_accuse_nobody() -> None:
+def test_frames_without_contrast_are_no_false_positives() -> None:
     black = compute_fingerprint([np.zeros((64, 32, 3), np.uint8)] * 3)
     assert len(black.thumbnails) == 0
     assert find_near_duplicates([black, black, compute_fingerprint([])], ["a", "b", "c"]) == []

@@ -50,7 +50,7 @@ def test_both_frames_of_a_pair_are_augmented_alike(seed: int) -> None:
     np.testing.assert_array_equal(first, second)
 
 
-def test_augmentation_consumes_the_same_randomness_whatever_comes_out() -> None:
+def test_augmentation_always_consumes_the_same_number_of_draws() -> None:
     pair = np.zeros((2, 24, 16, 3), np.uint8)
     for seed in range(20):
         used, plain = np.random.default_rng(seed), np.random.default_rng(seed)
@@ -106,7 +106,7 @@ def clip(subject: str, label: int, value: int, n_frames: int = 5) -> PooledClip:
     return PooledClip(subject, label, frames, np.arange(n_frames - 1))
 
 
-def test_a_batch_is_half_fake_and_draws_people_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_half_fake_and_samples_people_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairs_module, "augment", lambda pair, generator: pair)
     many = [clip("a", 1, 10) for _ in range(9)]  # one person with many fakes must not dominate
     pool = PairPool([clip("a", 0, 1), clip("b", 0, 2), *many, clip("b", 1, 20)])
@@ -124,7 +124,7 @@ def test_a_batch_follows_from_its_generator_alone() -> None:
     np.testing.assert_array_equal(first, again)
 
 
-def test_degraded_copies_differ_and_are_drawn_as_often_as_asked(manifest: Path) -> None:
+def test_degraded_copies_differ_and_are_sampled_at_the_configured_share(manifest: Path) -> None:
     rows = [row for row in read_manifest(manifest) if row.subject_id == "s01"]
     pool = load_pool(manifest.parent, rows, (64, 32), degraded=0.75, copies=3)
     for each in pool._clips:

@@ -1,4 +1,4 @@
-"""What each perturbation keeps, does, and leaves alone."""
+"""What each perturbation changes, and what it leaves unchanged."""
 
 import itertools
 import math
@@ -105,27 +105,27 @@ def test_closed_form_the_grid_is_ordered_for_tables() -> None:
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
-def test_closed_form_a_perturbation_travels_to_another_process(name: str) -> None:
-    travelled: Perturbation = pickle.loads(pickle.dumps(PERTURBATIONS[name]))
+def test_closed_form_a_perturbation_can_be_pickled(name: str) -> None:
+    unpickled: Perturbation = pickle.loads(pickle.dumps(PERTURBATIONS[name]))
     frames = [texture(32, 32)] * 3
     for mine, theirs in zip(
-        PERTURBATIONS[name].apply(iter(frames), FPS), travelled.apply(iter(frames), FPS), strict=True
+        PERTURBATIONS[name].apply(iter(frames), FPS), unpickled.apply(iter(frames), FPS), strict=True
     ):
         np.testing.assert_array_equal(mine, theirs)
 
 
 @pytest.mark.parametrize("name", [name for name in PERTURBATIONS if name not in ENCODING])
-def test_closed_form_frames_are_drawn_as_they_are_needed(name: str) -> None:
-    drawn = itertools.count()
+def test_closed_form_frames_are_read_lazily(name: str) -> None:
+    reads = itertools.count()
 
     def endless() -> Iterator[Frames]:
         while True:
-            next(drawn)
+            next(reads)
             yield texture(32, 32)
 
     out = PERTURBATIONS[name].apply(endless(), FPS)
     next(out)
-    assert next(drawn) <= 1 + (round(FPS / 2) if name == "stabilised" else 0)
+    assert next(reads) <= 1 + (round(FPS / 2) if name == "stabilised" else 0)
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
@@ -152,7 +152,7 @@ def test_closed_form_no_frames_give_none(name: str) -> None:
     assert list(PERTURBATIONS[name].apply(iter([]), FPS)) == []
 
 
-def test_closed_form_an_unknown_name_is_refused_with_the_nearest() -> None:
+def test_closed_form_an_unknown_name_is_refused_and_the_nearest_proposed() -> None:
     with pytest.raises(UnknownNameError, match="Unknown perturbation 'crf41'") as refused:
         find_perturbation("crf41")
     assert refused.value.hint is not None
@@ -163,7 +163,7 @@ def test_closed_form_an_unknown_name_is_refused_with_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("sigma", [5, 15])
-def test_closed_form_noise_has_its_level_and_no_memory(sigma: int) -> None:
+def test_closed_form_noise_has_its_level_and_is_independent_over_time(sigma: int) -> None:
     noise = perturbed(f"noise{sigma}", np.full((6, 64, 64, 3), 128, np.uint8)).astype(float) - 128
     n = noise.size
     assert abs(noise.mean()) < 5 * sigma / math.sqrt(n)
@@ -173,7 +173,7 @@ def test_closed_form_noise_has_its_level_and_no_memory(sigma: int) -> None:
     assert np.abs(between).max() < 5 / math.sqrt(n / 6)
 
 
-def test_closed_form_noise_follows_the_index_alone() -> None:
+def test_closed_form_noise_depends_on_the_frame_index_alone() -> None:
     dark, light = (perturbed("noise5", np.full((2, 32, 32, 3), level, np.uint8)).astype(int) for level in (90, 160))
     np.testing.assert_array_equal(dark - 90, light - 160)
 
@@ -209,7 +209,7 @@ def test_closed_form_colours_keep_their_channels() -> None:
         assert red > green + 20 > blue + 40, name
 
 
-def test_closed_form_blur_is_what_sigma_says() -> None:
+def test_closed_form_blur_has_its_sigma() -> None:
     frame = np.zeros((1, 65, 65, 3), np.uint8)
     frame[0, :, :33] = 200
     profile = perturbed("blur3", frame)[0, 32, :, 0].astype(float)
@@ -219,7 +219,7 @@ def test_closed_form_blur_is_what_sigma_says() -> None:
     assert math.sqrt((slope * (places - centre) ** 2).sum() / slope.sum()) == pytest.approx(3, abs=0.15)
 
 
-def test_closed_form_a_shaken_camera_is_steadied() -> None:
+def test_closed_form_a_shaken_camera_is_stabilised() -> None:
     scene = texture(160, 160)
     offsets = np.random.default_rng(1).normal(0, 0.8, (24, 2))
     shaken = np.stack(
@@ -258,7 +258,7 @@ def _jitter(frames: Frames) -> float:
     return float(np.sqrt(np.mean(np.square(steps))))
 
 
-def test_closed_form_a_degraded_copy_is_worse_and_follows_its_generator(clip: dict[tuple[int, int], Frames]) -> None:
+def test_closed_form_a_degraded_copy_is_worse_and_reproducible(clip: dict[tuple[int, int], Frames]) -> None:
     frames = clip[SIZES[0]]
     one, same, other = (degrade(frames, FPS, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert one.shape == frames.shape
