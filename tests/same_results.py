@@ -24,13 +24,13 @@ KEPT = {
     "synths/**/losses.jsonl": None,
     "fakes/**/*.json": ("sha256", "motion_sha256", "weights_sha256", "n_frames"),
     "reals/**/*.json": ("sha256",),
-    "detectors/*/*/card.json": ("config", "weights_sha256", "thresholds", "calibration", "metrics", "flags"),
+    "detectors/*/*/card.json": ("config", "weights_sha256", "thresholds", "calibration", "metrics"),
     "results/*.json": ("metrics", "per_subject", "failures"),
     "results/*.parquet": None,
 }
 """Which files are compared, and which fields of a JSON; None: all of the file."""
-TIMED = {"seconds"}
-"""Fields that depend on the clock."""
+LEFT_OUT = {"seconds", "unit", "reason"}
+"""Fields that depend on the clock, and words."""
 
 
 def read_results(workspace: Path) -> dict[str, Any]:
@@ -46,14 +46,14 @@ def read_results(workspace: Path) -> dict[str, Any]:
                 found[name] = path.read_text(encoding="utf-8")
             else:
                 document = json.loads(path.read_text(encoding="utf-8"))
-                found |= {f"{name} {field}": _drop_times(document.get(field)) for field in fields}
+                found |= {f"{name} {field}": _drop(document.get(field)) for field in fields}
     return found
 
 
-def _drop_times(value: Any) -> Any:
+def _drop(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _drop_times(inner) for key, inner in value.items() if key not in TIMED}
-    return [_drop_times(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _drop(inner) for key, inner in value.items() if key not in LEFT_OUT}
+    return [_drop(inner) for inner in value] if isinstance(value, list) else value
 
 
 def list_differences(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
