@@ -41,7 +41,7 @@ def read_results(workspace: Path) -> dict[str, Any]:
             name = path.relative_to(workspace).as_posix()
             if path.suffix == ".parquet":
                 table = pd.read_parquet(path)
-                found |= {f"{name} {column}": table[column].tolist() for column in table}
+                found |= {f"{name} {column}": table[column].tolist() for column in table if "reason" not in column}
             elif fields is None:
                 found[name] = path.read_text(encoding="utf-8")
             else:
