@@ -1,6 +1,6 @@
 """The `bench` command.
 
-Exit status: 0 done, 1 a failure named in words, 2 usage; 130 after Ctrl-C.
+Exit status: 0 success, 1 a failure with an error message, 2 a usage error, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from dancebench.core.files import explain_write_errors
 
 
 class _Bench(TyperGroup):
-    """Turns failures into one line of cause and one line of hint."""
+    """Prints a failure as one line with the error and one with a hint."""
 
     def invoke(self, ctx: Any) -> Any:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, workers included
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, with all workers
         try:
             with explain_write_errors():
                 return super().invoke(ctx)
@@ -34,7 +34,7 @@ class _Bench(TyperGroup):
                 err.print(f"[bold cyan]hint:[/] {escape(error.hint)}", soft_wrap=True, highlight=False)
             raise typer.Exit(1) from error
         except KeyboardInterrupt:
-            err.print("Interrupted. The same command takes up where it stopped.", soft_wrap=True)
+            err.print("Interrupted. Run the same command again to resume.", soft_wrap=True)
             raise typer.Exit(130) from None
 
 
@@ -42,7 +42,7 @@ app = typer.Typer(
     name="bench",
     cls=_Bench,
     help="A forensics-first benchmark of synthesized videos of people.",
-    epilog="Begin with: bench demo",
+    epilog="Start with: bench demo",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

@@ -1,8 +1,7 @@
-"""Maps jobs: in this process, or over worker processes, with the same results.
+"""Run jobs in this process or over worker processes, with the same results.
 
-A job is a pure function of one typed config that leaves files and can be done again without harm. On a
-CPU every job computes with one torch thread: numbers depend on the thread count, and two jobs of two
-threads each get in each other's way.
+A job depends on one typed config alone, writes files and is idempotent. On a CPU every job computes with one
+torch thread: results depend on the thread count, and two jobs of two threads each slow each other down.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class JobFailure:
-    """Why a job left nothing."""
+    """Why a job has no result."""
 
     label: str
     message: str
@@ -41,7 +40,7 @@ class JobFailure:
 
 @dataclass(frozen=True)
 class Job(Generic[C, R]):
-    """`function(config, report)`, and a name for it that people read."""
+    """`function(config, report)`, with a label for display."""
 
     label: str
     function: Callable[[C, ReportProgress], R]
@@ -51,7 +50,7 @@ class Job(Generic[C, R]):
 def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: ReportProgress) -> list[R | JobFailure]:
     """Run all jobs and return what each returned, in order, or why it failed.
 
-    A `BenchError` in one job leaves the others running; anything else is a defect and is raised.
+    A `BenchError` in one job does not stop the others; any other exception is a bug and is raised.
     """
     if workers <= 1 or len(jobs) <= 1:
         use_one_thread()
@@ -78,12 +77,12 @@ def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: ReportProgres
         return [future.result() for future in futures]
     except BrokenProcessPool as error:
         raise BenchError(
-            "A worker process died, most likely for want of memory.", hint="Run the same command with --jobs 1."
+            "A worker process died, most likely because memory ran out.", hint="Run the same command with --jobs 1."
         ) from error
 
 
 def require_all(outcomes: Sequence[R | JobFailure]) -> list[R]:
-    """All results.
+    """Return the results of all jobs.
 
     Raises:
         BenchError: The first failure, if there was one.
@@ -97,14 +96,14 @@ def require_all(outcomes: Sequence[R | JobFailure]) -> list[R]:
 
 
 def quiet_libraries() -> None:
-    """Keep libraries from warning people about how other libraries call them."""
+    """Silence warnings about how one library calls another."""
     for module in ("torchvision", "google.protobuf"):
         warnings.filterwarnings("ignore", category=UserWarning, module=module)
 
 
 def use_one_thread() -> None:
     """Give torch and OpenCV one thread each in this process."""
-    import torch  # slow to import; only work pays for it
+    import torch  # slow to import: not when the command starts
 
     from dancebench.core.opencv import cv2
 
@@ -128,14 +127,14 @@ def _initialise_worker(messages: Any, count: int) -> None:
     _messages = messages
     set_workers(count)
     quiet_libraries()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=end_with_parent, daemon=True).start()
     use_one_thread()
 
 
 def end_with_parent() -> None:
-    """End this worker when its parent does: it must not go on writing where the next run resumes. Blocks till then."""
+    """End this worker when its parent ends: it must not write into what the next run resumes. Blocks until then."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -143,7 +142,7 @@ def end_with_parent() -> None:
 
 
 def _stop(*_: object) -> None:
-    """Leave the job at hand as an exception does, so that it tidies up, and take no other."""
+    """Raise `SystemExit` in the current job, so that it cleans up, and start no other job."""
     global _stopping
     _stopping = True
     raise SystemExit

@@ -1,8 +1,8 @@
-"""Presets: everything a run is tuned by, as typed objects with names.
+"""Presets: all settings of synthesizers and detectors, as named, typed configurations.
 
-tiny      seconds on one core, for tests; draws nothing that deserves a look
-demo      about 20 s per subject and core, for the dancers that `bench demo` detects
-protocol  about a minute per subject and core, for the 62 of the detection protocol
+tiny      seconds on one core, for tests; its images are not worth a look
+demo      about 20 s per subject and core, for the forensic dancers of `bench demo`
+protocol  about a minute per subject and core, for the 62 dancers of the detection protocol
 small     minutes per subject and core
 paper-global  EDN's global stage alone, at 512 pixels, for a GPU
 paper     EDN's two stages, 256x512 then 512x1024 (height x width), its networks and schedule, for a GPU
@@ -34,9 +34,9 @@ class Preset:
     """A named set of configurations.
 
     Attributes:
-        synth: One configuration of each kind that a method asks for; `long_side` is the same in all.
-        detectors: Settings of a detector, by its name; size and seed come from the run. Others take their
-            defaults.
+        synth: One configuration of each class that the methods use; `long_side` is the same in all.
+        detectors: Settings of detectors, by name; size and seed come from the run. Other detectors have
+            their defaults.
     """
 
     name: str
@@ -45,17 +45,17 @@ class Preset:
     detectors: Mapping[str, DetectorConfig] = field(default_factory=dict)
 
     def config(self, method: str) -> SynthConfig:
-        """The configuration of a method; one of its own kind, or of that kind's defaults.
+        """The configuration of a method: the preset's of that class, else the class's defaults.
 
         Raises:
             UnknownNameError: There is no such method.
         """
-        kind = METHODS[method].Config
+        config_class = METHODS[method].Config
         for config in self.synth:
-            if type(config) is kind:
+            if type(config) is config_class:
                 return config
         first = self.synth[0]
-        return kind(long_side=first.long_side, trunk=first.trunk)
+        return config_class(long_side=first.long_side, trunk=first.trunk)
 
 
 def _make_short_configs(
@@ -69,10 +69,10 @@ def _make_short_configs(
     warp_steps: int,
     trunk: TrunkChoice = "off",
 ) -> tuple[SynthConfig, ...]:
-    """A training too short for the paper's schedule.
+    """Configurations for a training that is too short for the paper's schedule.
 
-    What carries it: an L1 loss on pixels at pix2pix's weight, single examples (more updates in the same
-    time), and a learning rate that starts high and falls to zero.
+    It works because of an L1 pixel loss with pix2pix's weight, batches of one example (more updates in the
+    same time), and a learning rate schedule that starts high and decays to zero.
     """
     gan = GanConfig(
         long_side=long_side,
@@ -119,7 +119,7 @@ _TINY: Final = GanConfig(
 )
 
 _HARDENED: Final = PairPatchConfig(steps=3000, degraded=0.75, copies=3)
-"""Longer, on more of what compression leaves: on the pairs of validation people at CRF 40, AUC 0.87 for 0.81."""
+"""Longer training on more compressed copies: pair AUC 0.87 instead of 0.81 on the validation set at CRF 40."""
 
 PRESETS: Final = {
     preset.name: preset
@@ -204,13 +204,13 @@ def find_preset(name: str) -> Preset:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a run sets over a preset.
+    """Settings of a run that override its preset's.
 
     Attributes:
-        seed: Of everything random.
-        trunk: Another perceptual trunk than the preset's.
-        precision: Of the networks in training.
-        batch: Examples of an update in every phase; None leaves the preset's.
+        seed: Seed of all random numbers.
+        trunk: Perceptual trunk instead of the preset's; None keeps that.
+        precision: Numeric precision of the networks in training.
+        batch: Batch size of every phase; None keeps the preset's.
     """
 
     seed: int = 0
@@ -220,7 +220,7 @@ class RunSettings:
 
 
 def configure_method(name: str, method: str, settings: RunSettings) -> SynthConfig:
-    """A preset's configuration of a method, with the run's own settings.
+    """A preset's configuration of a method, with the settings of a run.
 
     Raises:
         UnknownNameError: There is no such preset, method or trunk.
@@ -229,18 +229,18 @@ def configure_method(name: str, method: str, settings: RunSettings) -> SynthConf
     if settings.trunk is not None and settings.trunk not in ("off", *PERCEPTUAL_TRUNKS):
         raise UnknownNameError("perceptual trunk", settings.trunk, ("off", *PERCEPTUAL_TRUNKS))
     trunk = settings.trunk or chosen.trunk
-    own = _override(chosen, {"seed": settings.seed, "precision": settings.precision, "trunk": trunk})
-    return own if settings.batch is None else _override_batch(own, settings.batch)
+    config = _override(chosen, {"seed": settings.seed, "precision": settings.precision, "trunk": trunk})
+    return config if settings.batch is None else _override_batch(config, settings.batch)
 
 
 def _override(config: SynthConfig, settings: Mapping[str, Any]) -> SynthConfig:
-    """The configuration with these settings, and those of a base method within it."""
+    """The configuration with these settings, which also hold for a base method's nested in it."""
     nested = {name: _override(value, settings) for name, value in config if isinstance(value, SynthConfig)}
     return config.model_copy(update={**settings, **nested})
 
 
 def _override_batch(part: Part, batch: int) -> Part:
-    """The configuration with this batch in all its schedules, however deep they lie."""
+    """The configuration with this batch size in all its schedules, at any depth."""
     if isinstance(part, Schedule):
         return part.model_copy(update={"batch": batch})
     nested = {name: _override_batch(value, batch) for name, value in part if isinstance(value, Strict)}

@@ -35,7 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-SubjectOption = Annotated[str, typer.Option("--subject", help="Id of the person in it.")]
+SubjectOption = Annotated[str, typer.Option("--subject", help="Id of the person in the recording.")]
 LicenceOption = Annotated[str, typer.Option("--licence", help="Licence of the recording.")]
 ConsentOption = Annotated[
     str | None, typer.Option("--consent", help="For a target: the person's consent, as a text or a file.")
@@ -43,10 +43,10 @@ ConsentOption = Annotated[
 LegalBasisOption = Annotated[
     str | None, typer.Option("--legal-basis", help="For every other role: the legal basis, as a text or a file.")
 ]
-GrownDatasetOption = Annotated[str, typer.Option("--dataset", help="Dataset to add to; made if it is not there.")]
+GrownDatasetOption = Annotated[str, typer.Option("--dataset", help="Dataset to add to; created if it does not exist.")]
 SizeOption = Annotated[
     str | None,
-    typer.Option("--size", help="HEIGHTxWIDTH of a new dataset's clips; by default the shape that wastes least."),
+    typer.Option("--size", help="HEIGHTxWIDTH of a new dataset's clips; default: the nearest aspect ratio."),
 ]
 
 
@@ -85,7 +85,7 @@ def add(
     ] = None,
     train_fraction: Annotated[
         float | None,
-        typer.Option(min=0.01, max=0.99, help="Share of each clip that trains, in a new dataset; 0.8 if not given."),
+        typer.Option(min=0.01, max=0.99, help="Training share of each clip in a new dataset; 0.8 if not given."),
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
@@ -97,14 +97,14 @@ def add(
     permission = state_permission(chosen, consent=consent, legal_basis=legal_basis)
     _refuse_catalogue(dataset)
 
-    def picture_size() -> tuple[int, int]:
+    def read_frame_size() -> tuple[int, int]:
         source = open_source(recording)
         return source.height, source.width
 
     settings = _Settings(_parse_size(size) if size else None, fps, train_fraction)
-    held = _open_or_create(open_workspace(workspace), dataset, settings, picture_size)
+    data = _open_or_create(open_workspace(workspace), dataset, settings, read_frame_size)
     with ProgressBars(err) as display:
-        held, added = held.add(
+        data, added = data.add(
             subject, recording, role=chosen, licence=licence, permission=permission, report=display.report
         )
     facts = added.record
@@ -127,11 +127,11 @@ def import_layout(
         Path,
         typer.Argument(help="edn: holds train_img, train_label, test_img, test_label. openpose: *_keypoints.json."),
     ],
-    layout: Annotated[str, typer.Option(help="edn (the Everybody-Dance-Now release's) or openpose.")],
+    layout: Annotated[str, typer.Option(help="edn (that of the Everybody-Dance-Now release) or openpose.")],
     subject: SubjectOption,
     licence: LicenceOption,
     frames: Annotated[
-        Path | None, typer.Option(help="For openpose: the video or the folder of images that it saw.")
+        Path | None, typer.Option(help="For openpose: the video or image folder that the poses were detected on.")
     ] = None,
     role: Annotated[
         str, typer.Option(help="target or driver; frames without gaps may also be train, validation or holdout.")
@@ -145,7 +145,7 @@ def import_layout(
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
-    """Import what another project has made of a person: frames with their stick figures or poses."""
+    """Import frames of a person with the stick figures or poses that another project extracted."""
     from dancebench.datasets.importers.base import IMPORTERS, ImportRequest
     from dancebench.datasets.subjects.permission import state_permission
 
@@ -156,9 +156,9 @@ def import_layout(
     opened = open_workspace(workspace)
     imported = IMPORTERS[layout](ImportRequest(folder, frames, fps))
     footage = imported.footage
-    held = _open_or_create(opened, dataset, settings, lambda: (footage.height, footage.width))
+    data = _open_or_create(opened, dataset, settings, lambda: (footage.height, footage.width))
     with ProgressBars(err) as display:
-        held, added = held.add_import(
+        data, added = data.add_import(
             subject, imported, role=chosen, licence=licence, permission=permission, report=display.report
         )
     facts = added.record
@@ -184,7 +184,7 @@ def list_datasets(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOpti
     table = Table("dataset", "id", "subjects", "prepared", "clip size", "licence")
     for row in facts:
         table.add_row(*(str(row[key]) for key in ("name", "id", "subjects", "prepared", "size", "licence")))
-    out.print(table if facts else "No dataset yet: bench data demo, or bench data add.")
+    out.print(table if facts else "No dataset yet. Create one with bench data demo or bench data add.")
 
 
 def _list_facts(workspace: Workspace) -> list[dict[str, Any]]:
@@ -193,20 +193,20 @@ def _list_facts(workspace: Workspace) -> list[dict[str, Any]]:
     facts = []
     for name in list_datasets(workspace):
         try:
-            held = Dataset.open(workspace, name)
+            data = Dataset.open(workspace, name)
         except BenchError as error:
-            err.print(f"left out: {error.message}", soft_wrap=True)
+            err.print(f"skipped: {error.message}", soft_wrap=True)
             continue
-        ids = held.ids()
-        prepare = held.record.prepare
+        ids = data.ids()
+        prepare = data.record.prepare
         facts.append(
             {
                 "name": name,
-                "id": held.record.dataset_id[:12],
+                "id": data.record.dataset_id[:12],
                 "subjects": len(ids),
-                "prepared": sum(held.is_prepared(subject) for subject in ids),
+                "prepared": sum(data.is_prepared(subject) for subject in ids),
                 "size": f"{prepare.height}x{prepare.width}",
-                "licence": held.record.licence,
+                "licence": data.record.licence,
             }
         )
     return facts
@@ -220,8 +220,8 @@ def verify(
     """Compare every prepared file with its recorded hash."""
     from dancebench.datasets.subjects.dataset import Dataset
 
-    held = Dataset.open(open_workspace(workspace), dataset)
-    problems = held.verify()
+    data = Dataset.open(open_workspace(workspace), dataset)
+    problems = data.verify()
     for problem in problems:
         out.print(problem, soft_wrap=True, highlight=False)
     if problems:
@@ -229,8 +229,8 @@ def verify(
             f"{len(problems)} problem(s) in dataset '{dataset}'.",
             hint="Restore the files from a copy, or remove the subject's folder and prepare it again.",
         )
-    prepared = sum(held.is_prepared(subject) for subject in held.ids())
-    out.print(f"{prepared} of {len(held.ids())} subjects are prepared, and all their files are as recorded.")
+    prepared = sum(data.is_prepared(subject) for subject in data.ids())
+    out.print(f"{prepared} of {len(data.ids())} subjects are prepared, and all their files match the recorded hashes.")
 
 
 def _parse_size(text: str) -> tuple[int, int]:
@@ -264,7 +264,7 @@ def _parse_role(name: str) -> Role:
 
 @dataclass(frozen=True)
 class _Settings:
-    """Of a dataset, as given on the command line; None = not given."""
+    """Settings of a dataset from the command line; None where the option was left out."""
 
     size: tuple[int, int] | None = None
     fps: float | None = None
@@ -272,17 +272,17 @@ class _Settings:
 
 
 def _open_or_create(
-    workspace: Workspace, name: str, settings: _Settings, picture_size: Callable[[], tuple[int, int]]
+    workspace: Workspace, name: str, settings: _Settings, read_frame_size: Callable[[], tuple[int, int]]
 ) -> Dataset:
-    """The dataset of that name; a new one, not yet written, takes its shape from what it begins with."""
+    """Open the dataset, or set up a new one, not yet written, whose clip size fits its first footage."""
     from dancebench.datasets.subjects.dataset import Dataset, choose_clip_size, list_datasets
     from dancebench.datasets.subjects.records import DatasetRecord, PrepareConfig, SplitConfig
 
     if name in list_datasets(workspace):
-        held = Dataset.open(workspace, name)
-        _check_settings(held.record, settings)
-        return held
-    height, width = settings.size or choose_clip_size(*picture_size())
+        data = Dataset.open(workspace, name)
+        _check_settings(data.record, settings)
+        return data
+    height, width = settings.size or choose_clip_size(*read_frame_size())
     record = DatasetRecord(
         name=validate_name("dataset", name),
         licence="per subject",
@@ -293,15 +293,15 @@ def _open_or_create(
 
 
 def _check_settings(record: DatasetRecord, settings: _Settings) -> None:
-    """Refuse settings that a dataset which stands does not have: its clips are all prepared alike."""
+    """Refuse settings that differ from an existing dataset's: all its clips are prepared in the same way."""
     prepare = record.prepare
-    for flag, given, stands in (
+    for flag, supplied, existing in (
         ("--size", settings.size, (prepare.height, prepare.width)),
         ("--fps", settings.fps, prepare.fps),
         ("--train-fraction", settings.train_fraction, record.split.train_fraction),
     ):
-        if given is not None and given != stands:
+        if supplied is not None and supplied != existing:
             raise BenchError(
-                f"Dataset '{record.name}' was made with another {flag}: {stands}.",
+                f"Dataset '{record.name}' was made with another {flag}: {existing}.",
                 hint=f"Leave {flag} out, or name another --dataset.",
             )

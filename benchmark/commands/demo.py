@@ -1,4 +1,4 @@
-"""`bench demo`: everything once, on drawn dancers."""
+"""`bench demo`: the whole benchmark once, on drawn dancers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def demo(
     jobs: JobsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Data, synthesizers, detector and leaderboards on procedurally drawn dancers; no network, minutes.
+    """Run data, synthesizers, detectors and leaderboards on procedurally drawn dancers; no network, minutes.
 
     [dim]Examples: bench demo · bench demo --workspace try --seed 1[/]
     """
@@ -48,7 +48,7 @@ def demo(
     plan = "full" if full else size or "small"
     if plan not in PLANS or size == "full":
         raise BenchError(f"Unknown size '{size}'.", hint="Choose small or tiny, or give --full.")
-    where = resolve_device(device_name)
+    device = resolve_device(device_name)
     started = time.perf_counter()
     opened = open_workspace(workspace)
     with ProgressBars(err) as display:
@@ -56,10 +56,10 @@ def demo(
             opened,
             PLANS[plan],
             seed=seed,
-            precision=resolve_precision("auto", where),
-            device=where,
+            precision=resolve_precision("auto", device),
+            device=device,
             argv=read_argv(),
-            workers=choose_worker_count(jobs, where),
+            workers=choose_worker_count(jobs, device),
             report=display.report,
         )
     if json:
@@ -67,6 +67,6 @@ def demo(
         return
     for table in make_screen_tables(result.records, width=out.width):
         out.print(table)
-    for what, path in (("picture", result.sheet), ("video", result.video), ("tables", opened.leaderboards)):
-        out.print(f"{what:<8} {path}", soft_wrap=True, highlight=False)
+    for label, path in (("picture", result.sheet), ("video", result.video), ("tables", opened.leaderboards)):
+        out.print(f"{label:<8} {path}", soft_wrap=True, highlight=False)
     out.print(f"done in {time.perf_counter() - started:.0f} s", highlight=False)

@@ -1,4 +1,4 @@
-"""`bench detect`: train detectors on some people, measure them on others; or rank another system's scores."""
+"""`bench detect`: train detectors and evaluate them on held-out people, or rank another system's scores."""
 
 from __future__ import annotations
 
@@ -40,33 +40,33 @@ def detect(
     ] = False,
     detector: Annotated[
         list[str] | None,
-        typer.Option(help="A detector: bench list detectors. Give it again for more; default: pair-patch."),
+        typer.Option(help="A detector (see bench list detectors); repeat it for several. Default: pair-patch."),
     ] = None,
-    method: Annotated[str, typer.Option(help="The method whose fakes are to be told.")] = "fbf-ts",
+    method: Annotated[str, typer.Option(help="The synthesis method whose fakes are to be detected.")] = "fbf-ts",
     test_method: Annotated[
         list[str] | None,
         typer.Option(
-            help="A method whose fakes are only tested on: does the detector generalise? Give it again for more."
+            help="A method whose fakes are used for testing only: does the detector generalise? Repeat it for several."
         ),
     ] = None,
-    preset: Annotated[str, typer.Option(help="A preset: bench list presets.")] = "protocol",
+    preset: Annotated[str, typer.Option(help="A preset (see bench list presets).")] = "protocol",
     aggregator: Annotated[
         str,
         typer.Option(
-            help="From pair logits to a video's score: mean-logit, product (the paper's), mean-prob, median, top-k, "
-            "learned."
+            help="Rule that turns pair logits into a video's score: mean-logit, product (the paper's), mean-prob, "
+            "median, top-k, learned."
         ),
     ] = "mean-logit",
-    pairs: Annotated[str | None, typer.Option(help="Pairs that are scored of each video, or all.")] = None,
+    pairs: Annotated[str | None, typer.Option(help="Number of pairs to score of each video, or all.")] = None,
     robustness: Annotated[
-        bool, typer.Option("--robustness", help="Score the held-out videos also compressed, reduced, blurred, edited …")
+        bool, typer.Option("--robustness", help="Also score held-out videos compressed, downscaled, blurred, edited …")
     ] = False,
     submit: Annotated[
-        Path | None, typer.Option(help="A CSV of another system's scores, to validate and rank beside ours.")
+        Path | None, typer.Option(help="A CSV of another system's scores, to validate and rank next to ours.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="The name of that system.")] = None,
+    name: Annotated[str | None, typer.Option(help="The name of the submitted system.")] = None,
     manifest: Annotated[
-        Path | None, typer.Option(help="The videos that were scored, where not those of the latest run.")
+        Path | None, typer.Option(help="Manifest of the submitted videos; default: that of the latest run.")
     ] = None,
     dataset: DatasetOption = "demo",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -75,9 +75,9 @@ def detect(
     jobs: JobsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Train detectors on people and measure them on people they never saw.
+    """Train detectors and evaluate them on held-out people.
 
-    What is missing is made first: dancers, synthesizers, fakes. What stands is used again.
+    Missing dancers, synthesizers and fakes are made first; existing ones are reused.
 
     [dim]Examples: bench detect --holdout · bench detect --holdout --dataset demo-small --preset demo ·
     bench detect --holdout --detector pair-patch --detector spectrum --test-method posewarp --robustness ·
@@ -94,17 +94,17 @@ def detect(
     if submit is not None and name is not None:
         from dancebench.benchmark.runs.submission import run_submission
 
-        made = run_submission(opened, dataset, submit, name, manifest, aggregator=aggregator, argv=read_argv())
-        _show(opened, [made], json, beside_others=True)
+        record = run_submission(opened, dataset, submit, name, manifest, aggregator=aggregator, argv=read_argv())
+        _show(opened, [record], json, beside_others=True)
         return
     from dancebench.benchmark.presets import RunSettings
     from dancebench.benchmark.runs.detection import DetectionJob, check_names, run_detection
     from dancebench.benchmark.runs.protocol_fakes import FakePlan
 
-    where = resolve_device(device_name)
-    settings = RunSettings(seed=seed, precision=resolve_precision("auto", where))
-    others = tuple(each for each in dict.fromkeys(test_method or []) if each != method)
-    fakes = FakePlan(opened.root, dataset, method, others, preset, settings, device=where)
+    device = resolve_device(device_name)
+    settings = RunSettings(seed=seed, precision=resolve_precision("auto", device))
+    others = tuple(other for other in dict.fromkeys(test_method or []) if other != method)
+    fakes = FakePlan(opened.root, dataset, method, others, preset, settings, device=device)
     count = None if pairs is None else parse_pair_count(pairs)
     chosen = [
         DetectionJob(fakes, each, aggregator, count, robustness) for each in dict.fromkeys(detector or ["pair-patch"])
@@ -112,7 +112,7 @@ def detect(
     check_names(chosen)
     with ProgressBars(err) as display:
         detected = run_detection(
-            chosen, argv=read_argv(), workers=choose_worker_count(jobs, where), report=display.report
+            chosen, argv=read_argv(), workers=choose_worker_count(jobs, device), report=display.report
         )
     _show(opened, [each.record for each in detected], json)
     if not json:
@@ -121,7 +121,7 @@ def detect(
 
 
 def _show(workspace: Workspace, records: Sequence[RunRecord], json: bool, *, beside_others: bool = False) -> None:
-    """Bring the leaderboards up to date; print these records, or the table in which the first ranks."""
+    """Rebuild the leaderboards; print these records, or the table in which the first of them ranks."""
     from dancebench.leaderboards.board import make_screen_tables, rebuild
     from dancebench.leaderboards.records import load_runs
 

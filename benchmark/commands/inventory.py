@@ -1,4 +1,4 @@
-"""What the suite offers, as plain rows: methods, detectors, presets, metrics, subjects."""
+"""What the benchmark offers, as plain rows: methods, detectors, presets, metrics, subjects."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def list_methods() -> list[dict[str, Any]]:
 
 
 def _count_parameters(method: str, preset: Preset) -> dict[str, int]:
-    """Counted on networks that are laid out but hold no numbers."""
-    make = METHODS[method]
-    if not issubclass(make, LearnedMethod):
+    """Count the parameters of each network, built on the meta device, without weights."""
+    method_class = METHODS[method]
+    if not issubclass(method_class, LearnedMethod):
         return {}
     with torch.device("meta"):
-        built = make(preset.config(method), _make_empty_clip(), torch.device("meta"))
+        built = method_class(preset.config(method), _make_empty_clip(), torch.device("meta"))
         phases = {name: built.start_phase(name, None).networks() for name in built.list_phases()}
-    found = {} if make.base is None else _count_parameters(make.base, preset)
+    found = {} if method_class.base is None else _count_parameters(method_class.base, preset)
     return found | {
         f"{phase} {name}": sum(weight.numel() for weight in network.parameters())
         for phase, networks in phases.items()
@@ -45,7 +45,7 @@ def _count_parameters(method: str, preset: Preset) -> dict[str, int]:
 
 
 def _make_empty_clip() -> TrainingClip:
-    """A clip without frames: networks are laid out, never run."""
+    """A clip without frames: the networks are built but never run."""
     nothing = CachedFrames(lambda _: np.zeros((0, 0, 0, 3), np.uint8), 0, cached=False)
     points = np.zeros((0, 75, 3), np.float32)
     return TrainingClip(
@@ -54,7 +54,7 @@ def _make_empty_clip() -> TrainingClip:
 
 
 def list_detectors() -> list[dict[str, Any]]:
-    """Name (of a family with a place for its member's), what it is, and its settings with their defaults."""
+    """Name (of a family with NAME in place of its member), description, and default settings."""
     return [
         {
             "detector": name if DETECTORS[name].VARIANT is None else f"{name}:NAME",
@@ -66,7 +66,7 @@ def list_detectors() -> list[dict[str, Any]]:
 
 
 def _list_defaults(config: type[DetectorConfig]) -> dict[str, Any]:
-    """Without what has none: the member of a family."""
+    """Default settings; a family's member has no default and is left out."""
     return {
         name: field.get_default(call_default_factory=True)
         for name, field in config.model_fields.items()
@@ -80,7 +80,7 @@ def list_presets() -> list[dict[str, Any]]:
         {
             "preset": preset.name,
             "purpose": preset.purpose,
-            "synth": {type(each).__name__: each.model_dump() for each in preset.synth},
+            "synth": {type(config).__name__: config.model_dump() for config in preset.synth},
         }
         for preset in PRESETS.values()
     ]
@@ -95,8 +95,8 @@ def list_metrics() -> list[dict[str, Any]]:
 
 def list_subjects(workspace: Workspace, dataset: str) -> list[dict[str, Any]]:
     """Id, role, and whether the clip has been made."""
-    held = open_dataset(workspace, dataset)
+    data = open_dataset(workspace, dataset)
     return [
-        {"subject": entry.id, "role": entry.role, "prepared": held.is_prepared(entry.id)}
-        for entry in held.record.subjects
+        {"subject": entry.id, "role": entry.role, "prepared": data.is_prepared(entry.id)}
+        for entry in data.record.subjects
     ]

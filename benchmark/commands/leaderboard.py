@@ -1,4 +1,4 @@
-"""`bench leaderboard`: every table, rebuilt from the records alone."""
+"""`bench leaderboard`: every table, rebuilt from the run records alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dancebench.core.errors import BenchError
 
 def leaderboard(
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail if what stands differs from a rebuild.")
+        bool, typer.Option("--check", help="Write nothing; fail if the existing files differ from a rebuild.")
     ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
@@ -29,14 +29,14 @@ def leaderboard(
         differing = board.check(opened.results, opened.leaderboards)
         if differing:
             raise BenchError(
-                f"Not what the records say: {', '.join(differing)}.", hint="Rebuild with: bench leaderboard"
+                f"Out of date with the run records: {', '.join(differing)}.", hint="Rebuild with: bench leaderboard"
             )
-        out.print("The leaderboards are what the records say.")
+        out.print("The leaderboards match the run records.")
         return
     records, skipped = load_runs(opened.results)
     written: list[Path] = board.rebuild(opened.results, opened.leaderboards)
     for each in skipped:
-        err.print(f"left out: {each.reason}", soft_wrap=True)
+        err.print(f"skipped: {each.reason}", soft_wrap=True)
     for table in board.make_screen_tables(records, width=out.width):
         out.print(table)
     for path in written:

@@ -1,4 +1,4 @@
-"""Options and habits that commands share."""
+"""Options and helpers that the commands share."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ WorkspaceOption = Annotated[
 DEFAULT_WORKSPACE: Final = Path("workspace")
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 PrecisionOption = Annotated[
-    str, typer.Option("--precision", help="Of training: fp32, bf16, or auto: bf16 where the hardware computes in it.")
+    str, typer.Option("--precision", help="Training precision: fp32, bf16, or auto: bf16 if the hardware supports it.")
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
 JobsOption = Annotated[
     int | None,
     typer.Option(
-        "--jobs", "-j", min=1, help="Worker processes, one thread each on a CPU; as many as cores, 1 on a GPU."
+        "--jobs", "-j", min=1, help="Worker processes, one thread each on a CPU; default: one per core, 1 on a GPU."
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a machine instead of a table.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Name of the dataset.")]
 
 
 out = Console()
 """Results: standard output."""
 err = Console(stderr=True)
-"""Everything else: progress, notes, errors."""
+"""Everything else: progress, notes, errors, on standard error."""
 
 
 def open_workspace(root: Path) -> Workspace:
-    """The workspace, checked for its version."""
+    """Open the workspace after a check of its version."""
     return Workspace(root).open()
 
 
@@ -52,13 +52,13 @@ def resolve_device(name: str) -> str:
     """`cpu` or `cuda`, resolved from `auto`.
 
     Raises:
-        BenchError: Another word, or CUDA where there is none.
+        BenchError: The name is unknown, or there is no CUDA device.
     """
     if name not in ("auto", "cpu", "cuda"):
         raise BenchError(f"Unknown device '{name}'.", hint="Choose auto, cpu or cuda.")
     if name == "cpu":
         return name
-    import torch  # slow to import; only commands that compute ask
+    import torch  # slow to import: only for commands that compute
 
     if torch.cuda.is_available():
         return "cuda"
@@ -71,14 +71,14 @@ def resolve_precision(name: str, device_name: str) -> Precision:
     """`fp32` or `bf16`, resolved from `auto` by what the device can do.
 
     Raises:
-        BenchError: Another word.
+        BenchError: The name is unknown.
     """
-    named: dict[str, Precision] = {"fp32": "fp32", "bf16": "bf16"}
-    if name in named:
-        return named[name]
+    precisions: dict[str, Precision] = {"fp32": "fp32", "bf16": "bf16"}
+    if name in precisions:
+        return precisions[name]
     if name != "auto":
         raise BenchError(f"Unknown precision '{name}'.", hint="Choose auto, fp32 or bf16.")
-    import torch  # slow to import; only commands that compute ask
+    import torch  # slow to import: only for commands that compute
 
     from dancebench.synth.acceleration import has_bf16
 
@@ -86,7 +86,7 @@ def resolve_precision(name: str, device_name: str) -> Precision:
 
 
 def parse_pair_count(text: str) -> int | Literal["all"]:
-    """How many pairs of a video are scored.
+    """Parse the number of pairs to score of a video.
 
     Raises:
         BadParameter: Neither a number from 1 on nor `all`.
@@ -99,7 +99,7 @@ def parse_pair_count(text: str) -> int | Literal["all"]:
 
 
 def choose_worker_count(jobs: int | None, device_name: str = "cpu") -> int:
-    """How many processes work side by side: as asked, else one for each core, and one alone for a GPU."""
+    """Number of parallel worker processes: as requested, else one per core, or one for a GPU."""
     return jobs or (1 if device_name == "cuda" else os.cpu_count() or 1)
 
 
@@ -109,5 +109,5 @@ def print_json(value: Any) -> None:
 
 
 def read_argv() -> list[str]:
-    """The command as it was given, for the record."""
+    """The command line, for the record."""
     return ["bench", *sys.argv[1:]]

@@ -1,4 +1,4 @@
-"""What a person sees while work runs: bars with the time left, or plain lines where no terminal is."""
+"""Progress display: bars with the time left on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_FINISHED: Final = 3
 
 
 class ProgressBars:
-    """Listens to reports; use as a context manager and pass `display.report` to the work."""
+    """Displays progress reports; use as a context manager and pass `display.report` to the work."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -56,7 +56,7 @@ class ProgressBars:
         bars.update(self._tasks[what], completed=done, total=total)
         if done >= total and what not in self._finished:
             self._finished.append(what)
-            if len(self._finished) > _MAX_FINISHED:  # older ones make room
+            if len(self._finished) > _MAX_FINISHED:  # the oldest is removed
                 bars.remove_task(self._tasks.pop(self._finished.pop(0)))
 
     def _print_line(self, what: str, done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""`bench score`: ask a trained detector about videos from outside."""
+"""`bench score`: score outside videos with a trained detector."""
 
 from __future__ import annotations
 
@@ -41,30 +41,30 @@ REPORT: Final = "report.json"
 def score(
     video: Annotated[list[str] | None, typer.Argument(help="Video files, folders or globs.")] = None,
     detector: Annotated[
-        str, typer.Option(help="A detector of the workspace by name (its latest run), or the folder of one.")
+        str, typer.Option(help="Name of a detector in the workspace (its latest run), or a detector's folder.")
     ] = "pair-patch",
     format_: Annotated[
         str, typer.Option("--format", help="table, json, csv, or html: a page for each video.")
     ] = "table",
     folder: Annotated[Path | None, typer.Option("--out", help="Folder for the pages and their report.json.")] = None,
     person_crop: Annotated[
-        bool, typer.Option("--person-crop", help="Score the part of the picture in which the person moves.")
+        bool, typer.Option("--person-crop", help="Score only the part of the frame in which the person moves.")
     ] = False,
     pairs: Annotated[
-        str | None, typer.Option("--pairs", help="How many evenly placed pairs, or all; else the detector's number.")
+        str | None, typer.Option("--pairs", help="Number of evenly spaced pairs, or all; default: the detector's.")
     ] = None,
     jobs: JobsOption = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds that one file may take.")] = 600,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Time limit for each file, in seconds.")] = 600,
     verify: Annotated[
-        Path | None, typer.Option("--verify", help="Score the files of this JSON report again and say what differs.")
+        Path | None, typer.Option("--verify", help="Score the files of this JSON report again and list what differs.")
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
 ) -> None:
-    """Score videos from outside: a higher likelihood ratio speaks for a synthesized video.
+    """Score outside videos: a higher likelihood ratio supports that a video is synthesized.
 
     A score is not a verdict. The exit status does not depend on it; a video that cannot be scored is a
-    row with its reason, and only if none can be scored does the command fail.
+    row with its reason, and the command fails only if no video can be scored.
 
     [dim]Examples: bench score clip.mp4 · bench score folder/ --format json > report.json ·
     bench score --verify report.json[/]
@@ -74,18 +74,19 @@ def score(
     if verify is not None and (person_crop or pairs or folder or format_ != "table"):
         raise BenchError("--verify takes its settings from the report.", hint="Leave the other options out.")
     _check_format(format_, folder)
-    count, where = None if pairs is None else parse_pair_count(pairs), resolve_device(device_name)
-    opened, used = open_workspace(workspace), choose_worker_count(jobs, where)
+    count, device = None if pairs is None else parse_pair_count(pairs), resolve_device(device_name)
+    opened, workers = open_workspace(workspace), choose_worker_count(jobs, device)
 
     from dancebench.benchmark.casework.scoring import ScoringSetup
     from dancebench.detect.casework.score import ScoreSettings
 
     if verify is not None:
-        _verify(verify, opened, detector, ScoringSetup(Path(), ScoreSettings(), where, timeout), used)
+        _verify(verify, opened, detector, ScoringSetup(Path(), ScoreSettings(), device, timeout), workers)
         return
     settings = ScoreSettings(pairs=count, person_crop=person_crop)
-    how = ScoringSetup(_find_detector_folder(opened, detector), settings, where, timeout, pictures=folder is not None)
-    _show(_score_files(video or [], how, opened, folder, used), how, format_, folder)
+    trained = _find_detector_folder(opened, detector)
+    setup = ScoringSetup(trained, settings, device, timeout, pictures=folder is not None)
+    _show(_score_files(video or [], setup, opened, folder, workers), setup, format_, folder)
 
 
 def _check_format(name: str, folder: Path | None) -> None:
@@ -99,25 +100,25 @@ def _check_format(name: str, folder: Path | None) -> None:
 
 
 def _score_files(
-    names: Sequence[str], how: ScoringSetup, opened: Workspace, folder: Path | None, used: int
+    names: Sequence[str], setup: ScoringSetup, opened: Workspace, folder: Path | None, workers: int
 ) -> ScoreReport:
-    """Score all files; pages are written as the files are done, so that no picture is kept."""
+    """Score all files; each page is written as soon as its file is scored, so that no image stays in memory."""
     from dancebench.benchmark.casework.scoring import make_report, score_files
     from dancebench.detect.casework.prepare import expand_paths
     from dancebench.detect.protocol.card import CARD, DetectorCard
 
     paths = expand_paths(names)
-    card, dataset = DetectorCard.load(how.folder / CARD), _find_dataset(opened, how.folder)
+    card, dataset = DetectorCard.load(setup.folder / CARD), _find_dataset(opened, setup.folder)
     rows: dict[int, VideoScore] = {}
     with ProgressBars(err) as display:
-        for index, scored in score_files(paths, how, workers=used, report=display.report):
+        for index, scored in score_files(paths, setup, workers=workers, report=display.report):
             rows[index] = scored.record
             if folder is not None:
                 from dancebench.benchmark.casework.page import write_case_page
 
                 page = folder / _make_page_name(index, paths[index])
-                write_case_page(page, scored, make_report([scored.record], card, how, dataset))
-    report = make_report([rows[index] for index in range(len(paths))], card, how, dataset)
+                write_case_page(page, scored, make_report([scored.record], card, setup, dataset))
+    report = make_report([rows[index] for index in range(len(paths))], card, setup, dataset)
     if folder is not None:
         report.save(folder / REPORT)
     return report
@@ -128,7 +129,7 @@ def _make_page_name(index: int, path: Path) -> str:
     return f"{index + 1:04d}-{stem}.html"
 
 
-def _show(report: ScoreReport, how: ScoringSetup, format_: str, folder: Path | None) -> None:
+def _show(report: ScoreReport, setup: ScoringSetup, format_: str, folder: Path | None) -> None:
     from dancebench.benchmark.casework.table import (
         CSV_COLUMNS,
         explain_scores,
@@ -149,46 +150,47 @@ def _show(report: ScoreReport, how: ScoringSetup, format_: str, folder: Path | N
         for remark in list_remarks(report.videos):
             out.print(remark, soft_wrap=True, highlight=False, markup=False)
         out.print(
-            explain_scores(report, DetectorCard.load(how.folder / CARD), how.folder), highlight=False, markup=False
+            explain_scores(report, DetectorCard.load(setup.folder / CARD), setup.folder), highlight=False, markup=False
         )
         if folder is not None:
             out.print(f"pages  {folder}", soft_wrap=True, highlight=False, markup=False)
     if all(each.status == "failed" for each in report.videos):
         raise BenchError(
-            f"None of the {len(report.videos)} videos could be scored.", hint="The reasons are given above."
+            f"None of the {len(report.videos)} videos could be scored.", hint="The reasons are listed above."
         )
 
 
 # ---------------------------------------------------------------- verification
 
 
-def _verify(path: Path, opened: Workspace, detector: str, how: ScoringSetup, used: int) -> None:
+def _verify(path: Path, opened: Workspace, detector: str, setup: ScoringSetup, workers: int) -> None:
     from dancebench.benchmark.casework.scoring import verify_report
     from dancebench.detect.casework.score import ScoreReport
 
     recorded = ScoreReport.load(path)
     folder = _find_detector_by_weights(opened, detector, recorded.weights_sha256)
-    again = replace(how, folder=folder, settings=recorded.settings)
+    again = replace(setup, folder=folder, settings=recorded.settings)
     with ProgressBars(err) as display:
-        found = verify_report(recorded, again, workers=used, report=display.report)
-    for line in _describe_verification(found):
+        verification = verify_report(recorded, again, workers=workers, report=display.report)
+    for line in _describe_verification(verification):
         out.print(line, soft_wrap=True, highlight=False, markup=False)
-    if not found.holds:
-        changed = sum(bool(video.differences) for video in found.videos)
+    if not verification.holds:
+        changed = sum(bool(video.differences) for video in verification.videos)
         raise BenchError(
-            f"The report does not hold: {changed} of its {len(found.videos)} videos came out differently"
-            f"{', and the detector was changed' if found.detector else ''}.",
-            hint="The differences are given above.",
+            f"The report was not reproduced: {changed} of its {len(verification.videos)} videos came out differently"
+            f"{', and the detector was changed' if verification.detector else ''}.",
+            hint="The differences are listed above.",
         )
 
 
-def _describe_verification(found: Verification) -> list[str]:
-    lines = [f"version: {each}" for each in found.versions] + [f"detector: {each}" for each in found.detector]
-    return lines + [f"{video.path}: {'; '.join(video.differences) or 'the same'}" for video in found.videos]
+def _describe_verification(verification: Verification) -> list[str]:
+    lines = [f"version: {difference}" for difference in verification.versions]
+    lines += [f"detector: {difference}" for difference in verification.detector]
+    return lines + [f"{video.path}: {'; '.join(video.differences) or 'the same'}" for video in verification.videos]
 
 
 def _find_detector_by_weights(opened: Workspace, detector: str, weights: str) -> Path:
-    """The detector of a report: the folder named, or any of the workspace, that has its weights."""
+    """Find a report's detector by its weights: in the named folder, else in the workspace."""
     from dancebench.detect.protocol.card import CARD, DetectorCard
 
     for folder in [Path(detector), *(card.parent for card in sorted(opened.root.glob(f"detectors/*/*/{CARD}")))]:
@@ -196,16 +198,16 @@ def _find_detector_by_weights(opened: Workspace, detector: str, weights: str) ->
         if card is not None and card.weights_sha256 == weights:
             return folder
     raise BenchError(
-        f"The detector of the report (weights {weights[:12]}…) is not here.",
+        f"The detector of the report (weights {weights[:12]}…) was not found.",
         hint="Name its folder with --detector, or its workspace with --workspace.",
     )
 
 
-# ---------------------------------------------------------------- which detector
+# ---------------------------------------------------------------- finding the detector
 
 
 def _find_dataset(opened: Workspace, folder: Path) -> str | None:
-    """Name of the dataset of the run that trained the detector, where its record is at hand."""
+    """Name of the dataset of the run that trained the detector, if its record is in the workspace."""
     from dancebench.leaderboards.records import load_runs
 
     runs, _ = load_runs(opened.results)
@@ -213,7 +215,7 @@ def _find_dataset(opened: Workspace, folder: Path) -> str | None:
 
 
 def _find_detector_folder(workspace: Workspace, name: str) -> Path:
-    """The folder that `name` stands for: itself if it holds a card, else the latest run of that detector."""
+    """The folder of a detector: `name` itself if it holds a card, else the latest run of that detector."""
     if (Path(name) / "card.json").exists():
         return Path(name)
     runs = sorted(workspace.root.glob("detectors/*/*/card.json"), key=lambda card: card.stat().st_mtime)

@@ -1,4 +1,4 @@
-"""`bench synth`: train a synthesizer on a person, draw the held-out motion, measure it."""
+"""`bench synth`: train a synthesizer on a person, generate the held-out part, measure it."""
 
 from __future__ import annotations
 
@@ -37,36 +37,36 @@ def synth(
     subject: Annotated[list[str], typer.Option("--subject", help="Id of a subject, or all targets; repeatable.")],
     dataset: DatasetOption = "demo",
     method: Annotated[
-        list[str], typer.Option("--method", help="A method: bench list methods; repeat it for several.")
+        list[str], typer.Option("--method", help="A method (see bench list methods); repeat it for several.")
     ] = ["fbf-ts"],  # noqa: B006
-    preset: Annotated[str, typer.Option(help="A preset: bench list presets.")] = "protocol",
+    preset: Annotated[str, typer.Option(help="A preset (see bench list presets).")] = "protocol",
     trunk: Annotated[
         str | None,
-        typer.Option(help="Trunk of the perceptual loss in place of the preset's: off, vgg19 or squeeze."),
+        typer.Option(help="Trunk of the perceptual loss instead of the preset's: off, vgg19 or squeeze."),
     ] = None,
     precision_name: PrecisionOption = "auto",
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Examples of an update in place of the preset's; processes share them.")
+        int | None, typer.Option(min=1, help="Batch size instead of the preset's; under torchrun the ranks share it.")
     ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write losses and sample grids for TensorBoard.")
     ] = False,
     checkpointing: Annotated[
-        bool, typer.Option("--gradient-checkpointing", help="Compute activations again: less memory, more time.")
+        bool, typer.Option("--gradient-checkpointing", help="Recompute activations: less memory, more time.")
     ] = False,
-    compiled: Annotated[bool, typer.Option("--compile", help="Let torch compile the networks in training.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="Train with torch.compile.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
     seed: SeedOption = 0,
     seeds: Annotated[
-        int, typer.Option(min=1, help="Training seeds, from --seed on; the record holds their mean. 3 make a ranking.")
+        int, typer.Option(min=1, help="Training seeds, from --seed on; the record holds their mean. A ranking needs 3.")
     ] = 1,
     jobs: JobsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Train on a person's clip, draw the held-out part of it, measure and record.
+    """Train on a person's clip, generate its held-out part, measure and record.
 
-    Several GPUs train one synthesizer under torchrun, which divides each batch among them.
+    Under torchrun several GPUs train one synthesizer; each batch is divided among the ranks.
 
     [dim]Examples: bench synth --subject 3 · bench synth --subject all --method fbf-ts-fg ·
     bench synth --subject all --method fbf --method fbf-ts --method fbf-ts-fg --seeds 3 ·
@@ -89,26 +89,26 @@ def synth(
     from dancebench.synth.training.loop import TrainingOptions
 
     clock = RunClock(read_argv())
-    where = resolve_device(device_name)
-    settings = RunSettings(seed, trunk, resolve_precision(precision_name, where), batch)
+    device = resolve_device(device_name)
+    settings = RunSettings(seed, trunk, resolve_precision(precision_name, device), batch)
     options = TrainingOptions(tensorboard=tensorboard, checkpointing=checkpointing, compiled=compiled)
     opened = open_workspace(workspace)
-    held = open_dataset(opened, dataset)
-    ids = held.ids("target") if subject == ["all"] else [held.entry(each).id for each in dict.fromkeys(subject)]
+    data = open_dataset(opened, dataset)
+    ids = data.ids("target") if subject == ["all"] else [data.entry(name).id for name in dict.fromkeys(subject)]
     if not ids:
         raise BenchError(f"Dataset '{dataset}' has no target.", hint="bench data add --role target adds one.")
-    runs = [
-        plan_jobs(opened.root, dataset, ids, each, preset, settings, seeds=seeds, device=where, options=options)
-        for each in dict.fromkeys(method)
+    plans = [
+        plan_jobs(opened.root, dataset, ids, name, preset, settings, seeds=seeds, device=device, options=options)
+        for name in dict.fromkeys(method)
     ]
-    distributed.join_process_group(where)
+    distributed.join_process_group(device)
     if not distributed.is_main_process():
         run_worker_rank()
         return
-    count = choose_worker_count(jobs, where) if distributed.world_size() == 1 else 1
+    count = choose_worker_count(jobs, device) if distributed.world_size() == 1 else 1
     with ProgressBars(err) as display:
-        draw_missing(opened, held, ids, count, display.report)
-        results = [run_synthesis(run, clock=clock, workers=count, report=display.report) for run in runs]
+        draw_missing(opened, data, ids, count, display.report)
+        results = [run_synthesis(plan, clock=clock, workers=count, report=display.report) for plan in plans]
     shut_down_workers()
     rebuild(opened.results, opened.leaderboards)
     records = [record for record, _ in results]
@@ -118,13 +118,13 @@ def synth(
         return
     for table in make_screen_tables(records, width=out.width):
         out.print(table)
-    for record, made in results:
-        _print_outputs(record, made)
+    for record, synthesized in results:
+        _print_outputs(record, synthesized)
 
 
-def _print_outputs(record: RunRecord, made: Sequence[SynthesisResult]) -> None:
-    """Where the clips are, what was off, what failed."""
-    for each in made:
+def _print_outputs(record: RunRecord, synthesized: Sequence[SynthesisResult]) -> None:
+    """Print the paths of the clips, why a perceptual loss was off, and the failures."""
+    for each in synthesized:
         if each.trained.trunk_reason:
             err.print(f"perceptual loss off: {each.trained.trunk_reason}", soft_wrap=True)
         out.print(f"fake  {each.fake_path}\nreal  {each.real_path}", soft_wrap=True, highlight=False)

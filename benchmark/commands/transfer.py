@@ -1,4 +1,4 @@
-"""`bench transfer`: do as I do."""
+"""`bench transfer`: motion transfer from a source to trained targets ("do as I do")."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def transfer(
         list[str], typer.Option("--subject", help="A trained target, or all targets; repeat it for several.")
     ],
     source: Annotated[
-        str, typer.Option(help="Whose motion: a subject, DATASET/SUBJECT, a video or a folder of images.")
+        str, typer.Option(help="Source of the motion: a subject, DATASET/SUBJECT, a video or a folder of images.")
     ],
     dataset: DatasetOption = "demo",
-    method: Annotated[str, typer.Option(help="A method: bench list methods.")] = "fbf-ts",
+    method: Annotated[str, typer.Option(help="A method (see bench list methods).")] = "fbf-ts",
     preset: Annotated[str, typer.Option(help="The preset that the targets were trained with.")] = "protocol",
     normalisation: Annotated[
-        str, typer.Option(help="Fits the motion to the target: robust, paper (Eq. 7-9 as printed), or none.")
+        str, typer.Option(help="How the motion is fitted to the target: robust, paper (Eq. 7-9 as printed), or none.")
     ] = "robust",
     copies: Annotated[
         Path | None,
-        typer.Option("--out", help="A folder for copies that say in their metadata that they are synthetic."),
+        typer.Option("--out", help="A folder for copies whose metadata marks them as synthetic."),
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
@@ -48,7 +48,7 @@ def transfer(
     jobs: JobsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Let trained targets dance somebody else's motion; several dance it side by side.
+    """Transfer another person's motion to trained targets, and show them side by side.
 
     [dim]Examples: bench transfer --subject 3 --source 4 · bench transfer --subject 1 --subject 3 --source dance.mp4
     --out copies · bench transfer --subject all --source driver01 --method fbf-ts-fg[/]
@@ -59,14 +59,14 @@ def transfer(
 
     METHODS[method]
     opened = open_workspace(workspace)
-    held = open_dataset(opened, dataset)
-    ids = held.ids("target") if subject == ["all"] else list(dict.fromkeys(subject))
-    where = resolve_device(device_name)
-    plan = TransferPlan(opened.root, dataset, tuple(ids), source, method, preset, seed, normalisation, device=where)
+    data = open_dataset(opened, dataset)
+    ids = data.ids("target") if subject == ["all"] else list(dict.fromkeys(subject))
+    device = resolve_device(device_name)
+    plan = TransferPlan(opened.root, dataset, tuple(ids), source, method, preset, seed, normalisation, device=device)
     with ProgressBars(err) as display:
-        if source in held.ids():
-            draw_missing(opened, held, [source], choose_worker_count(jobs), display.report)
-        result = run_transfer(plan, workers=choose_worker_count(jobs, where), report=display.report)
+        if source in data.ids():
+            draw_missing(opened, data, [source], choose_worker_count(jobs), display.report)
+        result = run_transfer(plan, workers=choose_worker_count(jobs, device), report=display.report)
     if json:
         print_json([{"path": str(each.path)} | each.record.model_dump(mode="json") for each in result.fakes])
     for each in result.fakes if not json else ():

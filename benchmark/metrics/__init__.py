@@ -1,1 +1,1 @@
-"""Metrics of a fake clip against the real one: pictures, poses, flicker and motion, one row per frame."""
+"""Metrics of a fake clip against the real one: images, poses, flicker and motion, one row per frame."""

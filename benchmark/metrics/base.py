@@ -1,11 +1,11 @@
-"""What every number about a fake means: its unit, which direction is better, and why it may be missing.
+"""Registry of the metrics of a fake: unit, which direction is better, and why a value may be missing.
 
-`METRICS` knows the metric columns of per-frame rows by their full name (`body_ssim`, `pose_distance`) and
-the ratios of `RATIOS`, which are formed per subject. How each is measured stands in the module that
-measures it: `image`, `pose`, `flicker`, `warp`.
+`METRICS` has the metric columns of per-frame rows by their full name (`body_ssim`, `pose_distance`) and
+the ratios of `RATIOS`, which are computed per subject. How each is measured is described in the module
+that measures it: `image`, `pose`, `flicker`, `warp`.
 
-Names end in `_real` where the same was measured on the real clip, which is what a perfect fake would reach.
-Such a number, and a ratio to it, is no contest: neither direction is better.
+A name in `_real` is the same metric on the real clip, the value that a perfect fake would have. For such a
+value, and for a ratio to it, neither direction is better.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from dancebench.benchmark.metrics.regions import REGIONS
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """What a number of this name means."""
+    """What a metric's value means."""
 
     unit: str
     higher_is_better: bool | None
     """None where neither direction is better."""
     missing: str = "no frame has a value"
-    """The reason that a record gives where not one frame has a value."""
+    """The reason that a record states if no frame has a value."""
 
 
 REGION_METRICS: Final = {
@@ -67,9 +67,9 @@ RATIOS: Final = {
     "background_flicker_ratio": ("background_flicker", "background_flicker_real"),
     "warp_error_ratio": ("warp_error", "warp_error_real"),
 }
-"""Formed per subject, not per frame: the mean of the first column over the mean of the second."""
+"""Computed per subject, not per frame: the mean of the first column over the mean of the second."""
 
 
 def find_metric(name: str) -> MetricInfo | None:
-    """The meaning of a column or ratio such as `body_ssim`; None if it is not a metric's."""
+    """Look up a column or ratio such as `body_ssim`; None if it is not a metric."""
     return METRICS.get(name)

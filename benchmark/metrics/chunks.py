@@ -1,4 +1,4 @@
-"""Two aligned clips, a piece at a time, so that memory does not grow with their length."""
+"""Measure two aligned clips in chunks, so that memory use does not grow with their length."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHUNK: Final = 256
 Frames = npt.NDArray[np.uint8]
 """uint8 RGB [T, H, W, 3]."""
 SegmentStarts = npt.NDArray[np.bool_]
-"""[T]: True where a frame does not follow the one before it in the list; frame 0 never does."""
+"""[T]: True where a segment of consecutive frames starts, as frame 0 always does."""
 Measure = Callable[[Frames, Frames, slice], pd.DataFrame]
 """`measure(fakes, reals, span)`: one row for each frame of `span`, in order."""
 
@@ -28,16 +28,16 @@ Measure = Callable[[Frames, Frames, slice], pd.DataFrame]
 def measure_in_chunks(
     fake: Path, real: Path, n_frames: int, measure: Measure, *, report: ReportProgress = ignore_progress
 ) -> pd.DataFrame:
-    """Rows of two whole clips from a measure of a few frames.
+    """Measure two whole clips chunk by chunk.
 
-    Each piece but the first begins with the last frame of the one before, whose row is dropped: a measure may
-    look one frame back.
+    Each chunk but the first starts with the last frame of the previous one, whose row is dropped: a measure
+    may use the previous frame.
 
     Args:
         fake: Clip file.
         real: Clip file of the same frames.
-        n_frames: How many frames the poses speak of.
-        measure: What to do with a piece.
+        n_frames: Number of frames that there are poses of.
+        measure: Called for each chunk.
         report: Progress.
 
     Returns:
@@ -53,17 +53,17 @@ def measure_in_chunks(
                 f"with {n_frames} poses.",
                 hint="Both must hold the same frames.",
             )
-        pieces = []
+        tables = []
         for start in range(0, n_frames, CHUNK):
-            before = min(start, 1)
-            span = slice(start - before, min(start + CHUNK, n_frames))
+            overlap = min(start, 1)
+            span = slice(start - overlap, min(start + CHUNK, n_frames))
             frames = range(span.start, span.stop)
             rows = measure(fakes.read(frames), reals.read(frames), span)
-            pieces.append(rows[before:].assign(t=frames[before:]))
+            tables.append(rows[overlap:].assign(t=frames[overlap:]))
             report(f"measuring {fake.stem}", span.stop, n_frames)
-    return pd.concat(pieces, ignore_index=True)
+    return pd.concat(tables, ignore_index=True)
 
 
 def start_once(n_frames: int) -> SegmentStarts:
-    """Starts of a clip whose every frame follows the one before: bool [T]."""
+    """The segment starts of a clip without gaps, bool [T]: True at frame 0 alone."""
     return np.asarray(np.arange(n_frames) == 0)

@@ -1,7 +1,7 @@
-"""Poses detected on a clip, kept beside it: detection takes far longer than all other metrics together.
+"""Poses detected on a clip, cached beside it: detection takes far longer than all other metrics together.
 
 `NAME.mp4` has its detections in `NAME.poses.npz`, with the hash of the clip, the extractor's version and the
-segments of frames that they were made from. Where any of these differs, poses are detected anew.
+segments of frames that they were made from. If any of these differs, poses are detected again.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from dancebench.datasets.video.clips import VideoReader
 def detect_poses(clip: Path, starts: SegmentStarts, *, report: ReportProgress = ignore_progress) -> Keypoints:
     """The poses that the extractor finds in a clip: float32 [T, 75, 3] in its pixels.
 
-    Tracking begins anew at every start, since the frame before says nothing about that one.
+    Tracking restarts at every segment, because its first frame does not continue the previous one.
 
     Args:
         clip: Clip file of T frames.
-        starts: Which frames do not follow the one before, bool [T].
+        starts: Where a segment of consecutive frames starts, bool [T].
         report: Progress.
 
     Raises:
         BenchError: MediaPipe cannot be imported.
     """
-    kept = clip.with_suffix(".poses.npz")
+    cache = clip.with_suffix(".poses.npz")
     made_from = json.dumps(
         {
             "clip_sha256": sha256_file(clip),
@@ -44,19 +44,19 @@ def detect_poses(clip: Path, starts: SegmentStarts, *, report: ReportProgress = 
         },
         sort_keys=True,
     )
-    standing = _load(kept, made_from)
-    if standing is not None:
-        return standing
+    existing = _load(cache, made_from)
+    if existing is not None:
+        return existing
     keypoints = np.stack(list(_detect(clip, starts, report)))
-    with atomic_path(kept) as temporary, temporary.open("wb") as handle:
+    with atomic_path(cache) as temporary, temporary.open("wb") as handle:
         np.savez_compressed(handle, keypoints=keypoints, made_from=np.array(made_from))
     return keypoints
 
 
 def _detect(clip: Path, starts: SegmentStarts, report: ReportProgress) -> Iterator[Keypoints]:
-    first = np.flatnonzero(starts).tolist()
+    begins = np.flatnonzero(starts).tolist()
     with VideoReader(clip) as frames:
-        for begin, end in zip(first, [*first[1:], len(frames)], strict=True):
+        for begin, end in zip(begins, [*begins[1:], len(frames)], strict=True):
             segment = (frames[t] for t in range(begin, end))
             for t, points in enumerate(extract_poses(segment), start=begin):
                 report(f"detecting poses in {clip.stem}", t + 1, len(frames))
@@ -64,7 +64,7 @@ def _detect(clip: Path, starts: SegmentStarts, report: ReportProgress) -> Iterat
 
 
 def _load(path: Path, made_from: str) -> Keypoints | None:
-    """What is kept, if it was made from just this; a damaged file counts as none. Nothing is unpickled."""
+    """Load the cache if it was made from exactly this; None if not, or if damaged. Nothing is unpickled."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             if str(stored["made_from"]) != made_from:

@@ -1,4 +1,4 @@
-"""Everything that is measured of one fake: one row per frame, from two clip files and their poses."""
+"""All metrics of one fake: one row per frame, from two clip files and their poses."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ def measure_fake(
 
     Args:
         fake: Clip file of T frames.
-        real: Clip file of the same frames as the camera saw them, at the same size.
+        real: Clip file of the same frames of the recording, at the same size.
         keypoints: Poses of the real frames, which drove the fake: float32 [T, 75, 3] in pixels of the clips.
         truth: The drawn dancer's true keypoints, the same shape and pixels; None where they are not known.
-        starts: Which frames do not follow the one before, bool [T]; the first never does.
+        starts: Where a segment of consecutive frames starts, bool [T]; True at the first.
         lpips: None leaves the LPIPS columns null.
         report: Progress.
 
     Returns:
-        One row per frame: its number `t`, the columns of `registry.METRICS` that are measured per frame (NaN
+        One row per frame: its number `t`, the columns of `base.METRICS` that are measured per frame (NaN
         stands for null) and `background_reason`.
 
     Raises:
         BenchError: The clips or poses differ in length or size, or MediaPipe cannot be imported.
-        ValueError: `starts` or `truth` is of another length than the poses, or the first frame is no start.
+        ValueError: `starts` or `truth` differs from the poses in length, or the first frame does not start a segment.
     """
     if len(starts) != len(keypoints) or not starts[:1].all() or (truth is not None and len(truth) != len(keypoints)):
-        raise ValueError("starts and truth have one entry for each pose, and the first frame is a start")
+        raise ValueError("starts and truth need one entry for each pose, and the first frame must start a segment")
 
-    def measure_piece(fakes: Frames, reals: Frames, span: slice) -> pd.DataFrame:
-        poses, segments = keypoints[span], starts[span]
+    def measure_chunk(fakes: Frames, reals: Frames, span: slice) -> pd.DataFrame:
+        chunk_poses, chunk_starts = keypoints[span], starts[span]
         parts = [
-            measure_images(fakes, reals, poses, lpips=lpips, starts=segments),
-            measure_flicker(fakes, reals, poses, starts=segments),
-            measure_warp(fakes, reals, None if truth is None else truth[span], starts=segments),
+            measure_images(fakes, reals, chunk_poses, lpips=lpips, starts=chunk_starts),
+            measure_flicker(fakes, reals, chunk_poses, starts=chunk_starts),
+            measure_warp(fakes, reals, None if truth is None else truth[span], starts=chunk_starts),
         ]
         return pd.concat(parts, axis=1)
 
-    rows = hide_moving(measure_in_chunks(fake, real, len(keypoints), measure_piece, report=report))
+    rows = hide_moving(measure_in_chunks(fake, real, len(keypoints), measure_chunk, report=report))
     poses = measure_poses(fake, real, keypoints, truth=truth, starts=starts, report=report)
     return pd.concat([rows, poses], axis=1)

@@ -1,21 +1,21 @@
-"""Flicker of the still background: how much pixels change that have no reason to.
+"""Temporal flicker of the static background: how much pixels change that should not.
 
 What goes in: two clips of the same frames, and the poses that say where the person is. The background of a
-frame is what lies outside the body's box, grown by a tenth of its larger side, in this frame and in the one
-before. In 8-bit levels, over its pixels and colours:
+frame lies outside the body's bounding box, grown by a tenth of its larger side, in this frame and in the
+previous one. In 8-bit levels, over its pixels and colour channels:
 
     background_flicker         mean |I(t) - I(t-1)| of the fake
-    background_flicker_real    the same of the real clip: sensor noise and coding
+    background_flicker_real    the same of the real clip: sensor noise and compression
     background_flicker_excess  |fake - real| of these two means; lower is better
 
-The excess is formed of the means, not pixel by pixel: two clips of the same noise strength have none. Per
-subject, `background_flicker_ratio` is the quotient of the two means over all frames: 1 is right, above 1
-shimmers, and below 1 is a background that was blurred, so lower is not better.
+The excess compares the means, not single pixels: two clips of the same noise strength have none. Per
+subject, `background_flicker_ratio` is the quotient of the two means over all frames: 1 is ideal, above 1 the
+background flickers, below 1 it was blurred, so lower is not better.
 
-Null, with the reason in the column `background_reason`: no frame before, no pose in one of the two, a
-background under 5% of the frame, or one that moves. It moves where the real clip's changes by more than 12
-levels (a cut, a flash), or shifts as a whole by more than a quarter of a pixel: a slow pan over a soft
-background changes it by 2 levels, less than the noise of many cameras. Where it moves in most frames the
+Null, with the reason in the column `background_reason`: no previous frame, no pose in one of the two,
+a background under 5% of the frame, or a moving one. It moves where the real clip's changes by more than 12
+levels (a cut, a flash), or shifts as a whole by more than a quarter of a pixel: a slow pan over a smooth
+background changes it by 2 levels, less than the noise of many cameras. If it moves in most frames the
 camera is not still, and all frames are null.
 """
 
@@ -32,13 +32,13 @@ from dancebench.benchmark.metrics.chunks import Frames, SegmentStarts
 from dancebench.datasets.pose.skeleton import Keypoints, compute_body_box
 
 MIN_SHARE: Final = 0.05
-"""Of the frame's pixels that the background must have."""
+"""The smallest share of the frame's pixels that the background must have."""
 MOST_CHANGE: Final = 12.0
-"""Levels of real flicker above which the background is another; a noisy sensor shows about 5."""
+"""Levels of real flicker above which the background counts as moving; a noisy sensor shows about 5."""
 MOST_SHIFT: Final = 0.25
-"""Pixels by which the real background may shift between two frames."""
+"""Pixels by which the real background may shift between two frames and still count as static."""
 
-NO_FRAME_BEFORE: Final = "no frame goes before"
+NO_FRAME_BEFORE: Final = "there is no previous frame"
 NO_POSE: Final = "no pose: where the background lies is unknown"
 TOO_SMALL: Final = f"the background is under {MIN_SHARE:.0%} of the frame"
 MOVING: Final = "the background moves: the camera is not still"
@@ -47,13 +47,13 @@ Mask = npt.NDArray[np.bool_]
 
 
 def measure_flicker(fake: Frames, real: Frames, keypoints: Keypoints, *, starts: SegmentStarts) -> pd.DataFrame:
-    """Flicker of both clips, before it is known whether the camera is still (`hide_moving`).
+    """Measure the flicker of both clips, before it is known whether the camera is still (`hide_moving`).
 
     Args:
         fake: uint8 RGB [T, H, W, 3].
-        real: The same frames as the camera saw them.
+        real: The same frames of the real clip.
         keypoints: float32 [T, 75, 3] of the real frames, in pixels of these frames.
-        starts: Which frames do not follow the one before, bool [T].
+        starts: Where a segment of consecutive frames starts, bool [T].
 
     Returns:
         One row per frame: `background_flicker`, `background_flicker_real`, `background_reason`, and whether
@@ -69,7 +69,7 @@ def measure_flicker(fake: Frames, real: Frames, keypoints: Keypoints, *, starts:
         background = _mask_background(keypoints[t - 1 : t + 1], real.shape[1], real.shape[2])
         reasons.append(background if isinstance(background, str) else None)
         if not isinstance(background, str):
-            flicker[t] = [_mean_change(clip[t - 1], clip[t], background) for clip in (fake, real)]
+            flicker[t] = [_compute_mean_change(clip[t - 1], clip[t], background) for clip in (fake, real)]
             moves[t] = flicker[t, 1] > MOST_CHANGE or _estimate_shift(real[t - 1], real[t], background) > MOST_SHIFT
     return pd.DataFrame(
         {
@@ -82,11 +82,11 @@ def measure_flicker(fake: Frames, real: Frames, keypoints: Keypoints, *, starts:
 
 
 def hide_moving(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of one whole clip, null where its background moves, with `background_flicker_excess`."""
-    seen = rows["background_flicker_real"].notna()
+    """Set a whole clip's rows to null where its background moves; adds `background_flicker_excess`."""
+    measured = rows["background_flicker_real"].notna()
     moving = rows["background_moves"]
-    if moving.sum() * 2 > seen.sum():
-        moving = seen
+    if moving.sum() * 2 > measured.sum():
+        moving = measured
     fake, real = (rows[name].mask(moving) for name in ("background_flicker", "background_flicker_real"))
     return rows.drop(columns="background_moves").assign(
         background_flicker=fake,
@@ -97,37 +97,37 @@ def hide_moving(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mask_background(keypoints: Keypoints, height: int, width: int) -> Mask | str:
-    """Pixels [H, W] outside the body in both frames of `keypoints` [2, 75, 3], or why there is no answer."""
+    """Pixels [H, W] outside the body in both frames of `keypoints` [2, 75, 3], or the reason why there are none."""
     mask = np.ones((height, width), np.bool_)
     for points in keypoints:
         box = compute_body_box(points)
         if box is None:
             return NO_POSE
         left, top, right, bottom = box
-        rows, columns = _touched_pixels(top, bottom), _touched_pixels(left, right)
+        rows, columns = _find_touched_pixels(top, bottom), _find_touched_pixels(left, right)
         mask[rows, columns] = False
     return TOO_SMALL if mask.mean() < MIN_SHARE else mask
 
 
-def _touched_pixels(low: float, high: float) -> slice:
+def _find_touched_pixels(low: float, high: float) -> slice:
     """Whole pixels that [low, high] touches; pixel centres are whole numbers."""
     return slice(max(0, math.floor(low)), max(0, math.ceil(high) + 1))
 
 
-def _mean_change(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8], mask: Mask) -> float:
+def _compute_mean_change(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8], mask: Mask) -> float:
     """Mean |now - before| over the pixels of `mask`, in float: uint8 would wrap round."""
     return float(np.abs(now[mask].astype(np.float64) - before[mask]).mean())
 
 
 def _estimate_shift(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8], mask: Mask) -> float:
-    """Pixels by which a background moved as a whole, at least: few noisy pixels do not tell.
+    """Lower bound on the pixels by which a background moved as a whole, so that noise does not count as motion.
 
-    The least-squares step of Lucas and Kanade (1981), less three of its standard errors.
+    The least-squares step of Lucas and Kanade (1981), minus three of its standard errors.
     """
     earlier, later = (frame.mean(axis=-1, dtype=np.float64) for frame in (before, now))  # (H, W)
-    slopes = np.stack([slope[mask] for slope in np.gradient((earlier + later) / 2)])  # (2, pixels)
+    gradients = np.stack([gradient[mask] for gradient in np.gradient((earlier + later) / 2)])  # (2, pixels)
     change = (earlier - later)[mask]
-    inverse = np.linalg.pinv(slopes @ slopes.T)
-    step = inverse @ slopes @ change  # (y, x)
-    unexplained = float(np.square(change - step @ slopes).mean())
-    return float(np.linalg.norm(step) - 3.0 * np.sqrt(unexplained * np.trace(inverse)))
+    inverse = np.linalg.pinv(gradients @ gradients.T)
+    step = inverse @ gradients @ change  # (y, x)
+    residual = float(np.square(change - step @ gradients).mean())
+    return float(np.linalg.norm(step) - 3.0 * np.sqrt(residual * np.trace(inverse)))

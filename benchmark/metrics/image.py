@@ -4,13 +4,13 @@ What goes in: two clips of the same frames, as uint8 RGB, and the poses that def
 comes out: one row per frame. Conventions:
 
     ssim    torchmetrics, colour (mean over channels), Gaussian window 11 with sigma 1.5, data range 1;
-            all pixels of the crop count, windows at its edge are filled by reflection
+            all pixels of the crop count, windows at its edge are padded by reflection
     psnr    dB, data range 1; averaged over items, never computed from a mean MSE
-    mse     squared 8-bit levels, 0 to 65025 (as Dance Dance Generation prints it)
+    mse     squared 8-bit levels, 0 to 65025 (as in Dance Dance Generation's tables)
     lpips_B version 0.1 with backbone B, inputs in [-1, 1]
     diff_mse  MSE of the difference of consecutive frames (DDG, T3), in squared 8-bit levels
 
-A value that cannot be had is null: no region in that frame, or no frame that it follows.
+A value is null if the region is missing in that frame, or if it needs a previous frame and there is none.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def measure_images(
 
     Args:
         fake: uint8 RGB [T, H, W, 3].
-        real: The same frames as the camera saw them.
+        real: The same frames of the real clip.
         keypoints: float32 [T, 75, 3] of the real frames, in pixels of these frames.
         lpips: None leaves the LPIPS columns null.
-        starts: Which frames do not follow the one before, bool [T]; None for a clip without gaps.
+        starts: Where a segment of consecutive frames starts, bool [T]; None for a clip without gaps.
 
     Returns:
         One row per frame: `t` and a column `REGION_METRIC` each; NaN stands for null.
@@ -73,7 +73,7 @@ def measure_images(
 
 
 def measure_clips(fake: Path, real: Path, keypoints: Keypoints, *, lpips: Lpips | None) -> pd.DataFrame:
-    """`measure_images` on two clip files without gaps, a piece at a time."""
+    """`measure_images` on two clip files without gaps, in chunks."""
     return measure_in_chunks(
         fake,
         real,
@@ -83,7 +83,7 @@ def measure_clips(fake: Path, real: Path, keypoints: Keypoints, *, lpips: Lpips 
 
 
 def _group_by_shape(boxes: list[Box | None]) -> Iterator[tuple[list[int], list[Box]]]:
-    """Frames whose boxes have the same shape, at most `_BATCH` at once."""
+    """Frames whose bounding boxes have the same shape, at most `_BATCH` at once."""
     by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
     for t, box in enumerate(boxes):
         if box is not None:
@@ -117,7 +117,7 @@ def _compare(fake: torch.Tensor, real: torch.Tensor, lpips: Lpips | None) -> dic
 
 
 def _to_finite(value: Any) -> npt.NDArray[np.float64]:
-    """As float64 [N]; infinite (the PSNR of equal pictures) becomes null."""
+    """As float64 [N]; infinite (the PSNR of equal images) becomes null."""
     values = torch.as_tensor(value).detach().double().reshape(-1).numpy().copy()
     values[~np.isfinite(values)] = np.nan
     return np.asarray(values, dtype=np.float64)
@@ -126,7 +126,7 @@ def _to_finite(value: Any) -> npt.NDArray[np.float64]:
 def _compare_differences(
     fake: Frames, real: Frames, boxes: list[Box | None], follows: npt.NDArray[np.bool_]
 ) -> Iterator[float]:
-    """For every frame but the first: MSE between the two clips' change since the frame before."""
+    """MSE between the frame differences of the two clips, for every frame but the first."""
     for t in range(1, len(real)):
         box = boxes[t]
         if box is None or not follows[t]:

@@ -1,4 +1,4 @@
-"""LPIPS v0.1 (Zhang et al. 2018) through the lpips package, with a trunk that was found and checked.
+"""LPIPS v0.1 (Zhang et al. 2018) through the lpips package, with a trunk whose hash was checked.
 
 The package carries the linear weights; the backbone's come from `core.nn.trunks`.
 """
@@ -15,10 +15,10 @@ class Lpips:
     """Perceptual distance of image batches.
 
     Args:
-        backbone: `squeeze`, `alex`; its weights must be at hand, since nothing is downloaded to judge.
+        backbone: `squeeze`, `alex`; its weights must be on disk, since evaluation downloads nothing.
 
     Raises:
-        TrunkUnavailableError: The weights cannot be had.
+        TrunkUnavailableError: The weights are missing or not the expected ones.
     """
 
     def __init__(self, backbone: str = "squeeze") -> None:
@@ -29,13 +29,13 @@ class Lpips:
         self.backbone = backbone
         self._model = lpips.LPIPS(net=backbone, pnet_rand=True, verbose=False).eval()
         # The package slices the trunk into stages but keeps the layers' numbers as their names.
-        own = self._model.net.state_dict()
-        given = trunk.features.state_dict()
-        self._model.net.load_state_dict({name: given[name.split(".", 1)[1]] for name in own})
+        expected = self._model.net.state_dict()
+        weights = trunk.features.state_dict()
+        self._model.net.load_state_dict({name: weights[name.split(".", 1)[1]] for name in expected})
         self._model.requires_grad_(False)
 
     @torch.no_grad()
     def __call__(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """Distances (N,) of images (N, 3, H, W) in [-1, 1], each side at least 32 pixels; lower is nearer."""
+        """Distances (N,) of images (N, 3, H, W) in [-1, 1], each side at least 32 pixels; lower is more similar."""
         distance: torch.Tensor = self._model(a, b)  # (N, 1, 1, 1)
         return distance.flatten()

@@ -1,21 +1,21 @@
-"""Pose metrics: is the person in the fake where the driving pose put them?
+"""Pose metrics: does the person in the fake have the driving pose?
 
-The first version of Everybody Dance Now: poses are detected once more, on the fake, and compared with the
-pose that went in. What goes in: two clip files of the same frames, the input poses, and for drawn dancers
+As in the first version of Everybody Dance Now, poses are detected on the fake and compared with the input
+poses. What goes in: two clip files of the same frames, the input poses, and for drawn dancers
 the true ones. Distances are the paper's Eq. 6, the mean over the body joints that both poses have, in % of
-the frame's height, so that sizes compare:
+the frame's height, so that sizes are comparable:
 
-    pose_distance       poses detected on the fake, to the input poses
+    pose_distance       from poses detected on the fake to the input poses
     pose_missed         body joints (of 25) of the input pose that the detection on the fake lacks
-    pose_distance_true  poses detected on the fake, to the drawn dancer's true keypoints
-    *_real              the same of the real clip at the fake's size: what the detector itself errs
+    pose_distance_true  from poses detected on the fake to the drawn dancer's true keypoints
+    *_real              the same of the real clip at the fake's size: the pose extractor's own error
 
-Where nothing is detected the distance is null and all joints are missed; without an input pose (or without
+Where nothing is detected the distance is null and all joints count as missed; without an input pose (or without
 true keypoints) there is nothing to compare and both are null.
 
-The input poses and the detected ones come from the same MediaPipe: the judge shares the blind spots of what
-conditioned the synthesis. `pose_distance_true` does not depend on the input poses, `*_real` says how far the
-detector is to be trusted.
+The input poses and the detected ones come from the same MediaPipe, so the metric shares the errors of the
+poses that conditioned the synthesis. `pose_distance_true` does not depend on the input poses; `*_real` shows
+how reliable the extractor is.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def measure_poses(
     starts: SegmentStarts,
     report: ReportProgress = ignore_progress,
 ) -> pd.DataFrame:
-    """Detect poses on both clips, or take those kept beside them, and compare.
+    """Detect poses on both clips, or load those cached beside them, and compare.
 
     Args:
         fake: Clip file.
         real: Clip file of the same frames, at the same size.
         keypoints: Input poses float32 [T, 75, 3], in pixels of the clips.
         truth: True keypoints, the same shape and pixels; None where they are not known.
-        starts: Which frames do not follow the one before, bool [T].
+        starts: Where a segment of consecutive frames starts, bool [T].
         report: Progress.
 
     Returns:
@@ -81,6 +81,6 @@ def measure_distance(detected: Keypoints, wanted: Keypoints, height: int) -> Val
 
 def count_missed(detected: Keypoints, wanted: Keypoints) -> Values:
     """Body joints of `wanted` that `detected` lacks, [T]; NaN where `wanted` has none."""
-    there = is_found(wanted)[:, BODY].sum(axis=-1)
-    lacking = there - shared_joints(detected, wanted).sum(axis=-1)
-    return np.where(there > 0, lacking, np.nan).astype(np.float64)
+    present = is_found(wanted)[:, BODY].sum(axis=-1)
+    missed = present - shared_joints(detected, wanted).sum(axis=-1)
+    return np.where(present > 0, missed, np.nan).astype(np.float64)

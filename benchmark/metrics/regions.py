@@ -1,4 +1,4 @@
-"""Where a metric looks: the frame, the body (box of the keypoints and a margin), the face (nose-centred).
+"""Regions that metrics measure: frame, body (bounding box of the keypoints and a margin), face (nose-centred).
 
 A region is a box of whole pixels inside the frame. Body boxes grow outwards to a grid so that crops of a
 clip fall into few shapes and can be measured in batches.
@@ -24,7 +24,7 @@ def locate_region(region: Region, keypoints: Keypoints, size: tuple[int, int]) -
     """The region of one frame.
 
     Args:
-        region: Which.
+        region: Name of the region.
         keypoints: float32 [75, 3] in pixels of the frame.
         size: (height, width) of the frame.
 

@@ -1,17 +1,18 @@
-"""Warp error: whether what moves takes its colours along, where the true motion is known.
+"""Warp error: how much the colours of moving points change, where the true motion is known.
 
-What goes in: two clips of the same frames and the drawn dancer's true keypoints. Along every limb whose two
-joints are known in two consecutive frames lie material points: the same shares of its length in both. What
-comes out, in 8-bit levels, as the mean over points and colours:
+What goes in: two clips of the same frames and the drawn dancer's true keypoints. Points are sampled along
+every limb whose two joints are known in two consecutive frames, at the same fractions of its length in both.
+What comes out, in 8-bit levels, as the mean over points and colour channels:
 
     warp_error       |fake(t) at the point's place in t - fake(t-1) at its place in t-1|, bilinear
     warp_error_real  the same of the real clip: occlusion, turning limbs, shading and noise, which no fake
                      can avoid
 
-Every limb counts the same, however long. Per subject, `warp_error_ratio` is the quotient of the two means
-over all frames: 1 is right, above 1 textures swim, below 1 they are blurred away, so lower is not better.
+Every limb has the same weight, whatever its length. Per subject, `warp_error_ratio` is the quotient of the
+two means over all frames: 1 is ideal, above 1 textures do not move with the body, below 1 they are blurred, so
+lower is not better.
 
-Null: no true keypoints, no frame before, or no point inside both frames.
+Null: no true keypoints, no previous frame, or no point inside both frames.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from dancebench.benchmark.metrics.chunks import Frames, SegmentStarts
 from dancebench.datasets.pose.skeleton import LIMBS, Keypoints, is_found
 
 POINTS_PER_LIMB: Final = 8
-_SHARES: Final = (np.arange(POINTS_PER_LIMB) + 0.5) / POINTS_PER_LIMB  # joints themselves belong to two limbs
+_FRACTIONS: Final = (np.arange(POINTS_PER_LIMB) + 0.5) / POINTS_PER_LIMB  # joints themselves belong to two limbs
 _FROM, _TO = (list(ends) for ends in zip(*LIMBS, strict=True))
 
 Places = npt.NDArray[np.float64]
@@ -35,14 +36,14 @@ Places = npt.NDArray[np.float64]
 
 
 def measure_warp(fake: Frames, real: Frames, truth: Keypoints | None, *, starts: SegmentStarts) -> pd.DataFrame:
-    """Warp error of both clips.
+    """Measure the warp error of both clips.
 
     Args:
         fake: uint8 RGB [T, H, W, 3].
-        real: The same frames as the camera saw them.
+        real: The same frames of the real clip.
         truth: True keypoints of the real frames, float32 [T, 75, 3] in pixels of these frames; None where
             they are not known.
-        starts: Which frames do not follow the one before, bool [T].
+        starts: Where a segment of consecutive frames starts, bool [T].
 
     Returns:
         One row per frame: `warp_error`, `warp_error_real`.
@@ -52,26 +53,26 @@ def measure_warp(fake: Frames, real: Frames, truth: Keypoints | None, *, starts:
         for t in range(1, len(real)):
             if not starts[t]:
                 places = _sample_limb_points(truth[t - 1 : t + 1], real.shape[1], real.shape[2])
-                errors[t] = [_mean_colour_change(clip[t - 1 : t + 1], places) for clip in (fake, real)]
+                errors[t] = [_compute_mean_colour_change(clip[t - 1 : t + 1], places) for clip in (fake, real)]
     return pd.DataFrame({"warp_error": errors[:, 0], "warp_error_real": errors[:, 1]})
 
 
 def _sample_limb_points(truth: Keypoints, height: int, width: int) -> tuple[Places, Places]:
-    """Where the limbs' points lie in two frames: those known, and inside, in both. `truth` is [2, 75, 3]."""
+    """Sample points on the limbs in two frames: those known, and inside, in both. `truth` is [2, 75, 3]."""
     known = is_found(truth)[:, _FROM] & is_found(truth)[:, _TO]  # (2, limbs)
     points = truth[..., :2].astype(np.float64)
     first, last = points[:, _FROM, None], points[:, _TO, None]  # (2, limbs, 1, 2)
-    places = first + _SHARES[:, None] * (last - first)  # (2, limbs, points, 2)
+    places = first + _FRACTIONS[:, None] * (last - first)  # (2, limbs, points, 2)
     inside = ((places >= 0) & (places <= (width - 1, height - 1))).all(axis=-1)  # (2, limbs, points)
     both = (inside & known[..., None]).all(axis=0)  # (limbs, points)
     return places[0][both], places[1][both]
 
 
-def _mean_colour_change(frames: Frames, places: tuple[Places, Places]) -> float:
+def _compute_mean_colour_change(frames: Frames, places: tuple[Places, Places]) -> float:
     """Mean absolute difference of the points' colours in two frames [2, H, W, 3]; NaN without points."""
     if len(places[0]) == 0:
         return float("nan")
-    before, now = (_sample_colours(frame, at) for frame, at in zip(frames, places, strict=True))
+    before, now = (_sample_colours(frame, points) for frame, points in zip(frames, places, strict=True))
     return float(np.abs(now - before).mean())
 
 

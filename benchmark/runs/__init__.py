@@ -1,1 +1,1 @@
-"""Benchmark runs: what ties the stages together, and the records that they leave."""
+"""Benchmark runs: the code that connects the stages, and the records that they write."""

@@ -1,6 +1,6 @@
-"""Pictures for people: a sheet and a side-by-side video of sticks, real and fakes.
+"""Contact sheets: an image and a side-by-side video of stick figures, real clip and fakes, to look at.
 
-These are exports, not evidence: the video says in its metadata that it is synthetic.
+These are exports, not evidence: the video's metadata marks it as synthetic.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.video.clips import VideoReader, write_clip
 
 SYNTHETIC: Final = {"comment": "Synthetic: made by dancebench."}
-"""Metadata of every video that is handed to people."""
+"""Metadata of every exported video."""
 _HEIGHT: Final = 256
-"""Pixels that each panel is shown at, whatever the synthesis size."""
+"""Height of each panel in pixels, whatever the synthesis size."""
 _BAND: Final = 24
 _TEXT: Final = (235, 235, 235)
 
@@ -30,27 +30,27 @@ Picture = npt.NDArray[np.uint8]
 
 
 def save_sheet(path: Path, fake: SynthesisResult, *, moments: int = 4) -> None:
-    """A PNG of sticks, real and fake side by side at evenly placed moments of the held-out span."""
+    """Write a PNG of stick figure, real and fake side by side, at evenly spaced times of the held-out span."""
     points = read_body_points(fake)
     size = (fake.real.height, fake.real.width)
-    with VideoReader(fake.real_path) as real, VideoReader(fake.fake_path) as drawn:
+    with VideoReader(fake.real_path) as real, VideoReader(fake.fake_path) as generated:
         chosen = np.linspace(0, len(real) - 1, moments + 2)[1:-1].round().astype(int)
         groups = [
             join_panels(
-                [draw_stick_figure(points[t], size, size), real[t], drawn[t]],
+                [draw_stick_figure(points[t], size, size), real[t], generated[t]],
                 ["sticks", "real", fake.job.method],
             )
             for t in chosen.tolist()
         ]
     gap = np.full((groups[0].shape[0], 12, 3), 255, np.uint8)
     sheet = np.hstack([part for group in groups for part in (group, gap)][:-1])
-    done, data = cv2.imencode(".png", sheet[..., ::-1])
-    assert done  # an 8-bit colour picture always encodes
+    encoded, data = cv2.imencode(".png", sheet[..., ::-1])
+    assert encoded  # an 8-bit colour image always encodes
     write_bytes(path, data.tobytes())
 
 
 def save_side_by_side(path: Path, fakes: Sequence[SynthesisResult]) -> None:
-    """A video of the sticks, the real and each method's fake of one subject, side by side."""
+    """Write a video of the stick figures, the real clip and each method's fake of one subject, side by side."""
     first = fakes[0]
     points = read_body_points(first)
     size = (first.real.height, first.real.width)
@@ -68,14 +68,14 @@ def save_side_by_side(path: Path, fakes: Sequence[SynthesisResult]) -> None:
 
 
 def join_panels(panels: Sequence[Picture], labels: Sequence[str]) -> Picture:
-    """Pictures uint8 [H, W, 3] side by side, each under its name."""
-    return np.hstack([_make_panel(picture, label) for picture, label in zip(panels, labels, strict=True)])
+    """Join images uint8 [H, W, 3] side by side, each under its label."""
+    return np.hstack([_make_panel(image, label) for image, label in zip(panels, labels, strict=True)])
 
 
-def _make_panel(picture: Picture, label: str) -> Picture:
-    """The picture at the shown height under a band with its name; both sides even, as the encoder wants."""
-    width = round(picture.shape[1] * _HEIGHT / picture.shape[0] / 2) * 2
-    shown = cv2.resize(picture, (width, _HEIGHT), interpolation=cv2.INTER_CUBIC)
+def _make_panel(image: Picture, label: str) -> Picture:
+    """The image at the panel height under a band with its label; both sides even, as the encoder requires."""
+    width = round(image.shape[1] * _HEIGHT / image.shape[0] / 2) * 2
+    shown = cv2.resize(image, (width, _HEIGHT), interpolation=cv2.INTER_CUBIC)
     band = np.zeros((_BAND, width, 3), np.uint8)
     cv2.putText(band, label, (6, _BAND - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _TEXT, 1, cv2.LINE_AA)
     return np.vstack([band, shown])

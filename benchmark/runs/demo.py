@@ -1,7 +1,7 @@
 """`bench demo`: the whole benchmark on drawn dancers, from mp4 to leaderboards.
 
-Trains without a perceptual trunk and never downloads anything. Every stage leaves files, so a demo that
-was interrupted goes on where it stopped, and one that is done is measured again in seconds.
+Trains without a perceptual trunk and never downloads anything. Every stage writes files, so an interrupted
+demo resumes where it stopped, and a finished one is only measured again, in seconds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DETECTORS_SHOWN: Final = ("pair-patch", "spectrum")
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """What a demo runs over; `tiny` is for tests."""
+    """Dataset and presets of a demo; `tiny` is for tests."""
 
     dataset: str
     target_preset: str
@@ -49,7 +49,7 @@ PLANS: Final = {
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Records, and where the files for people are."""
+    """Run records, and the paths of the tables, the contact sheet and the video."""
 
     records: list[RunRecord]
     tables: list[Path]
@@ -68,14 +68,14 @@ def run_demo(
     workers: int,
     report: ReportProgress,
 ) -> DemoResult:
-    """Draw, prepare, train, fake, measure, detect, and write the leaderboards."""
+    """Draw dancers, prepare, train, generate fakes, measure, detect, and write the leaderboards."""
     clock = RunClock(argv)
     dataset = open_demo(workspace, plan.dataset)
     targets = dataset.ids("target")
     draw_missing(workspace, dataset, [*targets, *dataset.ids(*SPLITS)], workers, report)
     settings = RunSettings(seed=seed, trunk="off", precision=precision)
-    # The longest first, so that no worker idles at the end; what builds on another would wait for it.
-    longest = [method for method in reversed(TARGET_METHODS) if find_base_method(method) is None]
+    # The slowest first, so that no worker idles at the end; a method with a base method would wait for it.
+    slowest = [method for method in reversed(TARGET_METHODS) if find_base_method(method) is None]
     wanted = [
         SynthesisJob(
             workspace.root,
@@ -86,24 +86,24 @@ def run_demo(
             configure_method(plan.target_preset, method, settings),
             device=device,
         )
-        for method in [*longest, *(method for method in TARGET_METHODS if find_base_method(method))]
+        for method in [*slowest, *(method for method in TARGET_METHODS if find_base_method(method))]
         for target in targets
     ]
-    made = dict(zip(wanted, require_all(synthesize_all(wanted, workers=workers, report=report)), strict=True))
+    results = dict(zip(wanted, require_all(synthesize_all(wanted, workers=workers, report=report)), strict=True))
     records = []
     for method in TARGET_METHODS:
         jobs = [job for job in wanted if job.method == method]
         records.append(
-            record_synthesis(jobs, [made[job] for job in jobs], clock=clock, workers=workers, report=report)[0]
+            record_synthesis(jobs, [results[job] for job in jobs], clock=clock, workers=workers, report=report)[0]
         )
     fakes = FakePlan(
         workspace.root, plan.dataset, _FORENSIC_METHOD, (), plan.forensic_preset, settings, device=device
     )  # fmt: skip
-    jobs_of_detection = [DetectionJob(fakes, detector) for detector in DETECTORS_SHOWN]
-    detected = run_detection(jobs_of_detection, argv=argv, workers=workers, report=report)
+    detection_jobs = [DetectionJob(fakes, detector) for detector in DETECTORS_SHOWN]
+    detected = run_detection(detection_jobs, argv=argv, workers=workers, report=report)
     records += [each.record for each in detected]
     sheet, video = workspace.root / "demo" / "sheet.png", workspace.root / "demo" / "side-by-side.mp4"
-    shown = {job.method: made[job] for job in wanted if job.subject == targets[0]}
+    shown = {job.method: results[job] for job in wanted if job.subject == targets[0]}
     save_sheet(sheet, shown[_SHOWN])
     save_side_by_side(video, [shown[method] for method in TARGET_METHODS])
     return DemoResult(records, rebuild(workspace.results, workspace.leaderboards), sheet, video)

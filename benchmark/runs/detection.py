@@ -1,4 +1,4 @@
-"""The detection run: fakes of every forensic subject, a detector trained on some people, others held out.
+"""The detection run: fakes of every forensic subject, a detector trained on some people and tested on held-out ones.
 
 dataset ──▶ a synthesizer per subject ──▶ fakes/ + reals/ ──▶ manifest ──▶ detector ──▶ results/
 """
@@ -36,12 +36,12 @@ from dancebench.synth.base import METHODS
 
 @dataclass(frozen=True)
 class DetectionJob:
-    """Everything that decides a detection run.
+    """Everything that determines a detection run.
 
     Attributes:
-        fakes: On which fakes.
-        pairs: How many of each video are scored; None leaves the preset's.
-        robustness: Whether the held-out videos are also scored perturbed.
+        fakes: The fakes to train and evaluate on.
+        pairs: Number of pairs scored of each video; None keeps the preset's.
+        robustness: Whether the held-out videos are also scored under perturbations.
     """
 
     fakes: FakePlan
@@ -53,16 +53,16 @@ class DetectionJob:
 
 @dataclass(frozen=True)
 class DetectionResult:
-    """What a run left."""
+    """What a detection run produced."""
 
     record: records.RunRecord
     folder: Path
-    """Of the detector."""
+    """Folder of the detector."""
     manifest: Path
 
 
 def check_names(jobs: Sequence[DetectionJob]) -> None:
-    """Refuse unknown names now, not after an hour of fakes.
+    """Refuse unknown names at once, not after an hour of synthesis.
 
     Raises:
         UnknownNameError: There is no such detector, rule, method or preset.
@@ -84,29 +84,30 @@ def run_detection(
     Args:
         jobs: Detectors on the same fakes.
         argv: The command, for the records.
-        workers: Processes side by side.
+        workers: Number of worker processes.
         report: Progress.
 
     Raises:
         BenchError: A fake could not be made, or the protocol refuses the data.
     """
     check_names(jobs)
-    made = make_fakes(jobs[0].fakes, workers=workers, report=report)
-    return run_detectors(jobs, made, argv=argv, workers=workers, report=report)
+    fakes = make_fakes(jobs[0].fakes, workers=workers, report=report)
+    return run_detectors(jobs, fakes, argv=argv, workers=workers, report=report)
 
 
 def run_detectors(
     jobs: Sequence[DetectionJob],
-    made: Sequence[SynthesisResult],
+    fakes: Sequence[SynthesisResult],
     *,
     argv: list[str],
     workers: int,
     report: ReportProgress,
 ) -> list[DetectionResult]:
-    """Train and evaluate every detector on fakes that stand, and save a record of each."""
-    quality = measure_fake_quality(jobs[0].fakes, made)
-    named = [Job(job.detector, _record_detection, _Recording(job, tuple(made), quality, tuple(argv))) for job in jobs]
-    outcomes = run_jobs(named, workers=workers, report=report)
+    """Train and evaluate every detector on existing fakes, and save a record of each."""
+    quality = measure_fake_quality(jobs[0].fakes, fakes)
+    recordings = [_Recording(job, tuple(fakes), quality, tuple(argv)) for job in jobs]
+    named_jobs = [Job(each.job.detector, _record_detection, each) for each in recordings]
+    outcomes = run_jobs(named_jobs, workers=workers, report=report)
     detected = require_all(outcomes)
     return [
         replace(each, record=_add_robustness(job, each, workers, report)) if job.robustness else each
@@ -127,19 +128,19 @@ def _add_robustness(
 @dataclass(frozen=True)
 class _Recording:
     job: DetectionJob
-    made: tuple[SynthesisResult, ...]
+    fakes: tuple[SynthesisResult, ...]
     quality: dict[str, float]
     argv: tuple[str, ...]
 
 
 def _record_detection(recording: _Recording, report: ReportProgress) -> DetectionResult:
-    job, made, clock = recording.job, recording.made, RunClock(list(recording.argv))
+    job, fakes, clock = recording.job, recording.fakes, RunClock(list(recording.argv))
     plan = job.fakes
     workspace = Workspace(plan.workspace)
     dataset = Dataset.open(workspace, plan.dataset)
     methods = (plan.method, *plan.others)
-    rows = list_video_rows(workspace, dataset, [each for each in made if each.job.method in methods])
-    config = _configure_detector(job, made[0])
+    rows = list_video_rows(workspace, dataset, [fake for fake in fakes if fake.job.method in methods])
+    config = _configure_detector(job, fakes[0])
     identity = {
         "detector": job.detector,
         "aggregator": job.aggregator,
@@ -179,14 +180,14 @@ def _configure_detector(job: DetectionJob, fake: SynthesisResult) -> DetectorCon
     )
 
 
-def measure_fake_quality(plan: FakePlan, made: Sequence[SynthesisResult]) -> dict[str, float]:
-    """Mean body SSIM over held-out subjects in their own motion, per method: how hard the detector's fakes were."""
+def measure_fake_quality(plan: FakePlan, fakes: Sequence[SynthesisResult]) -> dict[str, float]:
+    """Mean body SSIM over held-out subjects in their own motion, per method: how good the fakes are."""
     held_out = set(Dataset.open(Workspace(plan.workspace), plan.dataset).ids("holdout"))
     values: dict[str, list[float]] = {}
-    for each in made:
-        if each.job.subject in held_out and each.fake.source == each.job.subject:
-            rows = measure_clips(each.fake_path, each.real_path, read_body_points(each), lpips=None)
-            values.setdefault(each.job.method, []).append(float(rows["body_ssim"].mean()))
+    for result in fakes:
+        if result.job.subject in held_out and result.fake.source == result.job.subject:
+            rows = measure_clips(result.fake_path, result.real_path, read_body_points(result), lpips=None)
+            values.setdefault(result.job.method, []).append(float(rows["body_ssim"].mean()))
     return {method: float(pd.Series(means).mean()) for method, means in values.items()}
 
 

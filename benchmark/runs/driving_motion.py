@@ -1,10 +1,10 @@
-"""Motion that drives a transfer: a subject's clip or any video, as poses with times.
+"""Driving motion of a transfer: time-stamped poses of a subject's clip or of any video.
 
-    subject of a dataset   its prepared poses; its own target drives itself with the held-out part alone
-    video file or folder   poses are found once and kept under `motions/`, without the frames
+    subject of a dataset   its prepared poses; a target drives itself with its held-out part alone
+    video file or folder   poses are detected once and cached under `motions/`, without the frames
 
-A source faster than the target's clips loses frames by time stamp; a slower one keeps its own rate, and no
-pose is made up. A source of another size is letterboxed into the target's frame.
+A source of a higher frame rate than the target's clips drops frames by time stamp; a slower one keeps its own
+rate, and no pose is interpolated. A source of another size is letterboxed into the target's frame.
 """
 
 from __future__ import annotations
@@ -35,37 +35,37 @@ Frame = npt.NDArray[np.uint8]
 
 
 class MotionRecord(Document):
-    """`motion.json`: which file the poses beside it come from."""
+    """`motion.json`: the file that the poses beside it come from."""
 
     source: str
-    """The file's own name, for people."""
+    """The file's name, for display."""
     sha256: str
     fps: float
     height: int
     width: int
     pose_extractor: str
     indices: tuple[int, ...]
-    """The file's frames that the poses belong to: those that its rate was reduced to."""
+    """Numbers of the file's frames that the poses belong to: those kept when its rate was reduced."""
     poses_sha256: str
 
 
 @dataclass(frozen=True)
 class MotionSource:
-    """A motion, and the frames that it was seen in.
+    """A motion, and the frames that it was extracted from.
 
     Attributes:
-        label: For people and for the record.
-        name: Fit for a file name.
-        sha256: Of what the motion was taken from.
+        label: Name for display and for the record.
+        name: Name for use in file names.
+        sha256: Hash of the subject or file that the motion was extracted from.
         size: (height, width) that the keypoints refer to.
         fps: Frames per second.
         keypoints: float32 [T, 75, 3].
         face_centres: float32 [T, 2], (x, y) in the same pixels; NaN where no face is seen.
         starts_segment: bool [T], True where a frame does not follow the one before.
-        indices: The source's frames that the poses belong to, [T].
-        frames: The frames themselves, in order, as often as called.
-        recordings: Hashes of the recordings behind it.
-        subject: The subject, where it is one.
+        indices: Numbers of the source's frames that the poses belong to, [T].
+        frames: Yields the frames in order, from the first at each call.
+        recordings: Hashes of the recordings that it comes from.
+        subject: The subject, if the source is one.
     """
 
     label: str
@@ -82,12 +82,12 @@ class MotionSource:
     subject: Subject | None = None
 
     def segments(self) -> list[range]:
-        """The stretches of consecutive frames, in order."""
+        """The segments of consecutive frames, in order."""
         edges = [*np.flatnonzero(self.starts_segment).tolist(), len(self.keypoints)]
         return [range(a, b) for a, b in itertools.pairwise(edges)]
 
     def first_shown_frame(self, segments: Sequence[range]) -> int:
-        """The source's frame that a fake of these segments begins with: the first of a segment is never shown."""
+        """The source's frame that a fake of these segments starts with: the first of a segment is never shown."""
         return self.indices[next(segment[1] for segment in segments if len(segment) > 1)]
 
     def fit_to(self, size: tuple[int, int]) -> Keypoints:
@@ -101,13 +101,13 @@ class MotionSource:
 def find_motion_source(
     workspace: Workspace, dataset: Dataset, text: str, *, fps: float, report: ReportProgress
 ) -> MotionSource:
-    """What `--source` names: a subject's id, DATASET/ID, or a video.
+    """Find what `--source` names: a subject's id, DATASET/ID, or a video.
 
     Args:
-        workspace: Where motions of files are kept.
+        workspace: Holds the cached motions of video files.
         dataset: The targets' dataset; a bare id is looked up in it.
-        text: As given.
-        fps: The most frames per second to keep: the rate of the targets' clips.
+        text: The value of `--source`.
+        fps: The highest frame rate to keep: that of the targets' clips.
         report: Progress.
 
     Raises:

@@ -1,10 +1,10 @@
-"""The fakes of the detection protocol: who is synthesized, by which method, in whose motion (EDN Table 5).
+"""The fakes of the detection protocol: of whom, by which method, in whose motion (EDN Table 5).
 
-dataset ──▶ a synthesizer per person ──▶ fakes/: own motion, and that of drivers ──▶ rows of a video manifest
+dataset ──▶ a synthesizer per person ──▶ fakes/: own motion, and drivers' motion ──▶ rows of a video manifest
 
-A person's held-out part drives the first fake; drivers drive the others. Half of the drivers drive the training
-and validation people, the other half the held-out ones, so that no motion of the test was seen before. Every
-fake has as many frames as its real: its length must not tell it.
+A person's held-out part drives the first fake; driver subjects drive the others. Half of the drivers drive the
+fakes of the training and validation sets, the other half those of the held-out set: these other drivers are
+unseen, they drive no training fake. Every fake has as many frames as its real: length must not be a shortcut.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from dancebench.synth.render import render_fake
 
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "holdout")
 BASELINES: Final = ("nearest", "mean-frame")
-"""Methods that the quality of the fakes is shown against."""
+"""Baseline methods that the quality of the fakes is compared with."""
 NORMALISATION: Final = "robust"
 """How a driver's poses are fitted to the person."""
 
@@ -45,8 +45,9 @@ class FakePlan:
     """Which fakes a detection run needs.
 
     Attributes:
-        method: What training, validation and held-out fakes are made by.
-        others: Further methods, whose held-out fakes in their own motion show how the detector generalises.
+        method: Synthesis method of the training, validation and held-out fakes.
+        others: Further methods, unseen in training; their held-out fakes, in own motion, show how the detector
+            generalises.
     """
 
     workspace: Path
@@ -60,14 +61,14 @@ class FakePlan:
 
 @dataclass(frozen=True)
 class FakeJob:
-    """One person, one method, and whose motion drives beside the person's own."""
+    """One person, one method, and the drivers besides the person's own motion."""
 
     synthesis: SynthesisJob
     drivers: tuple[str, ...]
 
 
 def assign_drivers(dataset: Dataset) -> dict[Split, tuple[str, ...]]:
-    """Who drives the fakes of each split; fewer than two drivers drive nobody."""
+    """The drivers of each split's fakes; none if the dataset has fewer than two drivers."""
     everyone = dataset.ids("driver")
     if len(everyone) < 2:
         return dict.fromkeys(SPLITS, ())
@@ -77,7 +78,7 @@ def assign_drivers(dataset: Dataset) -> dict[Split, tuple[str, ...]]:
 
 
 def list_fake_jobs(plan: FakePlan) -> list[FakeJob]:
-    """The synthesizers that the run needs: one for each forensic subject; the other methods for the held-out ones.
+    """The synthesizers that the run needs: one for each forensic subject; other methods for held-out ones alone.
 
     Raises:
         BenchError: The dataset lacks people for one of the splits.
@@ -87,7 +88,7 @@ def list_fake_jobs(plan: FakePlan) -> list[FakeJob]:
     if missing:
         raise BenchError(
             f"Dataset '{plan.dataset}' has no subject with the role {' or '.join(missing)}.",
-            hint="Detection needs people to train on, others to choose the threshold on, and others held out.",
+            hint="Detection needs people to train on, others as validation set for the threshold, and held-out ones.",
         )
     drivers = assign_drivers(dataset)
     wanted = [(plan.method, subject, drivers[split]) for split in SPLITS for subject in dataset.ids(split)]
@@ -111,7 +112,7 @@ def list_fake_jobs(plan: FakePlan) -> list[FakeJob]:
 
 
 def make_fakes(plan: FakePlan, *, workers: int, report: ReportProgress) -> list[SynthesisResult]:
-    """Make what is missing; what stands is used again.
+    """Make the missing fakes; existing ones are reused.
 
     Raises:
         BenchError: The dataset lacks people, or a fake could not be made.
@@ -121,47 +122,47 @@ def make_fakes(plan: FakePlan, *, workers: int, report: ReportProgress) -> list[
     dataset = Dataset.open(workspace, plan.dataset)
     driving = {driver for job in jobs for driver in job.drivers}
     draw_missing(workspace, dataset, [*dataset.ids(*SPLITS), *sorted(driving)], workers, report)
-    named = [Job(f"{job.synthesis.method} on {job.synthesis.subject}", synthesize_driven, job) for job in jobs]
-    outcomes = run_jobs(named, workers=workers, report=report)
-    return [made for each in require_all(outcomes) for made in each]
+    named_jobs = [Job(f"{job.synthesis.method} on {job.synthesis.subject}", synthesize_driven, job) for job in jobs]
+    outcomes = run_jobs(named_jobs, workers=workers, report=report)
+    return [fake for fakes in require_all(outcomes) for fake in fakes]
 
 
 def synthesize_driven(job: FakeJob, report: ReportProgress) -> list[SynthesisResult]:
-    """The person's fake in the own motion, then one for each driver; keeps what stands already.
+    """Make a person's fake in their own motion, then one for each driver; existing ones are kept.
 
     Raises:
         BenchError: As `synthesize`; or a driver's clip is shorter than the person's held-out part.
     """
-    own = synthesize(job.synthesis, report)
-    return [own, *(_synthesize_driven(own, driver, report) for driver in job.drivers)]
+    in_own_motion = synthesize(job.synthesis, report)
+    return [in_own_motion, *(_render_driven(in_own_motion, driver, report) for driver in job.drivers)]
 
 
-def _synthesize_driven(own: SynthesisResult, driver: str, report: ReportProgress) -> SynthesisResult:
-    job, workspace = own.job, Workspace(own.job.workspace)
+def _render_driven(in_own_motion: SynthesisResult, driver: str, report: ReportProgress) -> SynthesisResult:
+    job, workspace = in_own_motion.job, Workspace(in_own_motion.job.workspace)
     dataset = Dataset.open(workspace, job.dataset)
     subject = dataset.subject(job.subject)
     source = find_motion_source(workspace, dataset, driver, fps=subject.record.fps, report=report)
-    drive = make_driving_motion(source, subject, NORMALISATION, shown=own.real.n_frames)
+    drive = make_driving_motion(source, subject, NORMALISATION, shown=in_own_motion.real.n_frames)
     path = workspace.fake(job.method, job.dataset, job.subject, job.variant, source=f"{driver}-{NORMALISATION}-cut")
     training = make_training_job(job, workspace, dataset, subject)
-    fake = render_fake(training, own.trained, drive, path, report=report)
-    return replace(own, fake_path=path, fake=fake)
+    fake = render_fake(training, in_own_motion.trained, drive, path, report=report)
+    return replace(in_own_motion, fake_path=path, fake=fake)
 
 
-def list_video_rows(workspace: Workspace, dataset: Dataset, made: Sequence[SynthesisResult]) -> list[VideoRow]:
+def list_video_rows(workspace: Workspace, dataset: Dataset, results: Sequence[SynthesisResult]) -> list[VideoRow]:
     """A row for each fake, and one for the real of each person, all of the same time span or length."""
     rows = {}
-    for each in made:
-        subject = each.job.subject
-        rows[f"{subject}/{subject}/real"] = _make_row(workspace, dataset, each, fake=False)
-        rows[f"{subject}/{each.fake.source}/{each.job.method}"] = _make_row(workspace, dataset, each, fake=True)
+    for result in results:
+        subject = result.job.subject
+        rows[f"{subject}/{subject}/real"] = _make_row(workspace, dataset, result, fake=False)
+        rows[f"{subject}/{result.fake.source}/{result.job.method}"] = _make_row(workspace, dataset, result, fake=True)
     return [row.model_copy(update={"video_id": video_id}) for video_id, row in rows.items()]
 
 
-def _make_row(workspace: Workspace, dataset: Dataset, made: SynthesisResult, *, fake: bool) -> VideoRow:
-    subject = made.job.subject
-    path, record = (made.fake_path, made.fake) if fake else (made.real_path, made.real)
-    own = dataset.subject(subject).record.content_sha256
+def _make_row(workspace: Workspace, dataset: Dataset, result: SynthesisResult, *, fake: bool) -> VideoRow:
+    subject = result.job.subject
+    path, record = (result.fake_path, result.fake) if fake else (result.real_path, result.real)
+    own_motion = dataset.subject(subject).record.content_sha256
     return VideoRow.model_validate(
         {
             "video_id": "",
@@ -170,9 +171,9 @@ def _make_row(workspace: Workspace, dataset: Dataset, made: SynthesisResult, *, 
             "label": int(fake),
             "split": dataset.entry(subject).role,
             "subject_id": subject,
-            "source_id": made.fake.source if fake else subject,
-            "method": made.job.method if fake else None,
-            "motion_sha256": made.fake.source_sha256 if fake else own,
+            "source_id": result.fake.source if fake else subject,
+            "method": result.job.method if fake else None,
+            "motion_sha256": result.fake.source_sha256 if fake else own_motion,
             "fps": record.fps,
             "n_frames": record.n_frames,
             "codec": "h264",

@@ -1,7 +1,7 @@
-"""Held-out videos under every perturbation, side by side over processes: a recorded run in, its record with more out.
+"""Robustness: held-out videos scored under every perturbation, in parallel; adds its metrics to a run's record.
 
-Scores are kept beside the detector, one table per perturbation, under a name that changes with whatever decides
-them; so a run that was killed goes on, and nothing is scored twice.
+Scores are cached beside the detector, one table per perturbation, under a name with the hash of all that
+determines them; so a killed run resumes, and nothing is scored twice.
 """
 
 from __future__ import annotations
@@ -45,55 +45,55 @@ def score_perturbed_copies(
     workers: int,
     report: ReportProgress,
 ) -> records.RunRecord:
-    """Score the held-out videos of a run under every perturbation, add that to its record, and draw the curves.
+    """Score the held-out videos of a run under every perturbation, add the metrics to its record, and plot the curves.
 
     Args:
-        record: Of the run, saved.
-        folder: Of its detector.
-        manifest: Of its videos.
-        results: Where its record and rows lie.
+        record: Saved record of the run.
+        folder: Folder of its detector.
+        manifest: Manifest of its videos.
+        results: Folder of its record and rows.
         device: `cpu` or `cuda`.
-        workers: Processes side by side.
+        workers: Number of worker processes.
         report: Progress.
 
     Raises:
         BenchError: The detector or the manifest cannot be read.
     """
     names = [NONE, *(name for name in PERTURBATIONS if name != NONE)]
-    places = {name: _locate_scores(folder, manifest, name) for name in names}
+    paths = {name: _locate_scores(folder, manifest, name) for name in names}
     jobs = [
         Job(
             f"{record.entry.name} under {name}",
             _score_perturbation,
             _PerturbationJob(folder, manifest, name, out, device),
         )
-        for name, out in places.items()
+        for name, out in paths.items()
         if not out.exists()
     ]
     outcomes = run_jobs(jobs, workers=workers, report=report)
     require_all(outcomes)
-    tables = [pd.read_parquet(places[name]) for name in names]
+    tables = [pd.read_parquet(paths[name]) for name in names]
     metrics = summarise(tables, load_detector(folder).card.thresholds)
-    more = record.model_copy(update={"metrics": record.metrics | metrics})
+    extended = record.model_copy(update={"metrics": record.metrics | metrics})
     rows = pd.read_parquet(results / f"{record.run.id}.parquet")
     perturbed = pd.concat(tables).drop(columns="logits").assign(level=_LEVEL)
-    records.save_run(results, more, pd.concat([rows[rows["level"] != _LEVEL], perturbed], ignore_index=True))
+    records.save_run(results, extended, pd.concat([rows[rows["level"] != _LEVEL], perturbed], ignore_index=True))
     plot_robustness(folder / "robustness.svg", tabulate_robustness(metrics, record.entry.name))
-    return more
+    return extended
 
 
 def _select_held_out(manifest: Path, methods: Sequence[str]) -> list[VideoRow]:
-    """The held-out videos, of the fakes those by methods that the detector was trained on."""
+    """The held-out videos: all reals, and fakes of the methods that the detector was trained on."""
     rows = [row for row in read_manifest(manifest) if row.split == "holdout"]
     return [row for row in rows if row.method is None or row.method in methods]
 
 
 def _locate_scores(folder: Path, manifest: Path, name: str) -> Path:
-    """Where the scores under a perturbation are kept."""
+    """Path of the cached scores under a perturbation."""
     card = load_detector(folder).card
     rows = sorted((row.video_id, row.sha256) for row in _select_held_out(manifest, card.clip_format.methods))
-    decides = [card.weights_sha256, card.config, card.aggregator, rows, describe_encoder()]
-    return folder / _FOLDER / f"{name}-{sha256_json(decides)[:12]}.parquet"
+    inputs = [card.weights_sha256, card.config, card.aggregator, rows, describe_encoder()]
+    return folder / _FOLDER / f"{name}-{sha256_json(inputs)[:12]}.parquet"
 
 
 def _score_perturbation(job: _PerturbationJob, report: ReportProgress) -> None:

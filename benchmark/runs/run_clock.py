@@ -1,4 +1,4 @@
-"""The part of a run record that says how its numbers came about."""
+"""The part of a run record that describes the run: command, code version, hardware, seeds, time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dancebench.leaderboards.records import Run, RunKind, new_run_id
 
 @dataclass(frozen=True)
 class RunClock:
-    """Started when a run starts."""
+    """Times a run, from its start."""
 
     argv: list[str]
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))

@@ -1,9 +1,9 @@
-"""Scores of another system ranked beside ours: a CSV in, a run record of kind detection out.
+"""Submitted scores of another system, ranked next to ours: a CSV in, a run record of kind detection out.
 
 scores.csv ──▶ the manifest of a detection run ──▶ metrics on its held-out people ──▶ results/
 
-The record names the same data as that run's, so both stand in one section of the leaderboard. What the run
-says of the videos themselves (how good the fakes are, whether a shortcut tells them) is taken from its record.
+The record names the same data as that run's, so both appear in one section of the leaderboard. What describes
+the videos themselves (quality of the fakes, shortcut baselines) is copied from that run's record.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from dancebench.leaderboards import records
 PRESET: Final = "submitted"
 _MANIFEST: Final = ".manifest.jsonl"
 _VIDEO_METRICS: Final = ("shortcut_auc", "shortcut_p", "bytes_per_frame_auc")
-"""Metrics of a detection run that no detector had a part in."""
+"""Metrics of a detection run that describe the videos and do not depend on the detector."""
 
 
 @dataclass(frozen=True)
 class RequestedVideos:
-    """The videos that were asked for, and the detection run that made them; None where it is not known here."""
+    """The videos to be scored, and the detection run that made them; None if its record is not found."""
 
     rows: list[VideoRow]
     run: records.RunRecord | None
@@ -62,41 +62,41 @@ def run_submission(
     aggregator: str = DEFAULT_RULE,
     argv: list[str],
 ) -> records.RunRecord:
-    """Validate a file of scores, measure it on the held-out people, and save its record.
+    """Validate a file of scores, evaluate it on the held-out people, and save its record.
 
-    A name stands for one system: handed in again for the same videos, its scores replace the older ones.
+    A name identifies one system: if it is submitted again for the same videos, its scores replace the older ones.
 
     Args:
-        workspace: With the dataset.
-        dataset_name: Whose people the videos show.
+        workspace: Workspace of the dataset.
+        dataset_name: Dataset whose people the videos show.
         scores: CSV, see `submitted_scores`.
-        name: Of the system.
-        manifest: Of the videos; None: that of the dataset's newest detection run.
+        name: Name of the system.
+        manifest: Manifest of the videos; None: that of the dataset's newest detection run.
         aggregator: Rule from pair logits to a video's score, for pair tables.
         argv: The command, for the record.
 
     Raises:
         UnknownNameError: There is no such dataset or aggregator.
-        BenchError: The name is taken or none, there is no manifest, it is not of this dataset, it leaks, or
-            the scores are refused.
+        BenchError: The name is taken or invalid, the manifest is missing, of another dataset or leaks, or the
+            scores are refused.
     """
     clock = RunClock(argv)
     _check_name(name)
     dataset = Dataset.open(workspace, dataset_name)
-    asked = _find_requested(workspace, dataset, manifest)
-    submission = read_submission(scores, asked.rows)
-    submitted = tabulate_submission(submission, asked.rows, aggregator)
+    requested = _find_requested(workspace, dataset, manifest)
+    submission = read_submission(scores, requested.rows)
+    submitted = tabulate_submission(submission, requested.rows, aggregator)
     digest = sha256_json(
         {
             "submitted": name,
             "aggregator": aggregator,
-            "videos": sorted([row.video_id, row.sha256] for row in asked.rows),
+            "videos": sorted([row.video_id, row.sha256] for row in requested.rows),
             "dataset_id": dataset.record.dataset_id,
         }
     )
-    measured = measure_submission(submitted, asked.rows)
+    measured = measure_submission(submitted, requested.rows)
     run = clock.run("detection", name, digest, seeds={}, device="none")
-    record = _make_record(name, dataset, asked, sha256_file(scores), submission, submitted, measured, run)
+    record = _make_record(name, dataset, requested, sha256_file(scores), submission, submitted, measured, run)
     records.save_run(workspace.results, record, submitted.holdout.join_levels())
     return record
 
@@ -121,11 +121,11 @@ def _find_requested(workspace: Workspace, dataset: Dataset, manifest: Path | Non
     path = manifest or _find_newest_manifest(workspace, dataset, list(runs.values()))
     rows = read_manifest(path)
     held_out = {row.subject_id for row in rows if row.split == "holdout"}
-    strangers = sorted(held_out - set(dataset.ids("holdout")))
-    if strangers or not held_out:
-        what = f"'{strangers[0]}'" if strangers else "nobody"
+    unknown = sorted(held_out - set(dataset.ids("holdout")))
+    if unknown or not held_out:
+        what = f"'{unknown[0]}'" if unknown else "nobody"
         raise BenchError(
-            f"{path.name} holds out {what}, dataset '{dataset.record.name}' other people.",
+            f"{path.name} holds out {what}, but dataset '{dataset.record.name}' holds out other people.",
             hint="Name the --dataset and the --manifest of one detection run.",
         )
     audit_leaks(rows)
@@ -143,7 +143,7 @@ def _find_newest_manifest(workspace: Workspace, dataset: Dataset, runs: Sequence
     ]
     if not found:
         raise BenchError(
-            f"No detection run of dataset '{dataset.record.name}' says which videos are to be scored.",
+            f"No detection run of dataset '{dataset.record.name}' defines which videos to score.",
             hint=f"bench detect --holdout --dataset {dataset.record.name} makes them; or name a --manifest.",
         )
     return workspace.root / f"{max(found)[1]}{_MANIFEST}"
@@ -155,15 +155,15 @@ def _find_newest_manifest(workspace: Workspace, dataset: Dataset, runs: Sequence
 def _make_record(
     name: str,
     dataset: Dataset,
-    asked: RequestedVideos,
+    requested: RequestedVideos,
     scores_sha256: str,
     submission: Submission,
     submitted: SubmittedTables,
     measured: SubmissionResult,
     run: records.Run,
 ) -> records.RunRecord:
-    held_out = [row for row in asked.rows if row.split == "holdout"]
-    metrics = measured.metrics | _copy_video_metrics(asked.run)
+    held_out = [row for row in requested.rows if row.split == "holdout"]
+    metrics = measured.metrics | _copy_video_metrics(requested.run)
     return records.RunRecord(
         run=run,
         data=records.Data(
@@ -179,7 +179,7 @@ def _make_record(
             weights_sha256={},
             parameters={},
             notes={
-                **_copy_fake_quality(asked.run),
+                **_copy_fake_quality(requested.run),
                 **_list_notes(submission, submitted, measured, metrics),
                 "frame_size": "{}x{}".format(*require_one_size(held_out)),
                 "scores_sha256": scores_sha256,
@@ -200,8 +200,8 @@ Notes = dict[str, str | float | int | bool | None]
 def _list_notes(
     submission: Submission, submitted: SubmittedTables, measured: SubmissionResult, metrics: dict[str, Metric]
 ) -> Notes:
-    """What a reader must know of the scores."""
-    missing, asked = len(submitted.missing), len(submitted.holdout.videos)
+    """Notes on the scores, for the record."""
+    missing, total = len(submitted.missing), len(submitted.holdout.videos)
     validation = submitted.validation
     notes: Notes = {
         "submitted": True,
@@ -210,17 +210,17 @@ def _list_notes(
         "missing_validation": len(validation.videos) - len(validation.scored),
     }
     if missing:
-        notes["warning_missing"] = f"{missing} of {asked} held-out videos had no score and count as the worst"
+        notes["warning_missing"] = f"{missing} of {total} held-out videos had no score and count as the worst"
     if measured.thresholds is None:
-        lacking = "of only one kind" if len(validation.scored) else "not in the file"
-        notes["thresholds"] = f"none, since scores of validation people are {lacking}"
+        problem = "of one class only" if len(validation.scored) else "not in the file"
+        notes["thresholds"] = f"none, since scores of validation people are {problem}"
     found = list_flags(metrics) if "shortcut_p" in metrics else []
     notes |= {f"remark_{k}": remark for k, remark in enumerate(submission.remarks, start=1)}
     return notes | {f"flag_{k}": flag for k, flag in enumerate([*found, *measured.flags], start=1)}
 
 
 def _copy_fake_quality(run: records.RunRecord | None) -> Notes:
-    """How good the fakes are, as the run that made them says."""
+    """The quality of the fakes, from the record of the run that made them."""
     return {} if run is None else {key: value for key, value in run.entry.notes.items() if key.startswith("fakes")}
 
 

@@ -1,4 +1,4 @@
-"""Synthesis: train on each subject, draw its held-out motion, cut the real side to match.
+"""Synthesis: train on each subject, generate its held-out part, cut the real clip to match.
 
 (dataset, subject, method, preset, seed) ──▶ synths/ ──▶ fakes/ + reals/
 """
@@ -27,13 +27,13 @@ from dancebench.synth.training.loop import DEFAULT_OPTIONS, TrainingOptions
 from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, train
 
 MIN_SHOWN_FRAMES: Final = 2
-"""A pair needs two."""
+"""A frame pair needs two."""
 _NO_JOB: SynthesisJob | None = None
 
 
 @dataclass(frozen=True)
 class SynthesisJob:
-    """One subject, one method: everything that decides the outcome."""
+    """One subject, one method: everything that determines the result."""
 
     workspace: Path
     dataset: str
@@ -46,7 +46,7 @@ class SynthesisJob:
 
     @property
     def variant(self) -> str:
-        """Names the folder: one method may be trained on a subject in several ways."""
+        """Name of the folder: one method may be trained on a subject in several ways."""
         return f"{self.preset}-s{self.config.seed}"
 
 
@@ -62,9 +62,9 @@ def plan_jobs(
     device: str = "cpu",
     options: TrainingOptions = DEFAULT_OPTIONS,
 ) -> list[SynthesisJob]:
-    """The jobs of one method: every subject under every seed from the settings' own on.
+    """The jobs of one method: every subject with every seed, from the settings' seed on.
 
-    A method that is not trained knows no seeds: once is enough.
+    A method that is not trained does not depend on the seed and runs once.
 
     Raises:
         UnknownNameError: There is no such method, preset or trunk.
@@ -80,7 +80,7 @@ def plan_jobs(
 
 @dataclass(frozen=True)
 class SynthesisResult:
-    """What a job left."""
+    """The results of a job."""
 
     job: SynthesisJob
     trained: TrainRecord
@@ -91,7 +91,7 @@ class SynthesisResult:
 
 
 def open_dataset(workspace: Workspace, name: str) -> Dataset:
-    """A dataset of the workspace; the demo catalogues are there without being asked for."""
+    """Open a dataset of the workspace; a demo catalogue is created if it is not there."""
     return open_demo(workspace, name) if name in SELECTIONS else Dataset.open(workspace, name)
 
 
@@ -115,7 +115,7 @@ def _draw_subject(config: tuple[Path, str, str], report: ReportProgress) -> None
 
 
 def synthesize(job: SynthesisJob, report: ReportProgress) -> SynthesisResult:
-    """Train, draw the held-out motion, and cut the real side to match; keeps what stands already.
+    """Train, generate the held-out part, and cut the real clip to match; existing results are kept.
 
     Raises:
         BenchError: The subject is a driver, or a stage fails.
@@ -137,7 +137,7 @@ def synthesize(job: SynthesisJob, report: ReportProgress) -> SynthesisResult:
             hint="Use a longer clip, or a dataset with a smaller --train-fraction.",
         )
     training = make_training_job(job, workspace, dataset, subject)
-    distributed.broadcast(job)  # whoever assists takes it up now
+    distributed.broadcast(job)  # worker ranks start this training now
     trained = _train_with_workers(training, report)
     fake_path = workspace.fake(job.method, job.dataset, job.subject, job.variant, source=job.subject)
     fake = render_fake(training, trained, take_held_out_motion(subject), fake_path, report=report)
@@ -147,12 +147,13 @@ def synthesize(job: SynthesisJob, report: ReportProgress) -> SynthesisResult:
 
 
 def make_training_job(job: SynthesisJob, workspace: Workspace, dataset: Dataset, subject: Subject) -> TrainJob:
-    """The training behind a synthesis, with that of the method that it builds on."""
-    make = METHODS[job.method]
+    """The training job of a synthesis, with that of its base method."""
+    method_class = METHODS[job.method]
     base = None
-    if issubclass(make, LearnedMethod) and make.base is not None:
-        base_config = make.get_base_config(job.config)
-        base = make_training_job(replace(job, method=make.base, config=base_config), workspace, dataset, subject)
+    if issubclass(method_class, LearnedMethod) and method_class.base is not None:
+        base_config = method_class.get_base_config(job.config)
+        base_job = replace(job, method=method_class.base, config=base_config)
+        base = make_training_job(base_job, workspace, dataset, subject)
     return TrainJob(
         method=job.method,
         preset=job.preset,
@@ -167,7 +168,7 @@ def make_training_job(job: SynthesisJob, workspace: Workspace, dataset: Dataset,
 
 
 def _train_with_workers(training: TrainJob, report: ReportProgress) -> TrainRecord:
-    """Train; where other processes assist, a failure ends them all, for they cannot be told of it."""
+    """Train; under torchrun, a failure of rank 0 ends all ranks, because they cannot be notified of it."""
     try:
         return train(training, report=report)
     except BenchError as error:
@@ -177,9 +178,9 @@ def _train_with_workers(training: TrainJob, report: ReportProgress) -> TrainReco
 
 
 def run_worker_rank() -> None:
-    """What the processes beside the first do under torchrun: their share of each training, and no more.
+    """Run a worker rank under torchrun: it takes part in every training and does nothing else.
 
-    The first announces every job when it begins to train it, and None at the end.
+    Rank 0, the main process, broadcasts every job when it starts to train it, and None at the end.
     """
     while (job := distributed.broadcast(_NO_JOB)) is not None:
         workspace = Workspace(job.workspace)
@@ -189,7 +190,7 @@ def run_worker_rank() -> None:
 
 
 def shut_down_workers() -> None:
-    """Tell those who assist that there is nothing more to do."""
+    """Broadcast to the worker ranks that no job is left, and leave the process group."""
     distributed.broadcast(None)
     distributed.leave_process_group()
 
@@ -197,6 +198,6 @@ def shut_down_workers() -> None:
 def synthesize_all(
     jobs: Sequence[SynthesisJob], *, workers: int, report: ReportProgress
 ) -> list[SynthesisResult | JobFailure]:
-    """What each job left, in order, or why it failed."""
-    named = [Job(f"{job.method} on {job.subject}", synthesize, job) for job in jobs]
-    return run_jobs(named, workers=workers, report=report)
+    """Run all jobs; returns the result of each, in order, or why it failed."""
+    named_jobs = [Job(f"{job.method} on {job.subject}", synthesize, job) for job in jobs]
+    return run_jobs(named_jobs, workers=workers, report=report)

@@ -1,9 +1,9 @@
-"""Measuring what synthesis left, and the record of a run.
+"""Measure the synthesized clips, and write the record of a run.
 
 Synthesized clips ──▶ per-frame rows ──▶ values per subject ──▶ results/
 
-A run may train each subject under several seeds: a subject's value is then the mean over them, and the
-record says how far the seeds lie apart.
+A run may train each subject with several seeds: a subject's value is then the mean over them, and the
+record also has the value of each seed.
 """
 
 from __future__ import annotations
@@ -40,50 +40,51 @@ from dancebench.synth.base import METHODS, LearnedMethod
 _PRIMARY: Final = COLUMNS["synthesis"][0].metric
 
 
-def read_body_points(made: SynthesisResult) -> Keypoints:
+def read_body_points(result: SynthesisResult) -> Keypoints:
     """Poses of the real frames, float32 [T, 75, 3] in pixels of the fake: they drove it and define the regions."""
-    return _scale_to_fake(made, _open_subject(made).keypoints())
+    return _scale_to_fake(result, _open_subject(result).keypoints())
 
 
-def read_true_points(made: SynthesisResult) -> Keypoints | None:
+def read_true_points(result: SynthesisResult) -> Keypoints | None:
     """The true keypoints of a drawn dancer, as `read_body_points`; None of a recording."""
-    path = _open_subject(made).folder / TRUTH
-    return _scale_to_fake(made, read_poses(path)) if path.exists() else None
+    path = _open_subject(result).folder / TRUTH
+    return _scale_to_fake(result, read_poses(path)) if path.exists() else None
 
 
-def _open_subject(made: SynthesisResult) -> Subject:
-    return Dataset.open(Workspace(made.job.workspace), made.job.dataset).subject(made.job.subject)
+def _open_subject(result: SynthesisResult) -> Subject:
+    job = result.job
+    return Dataset.open(Workspace(job.workspace), job.dataset).subject(job.subject)
 
 
-def _scale_to_fake(made: SynthesisResult, keypoints: Keypoints) -> Keypoints:
-    subject = _open_subject(made)
-    factors = made.real.width / subject.size[1], made.real.height / subject.size[0]
+def _scale_to_fake(result: SynthesisResult, keypoints: Keypoints) -> Keypoints:
+    subject = _open_subject(result)
+    factors = result.real.width / subject.size[1], result.real.height / subject.size[0]
     return scale_keypoints(keypoints[list_shown_frames(subject)], *factors)
 
 
-def measure_synthesized(made: SynthesisResult, report: ReportProgress = ignore_progress) -> pd.DataFrame:
+def measure_synthesized(result: SynthesisResult, report: ReportProgress = ignore_progress) -> pd.DataFrame:
     """Per-frame rows of one subject: the fake against the real."""
-    shown = list_shown_frames(_open_subject(made))
+    shown = list_shown_frames(_open_subject(result))
     rows = measure_fake(
-        made.fake_path,
-        made.real_path,
-        read_body_points(made),
-        truth=read_true_points(made),
+        result.fake_path,
+        result.real_path,
+        read_body_points(result),
+        truth=read_true_points(result),
         starts=np.diff(shown, prepend=shown[0] - 2) != 1,
         lpips=load_lpips()[0],
         report=report,
     )
-    item = f"{made.job.subject}/{made.job.subject}/{made.job.method}"
-    return rows.assign(item=item, subject=made.job.subject, seed=made.job.config.seed)
+    item = f"{result.job.subject}/{result.job.subject}/{result.job.method}"
+    return rows.assign(item=item, subject=result.job.subject, seed=result.job.config.seed)
 
 
-def measure_all(made: Sequence[SynthesisResult], *, workers: int, report: ReportProgress) -> pd.DataFrame:
-    """The rows of all of them, one after the other.
+def measure_all(results: Sequence[SynthesisResult], *, workers: int, report: ReportProgress) -> pd.DataFrame:
+    """Measure all results and concatenate their rows.
 
     Raises:
-        BenchError: One cannot be measured.
+        BenchError: A result cannot be measured.
     """
-    jobs = [Job(f"measuring {each.job.method} on {each.job.subject}", measure_synthesized, each) for each in made]
+    jobs = [Job(f"measuring {each.job.method} on {each.job.subject}", measure_synthesized, each) for each in results]
     outcomes = run_jobs(jobs, workers=workers, report=report)
     return pd.concat(require_all(outcomes), ignore_index=True)
 
@@ -94,7 +95,7 @@ def run_synthesis(
     """Run one method on one or more subjects of a dataset, measure it and save the record.
 
     Raises:
-        BenchError: Not one subject could be synthesized; says why the first could not.
+        BenchError: No subject could be synthesized; gives the reason of the first failure.
     """
     outcomes = synthesize_all(jobs, workers=workers, report=report)
     return record_synthesis(jobs, outcomes, clock=clock, workers=workers, report=report)
@@ -108,22 +109,22 @@ def record_synthesis(
     workers: int,
     report: ReportProgress,
 ) -> tuple[records.RunRecord, list[SynthesisResult]]:
-    """Measure what the jobs of one method left, and save the record of the run.
+    """Measure the results of one method's jobs, and save the record of the run.
 
     Raises:
-        BenchError: No job left anything.
+        BenchError: All jobs failed.
     """
-    made = [outcome for outcome in outcomes if isinstance(outcome, SynthesisResult)]
+    results = [outcome for outcome in outcomes if isinstance(outcome, SynthesisResult)]
     failed = [outcome for outcome in outcomes if isinstance(outcome, JobFailure)]
-    if not made:
+    if not results:
         raise failed[0].to_error()
-    rows = measure_all(made, workers=workers, report=report)
+    rows = measure_all(results, workers=workers, report=report)
     values = average_per_subject(rows)  # over the frames of all seeds
     lpips_reason = load_lpips()[1]
     record = records.RunRecord(
         run=_describe_run(jobs, clock),
-        data=_describe_data(jobs, made),
-        entry=_describe_entry(made, rows),
+        data=_describe_data(jobs, results),
+        entry=_describe_entry(results, rows),
         metrics={str(name): _make_metric(str(name), rows, values, lpips_reason) for name in values},
         per_subject={
             str(subject): {str(name): None if pd.isna(value) else float(value) for name, value in row.items()}
@@ -132,11 +133,11 @@ def record_synthesis(
         failures=[records.Failure(item=each.label, reason=each.message) for each in failed],
     )
     records.save_run(Workspace(jobs[0].workspace).results, record, rows)
-    return record, made
+    return record, results
 
 
 def load_lpips() -> tuple[Lpips | None, str | None]:
-    """LPIPS if its trunk is at hand, else None and why; nothing is downloaded to judge."""
+    """LPIPS if its trunk is on disk, else None and the reason; evaluation downloads nothing."""
     try:
         return Lpips("squeeze"), None
     except TrunkUnavailableError as error:
@@ -144,15 +145,15 @@ def load_lpips() -> tuple[Lpips | None, str | None]:
 
 
 def _make_metric(name: str, rows: pd.DataFrame, values: pd.DataFrame, lpips_reason: str | None) -> Metric:
-    """The mean over subjects of each one's value, with its interval by subject."""
+    """The mean over subjects of their values, with its 95% confidence interval over subjects."""
     info = METRICS[name]
-    there = values[name].dropna()
-    if there.empty:
+    known = values[name].dropna()
+    if known.empty:
         reason = lpips_reason if "lpips" in name and lpips_reason else explain_null(rows, name)
         return Metric(value=None, reason=reason, n=0, unit=info.unit, higher_is_better=info.higher_is_better)
     return Metric(
-        value=float(there.mean()),
-        ci95=mean_interval(there.tolist(), [str(subject) for subject in there.index]),
+        value=float(known.mean()),
+        ci95=mean_interval(known.tolist(), [str(subject) for subject in known.index]),
         n=count_frames(rows, name),
         unit=f"{info.unit}, frames",
         higher_is_better=info.higher_is_better,
@@ -180,26 +181,26 @@ def _list_seeds(jobs: Sequence[SynthesisJob]) -> list[int]:
 
 
 def _select_deciding_config(job: SynthesisJob) -> dict[str, Any]:
-    """What of the configuration a method's outcome depends on: retrieval knows no seed and no trunk."""
+    """The part of the configuration that a method's result depends on: retrieval has no seed and no trunk."""
     learned = issubclass(METHODS[job.method], LearnedMethod)
     return job.config.model_dump(mode="json") if learned else {"long_side": job.config.long_side}
 
 
-def _describe_data(jobs: Sequence[SynthesisJob], made: Sequence[SynthesisResult]) -> records.Data:
+def _describe_data(jobs: Sequence[SynthesisJob], results: Sequence[SynthesisResult]) -> records.Data:
     dataset = Dataset.open(Workspace(jobs[0].workspace), jobs[0].dataset)
     return records.Data(
         dataset=jobs[0].dataset,
         dataset_id=dataset.record.dataset_id,
-        content_sha256=dataset.content_sha256(sorted({each.job.subject for each in made})),
+        content_sha256=dataset.content_sha256(sorted({each.job.subject for each in results})),
         n_original=len(jobs),
-        n_effective=len(made),
+        n_effective=len(results),
     )
 
 
-def _describe_entry(made: Sequence[SynthesisResult], rows: pd.DataFrame) -> records.Entry:
-    first = made[0]
+def _describe_entry(results: Sequence[SynthesisResult], rows: pd.DataFrame) -> records.Entry:
+    first = results[0]
     learned = first.trained.steps > 0
-    seeds = _list_seeds([each.job for each in made])
+    seeds = _list_seeds([each.job for each in results])
     return records.Entry(
         name=first.job.method,
         preset=first.job.preset,
@@ -207,29 +208,29 @@ def _describe_entry(made: Sequence[SynthesisResult], rows: pd.DataFrame) -> reco
             each.job.subject if len(seeds) == 1 else f"{each.job.subject}, seed {each.job.config.seed}": (
                 each.trained.weights_sha256
             )
-            for each in made
+            for each in results
         },
         parameters=first.trained.parameters,
         steps=first.trained.steps if learned else None,
-        seconds_training=round(sum(each.trained.seconds for each in made), 1) if learned else None,
+        seconds_training=round(sum(each.trained.seconds for each in results), 1) if learned else None,
         notes={
             "frame_size": f"{first.real.height}x{first.real.width}",
-            # One that was used by any: it must not judge the others either.
-            "perceptual_trunk": max((each.trained.trunk for each in made), key=lambda trunk: trunk != "off"),
+            # A trunk that any subject was trained with: it must not evaluate the others either.
+            "perceptual_trunk": max((each.trained.trunk for each in results), key=lambda trunk: trunk != "off"),
             "perceptual_trunk_reason": first.trained.trunk_reason,
             "precision": first.job.config.precision if learned else None,
-            "training_seeds": min(_count_seeds(made).values()) if learned else None,
+            "training_seeds": min(_count_seeds(results).values()) if learned else None,
             "seed_spread": _describe_seed_spread(rows) if len(seeds) > 1 else None,
         },
     )
 
 
-def _count_seeds(made: Sequence[SynthesisResult]) -> Counter[str]:
-    """Under how many seeds each subject was trained and measured."""
-    return Counter(each.job.subject for each in made)
+def _count_seeds(results: Sequence[SynthesisResult]) -> Counter[str]:
+    """Number of seeds that each subject was trained and measured with."""
+    return Counter(each.job.subject for each in results)
 
 
 def _describe_seed_spread(rows: pd.DataFrame) -> str:
-    """The leaderboard's first metric under each seed, so that a lead can be held against luck."""
+    """The leaderboard's first metric for each seed, so that a lead can be compared with seed variance."""
     by_seed = {int(str(seed)): average_per_subject(part)[_PRIMARY].mean() for seed, part in rows.groupby("seed")}
     return f"{_PRIMARY} by training seed: " + ", ".join(f"{value:.4f}" for _, value in sorted(by_seed.items()))

@@ -1,6 +1,6 @@
-"""Do as I do (EDN sections 3 and 6): a source's motion, danced by one or more trained targets.
+"""Motion transfer, "do as I do" (EDN sections 3 and 6): a source's motion drives one or more trained targets.
 
-source ──▶ poses ──normalised to each target──▶ fakes/ ──▶ one side-by-side video, copies for people
+source ──▶ poses ──normalised to each target──▶ fakes/ ──▶ one side-by-side video, exported copies
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from dancebench.synth.render import DrivingMotion, FakeRecord, render_fake
 from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, find_intact
 
 AS_IS: Final = "none"
-"""Uses the source's poses as they are; a target that drives itself is always driven so."""
+"""Uses the source's poses unchanged; always the case for a target that drives itself."""
 _NAMED_TARGETS: Final = 5
-"""More than these make a file name too long."""
+"""The most targets that a file name lists; more make it too long."""
 CHOICES: Final = (*NORMALISATIONS, AS_IS)
 
 
 @dataclass(frozen=True)
 class TransferPlan:
-    """What is asked for."""
+    """The transfer to make."""
 
     workspace: Path
     dataset: str
@@ -84,18 +84,18 @@ class _TransferJob:
 
 
 def run_transfer(plan: TransferPlan, *, workers: int, report: ReportProgress) -> TransferResult:
-    """Let every target dance the source's motion.
+    """Drive every target with the source's motion.
 
     Raises:
         BenchError: A target was never trained (says which are), the source shows no person, or its
-            conditioning pictures are not of the kind that a target was trained on.
+            pose maps (conditioning images) are not of the style that a target was trained on.
     """
     if plan.normalisation not in CHOICES:
         raise UnknownNameError("normalisation", plan.normalisation, CHOICES)
     workspace = Workspace(plan.workspace)
     dataset = Dataset.open(workspace, plan.dataset)
     trained = [_find_trained(plan, workspace, dataset, target) for target in plan.targets]
-    source = _find_source(plan, workspace, dataset, report)  # found here once, read again by every job
+    source = _find_source(plan, workspace, dataset, report)  # extracted here once, loaded again by every job
     for job, _ in trained:
         _check_pose_maps(job.subject, source)
     jobs = [Job(f"{plan.method} on {target}", _transfer, _TransferJob(plan, target)) for target in plan.targets]
@@ -109,17 +109,17 @@ def run_transfer(plan: TransferPlan, *, workers: int, report: ReportProgress) ->
 
 
 def export_copies(result: TransferResult, folder: Path) -> list[Path]:
-    """Copies for people: every fake and the side-by-side video, marked as synthetic in their metadata.
+    """Export copies of every fake and the side-by-side video, marked as synthetic in their metadata.
 
-    Each copy has its provenance beside it, with the copy's own hash.
+    Each fake's copy has its record beside it, with the copy's own hash.
     """
     copies = []
     for fake in result.fakes:
-        made = fake.record
-        copy = folder / f"{fake.target}-{made.method}-{made.preset}-s{made.seed}-{fake.path.stem}.mp4"
+        record = fake.record
+        copy = folder / f"{fake.target}-{record.method}-{record.preset}-s{record.seed}-{fake.path.stem}.mp4"
         with VideoReader(fake.path) as reader:
-            clip = write_clip(copy, iter(reader), fake.record.fps, metadata=SYNTHETIC)
-        fake.record.model_copy(update={"sha256": clip.sha256}).save(copy.with_suffix(".json"))
+            clip = write_clip(copy, iter(reader), record.fps, metadata=SYNTHETIC)
+        record.model_copy(update={"sha256": clip.sha256}).save(copy.with_suffix(".json"))
         copies.append(copy)
     together = folder / result.side_by_side.name
     with VideoReader(result.side_by_side) as reader:
@@ -130,7 +130,7 @@ def export_copies(result: TransferResult, folder: Path) -> list[Path]:
 def _find_trained(
     plan: TransferPlan, workspace: Workspace, dataset: Dataset, target: str
 ) -> tuple[TrainJob, TrainRecord]:
-    """The finished training of a target, in whatever configuration it was made."""
+    """The finished training of a target, whatever its configuration."""
     dataset.entry(target)
     folder = workspace.synth(plan.method, plan.dataset, target, plan.variant)
     record = TrainRecord.load_if_usable(folder / "train.json")
@@ -160,26 +160,26 @@ def _find_source(plan: TransferPlan, workspace: Workspace, dataset: Dataset, rep
 def _check_pose_maps(target: Subject, source: MotionSource) -> None:
     if target.pose_map_style == "given" and (source.subject is None or source.subject.pose_map_style != "given"):
         raise BenchError(
-            f"'{target.id}' was trained on the pictures that came with its frames; '{source.label}' has none.",
+            f"'{target.id}' was trained on pose maps supplied with its frames; '{source.label}' has none.",
             hint="Drive it with a subject of the same import, or add its recording with bench data add.",
         )
 
 
 def _transfer(job: _TransferJob, report: ReportProgress) -> TransferredFake:
-    """One target's fake; keeps one of the same making."""
+    """Generate one target's fake, or reuse it if it was made from the same inputs."""
     plan, workspace = job.plan, Workspace(job.plan.workspace)
     dataset = Dataset.open(workspace, plan.dataset)
     training, record = _find_trained(plan, workspace, dataset, job.target)
     source = _find_source(plan, workspace, dataset, report)
-    own = source.subject is not None and source.subject.folder == training.subject.folder
-    if not own and source.recordings & list_recordings(training.subject.record.source):
+    drives_itself = source.subject is not None and source.subject.folder == training.subject.folder
+    if not drives_itself and source.recordings & list_recordings(training.subject.record.source):
         raise BenchError(
             f"'{source.label}' is the recording that '{job.target}' was trained on.",
-            hint=f"--source {job.target} drives it with the part that training did not see.",
+            hint=f"--source {job.target} drives it with its held-out part.",
         )
     drive = (
         make_driving_motion(select_held_out(source), training.subject, AS_IS)
-        if own
+        if drives_itself
         else make_driving_motion(source, training.subject, plan.normalisation)
     )
     name = f"{source.name}-{plan.normalisation}"
@@ -190,22 +190,22 @@ def _transfer(job: _TransferJob, report: ReportProgress) -> TransferredFake:
 def make_driving_motion(
     source: MotionSource, target: Subject, normalisation: str, *, shown: int | None = None
 ) -> DrivingMotion:
-    """The source's motion as the target shall dance it.
+    """Fit the source's motion to the target.
 
     Args:
         source: The motion.
-        target: Whose training span says where the target stands and how tall it is.
+        target: Its training span gives its position in the frame and its height.
         normalisation: One of `CHOICES`; fitted to all of the source.
-        shown: Use only the end of the motion, so that the fake has so many frames; None uses all.
+        shown: Use only the end of the motion, so that the fake has this many frames; None uses all.
 
     Raises:
-        BenchError: Neither nose nor ankles of one of them are ever seen together; or the source is too short.
+        BenchError: One of them never shows nose and ankle together, or the source is too short.
     """
     segments = source.segments() if shown is None else _keep_end(source, shown)
     keypoints, facts = source.fit_to(target.size), None
     centres = Letterbox(source.size, target.size).map_points(source.face_centres)
-    given = target.pose_map_style == "given"
-    if normalisation != AS_IS and not given:  # given pictures cannot be moved: they come as they are
+    supplied = target.pose_map_style == "given"
+    if normalisation != AS_IS and not supplied:  # supplied pose maps cannot be normalised: they are used unchanged
         own = target.keypoints()[target.train.start : target.train.stop]
         fitted = fit_normalisation(keypoints, own, frame_height=target.size[0], kind=normalisation)
         keypoints, facts = fitted.apply(keypoints), fitted.facts()
@@ -221,7 +221,7 @@ def make_driving_motion(
 
 
 def _keep_end(source: MotionSource, shown: int) -> list[range]:
-    """The end of each segment's motion, from the last backwards, that gives a fake of `shown` frames."""
+    """The end of the motion, in segments taken from the last backwards, that gives a fake of `shown` frames."""
     kept: list[range] = []
     for segment in reversed(source.segments()):
         wanted = min(shown - sum(len(each) - 1 for each in kept), len(segment) - 1)
@@ -242,19 +242,19 @@ def _make_motion(
     part = slice(segment.start, segment.stop)
     points = keypoints[part]
 
-    def drawn(size: tuple[int, int]) -> Iterator[Frame]:
+    def draw_pose_maps(size: tuple[int, int]) -> Iterator[Frame]:
         return (draw_stick_figure(pose, target.size, size) for pose in points)
 
-    def given(size: tuple[int, int]) -> Iterator[Frame]:
+    def read_supplied_pose_maps(size: tuple[int, int]) -> Iterator[Frame]:
         assert source.subject is not None
         return source.subject.pose_maps([source.indices[t] for t in segment], size)
 
-    pictures = given if target.pose_map_style == "given" else drawn
-    return Motion(points, target.size, pictures, centres[part])
+    pose_maps = read_supplied_pose_maps if target.pose_map_style == "given" else draw_pose_maps
+    return Motion(points, target.size, pose_maps, centres[part])
 
 
 def _save_side_by_side(path: Path, source: MotionSource, fakes: Sequence[TransferredFake]) -> None:
-    """The source and all targets in step; the source shows the frames that the fakes show."""
+    """Write source and targets side by side, in sync: the source shows the frames that the fakes show."""
     first = min(fakes, key=lambda fake: fake.record.n_frames).record
     shown = [t for segment in source.segments() for t in segment[1:]][-first.n_frames :]
     with ExitStack() as files:
@@ -262,13 +262,13 @@ def _save_side_by_side(path: Path, source: MotionSource, fakes: Sequence[Transfe
 
         def rows() -> Iterator[Frame]:
             wanted = iter(shown)
-            at, count = next(wanted), 0
+            next_shown, count = next(wanted), 0
             for t, frame in enumerate(source.frames()):
-                if t != at:
+                if t != next_shown:
                     continue
                 panels = [resize(frame, (first.height, first.width))]
                 panels += [reader[len(reader) - len(shown) + count] for reader in readers]
                 yield join_panels(panels, ["source", *(fake.target for fake in fakes)])
-                at, count = next(wanted, -1), count + 1
+                next_shown, count = next(wanted, -1), count + 1
 
         write_clip(path, rows(), first.fps, metadata=SYNTHETIC)

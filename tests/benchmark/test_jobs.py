@@ -1,4 +1,4 @@
-"""Jobs: the same results in this process and in workers, failures kept apart, reports relayed."""
+"""Jobs: the same results in this process and in workers, failures returned one by one, reports relayed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def square(x: int, report: ReportProgress) -> tuple[int, int]:
     if x == 6:
         os.kill(os.getpid(), signal.SIGKILL)
     if x == 5:
-        raise RuntimeError("a defect")
+        raise RuntimeError("a bug")
     return x * x, os.getpid()
 
 
@@ -31,8 +31,8 @@ def jobs(*numbers: int) -> list[Job[int, tuple[int, int]]]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_come_in_order_and_a_failure_leaves_the_others(workers: int) -> None:
-    heard: list[str] = []
-    outcomes = run_jobs(jobs(1, 3, 4), workers=workers, report=lambda what, done, total: heard.append(what))
+    reports: list[str] = []
+    outcomes = run_jobs(jobs(1, 3, 4), workers=workers, report=lambda what, done, total: reports.append(what))
     first, failed, last = outcomes
     assert isinstance(first, tuple)
     assert isinstance(last, tuple)
@@ -42,14 +42,14 @@ def test_results_come_in_order_and_a_failure_leaves_the_others(workers: int) -> 
     assert failed.message == "Unknown number '3'."
     assert failed.hint is not None
     assert "Did you mean '33'" in failed.hint
-    assert sorted(heard) == ["squaring 1", "squaring 3", "squaring 4"]
+    assert sorted(reports) == ["squaring 1", "squaring 3", "squaring 4"]
     with pytest.raises(BenchError, match="job 3: Unknown number"):
         require_all(outcomes)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_defect_is_raised(workers: int) -> None:
-    with pytest.raises(RuntimeError, match="a defect"):
+def test_a_bug_is_raised(workers: int) -> None:
+    with pytest.raises(RuntimeError, match="a bug"):
         run_jobs(jobs(1, 5), workers=workers, report=ignore_progress)
 
 

@@ -1,4 +1,4 @@
-"""Presets: every method has its configuration, and a run's settings reach every corner of it."""
+"""Presets: every method has its configuration, and a run's settings apply to all of its parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line, from the outside: what it prints, what it leaves, how it refuses."""
+"""The command line from the outside: what it prints, what it writes, what it refuses."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def bench(*arguments: str | Path) -> Result:
 
 
 def refusal(result: Result) -> str:
-    """The one line of cause of a failed command, after a look at its form."""
+    """The error line of a failed command, after a check of its form."""
     assert result.exit_code == 1, result.output
-    lines = [line for line in result.output.splitlines() if line.startswith(("error:", "hint:"))]
+    lines = [line for line in result.stderr.splitlines() if line.startswith(("error:", "hint:"))]
     assert [line.split(":")[0] for line in lines] == ["error", "hint"], result.output
     assert "Traceback" not in result.output
     return lines[0]
@@ -42,7 +42,7 @@ def files_under(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def workspace(tiny_demo: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny demo's workspace, to do with as the test likes."""
+    """A copy of the tiny demo's workspace that a test may change."""
     return Path(shutil.copytree(tiny_demo, tmp_path / "workspace"))
 
 
@@ -116,7 +116,7 @@ def test_lpips_is_a_number_or_null_with_the_reason(tiny_demo: Path) -> None:
         assert metric.value is not None
 
 
-def test_the_detector_stands_beside_its_controls_and_the_quality_of_its_fakes(tiny_demo: Path) -> None:
+def test_the_detector_has_its_controls_and_the_quality_of_its_fakes_beside_it(tiny_demo: Path) -> None:
     (path,) = (tiny_demo / "results").glob("detection-pair-patch-*.json")
     record = RunRecord.load(path)
     assert {"video_auc", "pair_auc", "null_shift", "shortcut_auc", "bytes_per_frame_auc"} <= set(record.metrics)
@@ -126,7 +126,7 @@ def test_the_detector_stands_beside_its_controls_and_the_quality_of_its_fakes(ti
     assert "of nearest frames" in table
 
 
-def test_a_demo_that_is_done_is_only_measured_again(workspace: Path) -> None:
+def test_a_finished_demo_is_only_measured_again(workspace: Path) -> None:
     """Nothing is drawn or trained again, and the numbers are the same."""
     trained = {path: path.stat().st_mtime_ns for path in workspace.rglob("*.safetensors")}
     before = {path.name: RunRecord.load(path).metrics for path in (workspace / "results").glob("*.json")}
@@ -162,7 +162,7 @@ def test_leaderboards_are_rebuilt_from_the_records_alone(workspace: Path) -> Non
     assert "synthesis.md" in refusal(bench("leaderboard", "--check", "--workspace", workspace))
 
 
-def test_fakes_and_reals_are_told_apart_by_nothing_but_their_pictures(tiny_demo: Path) -> None:
+def test_fakes_and_reals_differ_in_nothing_but_their_pixels(tiny_demo: Path) -> None:
     import av
 
     facts = []
@@ -242,21 +242,21 @@ def test_bad_recordings_are_refused_and_leave_nothing(tmp_path: Path) -> None:
     whole = tmp_path / "whole.mp4"
     noise = np.random.default_rng(0).integers(0, 255, (20, 64, 64, 3), np.uint8)
     write_clip(whole, noise, 25)
-    made = {
+    bad_files = {
         "empty.mp4": b"",
         "text.mp4": b"Dear reader, this is a letter.\n" * 50,
         "truncated.mp4": whole.read_bytes()[: whole.stat().st_size // 2],
     }
-    for name, data in made.items():
+    for name, data in bad_files.items():
         (tmp_path / name).write_bytes(data)
     workspace = tmp_path / "workspace"
-    for name in (*made, "missing.mp4", "whole.mp4"):
+    for name in (*bad_files, "missing.mp4", "whole.mp4"):
         assert refusal(add(tmp_path / name, workspace))
         assert set(files_under(workspace)) == {"workspace.json"}, name
     assert "No person was found" in refusal(add(whole, workspace))
 
 
-def test_permission_and_role_are_asked_for_first(tmp_path: Path) -> None:
+def test_permission_and_role_are_checked_first(tmp_path: Path) -> None:
     clip = tmp_path / "missing.mp4"
     assert "No consent is stated" in refusal(add(clip, tmp_path, "--legal-basis", "none"))
     assert "No legal basis is stated" in refusal(add(clip, tmp_path, "--role", "driver", "--consent", "yes"))
@@ -343,17 +343,17 @@ def test_a_full_disk_is_named_and_loses_nothing(workspace: Path, monkeypatch: py
 
 
 @pytest.mark.long
-def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
+def test_ctrl_c_ends_with_130_and_the_same_command_resumes(tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "dancebench.benchmark.cli", "synth", "--dataset", "demo-tiny", "--subject", "1",
         "--method", "fbf", "--preset", "tiny", "--jobs", "1", "--workspace", str(tmp_path),
     ]  # fmt: skip
 
-    def listening() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a suite that runs in the background has it ignored
+    def reset_sigint() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored if the suite runs in the background
 
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=listening
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=reset_sigint
     ) as running:
         while not list(tmp_path.glob("datasets/demo-tiny/subjects/.partial-*")):
             assert running.poll() is None
@@ -361,7 +361,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> No
         running.send_signal(signal.SIGINT)
         _, errors = running.communicate(timeout=60)
     assert running.returncode == 130, errors
-    assert "takes up where it stopped" in errors
+    assert "Run the same command again to resume" in errors
     assert not (tmp_path / "datasets/demo-tiny/subjects/1").exists()
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     assert list(tmp_path.glob("results/*.json"))

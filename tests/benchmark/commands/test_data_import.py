@@ -1,4 +1,4 @@
-"""`bench data import` from the outside, poses found by MediaPipe where the layout brings none."""
+"""`bench data import` from the outside, with poses from MediaPipe where the layout has none."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bench(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def take_in(folder: Path, workspace: Path, *extra: str | Path, layout: str = "edn", role: str = "target") -> Result:
+def run_import(folder: Path, workspace: Path, *extra: str | Path, layout: str = "edn", role: str = "target") -> Result:
     permission = ("--consent", "yes") if role == "target" else ("--legal-basis", "licence")
     return bench(
         "data", "import", folder, "--layout", layout, "--subject", "a", "--licence", "MIT", "--role", role,
@@ -37,7 +37,7 @@ def take_in(folder: Path, workspace: Path, *extra: str | Path, layout: str = "ed
 
 
 def refusal(result: Result) -> str:
-    """Cause and hint of a failed command, after a look at their form."""
+    """Error and hint of a failed command, after a check of their form."""
     assert result.exit_code == 1, result.output
     lines = [line for line in result.output.splitlines() if line.startswith(("error:", "hint:"))]
     assert [line.split(":")[0] for line in lines] == ["error", "hint"], result.output
@@ -67,9 +67,9 @@ def edn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def imported(edn: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
-    """The workspace after its import, and what the command said."""
+    """The workspace after the import, and the result of the command."""
     workspace = tmp_path_factory.mktemp("imported") / "workspace"
-    return workspace, take_in(edn, workspace, "--size", "256x128")
+    return workspace, run_import(edn, workspace, "--size", "256x128")
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_an_edn_folder_becomes_a_subject(imported: tuple[Path, Result]) -> None:
     assert (len(subject.train), subject.record.breaks) == (10, (5, 10))
     assert subject.record.pose_extractor.startswith("mediapipe")
     assert next(subject.pose_maps(subject.test, subject.size)).shape == (*SIZE, 3)
-    assert "all their files are as recorded" in " ".join(
+    assert "all their files match the recorded hashes" in " ".join(
         bench("data", "verify", "--dataset", "mine", "--workspace", workspace).output.split()
     )
     assert json.loads(bench("data", "list", "--json", "--workspace", workspace).stdout)[0]["prepared"] == 1
@@ -106,17 +106,17 @@ def test_an_edn_folder_becomes_a_subject(imported: tuple[Path, Result]) -> None:
 def test_importing_again_changes_nothing(imported: tuple[Path, Result], edn: Path) -> None:
     workspace, _ = imported
     before = files_under(workspace)
-    assert take_in(edn, workspace).exit_code == 0
+    assert run_import(edn, workspace).exit_code == 0
     assert files_under(workspace) == before
-    assert "another --size: (256, 128)" in refusal(take_in(edn, workspace, "--size", "128x64"))
-    assert "already has a subject 'a'" in refusal(take_in(edn, workspace, "--fps", "25"))
-    assert "already has a subject 'a'" in refusal(take_in(edn, workspace, role="driver"))
+    assert "another --size: (256, 128)" in refusal(run_import(edn, workspace, "--size", "128x64"))
+    assert "already has a subject 'a'" in refusal(run_import(edn, workspace, "--fps", "25"))
+    assert "already has a subject 'a'" in refusal(run_import(edn, workspace, role="driver"))
     assert files_under(workspace) == before
 
 
 def test_openpose_files_become_a_subject(tmp_path: Path, openpose: tuple[Path, Path]) -> None:
     folder, video = openpose
-    result = take_in(folder, tmp_path / "w", "--frames", video, layout="openpose", role="validation")
+    result = run_import(folder, tmp_path / "w", "--frames", video, layout="openpose", role="validation")
     assert result.exit_code == 0, result.output
     assert "Several people in 2 of 12 frames" in result.output
     subject = Dataset.open(Workspace(tmp_path / "w"), "mine").subject("a")
@@ -129,14 +129,14 @@ def test_openpose_files_become_a_subject(tmp_path: Path, openpose: tuple[Path, P
 def test_a_label_video_without_frames_is_refused_and_leaves_nothing(tmp_path: Path, edn: Path) -> None:
     folder = Path(shutil.copytree(edn, tmp_path / "copy"))
     shutil.rmtree(folder / "test_img")
-    message = refusal(take_in(folder, tmp_path / "w"))
+    message = refusal(run_import(folder, tmp_path / "w"))
     assert "has no test_img" in message
     assert "test_label into test_img" in message
     assert set(files_under(tmp_path / "w")) == {"workspace.json"}
 
 
-def test_forensic_roles_are_refused_with_the_way_out(tmp_path: Path, edn: Path) -> None:
-    message = refusal(take_in(edn, tmp_path / "w", role="holdout"))
+def test_forensic_roles_are_refused_with_a_hint(tmp_path: Path, edn: Path) -> None:
+    message = refusal(run_import(edn, tmp_path / "w", role="holdout"))
     assert "role 'holdout' does not allow" in message
     assert "--role target or --role driver" in message
     assert set(files_under(tmp_path / "w")) == {"workspace.json"}
@@ -145,21 +145,21 @@ def test_forensic_roles_are_refused_with_the_way_out(tmp_path: Path, edn: Path) 
 def test_bad_arguments_are_named(tmp_path: Path, edn: Path, openpose: tuple[Path, Path]) -> None:
     folder, video = openpose
     w = tmp_path / "w"
-    assert "Unknown layout 'end'. hint: Did you mean 'edn'" in refusal(take_in(edn, w, layout="end"))
-    assert "--frames is for --layout openpose" in refusal(take_in(edn, w, "--frames", video))
-    assert "Poses alone are no clip" in refusal(take_in(folder, w, layout="openpose"))
-    rate = take_in(folder, w, "--frames", video, "--fps", "25", layout="openpose")
+    assert "Unknown layout 'end'. hint: Did you mean 'edn'" in refusal(run_import(edn, w, layout="end"))
+    assert "--frames is for --layout openpose" in refusal(run_import(edn, w, "--frames", video))
+    assert "Poses alone are no clip" in refusal(run_import(folder, w, layout="openpose"))
+    rate = run_import(folder, w, "--frames", video, "--fps", "25", layout="openpose")
     assert "a video brings its own rate" in refusal(rate)
-    assert "Unknown role 'dancer'" in refusal(take_in(edn, w, role="dancer"))
-    assert "catalogue of drawn dancers" in refusal(take_in(edn, w, "--dataset", "demo"))
-    assert "is not a size" in refusal(take_in(edn, w, "--size", "big"))
-    missing = take_in(folder, w, "--frames", tmp_path / "none.mp4", layout="openpose")
+    assert "Unknown role 'dancer'" in refusal(run_import(edn, w, role="dancer"))
+    assert "catalogue of drawn dancers" in refusal(run_import(edn, w, "--dataset", "demo"))
+    assert "is not a size" in refusal(run_import(edn, w, "--size", "big"))
+    missing = run_import(folder, w, "--frames", tmp_path / "none.mp4", layout="openpose")
     assert "none.mp4 does not exist" in refusal(missing)
-    assert "is not a folder" in refusal(take_in(video, w, "--frames", video, layout="openpose"))
+    assert "is not a folder" in refusal(run_import(video, w, "--frames", video, layout="openpose"))
     unstated = bench("data", "import", edn, "--layout", "edn", "--subject", "a", "--licence", "x", "--workspace", w)
     assert "No consent is stated" in refusal(unstated)
     (folder / "dance_000000000004_keypoints.json").write_text("{")
-    assert "000000000004_keypoints.json" in refusal(take_in(folder, w, "--frames", video, layout="openpose"))
+    assert "000000000004_keypoints.json" in refusal(run_import(folder, w, "--frames", video, layout="openpose"))
     assert set(files_under(w)) == {"workspace.json"}
 
 
@@ -170,7 +170,7 @@ def test_the_command_has_help() -> None:
     assert "xample" in result.output
 
 
-def test_an_import_is_synthesized_from_its_own_labels(imported: tuple[Path, Result], tmp_path: Path) -> None:
+def test_an_import_is_synthesized_from_its_supplied_pose_maps(imported: tuple[Path, Result], tmp_path: Path) -> None:
     workspace = Path(shutil.copytree(imported[0], tmp_path / "workspace"))
     (name,) = (path.parent.name for path in workspace.glob("datasets/*/dataset.json"))
     subject = Dataset.open(Workspace(workspace), name).subject("a")
@@ -185,9 +185,9 @@ def test_an_import_is_synthesized_from_its_own_labels(imported: tuple[Path, Resu
     assert record["metrics"]["frame_ssim"]["n"] == 4  # five held-out frames, the first of them dropped
     drive = take_held_out_motion(subject)
     assert np.array_equal(next(drive.segments[0].pose_maps(subject.size)), next(subject.pose_maps([10], subject.size)))
-    # A clip that brings no pictures of that kind cannot drive it.
+    # A clip without supplied pose maps cannot drive it.
     plain = tmp_path / "plain.mp4"
     write_clip(plain, (frame for frame, _ in dance(make_dancer(5), 10, 25)), 25)
     said = refusal(bench("transfer", "--subject", "a", "--source", plain, *fixed))
-    assert "'a' was trained on the pictures that came with its frames; 'plain.mp4' has none" in said
+    assert "'a' was trained on pose maps supplied with its frames; 'plain.mp4' has none" in said
     assert bench("transfer", "--subject", "a", "--source", "a", *fixed).exit_code == 0

@@ -51,10 +51,10 @@ def score(root: Path, *arguments: object) -> Result:
     return bench("score", *arguments, "--workspace", root / "workspace", "--device", "cpu")
 
 
-# --- what comes out
+# --- output
 
 
-def test_report_holds_until_a_file_changes(root: Path, tmp_path: Path) -> None:
+def test_report_is_reproduced_until_a_file_changes(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root / "videos", tmp_path / "videos")
     result = score(root, tmp_path / "videos", "--format", "json", "--jobs", "2", "--pairs", "all")
     assert result.exit_code == 0, result.output
@@ -77,7 +77,7 @@ def test_report_holds_until_a_file_changes(root: Path, tmp_path: Path) -> None:
     assert "a.mp4: the file was changed" in words
 
 
-def test_table_speaks_of_ratios_and_gives_no_verdict(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_gives_likelihood_ratios_and_no_verdict(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(out, "width", 400)
     result = score(root, root / "videos", "--jobs", "1")
     assert result.exit_code == 0, result.output
@@ -132,19 +132,19 @@ def test_usage_errors(root: Path, arguments: tuple[str, ...]) -> None:
     assert score(root, *arguments).exit_code == 2
 
 
-def test_detector_of_a_report_must_be_here(root: Path, tmp_path: Path) -> None:
+def test_detector_of_a_report_must_be_found(root: Path, tmp_path: Path) -> None:
     card = DetectorCard.load(root / "workspace/detectors/pair-patch/detection-1" / CARD)
     how = ScoringSetup(root / "workspace/detectors/pair-patch/detection-1", ScoreSettings())
     report = scoring.make_report([make_failed_score(Path("a.mp4"), card, "none")], card, how)
     report.model_copy(update={"weights_sha256": "f" * 64}).save(tmp_path / "r.json")
-    assert "(weights ffffffffffff…) is not here" in refusal(score(root, "--verify", tmp_path / "r.json"))
+    assert "(weights ffffffffffff…) was not found" in refusal(score(root, "--verify", tmp_path / "r.json"))
 
 
 # --- workers
 
 
 def hang_or_die(path: Path, loaded: Any, *_: object, **__: object) -> ScoredVideo:
-    """In place of scoring: as the name of the file says."""
+    """Replaces scoring: behaves as the name of the file says."""
     if path.name == "hang":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(600)
@@ -163,8 +163,8 @@ def troubled_work(*arguments: Any) -> None:
 _WORK = scoring._run_worker
 
 
-def test_trouble_costs_one_row_each_and_the_order_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that hangs, one that kills its process and one that trips, among others: 2 workers, 8 files."""
+def test_each_failure_is_one_row_and_the_order_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file hangs, one kills its process and one raises, among others: 2 workers, 8 files."""
     monkeypatch.setattr(scoring, "_run_worker", troubled_work)
     names = ["a", "hang", "b", "die", "c", "trip", "d", "e"]
     how = ScoringSetup(root / "workspace/detectors/pair-patch/detection-1", ScoreSettings(), timeout=1)

@@ -20,7 +20,7 @@ Frames = npt.NDArray[np.uint8]
 
 
 def body_at_the_left(n: int) -> Keypoints:
-    """Two points whose box, grown by a tenth, covers x from 2 to 12 and y from 6 to 54."""
+    """Two points whose bounding box, grown by a tenth, covers x from 2 to 12 and y from 6 to 54."""
     keypoints = np.zeros((n, 75, 3), np.float32)
     keypoints[:, NOSE], keypoints[:, 11] = (6, 10, 1), (8, 50, 1)
     return keypoints
@@ -32,15 +32,15 @@ def grey(levels: list[int]) -> Frames:
 
 
 def textured(n: int, seed: int = 0, sigma: float = 3) -> Frames:
-    """The same soft pattern `n` times."""
+    """The same smooth pattern `n` times."""
     noise = np.random.default_rng(seed).integers(0, 256, (*SIZE, 3), np.uint8)
     return np.repeat(cv2.GaussianBlur(noise, (0, 0), sigma)[None], n, axis=0)
 
 
 def background(fake: Frames, real: Frames, keypoints: Keypoints | None = None, starts: object = None) -> pd.DataFrame:
     points = body_at_the_left(len(real)) if keypoints is None else keypoints
-    runs = start_once(len(real)) if starts is None else np.asarray(starts)
-    return hide_moving(measure_flicker(fake, real, points, starts=runs))
+    segment_starts = start_once(len(real)) if starts is None else np.asarray(starts)
+    return hide_moving(measure_flicker(fake, real, points, starts=segment_starts))
 
 
 # flicker
@@ -82,15 +82,15 @@ def test_blur_lowers_the_ratio_and_has_an_excess() -> None:
 def test_the_body_is_no_background_in_either_of_two_frames() -> None:
     real = grey([100, 100, 100])
     fake = real.copy()
-    fake[1, 6:55, 2:13] = 200  # where the body stands in frame 1
+    fake[1, 6:55, 2:13] = 200  # where the body is in frame 1
     keypoints = body_at_the_left(3)
-    keypoints[2, :, 0] += 30  # in frame 2 it stands elsewhere
+    keypoints[2, :, 0] += 30  # in frame 2 it is elsewhere
     assert background(fake, real, keypoints)["background_flicker"][1:].tolist() == [0.0, 0.0]
     fake[1, 6:55, 13] = 200
     assert (background(fake, real, keypoints)["background_flicker"][1:] > 0).all()
 
 
-def test_no_frame_before_is_null_with_its_reason() -> None:
+def test_no_previous_frame_is_null_with_its_reason() -> None:
     rows = background(grey([0, 9, 200, 209]), grey([0, 1, 200, 201]), starts=[True, False, True, False])
     assert rows["background_flicker"].isna().tolist() == [True, False, True, False]
     assert rows["background_flicker"].dropna().tolist() == [9.0, 9.0]
@@ -123,7 +123,7 @@ def test_one_flash_of_the_real_is_null_and_the_others_are_not() -> None:
 
 
 @pytest.mark.parametrize("pan", [1, 2])
-def test_a_camera_that_pans_slowly_over_a_soft_background_is_not_still(pan: int) -> None:
+def test_a_camera_that_pans_slowly_over_a_smooth_background_is_not_still(pan: int) -> None:
     real = np.stack([np.roll(frame, pan * t, axis=1) for t, frame in enumerate(textured(6))])
     assert measure_flicker(real, real, body_at_the_left(6), starts=start_once(6))["background_flicker"].max() < 12
     rows = background(real, real)

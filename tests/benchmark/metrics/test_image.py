@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from dancebench.benchmark.metrics import chunks as pieces
+from dancebench.benchmark.metrics import chunks
 from dancebench.benchmark.metrics.image import measure_clips, measure_images
 from dancebench.benchmark.metrics.perceptual import Lpips
 from dancebench.benchmark.metrics.regions import locate_region
@@ -138,9 +138,9 @@ def test_foreign_reference_lpips_gives_the_published_distances(trunk_weights: Pa
         picture = cv2.imread(str(Path(folder or "") / f"lpips_ex_{name}.png"))[..., ::-1].copy()
         return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
 
-    judge = Lpips("squeeze")
-    assert float(judge(read("ref"), read("p0"))) == pytest.approx(0.711048, abs=1e-5)
-    assert float(judge(read("ref"), read("p1"))) == pytest.approx(0.147902, abs=1e-5)
+    lpips = Lpips("squeeze")
+    assert float(lpips(read("ref"), read("p0"))) == pytest.approx(0.711048, abs=1e-5)
+    assert float(lpips(read("ref"), read("p1"))) == pytest.approx(0.147902, abs=1e-5)
 
 
 def test_lpips_of_equal_frames_is_zero_in_every_region(trunk_weights: Path) -> None:
@@ -155,7 +155,7 @@ def test_closed_form_regions() -> None:
     keypoints[NOSE] = (100, 60, 1)
     keypoints[11] = (80, 400, 1)
     assert locate_region("frame", keypoints, (512, 256)) == (0, 512, 0, 256)
-    assert locate_region("face", keypoints, (512, 256)) == (0, 128, 36, 164)  # pushed inside at the top
+    assert locate_region("face", keypoints, (512, 256)) == (0, 128, 36, 164)  # moved inside at the top
     body = locate_region("body", keypoints, (512, 256))
     assert body is not None
     top, bottom, left, right = body
@@ -185,19 +185,19 @@ def test_clips_of_other_shapes_are_refused() -> None:
         measure_images(fake[:2], real, keypoints, lpips=None)
 
 
-def test_pieces_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake, real, keypoints = clips(7)
     write_clip(tmp_path / "fake.mp4", fake, 25)
     write_clip(tmp_path / "real.mp4", real, 25)
     whole = measure_clips(tmp_path / "fake.mp4", tmp_path / "real.mp4", keypoints, lpips=None)
-    monkeypatch.setattr(pieces, "CHUNK", 3)
+    monkeypatch.setattr(chunks, "CHUNK", 3)
     parts = measure_clips(tmp_path / "fake.mp4", tmp_path / "real.mp4", keypoints, lpips=None)
     assert whole["t"].tolist() == parts["t"].tolist() == list(range(7))
     for name in whole:
         assert np.allclose(whole[name], parts[name], equal_nan=True, rtol=1e-5), name
 
 
-def test_closed_form_the_difference_mse_is_null_where_no_frame_goes_before() -> None:
+def test_closed_form_the_difference_mse_is_null_without_a_previous_frame() -> None:
     fake, real, keypoints = clips(4)
     starts = np.array([True, False, True, False])
     rows = measure_images(fake, real, keypoints, lpips=None, starts=starts)

@@ -1,4 +1,4 @@
-"""Pose metrics and the detections kept beside a clip; MediaPipe runs in one test, the others stand in for it."""
+"""Pose metrics and the detections cached beside a clip; MediaPipe runs in one test, the others use a stub."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def poses(n: int, seed: int = 0) -> Keypoints:
 
 
 class Extractor:
-    """Stands in for MediaPipe: what it finds depends on the brightness of the frame; counts its runs."""
+    """Stub for MediaPipe: what it finds depends on the brightness of the frame; counts the frames of each call."""
 
     def __init__(self, found: dict[int, Keypoints]) -> None:
         self.found = found
-        self.runs: list[int] = []
+        self.calls: list[int] = []
 
     def __call__(self, frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Keypoints]:
-        self.runs.append(0)
+        self.calls.append(0)
         for frame in frames:
-            self.runs[-1] += 1
+            self.calls[-1] += 1
             yield self.found[round(float(frame.mean()) / 20)]
 
 
@@ -60,9 +60,9 @@ def write_levels(path: Path, levels: list[int]) -> Path:
 @pytest.fixture
 def extractor(monkeypatch: pytest.MonkeyPatch) -> Extractor:
     """Finds pose k where the frame has level k, and nothing at level 9."""
-    stand_in = Extractor({**dict(enumerate(poses(6))), 9: np.zeros((75, 3), np.float32)})
-    monkeypatch.setattr(detections, "extract_poses", stand_in)
-    return stand_in
+    stub = Extractor({**dict(enumerate(poses(6))), 9: np.zeros((75, 3), np.float32)})
+    monkeypatch.setattr(detections, "extract_poses", stub)
+    return stub
 
 
 # closed forms
@@ -121,20 +121,20 @@ def test_each_clip_is_compared_with_the_input_and_with_the_truth(tmp_path: Path,
     assert explain_null(unknown, "pose_distance_true") == "the true keypoints are not known"
 
 
-# detections kept
+# cached detections
 
 
 def test_poses_are_detected_once(tmp_path: Path, extractor: Extractor) -> None:
     clip = write_levels(tmp_path / "a.b.mp4", [0, 1, 2])
     first = detect_poses(clip, start_once(3))
     again = detect_poses(clip, start_once(3))
-    assert extractor.runs == [3]
+    assert extractor.calls == [3]
     assert first.dtype == again.dtype == np.float32
     assert (first == again).all()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.b.mp4", "a.b.poses.npz"]
 
 
-def test_another_clip_extractor_or_run_is_detected_anew(
+def test_another_clip_extractor_or_segment_is_detected_again(
     tmp_path: Path, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = write_levels(tmp_path / "clip.mp4", [0, 1, 2])
@@ -143,55 +143,55 @@ def test_another_clip_extractor_or_run_is_detected_anew(
     assert (detect_poses(clip, start_once(3)) == poses(6)[3:]).all()
     monkeypatch.setattr(detections, "describe_extractor", lambda: "another")
     detect_poses(clip, start_once(3))
-    assert extractor.runs == [3, 3, 3]
+    assert extractor.calls == [3, 3, 3]
     detect_poses(clip, np.array([True, False, True]))
-    assert extractor.runs == [3, 3, 3, 2, 1]  # tracking began anew at frame 2
+    assert extractor.calls == [3, 3, 3, 2, 1]  # tracking restarted at frame 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 not really", b"junk"])
-def test_a_damaged_file_is_detected_anew(tmp_path: Path, extractor: Extractor, damage: bytes) -> None:
+def test_a_damaged_file_is_detected_again(tmp_path: Path, extractor: Extractor, damage: bytes) -> None:
     clip = write_levels(tmp_path / "clip.mp4", [0, 1])
     first = detect_poses(clip, start_once(2))
     (tmp_path / "clip.poses.npz").write_bytes(damage)
     assert (detect_poses(clip, start_once(2)) == first).all()
     assert (detect_poses(clip, start_once(2)) == first).all()
-    assert extractor.runs == [2, 2]
+    assert extractor.calls == [2, 2]
 
 
-def test_a_cut_off_file_is_detected_anew(tmp_path: Path, extractor: Extractor) -> None:
+def test_a_truncated_file_is_detected_again(tmp_path: Path, extractor: Extractor) -> None:
     clip = write_levels(tmp_path / "clip.mp4", [0, 1])
     detect_poses(clip, start_once(2))
-    kept = tmp_path / "clip.poses.npz"
-    whole = kept.read_bytes()
+    cache = tmp_path / "clip.poses.npz"
+    whole = cache.read_bytes()
     for share in (0.3, 0.6, 0.95):
-        kept.write_bytes(whole[: int(share * len(whole))])
+        cache.write_bytes(whole[: int(share * len(whole))])
         detect_poses(clip, start_once(2))
-    assert extractor.runs == [2] * 4
+    assert extractor.calls == [2] * 4
 
 
 # the whole
 
 
-def test_a_fake_has_all_columns_whatever_the_pieces(
+def test_a_fake_has_all_columns_whatever_the_chunks(
     tmp_path: Path, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake, real = write_levels(tmp_path / "fake.mp4", [0, 1, 2, 3]), write_levels(tmp_path / "real.mp4", [0, 1, 2, 2])
     starts = np.array([True, False, True, False])
-    told: list[tuple[str, int, int]] = []
+    seen: list[tuple[str, int, int]] = []
 
-    def measured() -> pd.DataFrame:
+    def measure() -> pd.DataFrame:
         return measure_fake(
             fake, real, poses(6)[:4], truth=poses(6)[:4], starts=starts, lpips=None,
-            report=lambda what, done, total: told.append((what, done, total)),
+            report=lambda what, done, total: seen.append((what, done, total)),
         )  # fmt: skip
 
-    whole = measured()
+    whole = measure()
     monkeypatch.setattr("dancebench.benchmark.metrics.chunks.CHUNK", 2)
-    assert whole.equals(measured())
+    assert whole.equals(measure())
     names = [name for name in whole if name in METRICS]
     assert set(names) == set(METRICS) - set(RATIOS)
     assert list(whole["t"]) == [0, 1, 2, 3]
-    assert {("measuring fake", 4, 4), ("detecting poses in fake", 4, 4), ("detecting poses in real", 4, 4)} <= set(told)
+    assert {("measuring fake", 4, 4), ("detecting poses in fake", 4, 4), ("detecting poses in real", 4, 4)} <= set(seen)
 
 
 def test_lengths_that_differ_are_refused(tmp_path: Path, extractor: Extractor) -> None:

@@ -1,4 +1,4 @@
-"""Who drives whom in the detection protocol, and what the manifest says of it."""
+"""The drivers of the detection protocol's fakes, and the rows of the manifest."""
 
 import shutil
 from pathlib import Path
@@ -34,14 +34,14 @@ def workspace(tiny_demo: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_demo, tmp_path / "workspace"))
 
 
-def test_the_drivers_of_the_test_drive_nobody_else(tmp_path: Path) -> None:
+def test_the_drivers_of_the_held_out_set_are_unseen_in_training(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path).open()
     drivers = assign_drivers(Dataset.create(workspace, build_catalogue("demo")))
     assert drivers["train"] == drivers["validation"] == ("driver01", "driver02")
     assert drivers["holdout"] == ("driver03", "driver04")
 
 
-def test_one_driver_drives_nobody(tmp_path: Path) -> None:
+def test_one_driver_alone_is_not_used(tmp_path: Path) -> None:
     record = build_catalogue("demo")
     subjects = tuple(each for each in record.subjects if each.role != "driver" or each.id == "driver01")
     dataset = Dataset.create(Workspace(tmp_path).open(), record.model_copy(update={"subjects": subjects}))
@@ -50,16 +50,21 @@ def test_one_driver_drives_nobody(tmp_path: Path) -> None:
 
 def test_baselines_and_other_methods_are_made_of_held_out_people_alone(tiny_demo: Path) -> None:
     jobs = list_fake_jobs(plan_in(tiny_demo, ("fbf", "nearest")))
-    of = {method: [job for job in jobs if job.synthesis.method == method] for method in ("fbf-ts", "fbf", "nearest")}
-    assert len(of["fbf-ts"]) == 5
+    by_method = {
+        method: [job for job in jobs if job.synthesis.method == method] for method in ("fbf-ts", "fbf", "nearest")
+    }
+    assert len(by_method["fbf-ts"]) == 5
     for method in ("fbf", "nearest"):
-        assert [(job.synthesis.subject, job.drivers) for job in of[method]] == [("holdout01", ()), ("holdout02", ())]
+        assert [(job.synthesis.subject, job.drivers) for job in by_method[method]] == [
+            ("holdout01", ()),
+            ("holdout02", ()),
+        ]
 
 
 def test_every_fake_is_as_long_as_its_real_and_the_manifest_does_not_leak(workspace: Path) -> None:
-    made = make_fakes(plan_in(workspace), workers=1, report=ignore_progress)
+    results = make_fakes(plan_in(workspace), workers=1, report=ignore_progress)
     dataset = Dataset.open(Workspace(workspace), "demo-tiny")
-    fakes = [each for each in made if each.job.method == "fbf-ts"]
+    fakes = [each for each in results if each.job.method == "fbf-ts"]
     rows = list_video_rows(Workspace(workspace), dataset, fakes)
     audit_leaks(rows)
     assert {row.n_frames for row in rows} == {7}
@@ -73,7 +78,7 @@ def test_every_fake_is_as_long_as_its_real_and_the_manifest_does_not_leak(worksp
     assert by_id["train01/train01/real"].motion_sha256 == by_id["train01/train01/fbf-ts"].motion_sha256
 
 
-def test_fakes_that_stand_are_used_again(workspace: Path) -> None:
+def test_existing_fakes_are_reused(workspace: Path) -> None:
     make_fakes(plan_in(workspace), workers=1, report=ignore_progress)
     before = {path: path.stat().st_mtime_ns for path in workspace.rglob("fakes/**/*.mp4")}
     make_fakes(plan_in(workspace), workers=1, report=ignore_progress)
@@ -98,7 +103,7 @@ def test_the_end_of_a_motion_is_kept(walker: Subject) -> None:
     np.testing.assert_allclose(drive.segments[0].keypoints, walker.keypoints()[22:], rtol=1e-6)
 
 
-def test_a_motion_with_breaks_gives_as_many_frames_from_several_runs(walker: Subject) -> None:
+def test_a_motion_with_breaks_gives_as_many_frames_from_several_segments(walker: Subject) -> None:
     drive = make_driving_motion(source_of(walker, breaks=(25,)), walker, AS_IS, shown=7)
     assert [len(segment.keypoints) for segment in drive.segments] == [4, 5]
     assert drive.first_frame == 22

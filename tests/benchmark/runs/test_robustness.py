@@ -50,7 +50,7 @@ def test_the_record_gains_the_grid_and_the_board_shows_it(workspace: Path) -> No
     assert "### Robustness: the held-out videos, perturbed" in page
 
 
-def test_what_was_scored_is_not_scored_again(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_scores_are_reused(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = perturbed(workspace)
     rows = workspace / "results" / f"{first.run.id}.parquet"
     before = len(pd.read_parquet(rows))

@@ -35,7 +35,7 @@ SIZE = (128, 64)
 
 
 def make_dataset(workspace: Workspace) -> Dataset:
-    """Five people on paper: no clip is read for a score."""
+    """Five people without clips: scores do not need them."""
     source = FileSource(name="toy.mp4", sha256="0" * 64)
     height, width = SIZE
     dataset = Dataset.create(
@@ -108,14 +108,14 @@ def our_run(
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     """A dataset and one detection run on it."""
-    made = Workspace(tmp_path / "workspace")
-    our_run(made, make_dataset(made))
-    return made
+    workspace = Workspace(tmp_path / "workspace")
+    our_run(workspace, make_dataset(workspace))
+    return workspace
 
 
 @pytest.fixture
 def scores(tmp_path: Path) -> Path:
-    """Perfect ones."""
+    """Perfect scores."""
     path = tmp_path / "scores.csv"
     lines = [f"{row.video_id},{row.label}" for row in manifest_rows() if row.split != "train"]
     path.write_text("\n".join(["video_id,score", *lines]) + "\n")
@@ -164,7 +164,7 @@ def test_it_ranks_beside_ours_on_the_same_people(workspace: Workspace, scores: P
     assert "their-detector" in (workspace.leaderboards / "detection.md").read_text()
 
 
-def test_the_same_name_replaces_and_another_stands_beside(workspace: Workspace, scores: Path) -> None:
+def test_the_same_name_replaces_and_another_is_added(workspace: Workspace, scores: Path) -> None:
     first = run_submission(workspace, "toy", scores, "theirs", argv=ARGV)
     scores.write_text(scores.read_text().replace("d/d/fbf,1", "d/d/fbf,-1"))
     second = run_submission(workspace, "toy", scores, "theirs", argv=ARGV)
@@ -187,7 +187,7 @@ def test_missing_scores_are_failures_with_a_warning(workspace: Workspace, scores
     assert record.metrics["video_auc"].n == 4
 
 
-def test_what_was_ignored_and_why_there_is_no_threshold_is_said(workspace: Workspace, tmp_path: Path) -> None:
+def test_notes_state_what_was_ignored_and_why_there_is_no_threshold(workspace: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     lines = [f"{row.video_id},{row.label},0" for row in manifest_rows() if row.split != "validation"]
     path.write_text("\n".join(["video_id,score,label", *lines]))
@@ -215,7 +215,7 @@ def test_the_manifest_is_the_newest_run_s_or_the_one_that_is_named(workspace: Wo
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../a", "timm:resnet18", "x" * 65, "a b"])
-def test_a_name_that_is_none_is_refused(workspace: Workspace, scores: Path, name: str) -> None:
+def test_an_invalid_name_is_refused(workspace: Workspace, scores: Path, name: str) -> None:
     with pytest.raises(BenchError, match="cannot be the name of a system"):
         run_submission(workspace, "toy", scores, name, argv=ARGV)
 
@@ -248,9 +248,9 @@ def test_without_a_run_or_a_dataset_the_next_step_is_named(tmp_path: Path, score
 def test_a_manifest_of_other_people_or_with_a_leak_is_refused(workspace: Workspace, scores: Path) -> None:
     manifest = workspace.root / "videos.jsonl"
     rows = manifest_rows()
-    strangers = [row.model_copy(update={"subject_id": "z"}) if row.split == "holdout" else row for row in rows]
-    write_manifest(manifest, strangers)
-    with pytest.raises(BenchError, match="holds out 'z', dataset 'toy' other people"):
+    other_people = [row.model_copy(update={"subject_id": "z"}) if row.split == "holdout" else row for row in rows]
+    write_manifest(manifest, other_people)
+    with pytest.raises(BenchError, match="holds out 'z', but dataset 'toy' holds out other people"):
         run_submission(workspace, "toy", scores, "theirs", manifest, argv=ARGV)
     write_manifest(manifest, [rows[0].model_copy(update={"source_id": "d"}), *rows[1:]])
     with pytest.raises(BenchError, match="Leak between splits: The person 'd'"):

@@ -50,7 +50,7 @@ def metadata(path: Path) -> dict[str, str]:
         return dict(container.metadata)
 
 
-def test_several_targets_dance_one_motion_side_by_side(workspace: Path, tmp_path: Path) -> None:
+def test_several_targets_are_driven_by_one_motion_side_by_side(workspace: Path, tmp_path: Path) -> None:
     result = transfer(
         workspace, "--subject", "1", "--subject", "holdout01", "--source", "train01", "--out", tmp_path / "copies"
     )  # fmt: skip
@@ -68,7 +68,7 @@ def test_several_targets_dance_one_motion_side_by_side(workspace: Path, tmp_path
     with VideoReader(together) as video, VideoReader(fakes[0]) as fake:
         assert len(video) == len(fake)
         assert video.width == 3 * 128  # source and two targets, each 256 high
-    # Copies for people say what they are; what a detector sees is like a real.
+    # Exported copies are marked as synthetic; the fakes that a detector sees are not, as reals are not.
     copies = sorted((tmp_path / "copies").glob("*.mp4"))
     assert len(copies) == 3
     assert all("Synthetic" in metadata(copy)["comment"] for copy in (*copies, together))
@@ -77,7 +77,7 @@ def test_several_targets_dance_one_motion_side_by_side(workspace: Path, tmp_path
     assert beside.sha256 == sha256_file(tmp_path / "copies/1-fbf-ts-tiny-s0-train01-robust.mp4")
 
 
-def test_the_same_transfer_again_draws_nothing(workspace: Path) -> None:
+def test_the_same_transfer_again_generates_nothing(workspace: Path) -> None:
     path = workspace / VARIANT.format("1") / "train01-paper.mp4"
     arguments = ("--subject", "1", "--source", "train01", "--normalisation", "paper", "--json")
     first = transfer(workspace, *arguments)
@@ -96,7 +96,7 @@ def test_a_file_of_another_rate_and_size_drives(workspace: Path, tmp_path: Path)
     (path,) = (workspace / VARIANT.format("1")).glob("file-*-robust.json")
     record = FakeRecord.load(path)
     assert (record.source, record.source_sha256) == ("fast.mp4", sha256_file(clip))
-    assert (record.fps, record.n_frames) == (25.0, 11)  # every second of 24 frames, less the first
+    assert (record.fps, record.n_frames) == (25.0, 11)  # every second of 24 frames, without the first
     assert record.first_frame == 2  # of the file's own
     assert list(workspace.glob("motions/*/poses.npz"))
 
@@ -174,7 +174,7 @@ def test_a_source_without_a_person_is_refused_and_leaves_nothing(workspace: Path
     assert not (workspace / "transfers").exists()
 
 
-def test_changed_weights_are_not_drawn_from(workspace: Path) -> None:
+def test_changed_weights_are_not_used(workspace: Path) -> None:
     weights = workspace / "synths/fbf-ts/demo-tiny/1/tiny-s0/weights.safetensors"
     weights.write_bytes(weights.read_bytes() + b"x")
     assert "has no trained fbf-ts" in refusal(transfer(workspace, "--subject", "1", "--source", "train01"))
