@@ -1,4 +1,4 @@
-"""What tests share: a subject made in a second, and one whole tiny demo."""
+"""Fixtures that tests share: a subject made in a second, and one whole tiny demo."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from dancebench.datasets.video.clips import write_clip
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Several processes make the tiny demo once: its tests share one of them and begin at once; files stay whole."""
+    """Make the tiny demo once: its tests start first and share one worker; the tests of a file stay together."""
     items.sort(key=lambda item: "tiny_demo" not in getattr(item, "fixturenames", ()))
     for item in items:
         demo = "tiny_demo" in getattr(item, "fixturenames", ())
@@ -81,7 +81,7 @@ def _folder_from(variable: str) -> Path:
 
 
 def waving(t: int, size: tuple[int, int]) -> Keypoints:
-    """A figure that sways and waves: float32 [75, 3] in pixels of `size`."""
+    """Keypoints of a figure that sways and waves: float32 [75, 3] in pixels of `size`."""
     height, width = size
     at = {
         NOSE: (0.5, 0.16), NECK: (0.5, 0.26), MID_HIP: (0.5, 0.54), R_SHOULDER: (0.38, 0.27), L_SHOULDER: (0.62, 0.27),
@@ -99,7 +99,7 @@ def waving(t: int, size: tuple[int, int]) -> Keypoints:
 
 
 def picture_of(points: Keypoints, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """A body in flat colours before a gradient: what the camera saw."""
+    """A body in flat colours before a gradient: the camera frame."""
     height, width = size
     shade = np.linspace(60, 160, height)[:, None, None]
     picture = np.broadcast_to(shade, (height, width, 3)).astype(np.uint8)
@@ -120,7 +120,7 @@ def make_dataset(
     Args:
         root: Workspace.
         n_frames: Length of the clip.
-        missing: Frames whose pose was not found.
+        missing: Frames in which no pose was found.
         name: Of the dataset.
         size: (height, width) of the clip.
     """

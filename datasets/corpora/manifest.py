@@ -1,4 +1,4 @@
-"""The video manifest: one JSON line per video that a detector is trained on, tested on or asked about.
+"""The video manifest: one JSON line per video that a detector is trained on, tested on or applied to.
 
 Paths are relative to the manifest's folder and may not leave it. `label` is 1 for a fake, 0 for a real.
 """
@@ -20,7 +20,7 @@ Split = Literal["train", "validation", "holdout"]
 
 
 class VideoRow(Strict):
-    """One video, and what is known of its making."""
+    """One video, and what is known of how it was made."""
 
     video_id: str
     """Full identifier, never a basename: `subject/source/method`; `subject/source/real` for a real."""
@@ -70,7 +70,7 @@ def read_manifest(path: Path) -> list[VideoRow]:
     """Read and validate a manifest.
 
     Raises:
-        BenchError: The file is missing, a line is not a row (the line is named), a video_id stands twice,
+        BenchError: The file is missing, a line is not a row (the line is named), a video_id is repeated,
             or a path leaves the folder.
     """
     try:
@@ -88,7 +88,7 @@ def read_manifest(path: Path) -> list[VideoRow]:
         except (json.JSONDecodeError, ValidationError) as error:
             reason = str(error).splitlines()[0]
             raise BenchError(
-                f"{path}:{number} is not a row of a video manifest ({reason}).", hint="Mend the line."
+                f"{path}:{number} is not a row of a video manifest ({reason}).", hint="Correct the line."
             ) from error
         if row.video_id in rows:
             raise BenchError(f"{path}:{number} repeats the video_id '{row.video_id}'.", hint="Remove one.")

@@ -1,6 +1,6 @@
 """The body of a demo dancer: proportions and a pose in; 75 points in space, and their pixels, out.
 
-Limbs are chains of directions from the hips upwards; legs are solved backwards from where the feet stand.
+Limbs are chains of directions from the hips upwards; legs are solved by inverse kinematics from the feet.
 Arms that would leave the picture sideways reach towards the camera instead, so the whole person is always
 seen. World coordinates are those of the choreography.
 """
@@ -51,7 +51,7 @@ HEIGHT, WIDTH = 512, 256
 DISTANCE: Final = 4.2
 """From the camera to the middle of the dance floor, in metres."""
 _MARGIN: Final = 8.0
-"""Pixels between the frame's border and what may come nearest to it."""
+"""Least number of pixels between the figure and the frame's border."""
 
 Points = npt.NDArray[np.float64]
 
@@ -113,7 +113,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole at `height` metres, looking along the floor.
+    """A pinhole camera at `height` metres, looking along the floor.
 
     x = WIDTH/2 - 0.5 + focal·X / (DISTANCE - Z), y = horizon - focal·(Y - height) / (DISTANCE - Z).
     """
@@ -143,7 +143,7 @@ class Camera:
         return np.stack([x, y], axis=-1)
 
     def half_width(self, z: Points) -> Points:
-        """Metres from the picture's middle to what may come nearest to its border at depth `z`."""
+        """Metres from the picture's middle to the margin at its border, at depth `z`."""
         return (WIDTH / 2 - _MARGIN) * (DISTANCE - z) / self.focal
 
 
@@ -161,7 +161,7 @@ class Skeleton:
 def build_skeleton(body: Body, camera: Camera, pose: Pose) -> Skeleton:
     """Place all joints of `body` in `pose`."""
     world = np.full((N_POINTS, 3), np.nan)
-    hips_turn = _turn(pose.yaw)
+    hips_turn = _make_rotation(pose.yaw)
     pelvis = np.array([pose.x, body.to_metres(0.985 * body.leg + 0.045) - pose.drop, pose.z])
     ankles = [_place_foot(world, body, side, pose.feet[side]) for side in range(2)]
     hip_offsets = [SIDES[side] * body.to_metres(body.hips) * hips_turn[0] for side in range(2)]
@@ -173,15 +173,15 @@ def build_skeleton(body: Body, camera: Camera, pose: Pose) -> Skeleton:
         world[knee] = _place_knee(world[hip], world[ankle], body.to_metres(body.leg) / 2, pole)
     world[MID_HIP] = pelvis
 
-    spine = _turn(pose.yaw + 0.5 * pose.twist)
+    spine = _make_rotation(pose.yaw + 0.5 * pose.twist)
     up = _normalise(math.sin(pose.lean) * spine[0] + math.cos(pose.lean) * spine[1] + math.sin(pose.bow) * spine[2])
-    across = _turn(pose.yaw + pose.twist)[0]
+    across = _make_rotation(pose.yaw + pose.twist)[0]
     across = _normalise(across - (across @ up) * up)
     world[NECK] = pelvis + body.to_metres(body.torso) * up
     for side in range(2):
         _place_arm(world, body, camera, side, pose.arms[side], across, up)
 
-    axes = _head_axes(pose)
+    axes = _compute_head_axes(pose)
     centre = world[NECK] + body.to_metres(0.045) * up + body.to_metres(1.05 * body.head) * (0.6 * up + 0.4 * axes[1])
     _place_face(world, body.to_metres(body.head), centre, axes)
     return Skeleton(world, centre, axes)
@@ -190,9 +190,9 @@ def build_skeleton(body: Body, camera: Camera, pose: Pose) -> Skeleton:
 def project_keypoints(camera: Camera, figure: Skeleton) -> npt.NDArray[np.float32]:
     """The true keypoints [75, 3] of a posed body: x, y in pixels and 1, or zeros for what it lacks."""
     out = np.zeros((N_POINTS, 3), np.float32)
-    there = ~np.isnan(figure.world[:, 0])
-    out[there, :2] = camera.project(figure.world[there])
-    out[there, 2] = 1.0
+    present = ~np.isnan(figure.world[:, 0])
+    out[present, :2] = camera.project(figure.world[present])
+    out[present, 2] = 1.0
     return out
 
 
@@ -200,8 +200,8 @@ def _normalise(v: Points) -> Points:
     return np.asarray(v / np.sqrt(v @ v))
 
 
-def _turn(angle: float) -> Points:
-    """Rows are left, up and forwards of somebody turned by `angle` to the picture's right."""
+def _make_rotation(angle: float) -> Points:
+    """Rows are left, up and forwards of a person turned by `angle` to the picture's right."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, 0.0, -s], [0.0, 1.0, 0.0], [s, 0.0, c]])
 
@@ -220,7 +220,7 @@ def _place_foot(world: Points, body: Body, side: int, foot: Foot) -> Points:
 
 
 def _limit_reach(body: Body, pelvis: Points, offsets: list[Points], ankles: list[Points]) -> float:
-    """The height of the hips at which both legs reach the ground, not sharply the lower of the two."""
+    """The height of the hips at which both legs reach the ground: a smooth minimum over the two."""
     heights = [pelvis[1]]
     for offset, ankle in zip(offsets, ankles, strict=True):
         gap = pelvis + offset - ankle
@@ -248,9 +248,9 @@ def _place_arm(world: Points, body: Body, camera: Camera, side: int, arm: Arm, a
     frame = np.stack([sign * across, up, forwards])
     hand_angle, hand_out = arm.fore + arm.wrist, 0.4 * arm.fore_out
     bones = np.stack([
-        body.to_metres(0.52 * body.arm) * _arm_direction(arm.upper, arm.upper_out) @ frame,
-        body.to_metres(0.48 * body.arm) * _arm_direction(arm.fore, arm.fore_out) @ frame,
-        body.to_metres(body.hand) * _arm_direction(hand_angle, hand_out) @ frame,
+        body.to_metres(0.52 * body.arm) * _compute_arm_direction(arm.upper, arm.upper_out) @ frame,
+        body.to_metres(0.48 * body.arm) * _compute_arm_direction(arm.fore, arm.fore_out) @ frame,
+        body.to_metres(body.hand) * _compute_arm_direction(hand_angle, hand_out) @ frame,
     ])  # fmt: skip
     bones = _fold_arm(camera, world[shoulder], bones, sign)
     world[elbow] = world[shoulder] + bones[0]
@@ -258,7 +258,7 @@ def _place_arm(world: Points, body: Body, camera: Camera, side: int, arm: Arm, a
     _place_hand(world, HANDS[side], bones[2], sign, arm)
 
 
-def _arm_direction(angle: float, out: float) -> Points:
+def _compute_arm_direction(angle: float, out: float) -> Points:
     """Outwards, up, forwards."""
     return np.array([
         math.cos(out) * math.sin(angle), -math.cos(out) * math.cos(angle), math.sin(out)
@@ -276,7 +276,7 @@ def _fold_arm(camera: Camera, shoulder: Points, bones: Points, sign: float) -> P
         joints = shoulder + np.cumsum(bones, axis=0)
         outwards = sign * joints[:, 0] - sign * shoulder[0]
         upright = abs(bones[2, 1]) / math.hypot(bones[2, 0], bones[2, 1] + 1e-9)
-        outwards[1:] += 0.62 * hand * upright  # thumb and little finger stand off
+        outwards[1:] += 0.62 * hand * upright  # thumb and little finger stick out
         room = np.maximum(camera.half_width(joints[:, 2] + 0.2 * hand) - sign * shoulder[0], 0.05)
         kept = (1 + np.maximum(outwards / room, 0.0).max() ** 12) ** (-1 / 12)
         lost = bones[:, 0] ** 2 * (1 - kept**2)
@@ -309,9 +309,9 @@ def _place_hand(world: Points, part: slice, bone: Points, sign: float, arm: Arm)
     world[part] = world[ARM_JOINTS[0 if sign < 0 else 1][2]] + length * points
 
 
-def _head_axes(pose: Pose) -> Points:
+def _compute_head_axes(pose: Pose) -> Points:
     yaw, nod, tilt = pose.yaw + pose.head[0], pose.head[1], pose.head[2] + 0.3 * pose.lean
-    left, up, forwards = _turn(yaw)
+    left, up, forwards = _make_rotation(yaw)
     up, forwards = (
         math.cos(nod) * up + math.sin(nod) * forwards,
         math.cos(nod) * forwards - math.sin(nod) * up,

@@ -1,10 +1,10 @@
-"""The demo catalogue: drawn dancers that go the whole real way, from mp4 to prepared clip.
+"""The demo catalogue: drawn dancers, processed like real recordings, from mp4 to prepared clip.
 
     demo        5 targets, 62 forensic subjects (40 train, 8 validation, 14 holdout), 4 drivers
     demo-small  what `bench demo` uses: one target, 12 forensic subjects, shorter clips
     demo-tiny   for tests
 
-A catalogue lists all its dancers; each is drawn and prepared when it is first needed. Nobody is shown:
+A catalogue lists all its dancers; each is drawn and prepared when it is first needed. No real person is shown:
 the figures are procedural, so no consent and no licence beyond the generator's own is involved.
 """
 
@@ -114,9 +114,9 @@ def open_demo(workspace: Workspace, name: str) -> Dataset:
 
 
 def draw_subject(dataset: Dataset, subject_id: str, *, report: ReportProgress = ignore_progress) -> None:
-    """Draw a dancer to an mp4 and prepare it like any recording; does nothing if that was done.
+    """Draw a dancer to an mp4 and prepare it like any recording; does nothing if it is prepared already.
 
-    `TRUTH` beside the clip keeps the true keypoints, which MediaPipe's are judged by.
+    `TRUTH` beside the clip keeps the true keypoints, the ground truth for MediaPipe's.
     """
     if dataset.is_prepared(subject_id):
         return
@@ -134,12 +134,12 @@ def draw_subject(dataset: Dataset, subject_id: str, *, report: ReportProgress = 
         performance = dancers.dance(dancers.make_dancer(source.seed), source.n_frames, FPS)
         true_points: list[Keypoints] = []
 
-        def pictures() -> Iterator[npt.NDArray[np.uint8]]:
-            for picture, points in performance:
+        def frames() -> Iterator[npt.NDArray[np.uint8]]:
+            for frame, points in performance:
                 true_points.append(points)
-                yield picture
+                yield frame
 
-        write_clip(drawing, pictures(), FPS)
+        write_clip(drawing, frames(), FPS)
         write_poses(truth, np.stack(true_points))
         prepare_subject(
             dataset,

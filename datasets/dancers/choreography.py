@@ -1,7 +1,7 @@
-"""How a demo dancer moves: a style, a seed and a moment in; the pose of that moment out.
+"""How a demo dancer moves: a style, a seed and a time in; the pose at that time out.
 
 A dance is a pure function of time, so that a clip's beginning does not depend on its length. It has three
-layers: arm poses on counted beats, each drawn by its own index, with eased ways between them; steps, each
+layers: arm poses on counted beats, each sampled by its own index, with eased transitions between them; steps, each
 foot planted until its next beat; and slow sums of sinusoids with incommensurate periods for the path on the
 floor, the torso and the head. Nothing repeats.
 
@@ -47,19 +47,19 @@ _REST: Final = np.radians(ARM_POSES["rest"])
 # Streams of random numbers that must not share a seed.
 _ARMS, _STEPS, _DIPS, _WAVES = range(4)
 _FIRST: Final = 8
-"""Beats before time 0 that a dance may look back to."""
+"""Number of beats before time 0 that a dance may refer to."""
 
 
 @dataclass(frozen=True)
 class MotionStyle:
-    """What makes a person's dancing their own."""
+    """The traits of a person's way of dancing."""
 
     tempo: float
     """Beats per minute."""
     energy: float
     """How far the arms go from rest to each pose; 1 is the whole way."""
     favourites: tuple[str, ...]
-    """Names of ARM_POSES, drawn evenly."""
+    """Names of ARM_POSES, sampled uniformly."""
     mirrored: float
     """Share of arm poses in which both arms do the same."""
     bounce: float
@@ -96,7 +96,7 @@ class Arm(NamedTuple):
 
 
 class Foot(NamedTuple):
-    """Where the sole's middle stands, in metres, and its way."""
+    """Position of the sole's middle in metres, its height, and the foot's turn."""
 
     x: float
     z: float
@@ -106,7 +106,7 @@ class Foot(NamedTuple):
 
 @dataclass(frozen=True)
 class Pose:
-    """All that the choreography decides at one moment."""
+    """All that the choreography decides at one time."""
 
     x: float
     z: float
@@ -133,7 +133,7 @@ class Choreography:
         self.style = style
         self._seed = seed
         self._beat = 60.0 / style.tempo
-        rng = self._rng(_WAVES, 0)
+        rng = self._make_rng(_WAVES, 0)
         self._x = _Wave(rng, 5.1, 6.9)
         self._z = _Wave(rng, 5.6, 7.4)
         self._yaw, self._twist, self._lean = _Wave(rng, 3.1, 4.6), _Wave(rng, 2.2, 3.4), _Wave(rng, 2.6, 3.9)
@@ -150,31 +150,31 @@ class Choreography:
         nod = 0.05 + 0.07 * self._head[1](time) + 0.05 * pulse
         look = 0.24 * self._head[0](time) - 0.5 * yaw
         return Pose(
-            x=self._path(time)[0] + style.sway * math.sin(math.pi * (beats - 0.5)),
-            z=self._path(time)[1],
-            drop=style.bounce * pulse + style.dip * self._dip(beats),
+            x=self._compute_path(time)[0] + style.sway * math.sin(math.pi * (beats - 0.5)),
+            z=self._compute_path(time)[1],
+            drop=style.bounce * pulse + style.dip * self._compute_dip(beats),
             yaw=yaw,
             twist=0.8 * style.turn * self._twist(time),
             lean=style.lean * self._lean(time),
-            bow=0.05 + 0.25 * style.dip * self._dip(beats) + 0.03 * self._head[1](time),
+            bow=0.05 + 0.25 * style.dip * self._compute_dip(beats) + 0.03 * self._head[1](time),
             head=(look, nod, 0.17 * self._head[2](time)),
-            arms=(self._arm(0, time), self._arm(1, time)),
-            feet=(self._foot(0, beats), self._foot(1, beats)),
+            arms=(self._compute_arm(0, time), self._compute_arm(1, time)),
+            feet=(self._compute_foot(0, beats), self._compute_foot(1, beats)),
         )
 
-    def _rng(self, stream: int, index: int) -> np.random.Generator:
+    def _make_rng(self, stream: int, index: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, stream, index])
 
-    def _path(self, time: float) -> tuple[float, float]:
+    def _compute_path(self, time: float) -> tuple[float, float]:
         near = self._z(time)
         narrowing = 1 - 0.2 * (1 + near)  # the picture is narrower near the camera
         return self.style.roam_x * narrowing * self._x(time), self.style.roam_z * near
 
-    def _arm(self, side: int, time: float) -> Arm:
-        """Both arms hurry from one pose to the next, one slightly later, and swing with the beat."""
+    def _compute_arm(self, side: int, time: float) -> Arm:
+        """Both arms move quickly from one pose to the next, one slightly later, and swing with the beat."""
         count = max(0.0, time / self._beat / 2 - side * self._late)
         index = math.floor(count)
-        start, end = self._arm_key(index, side), self._arm_key(index + 1, side)
+        start, end = self._sample_arm_key(index, side), self._sample_arm_key(index + 1, side)
         angles = start[:4] + (end[:4] - start[:4]) * _ease((count - index) / end[4])
         swing = self.style.swing * math.sin(math.pi * time / self._beat + float(self._swing_phase[side]))
         wave = [w(time) for w in self._hands[side]]
@@ -191,43 +191,43 @@ class Choreography:
             curl=0.16 + 0.13 * wave[3],
         )
 
-    def _arm_key(self, index: int, side: int) -> npt.NDArray[np.float64]:
-        """Four angles, and the share of the count that the way there takes."""
-        rng = self._rng(_ARMS, index)
+    def _sample_arm_key(self, index: int, side: int) -> npt.NDArray[np.float64]:
+        """Four angles, and the share of the count that the transition takes."""
+        rng = self._make_rng(_ARMS, index)
         names = rng.choice(self.style.favourites, 2)
         if rng.random() < self.style.mirrored:
             names[1] = names[0]
         jitter = np.radians(rng.normal(0, (5, 4, 8, 4), (2, 4)))
-        ways = rng.uniform(0.72, 1.0, 2)
+        durations = rng.uniform(0.72, 1.0, 2)
         angles = _REST + self.style.energy * (np.radians(ARM_POSES[names[side]]) - _REST) + jitter[side]
-        return np.append(angles, ways[side])
+        return np.append(angles, durations[side])
 
-    def _foot(self, side: int, beats: float) -> Foot:
+    def _compute_foot(self, side: int, beats: float) -> Foot:
         """A foot swings on every second beat to where the path will be, and stands in between."""
         step = math.floor(beats)
         step -= (step - side) % 2
-        start, end = self._footprint(step - 2), self._footprint(step)
+        start, end = self._sample_footprint(step - 2), self._sample_footprint(step)
         share = min(1.0, (beats - step) / 0.9)
         at = start + (end - start) * _ease(share)
         lift = float(end[3]) * math.sin(math.pi * share) ** 2
         # A foot lifted high comes forwards and outwards, with its knee.
         return Foot(float(at[0]) + 0.25 * SIDES[side] * lift, float(at[1]) + 0.5 * lift, lift, float(at[2]))
 
-    def _footprint(self, step: int) -> npt.NDArray[np.float64]:
-        """x, z, turnout, and how high the foot is lifted on its way there."""
+    def _sample_footprint(self, step: int) -> npt.NDArray[np.float64]:
+        """x, z, turnout, and how high the foot is lifted during the step."""
         style, side = self.style, step % 2
-        rng = self._rng(_STEPS, step + _FIRST)
-        x, z = self._path((step + 1.4) * self._beat)
+        rng = self._make_rng(_STEPS, step + _FIRST)
+        x, z = self._compute_path((step + 1.4) * self._beat)
         wide = style.stance * rng.uniform(0.75, 1.45)
         lift = style.lift * rng.choice((0.5, 1.0, 2.6), p=(0.35, 0.45, 0.2))
         place = (x + SIDES[side] * wide, z + rng.uniform(-0.07, 0.07), rng.uniform(0.3, 0.75), lift)
         return np.array(place)
 
-    def _dip(self, beats: float) -> float:
+    def _compute_dip(self, beats: float) -> float:
         """Squats come every fourth beat, deep or hardly at all."""
         count = beats / 4
         index = math.floor(count)
-        depths = [self._rng(_DIPS, index + k).random() ** 2 for k in range(2)]
+        depths = [self._make_rng(_DIPS, index + k).random() ** 2 for k in range(2)]
         return float(depths[0] + (depths[1] - depths[0]) * _ease(count - index))
 
 

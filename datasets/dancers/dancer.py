@@ -1,6 +1,6 @@
 """Demo dancers, drawn procedurally: an integer seed in; frames of a dancing person and their keypoints out.
 
-Nobody's likeness is needed to try the whole bench. A dancer has their own proportions, skin, hair, clothes,
+No real person's likeness is needed to try the whole benchmark. A dancer has their own proportions, skin, hair, clothes,
 room and way of dancing; frames look enough like video of a person that MediaPipe finds body, face and hands
 in them. The same seeds give the same pixels, and a clip's beginning does not depend on its length.
 """
@@ -43,7 +43,7 @@ class Dancer:
 
 
 def make_dancer(seed: int) -> Dancer:
-    """Draw the person with this seed.
+    """Sample the person with this seed.
 
     Raises:
         BenchError: The seed is negative.
@@ -60,7 +60,7 @@ def make_dancer(seed: int) -> Dancer:
 def dance(
     dancer: Dancer, n_frames: int, fps: float = 25.0, motion_seed: int | None = None
 ) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]]:
-    """Film a dance.
+    """Render a dance.
 
     Args:
         dancer: Who dances.
@@ -70,24 +70,24 @@ def dance(
 
     Yields:
         A frame, uint8 RGB [512, 256, 3], and its true keypoints, float32 [75, 3]: x and y in pixels (pixel
-        centres are whole numbers) and confidence 1, or zeros for the small toes, which dancers lack. Hidden
-        points are given.
+        centres are whole numbers) and confidence 1, or zeros for the small toes, which dancers lack. Occluded
+        points are included.
 
     Raises:
         BenchError: A negative number of frames or seed, or a rate that is not positive.
     """
     if n_frames < 0 or not fps > 0:
         raise BenchError(
-            f"A dance of {n_frames} frames at {fps} frames per second cannot be filmed.",
-            hint="Give a number of frames that is not negative and a positive rate.",
+            f"A dance of {n_frames} frames at {fps} frames per second cannot be rendered.",
+            hint="Use a non-negative number of frames and a positive rate.",
         )
     if motion_seed is not None:
         _check_seed(motion_seed)
     choreography = Choreography(dancer.style, dancer.seed if motion_seed is None else motion_seed)
-    return _film(dancer, choreography, n_frames, fps)
+    return _render(dancer, choreography, n_frames, fps)
 
 
-def _film(
+def _render(
     dancer: Dancer, choreography: Choreography, n_frames: int, fps: float
 ) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]]:
     background = draw_scene(dancer.scene, dancer.camera, np.random.default_rng([dancer.seed, 1]))
@@ -97,23 +97,23 @@ def _film(
         posed = build_skeleton(dancer.body, dancer.camera, choreography.pose(index / fps))
         canvas = Canvas(background)
         figure.paint(canvas, dancer.camera, posed)
-        yield grain.develop(canvas.pixels, index), project_keypoints(dancer.camera, posed)
+        yield grain.apply(canvas.pixels, index), project_keypoints(dancer.camera, posed)
 
 
 def _check_seed(seed: int) -> None:
     if seed < 0:
-        raise BenchError(f"{seed} is no seed of a dancer.", hint="Seeds are 0 or larger.")
+        raise BenchError(f"{seed} is not a valid seed of a dancer.", hint="Seeds are 0 or larger.")
 
 
 class _Grain:
-    """Noise cut anew for every frame from one larger sheet, which is far cheaper than drawing it anew."""
+    """Noise cropped for every frame from one larger image, which is far cheaper than sampling it anew."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         sheet = np.random.default_rng([seed, 3]).standard_normal((HEIGHT + 128, WIDTH + 128, 3), dtype=np.float32)
         self._sheet = _NOISE_SIGMA * sheet + np.float32(0.5)  # so that truncation rounds
 
-    def develop(self, pixels: npt.NDArray[np.float32], index: int) -> npt.NDArray[np.uint8]:
+    def apply(self, pixels: npt.NDArray[np.float32], index: int) -> npt.NDArray[np.uint8]:
         y, x = np.random.default_rng([self._seed, 4, index]).integers(0, 129, 2)
         noisy = pixels + self._sheet[y : y + HEIGHT, x : x + WIDTH]
         return np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)

@@ -63,8 +63,8 @@ class _Painting:
         head.paint_back(self.canvas)
         for side in sorted(range(2), key=lambda s: float(self.world[LEG_JOINTS[s][2], 2])):
             self._paint_leg(side)
-        arms = sorted(range(2), key=self._arm_depth)
-        behind = [s for s in arms if self._arm_depth(s) < self.world[NECK, 2] - 0.06]
+        arms = sorted(range(2), key=self._measure_arm_depth)
+        behind = [s for s in arms if self._measure_arm_depth(s) < self.world[NECK, 2] - 0.06]
         for side in behind:
             self._paint_arm(side)
         self._paint_hips()
@@ -75,11 +75,11 @@ class _Painting:
             if side not in behind:
                 self._paint_arm(side)
 
-    def _px(self, share: float, joint: int) -> float:
+    def _to_pixels(self, share: float, joint: int) -> float:
         """Pixels of a share of the stature at a joint's depth."""
         return self.body.to_metres(share) * float(self.scale[joint])
 
-    def _arm_depth(self, side: int) -> float:
+    def _measure_arm_depth(self, side: int) -> float:
         return float(self.world[list(ARM_JOINTS[side][1:]), 2].max())
 
     def _paint_shadow(self) -> None:
@@ -97,8 +97,8 @@ class _Painting:
         hip, knee, ankle = LEG_JOINTS[side]
         kind, girth = self.look.bottom_kind, self.body.girth
         self._paint_shoe(side)
-        thigh = [self._px(r * girth, j) for r, j in zip(_LEG_RADII[0], (hip, knee), strict=True)]
-        shin = [self._px(r * girth, j) for r, j in zip(_LEG_RADII[1], (knee, ankle), strict=True)]
+        thigh = [self._to_pixels(r * girth, j) for r, j in zip(_LEG_RADII[0], (hip, knee), strict=True)]
+        shin = [self._to_pixels(r * girth, j) for r, j in zip(_LEG_RADII[1], (knee, ankle), strict=True)]
         covered = self.person.bottom if kind in ("trousers", "leggings") else self.person.skin
         wide = kind == "trousers"
         loose = 1.16 if wide else 1.0
@@ -121,7 +121,7 @@ class _Painting:
     def _paint_shoe(self, side: int) -> None:
         toe, heel = FOOT_JOINTS[side]
         ankle = LEG_JOINTS[side][2]
-        size = self._px(0.026, toe)
+        size = self._to_pixels(0.026, toe)
         points = self.at[[heel, toe, ankle]]
         sketch = Sketch(points, 2.2 * size)
         along = points[1] - points[0]
@@ -152,8 +152,8 @@ class _Painting:
             self._paint_skirt()
             return
         middle, up = self.at[MID_HIP], 0.14 * (self.at[NECK] - self.at[MID_HIP])
-        wide = self._px(0.95 * self.body.hips + 0.04 * self.body.girth, MID_HIP)
-        thigh = self._px(0.044 * self.body.girth, MID_HIP)
+        wide = self._to_pixels(0.95 * self.body.hips + 0.04 * self.body.girth, MID_HIP)
+        thigh = self._to_pixels(0.044 * self.body.girth, MID_HIP)
         across = (self.at[L_HIP] - self.at[R_HIP]) / math.hypot(*(self.at[L_HIP] - self.at[R_HIP]))
         edges = []
         for sign, (hip, knee, _) in zip(SIDES, LEG_JOINTS, strict=True):
@@ -168,12 +168,12 @@ class _Painting:
 
     def _paint_skirt(self) -> None:
         waist = self.at[MID_HIP] + 0.2 * (self.at[NECK] - self.at[MID_HIP])
-        half = self._px(self.body.waist * 1.05, MID_HIP)
+        half = self._to_pixels(self.body.waist * 1.05, MID_HIP)
         knees = self.at[[LEG_JOINTS[0][1], LEG_JOINTS[1][1]]]
         hems = self.at[[R_HIP, L_HIP]] + 0.78 * (knees - self.at[[R_HIP, L_HIP]])
         hems = hems[np.argsort(hems[:, 0])]
-        flare = self._px(0.062 * self.body.girth, MID_HIP)
-        hips = self._px(0.1 * self.body.girth, MID_HIP)
+        flare = self._to_pixels(0.062 * self.body.girth, MID_HIP)
+        hips = self._to_pixels(0.1 * self.body.girth, MID_HIP)
         side = np.array([1.0, 0.0])
         low = np.array([0.0, 0.35 * flare])
         outline = np.stack([
@@ -188,13 +188,13 @@ class _Painting:
         )  # fmt: skip
 
     def _paint_torso(self) -> None:
-        """Shoulders, waist and hem, seen narrower as the body turns, down to its depth."""
+        """Shoulders, waist and hem, narrowing as the body turns sideways, at least to its depth."""
         body, top, bottom = self.body, self.at[NECK], self.at[MID_HIP]
         down = bottom - top
         down = down / math.hypot(*down)
         across = np.array([-down[1], down[0]]) * -1
         gap = self.at[L_SHOULDER] - self.at[R_SHOULDER]
-        facing = min(1.0, math.hypot(*gap) / (2 * self._px(body.shoulders, NECK)))
+        facing = min(1.0, math.hypot(*gap) / (2 * self._to_pixels(body.shoulders, NECK)))
         narrow = math.sqrt(facing**2 + 0.42 * (1 - facing**2))
         hip = body.hips + 0.043 * body.girth
         rows = ((body.shoulders * 0.90, 0.22), (0.5 * (body.shoulders * 0.86 + body.waist), 0.42),
@@ -203,14 +203,14 @@ class _Painting:
 
         def edge(sign: float) -> list[Points]:
             joint = self.at[L_SHOULDER if sign > 0 else R_SHOULDER]
-            slim = self._px(0.041, NECK)
+            slim = self._to_pixels(0.041, NECK)
             points = [
                 top + sign * slim * across - 0.075 * length * down,
                 (top + joint) / 2 + sign * 0.2 * slim * across - 0.042 * length * down,
-                joint + sign * self._px(0.017, NECK) * across * facing - 0.02 * length * down,
+                joint + sign * self._to_pixels(0.017, NECK) * across * facing - 0.02 * length * down,
             ]
             for width, share in rows:
-                half = self._px(width, NECK) * narrow
+                half = self._to_pixels(width, NECK) * narrow
                 points.append(top + share * length * down + sign * half * across)
             return points
 
@@ -218,12 +218,12 @@ class _Painting:
         outline = smooth_outline(np.stack(left + right[::-1]), 4)
         self.canvas.draw_cloth(
             outline, self.person.top, float(self.scale[NECK]), top=top, bottom=bottom,
-            half_width=self._px(body.shoulders * 1.22, NECK) * narrow, halo=0.15, folds=self.person.creases,
+            half_width=self._to_pixels(body.shoulders * 1.22, NECK) * narrow, halo=0.15, folds=self.person.creases,
         )  # fmt: skip
 
     def _paint_neck(self) -> None:
         centre = self.camera.project(self.figure.head_centre)
-        radius = self._px(0.0335 * (0.6 + 0.4 * self.body.girth), NECK)
+        radius = self._to_pixels(0.0335 * (0.6 + 0.4 * self.body.girth), NECK)
         down = self.at[MID_HIP] - self.at[NECK]
         base = self.at[NECK] - 0.02 * down
         collar = tint(self.look.top.second if self.look.top.pattern != "plain" else self.look.top.colour, 0.72)
@@ -242,7 +242,7 @@ class _Painting:
 
     def _paint_upper_arm(self, side: int, joints: tuple[int, int, int]) -> None:
         shoulder, elbow, _ = joints
-        radii = [self._px(r * self.body.girth, j) for r, j in zip(_ARM_RADII[0], (shoulder, elbow), strict=True)]
+        radii = [self._to_pixels(r * self.body.girth, j) for r, j in zip(_ARM_RADII[0], (shoulder, elbow), strict=True)]
         scale, sleeve = float(self.scale[shoulder]), self.look.sleeve
         fabric = self.person.top if sleeve > 1 else self.person.skin
         loose = 1.12 if sleeve > 1 else 1.0
@@ -257,7 +257,7 @@ class _Painting:
 
     def _paint_forearm(self, side: int, joints: tuple[int, int, int]) -> None:
         _, elbow, wrist = joints
-        radii = [self._px(r * self.body.girth, j) for r, j in zip(_ARM_RADII[1], (elbow, wrist), strict=True)]
+        radii = [self._to_pixels(r * self.body.girth, j) for r, j in zip(_ARM_RADII[1], (elbow, wrist), strict=True)]
         sleeved = self.look.sleeve > 1
         if sleeved:
             self._paint_hand(side)
@@ -282,7 +282,8 @@ class _Painting:
         aside = np.array([-along[1], along[0]]) / max(1e-6, math.hypot(*along))
         flip = math.copysign(1.0, float(aside @ (points[5] - points[17])))
         wrist = [
-            points[0] + k * flip * self._px(0.0165 * self.body.girth, ARM_JOINTS[side][2]) * aside for k in (1, -1)
+            points[0] + k * flip * self._to_pixels(0.0165 * self.body.girth, ARM_JOINTS[side][2]) * aside
+            for k in (1, -1)
         ]
         palm = np.stack(
             [wrist[0], 0.5 * (points[1] + points[2]), points[5], points[9], points[13], points[17], wrist[1]]

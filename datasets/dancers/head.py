@@ -69,7 +69,7 @@ class Head:
         canvas.lay(sketch)
 
     def paint(self, canvas: Canvas) -> None:
-        """Everything else, in front of the neck."""
+        """Everything else, painted in front of the neck."""
         look = self._look
         sketch = Sketch(np.stack([self.centre]), 1.75 * self.size)
         curls = {"afro": (1.32, 22, 0.30), "curly": (1.06, 18, 0.22)}.get(look.hair_style)

@@ -1,4 +1,4 @@
-"""How a demo dancer looks: a generator of random numbers in; skin, hair, clothes and their cloth out."""
+"""How a demo dancer looks: a random number generator in; skin, hair, clothes and their cloth out."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ PATTERNS: Final = ("plain", "stripes", "checks", "dots", "zigzag")
 
 @dataclass(frozen=True)
 class Cloth:
-    """A pattern in two colours; `to_metres` is its repeat."""
+    """A pattern in two colours; `metres` is its repeat."""
 
     pattern: str
     colour: Colour
     second: Colour
-    to_metres: float
+    metres: float
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Look:
 
 
 def make_look(rng: np.random.Generator, wall: Colour) -> Look:
-    """Draw a look that stands out from the wall behind it."""
+    """Sample a look that contrasts with the wall behind it."""
     skins = [skin for skin in SKINS if _colour_distance(skin, wall) > 40]
     skin = skins[rng.integers(len(skins))]
     natural = len(HAIRS) - 2
@@ -114,7 +114,7 @@ def weave(cloth: Cloth) -> Fabric:
     tile: Picture = np.where(second[..., None], cloth.second, cloth.colour).astype(np.float32)
     wrapped = np.tile(tile, (3, 3, 1))
     smooth = cv2.GaussianBlur(wrapped, (0, 0), 1.6)[TILE : 2 * TILE, TILE : 2 * TILE]
-    return Fabric(cloth.colour, np.ascontiguousarray(smooth), cloth.to_metres)
+    return Fabric(cloth.colour, np.ascontiguousarray(smooth), cloth.metres)
 
 
 def make_folds(rng: np.random.Generator) -> Picture:
@@ -137,7 +137,7 @@ def _colour_distance(a: Colour, b: Colour) -> float:
 
 
 def _pick_apart(rng: np.random.Generator, palette: tuple[Colour, ...], *others: tuple[Colour, float]) -> Colour:
-    """A colour at the asked distances from others; where there is none, the one that comes closest to it."""
+    """A random colour with the required distances from others; where there is none, the one that comes closest."""
 
     def slack(colour: Colour) -> float:
         return min(0.0, *(_colour_distance(colour, other) - least for other, least in others))

@@ -1,8 +1,8 @@
 """Painting for the demo dancers: shapes and fabrics in, a shaded picture out.
 
 A `Canvas` is a float picture that takes round limbs (`draw_tube`) and cut cloth (`draw_cloth`), lit from the upper left
-by one lamp. Small things with detail (faces, hands, shoes) are drawn flat on a `Sketch`, four times as fine,
-and laid on the canvas in one step.
+by one lamp. Small things with detail (faces, hands, shoes) are drawn flat on a `Sketch` of four times
+the resolution, which is composited on the canvas in one step.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Picture = npt.NDArray[np.float32]
 TILE: Final = 64
 """Pixels along a fabric's tile."""
 FINE: Final = 4
-"""How much finer a sketch is than the canvas."""
+"""Resolution of a sketch relative to the canvas."""
 _SHIFT: Final = 4
 _LIGHT: Final = (-0.50, -0.45, 0.74)
 _AMBIENT, _LAMP = 0.60, 0.52
@@ -36,7 +36,7 @@ class Fabric:
     colour: Colour
     tile: Picture | None = None
     """[TILE, TILE, 3]"""
-    to_metres: float = 0.2
+    metres: float = 0.2
     """Size of the tile on the body."""
 
 
@@ -63,7 +63,7 @@ def smooth_outline(corners: Points, per_side: int = 6) -> Points:
 
 
 class Canvas:
-    """A picture in the making.
+    """A picture that is being painted.
 
     Args:
         background: float32 RGB [H, W, 3] in 0-255; copied.
@@ -93,15 +93,15 @@ class Canvas:
             fabric: What it is made of.
             scale: Pixels per metre, for the pattern.
             bulge: How much thicker, as a share, it is at a third of its length.
-            halo: Depth of the soft shadow around it, 0-1, which parts it from what lies behind.
+            halo: Depth of the soft shadow around it, 0-1, which separates it from what lies behind.
             cut: End straight, as a sleeve does, with a seam.
         """
         reach = max(radii) * (1 + bulge) + (4 if halo else 1)
         (x0, y0), (x1, y1) = start.tolist(), end.tolist()
-        box = self._box(min(x0, x1) - reach, min(y0, y1) - reach, max(x0, x1) + reach, max(y0, y1) + reach)
-        if box is None:
+        region = self._select_region(min(x0, x1) - reach, min(y0, y1) - reach, max(x0, x1) + reach, max(y0, y1) + reach)
+        if region is None:
             return
-        patch, x, y = box
+        patch, x, y = region
         length = max(1e-3, math.hypot(x1 - x0, y1 - y0))
         ux, uy = (x1 - x0) / length, (y1 - y0) / length
         x, y = x - x0, y - y0
@@ -148,10 +148,10 @@ class Canvas:
             folds: float32 [TILE, TILE], shades laid over the piece from `top` to `bottom`.
         """
         margin = 6 if halo else 2
-        box = self._box(*(outline.min(axis=0) - margin).tolist(), *(outline.max(axis=0) + margin).tolist())
-        if box is None:
+        region = self._select_region(*(outline.min(axis=0) - margin).tolist(), *(outline.max(axis=0) + margin).tolist())
+        if region is None:
             return
-        patch, x, y = box
+        patch, x, y = region
         mask = np.zeros(patch.shape[:2], np.uint8)
         corner = np.array([x[0, 0], y[0, 0]])
         fixed = np.rint((outline - corner) * (1 << _SHIFT)).astype(np.int32)
@@ -176,18 +176,18 @@ class Canvas:
         self._blend(patch, cover, _sample_weave(fabric, aside, along, scale), light)
 
     def darken(self, centre: Points, radii: tuple[float, float], depth: float) -> None:
-        """A soft elliptic shadow on what is there."""
+        """Paint a soft elliptic shadow."""
         cx, cy = centre.tolist()
         reach = 2.3 * radii[0], 2.3 * radii[1]
-        box = self._box(cx - reach[0], cy - reach[1], cx + reach[0], cy + reach[1])
-        if box is None:
+        region = self._select_region(cx - reach[0], cy - reach[1], cx + reach[0], cy + reach[1])
+        if region is None:
             return
-        patch, x, y = box
+        patch, x, y = region
         row, column = np.exp(-(((x - cx) / radii[0]) ** 2)), np.exp(-(((y - cy) / radii[1]) ** 2))
         patch *= (1 - depth * column * row)[..., None]
 
     def lay(self, sketch: Sketch, light: Picture | None = None) -> None:
-        """Put a sketch on top; `light` is a shade per canvas pixel of the sketch's box."""
+        """Put a sketch on top; `light` is a shade per canvas pixel of the sketch's region."""
         fine = cv2.resize(sketch.pixels, None, fx=1 / FINE, fy=1 / FINE, interpolation=cv2.INTER_AREA)
         left, top = sketch.corner
         height, width = self.pixels.shape[:2]
@@ -206,7 +206,9 @@ class Canvas:
         patch *= 1 - cut[..., 3:] / 255
         patch += colour
 
-    def _box(self, left: float, top: float, right: float, bottom: float) -> tuple[Picture, Picture, Picture] | None:
+    def _select_region(
+        self, left: float, top: float, right: float, bottom: float
+    ) -> tuple[Picture, Picture, Picture] | None:
         """The part of the picture between these pixels, and its x [1, w] and y [h, 1]; None outside."""
         height, width = self.pixels.shape[:2]
         x0, y0 = max(0, math.floor(left)), max(0, math.floor(top))
@@ -223,7 +225,7 @@ class Canvas:
 
 
 class Sketch:
-    """A finer transparent picture of a small region.
+    """A transparent picture of a small region, at a higher resolution.
 
     Args:
         points: [N, 2] canvas pixels that it must hold.
@@ -240,16 +242,16 @@ class Sketch:
 
     def fill(self, outline: Points, colour: Colour) -> None:
         """Fill a polygon [N, 2]."""
-        cv2.fillPoly(self.pixels, [self._fine(outline)], (*colour, 255), shift=_SHIFT)
+        cv2.fillPoly(self.pixels, [self._to_fine_pixels(outline)], (*colour, 255), shift=_SHIFT)
 
     def line(self, points: Points, width: float, colour: Colour) -> None:
         """Draw an open line through [N, 2]."""
         thick = max(1, round(width * FINE))
-        cv2.polylines(self.pixels, [self._fine(points)], False, (*colour, 255), thick, cv2.LINE_8, _SHIFT)
+        cv2.polylines(self.pixels, [self._to_fine_pixels(points)], False, (*colour, 255), thick, cv2.LINE_8, _SHIFT)
 
     def disc(self, centre: Points, radius: float, colour: Colour) -> None:
         """Fill a circle."""
-        x, y = self._fine(centre[None])[0]
+        x, y = self._to_fine_pixels(centre[None])[0]
         size = round(radius * FINE * (1 << _SHIFT))
         cv2.circle(self.pixels, (int(x), int(y)), size, (*colour, 255), -1, cv2.LINE_8, _SHIFT)
 
@@ -258,7 +260,7 @@ class Sketch:
         y, x = np.mgrid[: self.size[0], : self.size[1]].astype(np.float32)
         return x + np.float32(self.corner[0]), y + np.float32(self.corner[1])
 
-    def _fine(self, points: Points) -> npt.NDArray[np.int32]:
+    def _to_fine_pixels(self, points: Points) -> npt.NDArray[np.int32]:
         return np.asarray(np.rint(points * (FINE << _SHIFT) + self._offset), np.int32)
 
 
@@ -272,7 +274,7 @@ def _sample_weave(fabric: Fabric, aside: Picture, along: Picture, scale: float) 
     """Colour per pixel, [h, w, 3] or [3], of a fabric at pixels (aside, along) of its piece."""
     if fabric.tile is None:
         return np.asarray(fabric.colour, np.float32)
-    per_pixel = TILE / (fabric.to_metres * scale)
+    per_pixel = TILE / (fabric.metres * scale)
     # BORDER_WRAP needs no offset, but a pattern centred on the piece looks tailored.
     u = (aside * per_pixel + TILE / 2).astype(np.float32)
     v = (along * per_pixel).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The room behind a demo dancer: a generator of random numbers and a camera in; a still picture out.
+"""The room behind a demo dancer: a random number generator and a camera in; a still picture out.
 
 A wall with paper, bricks, boards or plaster, a floor of planks, tiles or carpet in the camera's perspective,
 and things along the wall.
@@ -48,7 +48,7 @@ class Scene:
 
 
 def make_scene(rng: np.random.Generator) -> Scene:
-    """Draw a room."""
+    """Sample a room."""
     names = rng.permutation(sorted(_THINGS))[:3]
     places = [*rng.permutation([-0.62, 0.62]).tolist(), float(rng.uniform(-0.15, 0.15))]
     return Scene(

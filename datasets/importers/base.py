@@ -1,4 +1,4 @@
-"""What an importer is: the folder of another project in, checked footage of one person out.
+"""The importer interface and registry: another project's folder in, validated footage of one person out.
 
 A new layout is one new module in `datasets/importers/` with a function under a decorator:
 
@@ -17,15 +17,15 @@ from dancebench.core.registry import Registry
 from dancebench.datasets.subjects.footage import Imported
 
 DEFAULT_FPS: Final = 30.0
-"""Rate of numbered frames where none is given: that of the Everybody-Dance-Now release."""
+"""Frame rate of numbered frames unless stated: that of the Everybody-Dance-Now release."""
 
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What is asked of an importer; one that has no use for an option refuses it.
+    """The options of an import; an importer refuses those that it does not use.
 
     Attributes:
-        folder: In the layout.
+        folder: A folder in the importer's layout.
         frames: The frames themselves, where the layout does not hold them: a video or a folder of images.
         fps: Rate at which numbered frames were taken; None: `DEFAULT_FPS`.
     """
@@ -36,6 +36,6 @@ class ImportRequest:
 
 
 Importer = Callable[[ImportRequest], Imported]
-"""Reads and checks a folder whole; raises BenchError where it is not in the layout."""
+"""Reads and validates a whole folder; raises BenchError where it is not in the layout."""
 
 IMPORTERS: Registry[Importer] = Registry("layout", package="dancebench.datasets.importers")

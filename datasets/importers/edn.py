@@ -1,12 +1,12 @@
 """The folder layout of the public Everybody-Dance-Now release.
 
     train_img/*.png              frames
-    train_label/*.png            the stick figure drawn for each
-    train_facetexts128/*.txt     optional: "miny maxy minx maxx", the face's crop box
+    train_label/*.png            the pose map (stick figure) of each
+    train_facetexts128/*.txt     optional: "miny maxy minx maxx", the face's bounding box
     test_img, test_label, test_facetexts128   the held-out part, likewise
 
-A file belongs to the frame whose number its name carries (`list_numbered_files`). The given pictures condition a
-synthesizer as they are; poses are found in the frames, for the metrics.
+A file belongs to the frame whose number its name carries (`list_numbered_files`). The supplied pose maps condition a
+synthesizer as they are; poses are extracted from the frames, for the metrics.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LAYOUT_HINT: Final = "Expected train_img, train_label, test_img and test_label 
 
 @dataclass(frozen=True)
 class _Part:
-    """One part: frames, pictures and boxes in the order of their numbers."""
+    """One part: frames, pose maps and face boxes in the order of their numbers."""
 
     numbers: tuple[int, ...]
     images: FolderSource
@@ -45,20 +45,20 @@ class _Part:
         texts = [[path.name, sha256_file(path)] for path in self.texts]
         return [self.images.sha256, self.labels.sha256, texts]
 
-    def segment(self, where: range) -> Iterator[tuple[float, SuppliedFrame]]:
-        """(seconds, moment) of frames in a row."""
-        frames, labels = select_images(self.images, where).frames(), select_images(self.labels, where).frames()
-        faces = self.faces[where.start : where.stop]
+    def iterate_frames(self, span: range) -> Iterator[tuple[float, SuppliedFrame]]:
+        """(seconds, supplied frame) at consecutive positions."""
+        frames, labels = select_images(self.images, span).frames(), select_images(self.labels, span).frames()
+        faces = self.faces[span.start : span.stop]
         for (seconds, frame), (_, label), face in zip(frames, labels, faces, strict=True):
             yield seconds, SuppliedFrame(frame, label=label, face=face)
 
 
 @IMPORTERS.register("edn")
 def import_edn(request: ImportRequest) -> Imported:
-    """Read and check a folder of the release whole.
+    """Read and validate a whole folder of the release.
 
     Raises:
-        BenchError: Frames were named beside it, or as `read_edn`.
+        BenchError: `frames` was passed as well, or as `read_edn`.
     """
     if request.frames is not None:
         raise BenchError("--frames is for --layout openpose.", hint="The edn layout holds its frames: leave it out.")
@@ -66,15 +66,15 @@ def import_edn(request: ImportRequest) -> Imported:
 
 
 def read_edn(folder: Path, *, fps: float) -> Imported:
-    """Read and check such a folder whole.
+    """Read and validate a whole folder in this layout.
 
     Args:
-        folder: Holds the part's folders.
+        folder: Holds the folders of both parts.
         fps: Rate at which the numbered frames were taken.
 
     Raises:
         BenchError: A folder is missing (the test part cannot be measured without its frames), frames and
-            pictures do not match in number or size, a face text is not a box, an image cannot be decoded.
+            pose maps do not match in number or size, a face text is not a bounding box, an image cannot be decoded.
     """
     _check_folders(folder)
     parts = [_read_part(folder, name, fps) for name in _PARTS]
@@ -83,7 +83,7 @@ def read_edn(folder: Path, *, fps: float) -> Imported:
         raise BenchError(
             f"{test.images[0]} is {test.height}x{test.width} where the frames of train_img are "
             f"{train.height}x{train.width} (height x width).",
-            hint="Both parts must show the person at one picture size.",
+            hint="The frames of both parts must have the same size.",
         )
     footage = Footage(
         height=train.height,
@@ -92,9 +92,9 @@ def read_edn(folder: Path, *, fps: float) -> Imported:
         n_frames=train.n_frames + test.n_frames,
         decoder=train.decoder,
         segments=tuple(
-            Segment(partial(part.segment, where), held_out=name == "test")
+            Segment(partial(part.iterate_frames, span), held_out=name == "test")
             for name, part in zip(_PARTS, parts, strict=True)
-            for where in split_segments(part.numbers)
+            for span in split_segments(part.numbers)
         ),
     )
     source = ImportedSource(
@@ -129,45 +129,45 @@ def _read_part(folder: Path, name: str, fps: float) -> _Part:
     _check_matching(labels, images)
     _check_matching(images, labels)
     _check_matching(texts, images)
-    if all(len(run) == 1 for run in split_segments(list(images))):
+    if all(len(segment) == 1 for segment in split_segments(list(images))):
         first = ", ".join(str(number) for number in list(images)[:3])
         raise BenchError(
             f"No two frames of {folder / name}_img follow each other: their numbers are {first} …",
-            hint="Renumber the frames in steps of one if they were taken one after another.",
+            hint="Renumber the frames in steps of one if they are consecutive.",
         )
-    frames, drawn = open_images(images, fps), open_images(labels, fps)
+    frames, pose_maps = open_images(images, fps), open_images(labels, fps)
     size = frames.height, frames.width
-    if size != (drawn.height, drawn.width):
+    if size != (pose_maps.height, pose_maps.width):
         raise BenchError(
-            f"{drawn.images[0]} is {drawn.height}x{drawn.width} where its frame is {size[0]}x{size[1]} "
+            f"{pose_maps.images[0]} is {pose_maps.height}x{pose_maps.width} where its frame is {size[0]}x{size[1]} "
             f"(height x width; {len(labels)} labels, {len(images)} images).",
-            hint="A label is drawn at the size of its frame.",
+            hint="A label must have the size of its frame.",
         )
     faces = tuple(_read_box(texts[number], size) if number in texts else None for number in images)
-    return _Part(tuple(images), frames, drawn, faces, tuple(texts.values()))
+    return _Part(tuple(images), frames, pose_maps, faces, tuple(texts.values()))
 
 
 def _check_matching(files: dict[int, Path], others: dict[int, Path]) -> None:
-    """Refuse a file whose number none of the others carries."""
+    """Refuse a file whose number none of the others has."""
     other = next(iter(others.values())).parent.name
     for number, path in files.items():
         if number not in others:
             raise BenchError(
-                f"{path} belongs to no file of {other} ({len(files)} files in {path.parent.name}, "
+                f"{path} has no counterpart in {other} ({len(files)} files in {path.parent.name}, "
                 f"{len(others)} in {other}).",
-                hint=f"The last number in a name is the frame's: {other} lacks {number}.",
+                hint=f"Files are matched by the last number in their names: {other} has no {number}.",
             )
 
 
 def _read_box(path: Path, size: tuple[int, int]) -> Box | None:
-    """The box in a face text, cut to the picture; None where it says that no face was found (nothing above 0).
+    """The bounding box in a face text, clipped to the frame; None where no face was found (no number above 0).
 
     Raises:
-        BenchError: It does not hold four numbers that bound a part of the picture.
+        BenchError: It does not hold four numbers that bound a part of the frame.
     """
     try:
         top, bottom, left, right = (float(word) for word in path.read_text(encoding="utf-8").split())
-    except ValueError:  # of four words, of numbers, of UTF-8
+    except ValueError:  # not four words, not numbers, not UTF-8
         top = bottom = left = right = math.nan
     if max(top, bottom, left, right) <= 0:
         return None
@@ -175,7 +175,7 @@ def _read_box(path: Path, size: tuple[int, int]) -> Box | None:
     left, right = max(left, 0.0), min(right, float(size[1]))
     if not (top < bottom and left < right):
         raise BenchError(
-            f"{path} does not hold the box of a face in a picture of {size[0]}x{size[1]} (height x width).",
+            f"{path} does not hold the bounding box of a face in a frame of {size[0]}x{size[1]} (height x width).",
             hint='Expected "miny maxy minx maxx" in pixels, or no file where no face was found.',
         )
     return top, bottom, left, right

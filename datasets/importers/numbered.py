@@ -1,7 +1,7 @@
 """Files that carry a frame's number in their name, as frame000123.png or 000123_keypoints.json do.
 
-The number is the last run of digits in the stem. Frames follow each other where their numbers do: a number
-that is left out is a gap in time, and no pair of frames may straddle it.
+The number is the last group of digits in the stem. Frames are consecutive where their numbers are: a missing
+number is a gap in time, and no pair of frames may straddle it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def list_numbered_files(
     """The files of a folder by the number in their names, ascending.
 
     Args:
-        folder: Where they lie; hidden files are passed over.
-        suffixes: Of the files meant, in lower case.
-        ending: What their stems end in beside the number.
+        folder: Folder to list; hidden files are skipped.
+        suffixes: File suffixes to accept, in lower case.
+        ending: Text after the number, at the end of their stems.
 
     Raises:
         BenchError: No folder, no such file in it, a name without a number, or two with the same.
@@ -44,7 +44,7 @@ def list_numbered_files(
         if number in files:
             raise BenchError(
                 f"{path} and {files[number].name} carry the same frame number, {number}.",
-                hint="The last run of digits in a name is the frame's number; keep one file of each.",
+                hint="The last group of digits in a name is the frame's number; keep one file per number.",
             )
         files[number] = path
     if not files:
@@ -53,7 +53,7 @@ def list_numbered_files(
 
 
 def split_segments(numbers: Sequence[int]) -> list[range]:
-    """Positions in `numbers` (ascending) of the maximal stretches of adjacent ones."""
+    """Segments: positions in `numbers` (ascending) of the maximal ranges of consecutive numbers."""
     cuts = [k for k in range(1, len(numbers)) if numbers[k] != numbers[k - 1] + 1]
     return [range(a, b) for a, b in zip([0, *cuts], [*cuts, len(numbers)], strict=True)]
 
@@ -67,10 +67,10 @@ def open_images(images: dict[int, Path], fps: float) -> FolderSource:
     paths = tuple(images.values())
     source = open_source(paths[0].parent, fps=fps)
     if not isinstance(source, FolderSource):
-        raise TypeError(f"{paths[0].parent} is no folder of images")
+        raise TypeError(f"{paths[0].parent} is not a folder of images")
     return replace(source, images=paths)
 
 
 def select_images(source: FolderSource, where: range) -> FolderSource:
-    """Some of a folder's images, in a row."""
+    """The images at consecutive positions of a folder."""
     return replace(source, images=source.images[where.start : where.stop], n_frames=len(where))

@@ -1,4 +1,4 @@
-"""The distance of two poses (EDN Eq. 6): keypoints in one picture's pixels go in, pixels come out."""
+"""The distance of two poses (EDN Eq. 6): keypoints in pixels of one frame go in, pixels come out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dancebench.datasets.pose.skeleton import BODY, Keypoints
 def pose_distances(pose: Keypoints, others: Keypoints) -> npt.NDArray[np.float64]:
     """Eq. 6: the mean distance of corresponding body joints.
 
-    Missing joints carry no position: the mean runs over the joints that both poses have.
+    Missing joints have no position: the mean is over the joints that both poses have.
 
     Args:
         pose: float32 [75, 3], or [N, 75, 3] to pair each with one of `others`.
@@ -36,14 +36,14 @@ def find_nearest_pose(pose: Keypoints, others: Keypoints) -> int | None:
     """Which of `others` is nearest to `pose` by Eq. 6, where joints may be missing.
 
     A mean over one or two joints that happen to lie close says little: candidates count only if they share at
-    least half of the joints found in `pose`, or, where no one does, as many as the best of them.
+    least half of the joints found in `pose`, or, where none does, as many as the best of them.
 
     Args:
         pose: float32 [75, 3].
         others: float32 [N, 75, 3], in the same pixels.
 
     Returns:
-        Its index; None where nobody shares a joint.
+        Its index; None where no candidate shares a joint.
     """
     count = shared_joints(pose, others).sum(axis=-1)  # [N]
     if count.max(initial=0) == 0:

@@ -16,7 +16,7 @@ _SHARE: Final = 0.25
 
 @dataclass(frozen=True)
 class FaceBox:
-    """A window of a frame, half open."""
+    """A rectangular crop of a frame; its intervals are half open."""
 
     top: int
     bottom: int

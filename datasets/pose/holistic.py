@@ -1,7 +1,7 @@
-"""Poses from frames: MediaPipe Holistic in tracking mode, brought into the 75-point layout.
+"""Poses from frames: MediaPipe Holistic in tracking mode, converted to the 75-point layout.
 
-MediaPipe is imported here and nowhere else, and only when poses are asked for: scoring a video needs none.
-In tracking mode its answers are bit-identical over runs and processes, but depend on the frames before:
+MediaPipe is imported here and nowhere else, and only when poses are extracted: scoring a video needs none.
+In tracking mode its results are bit-identical across processes, but depend on the previous frames:
 a clip is always read from its first frame.
 """
 
@@ -38,7 +38,7 @@ _MODEL_COMPLEXITY: Final = 1
 _VISIBLE: Final = 0.5
 """BlazePose's visibility below which a body point counts as missing."""
 
-# BODY_25 index ← BlazePose index. Neck and mid-hip are midpoints; BlazePose knows no small toes.
+# BODY_25 index ← BlazePose index. Neck and mid-hip are midpoints; BlazePose has no small toes.
 _BODY_FROM_BLAZEPOSE: Final = {
     0: 0, 2: 12, 3: 14, 4: 16, 5: 11, 6: 13, 7: 15, 9: 24, 10: 26, 11: 28, 12: 23, 13: 25, 14: 27,
     15: 5, 16: 2, 17: 8, 18: 7, 19: 31, 21: 29, 22: 32, 24: 30,
@@ -51,13 +51,13 @@ _FACE_FROM_MESH: Final[tuple[tuple[int, ...], ...]] = (
 
 
 def describe_extractor() -> str:
-    """What extracts poses, with its version and settings, as recorded with every clip."""
+    """The pose extractor, with its version and settings, as recorded with every clip."""
     version = importlib.metadata.version("mediapipe")
     return f"mediapipe {version} holistic complexity={_MODEL_COMPLEXITY} tracking visibility>={_VISIBLE}"
 
 
 def extract_poses(frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Keypoints]:
-    """Find the person in each frame, in order.
+    """Extract the pose of the person in each frame, in order.
 
     Args:
         frames: uint8 RGB [H, W, 3], consecutive.
@@ -70,7 +70,7 @@ def extract_poses(frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Keypoints
         BenchError: MediaPipe cannot be imported.
     """
     with contextlib.ExitStack() as quiet:
-        # MediaPipe's threads still print start-up notes while the first frame is on its way.
+        # MediaPipe's threads still print start-up messages while the first frame is processed.
         quiet.enter_context(_silence_native_stderr())
         with _open_holistic() as model:
             for frame in frames:
@@ -131,13 +131,13 @@ def _open_holistic() -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _defer_signals() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back: native libraries that they interrupt while loading report other errors."""
+    """Defer Ctrl-C and SIGTERM: native libraries that are interrupted while loading report other errors."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's business
+        yield  # only the main thread receives signals
         return
-    came: list[int] = []
+    received: list[int] = []
     handlers = {
-        number: signal.signal(number, lambda received, _: came.append(received))
+        number: signal.signal(number, lambda signal_number, _: received.append(signal_number))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
@@ -145,19 +145,19 @@ def _defer_signals() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for received in came:
-        signal.raise_signal(received)
+    for signal_number in received:
+        signal.raise_signal(signal_number)
 
 
 @contextlib.contextmanager
 def _silence_native_stderr() -> Iterator[None]:
-    """MediaPipe's native code writes start-up notes to file descriptor 2 whatever its log level is."""
+    """MediaPipe's native code writes start-up messages to file descriptor 2 at any log level."""
     sys.stderr.flush()
-    kept = os.dup(2)
+    original = os.dup(2)
     try:
-        with open(os.devnull, "w") as nothing:
-            os.dup2(nothing.fileno(), 2)
+        with open(os.devnull, "w") as devnull:
+            os.dup2(devnull.fileno(), 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(original, 2)
+        os.close(original)

@@ -1,20 +1,20 @@
-"""Global pose normalisation (EDN section 8.5, Eq. 7-9): a source's poses, moved to where the target dances.
+"""Global pose normalisation (EDN section 8.5, Eq. 7-9): map a source's poses to the target's position and size.
 
-Both clips' keypoints go in, in pixels of the target's frame (see `skeleton.scaled`); out come the source's poses
-with its range of depth laid over the target's: s_far -> t_far and s_close -> t_close, in size as in place.
+Both clips' keypoints go in, in pixels of the target's frame (see `scale_keypoints`); the source's poses come out
+with their depth range mapped onto the target's: s_far -> t_far and s_close -> t_close, in size and in position.
 Positions are ankle positions: the mean of the two ankles or, where only one is found, that one. The greater
 their y, the closer the person. A height is the distance from the ankle position to the nose.
 
 A clip's range is measured on the frames that show nose and ankle, in one of two ways:
 
-- `paper`: s_close is the largest ankle y, s_far is Eq. 9 with alpha 0.7, and the heights are those of the very
+- `paper`: s_close is the largest ankle y, s_far is Eq. 9 with alpha 0.7, and the heights are those of the same
   frames. As printed, Eq. 9 takes the *largest* y of its set, which lies at the median however far the person
-  walks; meant is the farthest position, the smallest y. Where the set is empty, s_far is the median.
+  walks; the farthest position, the smallest y, is meant. Where the set is empty, s_far is the median.
 - `robust`: the 95% and 5% quantiles of ankle y, and the median heights of the tenth of the frames nearest to
-  each; all on frames in which the person stands (`find_standing_frames`): no jump and no kick moves them.
+  each; all on frames in which the person stands (`find_standing_frames`), so that jumps and kicks do not affect them.
 
 Eq. 7's "translation" is an absolute y: the shift is that y less the ankle's own. Eq. 8's scale works around the
-frame's own ankle position, in x and y, so the feet stay on the ground and nobody moves sideways.
+frame's own ankle position, in x and y, so the feet stay on the ground and the person does not move sideways.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ SCALE_SLACK: Final = 2.0
 """Beyond the range, how much smaller or larger than at its ends the scale may become."""
 QUANTILES: Final = (0.05, 0.95)
 
-# What lifts the feet, in shares of the person's height. The window is about a second of a prepared clip; a jump
-# lasts less than half of that, so the median of a window is the ground.
+# Thresholds for feet in the air, in shares of the person's height. The window is about a second of a prepared
+# clip; a jump lasts less than half of that, so the median of a window is the ground.
 UNLEVEL_ANKLES: Final = 0.15
 ABOVE_GROUND: Final = 0.05
 GROUND_WINDOW: Final = 31
@@ -50,7 +50,7 @@ GROUND_WINDOW: Final = 31
 
 @dataclass(frozen=True)
 class PoseRange:
-    """Where a person is in a clip, and how tall there; all in pixels."""
+    """The depth range of a person in a clip, with the person's heights; all in pixels."""
 
     far: float
     close: float
@@ -60,12 +60,12 @@ class PoseRange:
     median_ankle: float
     median_height: float
     n_frames: int
-    """Frames that it was measured on."""
+    """Number of frames that it was measured on."""
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """The map from a source's poses to a target's place and size."""
+    """The map from a source's poses to a target's position and size."""
 
     source: PoseRange
     target: PoseRange
@@ -74,20 +74,20 @@ class Normalisation:
     """The source stays at one depth: one shift (of median ankles) and one scale (of median heights) for all."""
 
     def map_y(self, y: npt.ArrayLike) -> Floats:
-        """Eq. 7: where ankles at `y` come to stand, in pixels; beyond the range the line goes on. Same shape."""
+        """Eq. 7: the target y of ankles at `y`, in pixels; extrapolated linearly beyond the range. Same shape."""
         y = np.asarray(y, np.float64)
         if self.flat:
             return np.asarray(y + (self.target.median_ankle - self.source.median_ankle))
-        # Weighted ends, for one end plus a difference would miss the other end by a rounding.
+        # Weighted ends: one end plus a difference would miss the other end by a rounding error.
         depth = self._depth(y)
         return np.asarray((1 - depth) * self.target.far + depth * self.target.close)
 
     def scale(self, y: npt.ArrayLike) -> Floats:
         """Eq. 8: how many times larger a pose with ankles at `y` becomes. Same shape; always positive.
 
-        Beyond the range, `robust` holds the scale of the nearer end: what lies there is mostly feet in the air.
-        `paper` goes on along the line, but not below half the smaller end's scale (the line reaches 0 and less
-        if followed far enough) nor above twice the larger one's.
+        Beyond the range, `robust` keeps the scale of the nearer end: most frames there have feet in the air.
+        `paper` extrapolates linearly, but not below half the smaller end's scale (the line reaches 0 and less
+        far enough out) nor above twice the larger one's.
         """
         y = np.asarray(y, np.float64)
         if self.flat:
@@ -123,7 +123,7 @@ class Normalisation:
         return np.where(is_found(keypoints)[..., None], moved, 0.0).astype(np.float32)
 
     def facts(self) -> dict[str, Any]:
-        """All that defines it, as JSON can hold it: for a fake's provenance."""
+        """All that defines it, as JSON values, for a fake's record."""
         return asdict(self)
 
     def _depth(self, y: Floats) -> Floats:
@@ -132,10 +132,10 @@ class Normalisation:
 
 
 def fit_normalisation(source: Keypoints, target: Keypoints, *, frame_height: int, kind: str) -> Normalisation:
-    """Measure both clips and lay the source's range over the target's.
+    """Measure both clips and map the source's range onto the target's.
 
     Where the source's range is under 5% of the frame's height, Eq. 7 and 8 would blow up noise, so one shift and
-    one scale serve all frames. Where only the target's is, they hold as they are: a source that walks in depth
+    one scale serve all frames. Where only the target's is, they apply unchanged: a source that walks in depth
     is kept at the target's one depth and size.
 
     Args:
@@ -154,7 +154,7 @@ def fit_normalisation(source: Keypoints, target: Keypoints, *, frame_height: int
 
 
 def measure_range(keypoints: Keypoints, kind: str, *, clip: str = "measured") -> PoseRange:
-    """How far and how close a person comes, and how tall the person is there.
+    """Measure how far and how close a person comes, and the person's height there.
 
     Args:
         keypoints: float32 [T, 75, 3].
@@ -215,7 +215,7 @@ def find_standing_frames(keypoints: Keypoints) -> npt.NDArray[np.bool_]:
     """Frames in which the person seems to stand on the ground: [T] from [T, 75, 3], all with nose and ankle.
 
     Two signs of feet in the air: the ankles are not level (by over 15% of the height), or the ankle position is
-    above the running median over 31 frames (by over 5%). A jump held longer than half that window goes unseen.
+    above the running median over 31 frames (by over 5%). A jump held longer than half that window is not detected.
     """
     right, left = keypoints[:, R_ANKLE], keypoints[:, L_ANKLE]  # (T, 3)
     height, ankle_y = measure_heights(keypoints), locate_ankles(keypoints)[:, 1]
@@ -233,7 +233,7 @@ def _find_paper_ends(ankle_y: Floats) -> tuple[float, float]:
 
 
 def _fill_gaps(positions: Floats) -> Floats:
-    """Ankle positions [T, 2] with the NaN of frames without ankles interpolated in time; ends hold."""
+    """Ankle positions [T, 2] with the NaN of frames without ankles interpolated in time; constant beyond the ends."""
     frames = np.arange(len(positions))
     there = np.isfinite(positions[:, 1])
     if not there.any():

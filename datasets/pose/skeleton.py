@@ -47,7 +47,7 @@ HAND_BONES: Final = tuple(bone for finger in FINGERS for bone in pairwise(finger
 
 
 def is_found(keypoints: Keypoints) -> npt.NDArray[np.bool_]:
-    """Which points are there: shape [..., 75] from [..., 75, 3]."""
+    """Which points were found: shape [..., 75] from [..., 75, 3]."""
     return np.asarray(keypoints[..., 2] > 0)
 
 
@@ -57,7 +57,7 @@ def has_person(keypoints: Keypoints) -> npt.NDArray[np.bool_]:
 
 
 def compute_body_box(keypoints: Keypoints, *, margin: float = 0.1) -> tuple[float, float, float, float] | None:
-    """Box of the found points of one frame, grown by `margin` of its larger side.
+    """Bounding box of the found points of one frame, grown by `margin` of its larger side.
 
     Returns:
         (left, top, right, bottom) in pixels, not clipped to the frame; None where nothing was found.
@@ -71,7 +71,7 @@ def compute_body_box(keypoints: Keypoints, *, margin: float = 0.1) -> tuple[floa
 
 
 def scale_keypoints(keypoints: Keypoints, factor_x: float, factor_y: float) -> Keypoints:
-    """The same points on a picture resized by the two factors (pixel centres at +0.5)."""
+    """The same points in an image resized by the two factors (pixel centres at +0.5)."""
     moved = keypoints.copy()
     moved[..., 0] = (keypoints[..., 0] + 0.5) * factor_x - 0.5
     moved[..., 1] = (keypoints[..., 1] + 0.5) * factor_y - 0.5

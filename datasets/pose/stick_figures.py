@@ -1,7 +1,7 @@
-"""Stick figures: keypoints in, the colour-coded picture out that conditions a generator.
+"""Stick figures: keypoints in, the colour-coded pose map (conditioning image) of a generator out.
 
 Body limbs are filled ellipses, joints discs, hands thin lines, the face eight dots. A figure is drawn on a
-canvas of fixed height and then reduced, so that lines thinner than a pixel of the target survive as
+canvas of fixed height and then downscaled, so that lines thinner than a pixel of the target survive as
 shades (EDN section 3.1 draws joints and connecting lines; sizes here are our own, stated below).
 """
 
@@ -55,7 +55,7 @@ def draw_stick_figure(
     """Draw one frame's keypoints.
 
     Args:
-        keypoints: float32 [75, 3], in pixels of a picture of `source_size`.
+        keypoints: float32 [75, 3], in pixels of an image of `source_size`.
         source_size: (height, width) that the keypoints refer to.
         size: (height, width) to return, of the same aspect.
 
@@ -65,20 +65,20 @@ def draw_stick_figure(
     height = max(_CANVAS_HEIGHT, size[0])
     width = round(height * size[1] / size[0])
     canvas = np.zeros((height, width, 3), np.uint8)
-    here = is_found(keypoints)
+    found = is_found(keypoints)
     points = scale_keypoints(keypoints, width / source_size[1], height / source_size[0])[:, :2]
     for (a, b), colour in zip(LIMBS, _LIMB_COLOURS, strict=True):
-        if here[a] and here[b]:
+        if found[a] and found[b]:
             _draw_limb(canvas, points[a], points[b], _LIMB_WIDTH * height, colour)
     for joint in range(BODY.stop):
-        if here[joint]:
+        if found[joint]:
             _draw_disc(canvas, points[joint], _JOINT_RADIUS * height, _JOINT_COLOURS[joint])
     for first, colour in _HAND_COLOURS.items():
         for a, b in HAND_BONES:
-            if here[first + a] and here[first + b]:
+            if found[first + a] and found[first + b]:
                 _draw_line(canvas, points[first + a], points[first + b], _HAND_WIDTH * height, colour)
     for dot in range(FACE.start, FACE.stop):
-        if here[dot]:
+        if found[dot]:
             _draw_disc(canvas, points[dot], _FACE_RADIUS * height, _FACE_COLOUR)
     if canvas.shape[:2] != size:
         canvas = cv2.resize(canvas, (size[1], size[0]), interpolation=cv2.INTER_AREA)

@@ -3,7 +3,7 @@
     datasets/NAME/dataset.json
     datasets/NAME/subjects/ID/{clip.mp4, poses.npz, subject.json}, with imports also labels/, face_boxes.npz
 
-A recording is added, or an import, with the person's consent (targets) or a stated legal basis (everybody
+A recording or an import is added with the person's consent (targets) or a stated legal basis (everybody
 else). A subject's folder is written whole before `dataset.json` names it.
 """
 
@@ -37,8 +37,8 @@ from dancebench.datasets.video.frames import FrameSource, open_source
 __all__ = ["Dataset", "Subject", "choose_clip_size", "list_datasets", "prepare_subject"]
 
 
-_RUN_ROLES: Final[tuple[Role, ...]] = ("target", "driver")
-"""Roles whose clips may have gaps: forensic pairs, and the clips that a detector sees, would straddle them."""
+_ROLES_WITH_GAPS: Final[tuple[Role, ...]] = ("target", "driver")
+"""Roles whose clips may have gaps: forensic pairs, and the clips that a detector scores, would straddle them."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Dataset:
 
     @classmethod
     def create(cls, workspace: Workspace, record: DatasetRecord) -> Dataset:
-        """Write a new dataset, or open the one that stands under its name if it is the same.
+        """Write a new dataset, or open the existing one of that name if it is the same.
 
         Raises:
             BenchError: Another dataset has that name.
@@ -58,13 +58,13 @@ class Dataset:
         folder = workspace.dataset(record.name)
         path = folder / "dataset.json"
         if path.exists():
-            standing = cls(folder, DatasetRecord.load(path))
-            if standing.record.dataset_id != record.dataset_id:
+            existing = cls(folder, DatasetRecord.load(path))
+            if existing.record.dataset_id != record.dataset_id:
                 raise BenchError(
                     f"The workspace already has another dataset named '{record.name}'.",
                     hint="Choose another name, another --workspace, or remove the old one.",
                 )
-            return standing
+            return existing
         record.save(path)
         return cls(folder, record)
 
@@ -81,7 +81,7 @@ class Dataset:
         return cls(path.parent, DatasetRecord.load(path))
 
     def ids(self, *roles: Role) -> list[str]:
-        """Subjects in the order they were listed, all or those of the given roles."""
+        """Subjects in the order they were listed, all or those with one of `roles`."""
         return [entry.id for entry in self.record.subjects if not roles or entry.role in roles]
 
     def entry(self, subject_id: str) -> SubjectEntry:
@@ -99,7 +99,7 @@ class Dataset:
         return self.folder / "subjects" / validate_name("subject", subject_id)
 
     def is_prepared(self, subject_id: str) -> bool:
-        """Whether the subject's clip has been made."""
+        """Whether the subject's clip has been prepared."""
         return (self.subject_folder(subject_id) / "subject.json").exists()
 
     def subject(self, subject_id: str) -> Subject:
@@ -107,7 +107,7 @@ class Dataset:
 
         Raises:
             UnknownNameError: The dataset lists none of that id.
-            BenchError: Its clip has not been made.
+            BenchError: Its clip has not been prepared.
         """
         self.entry(subject_id)
         folder = self.subject_folder(subject_id)
@@ -119,7 +119,7 @@ class Dataset:
         return Subject(folder, SubjectRecord.load(folder / "subject.json"), self.record.split)
 
     def content_sha256(self, subject_ids: list[str]) -> str:
-        """Hash of the prepared files of the given subjects."""
+        """Hash of the prepared files of these subjects."""
         records = [self.subject(subject_id).record for subject_id in sorted(subject_ids)]
         return sha256_json([[record.id, *record.contents] for record in records])
 
@@ -133,7 +133,7 @@ class Dataset:
         permission: StatedPermission,
         report: ReportProgress = ignore_progress,
     ) -> tuple[Dataset, Subject]:
-        """Prepare a recording and list it; nothing is left where that fails.
+        """Prepare a recording and list it; a failure leaves nothing behind.
 
         Adding the same recording again under the same id changes nothing.
 
@@ -144,7 +144,7 @@ class Dataset:
         recorded = open_source(recording)
         source = FileSource(name=recording.name, sha256=recorded.sha256)
         entry = SubjectEntry(id=subject_id, role=role, source=source)
-        return self._grow(entry, Footage.from_source(recorded), licence, permission, report)
+        return self._prepare_and_list(entry, Footage.from_source(recorded), licence, permission, report)
 
     def add_import(
         self,
@@ -159,23 +159,23 @@ class Dataset:
         """Prepare an import and list it, as `add` does a recording.
 
         Raises:
-            BenchError: As `add`; or the footage has gaps and the role does not stand them.
+            BenchError: As `add`; or the footage has gaps and the role does not allow them.
         """
         validate_name("subject", subject_id)
         gaps = len(imported.footage.segments) - 1
-        if gaps and role not in _RUN_ROLES:
+        if gaps and role not in _ROLES_WITH_GAPS:
             raise BenchError(
                 f"The frames have {gaps} gap(s) in time, which role '{role}' does not allow: forensic pairs would "
                 "straddle them.",
                 hint="Import it with --role target or --role driver.",
             )
         entry = SubjectEntry(id=subject_id, role=role, source=imported.source)
-        return self._grow(entry, imported.footage, licence, permission, report)
+        return self._prepare_and_list(entry, imported.footage, licence, permission, report)
 
-    def _grow(
+    def _prepare_and_list(
         self, entry: SubjectEntry, footage: Footage, licence: str, permission: StatedPermission, report: ReportProgress
     ) -> tuple[Dataset, Subject]:
-        self._check_place(entry)
+        self._check_conflicts(entry)
         if entry.id in self.ids() and self.is_prepared(entry.id):
             return self, self.subject(entry.id)
         prepare_subject(
@@ -188,18 +188,18 @@ class Dataset:
             report=report,
         )
         path = self.folder / "dataset.json"
-        # Read again: another `add` may have ended while this one prepared its clip.
+        # Read again: another `add` may have finished while this one prepared its clip.
         record = DatasetRecord.load(path) if path.exists() else self.record
         others = tuple(other for other in record.subjects if other.id != entry.id)
-        grown = Dataset(self.folder, record.model_copy(update={"subjects": (*others, entry)}))
-        grown.record.save(path)
-        return grown, grown.subject(entry.id)
+        extended = Dataset(self.folder, record.model_copy(update={"subjects": (*others, entry)}))
+        extended.record.save(path)
+        return extended, extended.subject(entry.id)
 
-    def _check_place(self, entry: SubjectEntry) -> None:
-        """Refuse an id that another source has, and a recording that plays another role already."""
+    def _check_conflicts(self, entry: SubjectEntry) -> None:
+        """Refuse an id that another source has, and a recording that already has another role."""
         for other in self.record.subjects:
-            same = _facts_without_name(entry) == _facts_without_name(other)
-            if other.id == entry.id and not same:
+            same_entry = _facts_without_name(entry) == _facts_without_name(other)
+            if other.id == entry.id and not same_entry:
                 raise BenchError(
                     f"Dataset '{self.record.name}' already has a subject '{entry.id}' "
                     f"({other.role}, {other.source.kind} source).",
@@ -250,7 +250,7 @@ def prepare_subject(
     """
     footage = recording if isinstance(recording, Footage) else Footage.from_source(recording)
     with atomic_folder(dataset.subject_folder(entry.id)) as folder:
-        made = prepare(footage, dataset.record.prepare, folder, report=report)
+        prepared = prepare(footage, dataset.record.prepare, folder, report=report)
         for name, path in (extra_files or {}).items():
             shutil.copyfile(path, folder / name)
         SubjectRecord(
@@ -263,20 +263,20 @@ def prepare_subject(
             source_height=footage.height,
             source_width=footage.width,
             source_frames=footage.n_frames,
-            fps=float(made.clip.fps),
-            height=made.clip.height,
-            width=made.clip.width,
-            n_frames=made.clip.n_frames,
-            person_frames=made.person_frames,
+            fps=float(prepared.clip.fps),
+            height=prepared.clip.height,
+            width=prepared.clip.width,
+            n_frames=prepared.clip.n_frames,
+            person_frames=prepared.person_frames,
             decoder=footage.decoder,
-            encoder=made.clip.encoder,
+            encoder=prepared.clip.encoder,
             pose_extractor=footage.supplied_poses or describe_extractor(),
             clip_sha256=sha256_file(folder / "clip.mp4"),
             poses_sha256=sha256_file(folder / "poses.npz"),
-            breaks=made.breaks,
-            n_train=made.n_train,
-            labels_sha256=made.labels_sha256,
-            face_boxes_sha256=made.face_boxes_sha256,
+            breaks=prepared.breaks,
+            n_train=prepared.n_train,
+            labels_sha256=prepared.labels_sha256,
+            face_boxes_sha256=prepared.face_boxes_sha256,
         ).save(folder / "subject.json")
 
 
@@ -291,7 +291,7 @@ def list_datasets(workspace: Workspace) -> list[str]:
 
 
 def choose_clip_size(height: int, width: int) -> tuple[int, int]:
-    """The clip size that wastes least on a recording of this size: 512x256, 512x512 or 256x512."""
+    """The clip size that needs least letterboxing for a recording of this size: 512x256, 512x512 or 256x512."""
     shapes = {0.5: (512, 256), 1.0: (512, 512), 2.0: (256, 512)}
     aspect = width / height
     return shapes[min(shapes, key=lambda shape: max(shape / aspect, aspect / shape))]

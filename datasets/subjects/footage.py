@@ -1,7 +1,7 @@
-"""What a clip is prepared from: frames, and whatever came with them.
+"""What a clip is prepared from: frames, and what was supplied with them.
 
-A plain recording is one stretch of frames. An import may bring poses, the pictures that condition a
-synthesizer ("labels") and boxes of the face; it may have gaps, and parts of its own for training and testing.
+A plain recording is one segment of consecutive frames. An import may supply poses, pose maps ("labels", the
+conditioning images) and bounding boxes of the face; it may have gaps, and its own training and test parts.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from dancebench.datasets.video.decoding import Frame
 from dancebench.datasets.video.frames import FrameSource
 
 Box = tuple[float, float, float, float]
-"""Edges (top, bottom, left, right) of rows [top, bottom) and columns [left, right)."""
+"""Bounding box: edges (top, bottom, left, right) of rows [top, bottom) and columns [left, right)."""
 
 
 @dataclass(frozen=True)
 class SuppliedFrame:
-    """A frame and what was given with it, all in the frame's own pixels.
+    """A frame and what was supplied with it, all in the frame's own pixels.
 
     Attributes:
         frame: uint8 RGB (H, W, 3).
-        pose: float32 [75, 3]; None where it is yet to be found.
-        label: Conditioning picture, uint8 RGB (H, W, 3).
-        face: Box of the face.
+        pose: float32 [75, 3]; None where it is yet to be extracted.
+        label: Pose map, uint8 RGB (H, W, 3).
+        face: Bounding box of the face.
     """
 
     frame: Frame
@@ -37,11 +37,11 @@ class SuppliedFrame:
 
 @dataclass(frozen=True)
 class Segment:
-    """Frames that follow each other.
+    """Consecutive frames.
 
     Attributes:
-        moments: (seconds, moment) from the first one, as often as called; times strictly increasing.
-        held_out: Whether the layout keeps it from training.
+        frames: Iterates (seconds, supplied frame) from the start at each call; times strictly increasing.
+        held_out: Whether the layout excludes it from training.
     """
 
     frames: Callable[[], Iterator[tuple[float, SuppliedFrame]]]
@@ -50,16 +50,16 @@ class Segment:
 
 @dataclass(frozen=True)
 class Footage:
-    """Stretches of one person, those for training first.
+    """Segments of one person, those for training first.
 
     Attributes:
         height: Of the frames, in pixels.
         width: Of the frames, in pixels.
-        fps: Mean rate within a stretch.
-        n_frames: In all stretches; a damaged file may decode to fewer.
+        fps: Mean rate within a segment.
+        n_frames: In all segments; a damaged file may decode to fewer.
         decoder: What decodes, with its version.
-        stretches: At least one.
-        given_poses: What found the poses that come with the frames; None if they come without.
+        segments: At least one.
+        supplied_poses: What extracted the poses supplied with the frames; None if there are none.
     """
 
     height: int
@@ -72,21 +72,21 @@ class Footage:
 
     @classmethod
     def from_source(cls, source: FrameSource) -> Footage:
-        """A recording that brings nothing but its frames."""
+        """A recording that supplies nothing but its frames."""
 
-        def moments() -> Iterator[tuple[float, SuppliedFrame]]:
+        def frames() -> Iterator[tuple[float, SuppliedFrame]]:
             return ((seconds, SuppliedFrame(frame)) for seconds, frame in source.frames())
 
-        return cls(source.height, source.width, source.fps, source.n_frames, source.decoder, (Segment(moments),))
+        return cls(source.height, source.width, source.fps, source.n_frames, source.decoder, (Segment(frames),))
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What the reader of a layout hands on.
+    """The result of an importer.
 
     Attributes:
-        footage: To prepare a clip from.
-        source: For the record.
+        footage: Footage to prepare a clip from.
+        source: Source, for the subject's record.
         notes: What the user should know, a sentence each.
     """
 

@@ -12,7 +12,7 @@ from dancebench.datasets.subjects.records import Permission, Role
 
 @dataclass(frozen=True)
 class StatedPermission:
-    """A permission as it was given.
+    """A permission as it was stated.
 
     Attributes:
         record: What the subject's record keeps.
@@ -24,7 +24,7 @@ class StatedPermission:
 
 
 def state_permission(role: Role, *, consent: str | None, legal_basis: str | None) -> StatedPermission:
-    """The permission that a role needs.
+    """Check and record the permission that a role needs.
 
     Args:
         role: A target needs `consent`, every other role a `legal_basis`.
@@ -36,32 +36,32 @@ def state_permission(role: Role, *, consent: str | None, legal_basis: str | None
             not exist.
     """
     if role == "target":
-        kind, flag, given = "consent", "--consent", consent
+        kind, flag, stated = "consent", "--consent", consent
         reason = "a target's likeness is synthesized, which needs that person's consent"
     else:
-        kind, flag, given = "legal-basis", "--legal-basis", legal_basis
+        kind, flag, stated = "legal-basis", "--legal-basis", legal_basis
         reason = "recordings of people are personal data, and their use needs a legal basis"
-    if given is None or not given.strip():
+    if stated is None or not stated.strip():
         raise BenchError(
             f"No {kind.replace('-', ' ')} is stated: {reason}.",
             hint=f'{flag} "TEXT" or {flag} FILE (a release form, a licence that covers this use).',
         )
-    path = _find_document(given.strip(), flag)
-    data = path.read_bytes() if path else given.strip().encode()
+    path = _find_document(stated.strip(), flag)
+    data = path.read_bytes() if path else stated.strip().encode()
     if not data.strip():
         raise BenchError(f"{path} is empty.", hint=f"{flag} needs a document that says something.")
     record = Permission.model_validate(
-        {"kind": kind, "text": path.name if path else given.strip(), "sha256": hashlib.sha256(data).hexdigest()}
+        {"kind": kind, "text": path.name if path else stated.strip(), "sha256": hashlib.sha256(data).hexdigest()}
     )
     return StatedPermission(record, {f"permission{path.suffix}": path} if path else {})
 
 
-def _find_document(given: str, flag: str) -> Path | None:
-    """The file that `given` names; None for a statement. One word that looks like a path must be one."""
-    path = Path(given)
-    one_word = not any(character.isspace() for character in given)
+def _find_document(stated: str, flag: str) -> Path | None:
+    """The file that `stated` names; None for a statement. One word that looks like a path must be one."""
+    path = Path(stated)
+    one_word = not any(character.isspace() for character in stated)
     if one_word and path.is_file():
         return path
-    if one_word and ("/" in given or path.suffix):
-        raise BenchError(f"{given} does not exist.", hint=f'{flag} takes a file that is there, or a "TEXT".')
-    return path if len(given) < 1024 and path.is_file() else None
+    if one_word and ("/" in stated or path.suffix):
+        raise BenchError(f"{stated} does not exist.", hint=f'{flag} takes an existing file, or a "TEXT".')
+    return path if len(stated) < 1024 and path.is_file() else None

@@ -1,11 +1,11 @@
 """From any recording to a prepared clip: letterboxed frames at a normalised rate, and the person's poses.
 
     video or image folder ──▶ clip.mp4 + poses.npz + the facts of both
-    an import's footage   ──▶ likewise, + labels/ + face_boxes.npz where it brings them
+    an import's footage   ──▶ likewise, + labels/ + face_boxes.npz where it supplies them
 
-Poses are found on the original resolution and then mapped into clip pixels. One pass: frames stream
-through, whatever the length. Stretches of footage are thinned and tracked each for itself, since nothing
-moves evenly across a gap.
+Poses are extracted at the original resolution and then mapped into clip pixels. One pass: frames are streamed,
+whatever the length. Each segment of the footage is resampled and tracked separately, since motion is not
+continuous across a gap.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ _TORSO = [R_SHOULDER, L_SHOULDER, R_HIP, L_HIP]
 
 @dataclass(frozen=True)
 class PreparedClip:
-    """A prepared clip with its poses, and what was seen on the way.
+    """A prepared clip with its poses, and facts found while preparing it.
 
     Attributes:
-        clip: What was written.
+        clip: The clip as written.
         keypoints: float32 [T, 75, 3] in clip pixels.
-        person_frames: In how many frames the body is.
-        breaks: Frames that begin a stretch, the first one apart.
-        n_train: Frames before those that the footage holds out; None where it says nothing.
-        labels_sha256: Of the given pictures, where there are some.
-        face_boxes_sha256: Of the given boxes, likewise.
+        person_frames: Number of frames in which the body was found.
+        breaks: Frames that begin a segment, except the first.
+        n_train: Frames before those that the footage holds out; None where it holds out none.
+        labels_sha256: Of the supplied pose maps, if any.
+        face_boxes_sha256: Of the supplied face bounding boxes, if any.
     """
 
     clip: ClipInfo
@@ -68,7 +68,7 @@ class PreparedClip:
 def prepare(
     source: FrameSource | Footage, config: PrepareConfig, folder: Path, *, report: ReportProgress = ignore_progress
 ) -> PreparedClip:
-    """Write `clip.mp4` and `poses.npz` into `folder`, and `labels/` and `face_boxes.npz` if they were given.
+    """Write `clip.mp4` and `poses.npz` into `folder`, and `labels/` and `face_boxes.npz` if they were supplied.
 
     Raises:
         BenchError: The source cannot be read, shows no person or one in too few frames, or the tracked
@@ -76,12 +76,12 @@ def prepare(
     """
     footage = source if isinstance(source, Footage) else Footage.from_source(source)
     rate = reduce_rate(footage.fps, config.fps)
-    taken = _Preparation(footage, config, folder, float(rate), report)
-    clip = write_clip(folder / "clip.mp4", taken.frames(), rate)
-    keypoints, breaks = np.stack(taken.poses), tuple(taken.starts[1:])
+    preparation = _Preparation(footage, config, folder, float(rate), report)
+    clip = write_clip(folder / "clip.mp4", preparation.frames(), rate)
+    keypoints, breaks = np.stack(preparation.poses), tuple(preparation.starts[1:])
     check_person(keypoints, float(rate), breaks)
     write_poses(folder / "poses.npz", keypoints)
-    boxes = np.array(taken.boxes, np.float32)  # [T, 4]
+    boxes = np.array(preparation.boxes, np.float32)  # [T, 4]
     has_boxes = bool(np.isfinite(boxes).any())
     if has_boxes:
         write_face_boxes(folder / FACE_BOXES, boxes)
@@ -90,14 +90,14 @@ def prepare(
         keypoints,
         int(has_person(keypoints).sum()),
         breaks=breaks,
-        n_train=taken.n_train,
+        n_train=preparation.n_train,
         labels_sha256=labels_sha256(folder) if (folder / LABELS).exists() else None,
         face_boxes_sha256=sha256_file(folder / FACE_BOXES) if has_boxes else None,
     )
 
 
 class _Preparation:
-    """Footage on its way into a clip: frames go through to the encoder; what came with them stays here."""
+    """Footage while it becomes a clip: frames pass on to the encoder; what was supplied with them is kept here."""
 
     def __init__(
         self, footage: Footage, config: PrepareConfig, folder: Path, rate: float, report: ReportProgress
@@ -112,38 +112,38 @@ class _Preparation:
 
     def frames(self) -> Iterator[npt.NDArray[np.uint8]]:
         """The clip's frames, letterboxed."""
-        for stretch in self._footage.segments:
+        for segment in self._footage.segments:
             self.starts.append(len(self.poses))
-            if stretch.held_out and self.n_train is None:
+            if segment.held_out and self.n_train is None:
                 self.n_train = len(self.poses)
-            kept = (moment for _, moment in resample(stretch.frames(), self._footage.fps, self._config.fps))
-            for_poses, moments = itertools.tee(kept)  # in step: one frame is held at a time
-            for points, moment in zip(self._take_or_extract_poses(for_poses), moments, strict=True):
-                yield self._take(moment, points)
+            kept = (supplied for _, supplied in resample(segment.frames(), self._footage.fps, self._config.fps))
+            for_poses, for_clip = itertools.tee(kept)  # read in parallel: one frame is held at a time
+            for points, supplied in zip(self._read_or_extract_poses(for_poses), for_clip, strict=True):
+                yield self._add_frame(supplied, points)
 
-    def _take_or_extract_poses(self, moments: Iterator[SuppliedFrame]) -> Iterator[Keypoints]:
+    def _read_or_extract_poses(self, frames: Iterator[SuppliedFrame]) -> Iterator[Keypoints]:
         if self._footage.supplied_poses is None:
-            return extract_poses(moment.frame for moment in moments)
-        return (moment.pose.copy() for moment in moments if moment.pose is not None)
+            return extract_poses(supplied.frame for supplied in frames)
+        return (supplied.pose.copy() for supplied in frames if supplied.pose is not None)
 
-    def _take(self, moment: SuppliedFrame, points: Keypoints) -> npt.NDArray[np.uint8]:
+    def _add_frame(self, supplied: SuppliedFrame, points: Keypoints) -> npt.NDArray[np.uint8]:
         points[:, :2] = self._letterbox.map_points(points[:, :2])
         points[~is_found(points)] = 0
-        if moment.label is not None:
-            write_label(self._folder, len(self.poses), self._letterbox.apply(moment.label))
-        self.boxes.append(to_clip_box(moment.face, self._letterbox))
+        if supplied.label is not None:
+            write_label(self._folder, len(self.poses), self._letterbox.apply(supplied.label))
+        self.boxes.append(to_clip_box(supplied.face, self._letterbox))
         self.poses.append(points)
         self._report("preparing", min(len(self.poses), self._expected), self._expected)
-        return self._letterbox.apply(moment.frame)
+        return self._letterbox.apply(supplied.frame)
 
 
 def check_person(keypoints: Keypoints, fps: float, breaks: Sequence[int] = ()) -> None:
-    """Refuse a clip that cannot be learned from.
+    """Refuse a clip that a synthesizer cannot be trained on.
 
     Args:
         keypoints: float32 [T, 75, 3].
-        fps: To name a moment in seconds.
-        breaks: Frames over which the person may have gone anywhere.
+        fps: To state a time in seconds.
+        breaks: Frames that begin a new segment; across them the person may move anywhere.
 
     Raises:
         BenchError: No person, one in too few frames (says how many), or a jump to another person: the
@@ -171,13 +171,13 @@ def check_person(keypoints: Keypoints, fps: float, breaks: Sequence[int] = ()) -
 
 
 def _find_first_jump(keypoints: Keypoints, breaks: Sequence[int]) -> int | None:
-    """The first frame whose torso centre lies more than a body height from the last one of its stretch."""
+    """The first frame whose torso centre lies more than a body height from the last one of its segment."""
     last: npt.NDArray[np.float32] | None = None
-    last_height, last_stretch = 0.0, 0
+    last_height, last_segment = 0.0, 0
     for t in np.flatnonzero(has_person(keypoints)):
-        stretch = bisect.bisect_right(breaks, t)
-        if stretch != last_stretch:
-            last, last_stretch = None, stretch
+        segment = bisect.bisect_right(breaks, t)
+        if segment != last_segment:
+            last, last_segment = None, segment
         points = keypoints[t]
         torso = points[[joint for joint in _TORSO if points[joint, 2] > 0], :2]
         if len(torso) == 0:
@@ -192,7 +192,7 @@ def _find_first_jump(keypoints: Keypoints, breaks: Sequence[int]) -> int | None:
 
 
 def write_poses(path: Path, keypoints: Keypoints) -> None:
-    """Write keypoints float32 [T, 75, 3], whole or not at all."""
+    """Write keypoints float32 [T, 75, 3] atomically."""
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         np.savez_compressed(handle, keypoints=keypoints.astype(np.float32))
 

@@ -1,6 +1,6 @@
-"""The real side of every comparison: a subject's held-out span as a clip like the fakes'.
+"""The real clips of every comparison: a subject's held-out span, encoded like the fakes.
 
-Same size, same encoder, same frames as the fake that it stands against; the first frame is left out,
+Same size, same encoder, same frames as the fake that it is compared with; the first frame is left out,
 since the fake's first has no previous frame.
 """
 
@@ -35,19 +35,19 @@ class RealRecord(Document):
 
 
 def list_shown_frames(subject: Subject) -> list[int]:
-    """The held-out frames that a fake, and so its real, shows: all but the first of every segment."""
+    """The held-out frames that a fake, and so its real clip, shows: all but the first of every segment."""
     return [t for segment in subject.segments(subject.test) for t in segment[1:]]
 
 
 def write_real(subject: Subject, size: tuple[int, int], path: Path) -> RealRecord:
-    """Cut the held-out span, resize it to `size` (height, width) and encode it; keeps one already made."""
-    beside = path.with_suffix(".json")
+    """Cut the held-out span, resize it to `size` (height, width) and encode it; keeps an existing, up-to-date clip."""
+    record_path = path.with_suffix(".json")
     shown = list_shown_frames(subject)
-    standing = RealRecord.load_if_usable(beside)
-    if standing is not None and path.exists():
-        same = (standing.content_sha256, standing.first_frame) == (subject.record.content_sha256, shown[0])
-        if same and standing.encoder == describe_encoder() and sha256_file(path) == standing.sha256:
-            return standing
+    existing = RealRecord.load_if_usable(record_path)
+    if existing is not None and path.exists():
+        same = (existing.content_sha256, existing.first_frame) == (subject.record.content_sha256, shown[0])
+        if same and existing.encoder == describe_encoder() and sha256_file(path) == existing.sha256:
+            return existing
 
     def frames() -> Iterator[npt.NDArray[np.uint8]]:
         with subject.open_reader() as reader:
@@ -66,5 +66,5 @@ def write_real(subject: Subject, size: tuple[int, int], path: Path) -> RealRecor
         sha256=clip.sha256,
         encoder=clip.encoder,
     )
-    record.save(beside)
+    record.save(record_path)
     return record

@@ -1,6 +1,6 @@
-"""What is kept of a subject and of a dataset, as typed JSON.
+"""The records of subjects and datasets, as typed JSON.
 
-`dataset_id` says which data a number belongs to and is the same on every machine: it hashes the sources
+`dataset_id` identifies the data behind a result and is the same on every machine: it hashes the sources
 (file hashes, or the drawing generator's version and seeds), the roles, the split and the prepare
 configuration. `content_sha256` hashes the prepared files themselves, against tampering; it differs between
 machines, since encoders and pose models round differently.
@@ -40,25 +40,25 @@ class DrawnSource(Strict):
 
 
 class ImportedSource(Strict):
-    """A folder in another project's layout: frames, and the poses or pictures made for them."""
+    """A folder in another project's layout: frames, and the poses or pose maps made for them."""
 
     kind: Literal["imported"] = "imported"
     layout: str
     name: str
     """The folder's own name, for people; nothing is looked up by it."""
     sha256: str
-    """Of all frames, pictures and texts, by name and content."""
+    """Of all frames, pose maps and texts, by name and content."""
     frames_sha256: tuple[str, ...] = ()
     """Of the frames alone, each video or folder as `FileSource` would hash it."""
     fps: float | None = None
-    """Rate at which numbered frames were taken, as stated; a video brings its own."""
+    """Rate at which numbered frames were taken, as stated; a video has its own."""
 
 
 Source = Annotated[FileSource | DrawnSource | ImportedSource, Field(discriminator="kind")]
 
 
 def list_recordings(source: FileSource | DrawnSource | ImportedSource) -> frozenset[str]:
-    """Hashes of the recordings that a source is made of; a drawing is made of none."""
+    """Hashes of the recordings that a source is made of; a drawn dancer has none."""
     if isinstance(source, ImportedSource):
         return frozenset(source.frames_sha256)
     return frozenset([source.sha256]) if isinstance(source, FileSource) else frozenset()
@@ -101,7 +101,7 @@ class SplitConfig(Strict):
 
 
 class Permission(Strict):
-    """Why this person's video may be here.
+    """Why this person's video may be used.
 
     For a target the person's consent; for every other role a stated legal basis.
     """
@@ -114,7 +114,7 @@ class Permission(Strict):
 
 
 class SubjectEntry(Strict):
-    """A subject as its dataset lists it, whether or not its clip has been made yet."""
+    """A subject as its dataset lists it, whether or not its clip has been prepared yet."""
 
     id: Name
     role: Role
@@ -124,7 +124,7 @@ class SubjectEntry(Strict):
 class SubjectRecord(Document):
     """`subject.json`: what the prepared clip is, and where it came from.
 
-    Version 2 adds what imports bring; a file of version 1 is one without.
+    Version 2 adds the fields of imports; a file of version 1 has none of them.
     """
 
     SCHEMA_VERSION: ClassVar[int] = 2
@@ -151,11 +151,11 @@ class SubjectRecord(Document):
     clip_sha256: str
     poses_sha256: str
     breaks: tuple[int, ...] = ()
-    """Frames that do not follow the one before immediately, ascending."""
+    """Frames that begin a new segment: not consecutive with the previous frame; ascending."""
     n_train: int | None = None
-    """Frames of the training part, where the source names one; otherwise the dataset's split says."""
+    """Frames of the training part, where the source names one; otherwise the dataset's split applies."""
     labels_sha256: str | None = None
-    """Of the conditioning pictures, where they were given."""
+    """Of the pose maps, where they were supplied."""
     face_boxes_sha256: str | None = None
 
     @model_validator(mode="after")
@@ -169,10 +169,10 @@ class SubjectRecord(Document):
 
     @property
     def contents(self) -> list[Any]:
-        """What whatever is made of the subject depends on: the clip, its poses, and what came with them."""
-        brought = self.model_dump(include={"breaks", "n_train", "labels_sha256", "face_boxes_sha256"}, mode="json")
-        brought = {name: value for name, value in brought.items() if value}
-        return [self.clip_sha256, self.poses_sha256, *([brought] if brought else [])]
+        """What everything made from the subject depends on: the clip, its poses, and what was imported with them."""
+        imported = self.model_dump(include={"breaks", "n_train", "labels_sha256", "face_boxes_sha256"}, mode="json")
+        imported = {name: value for name, value in imported.items() if value}
+        return [self.clip_sha256, self.poses_sha256, *([imported] if imported else [])]
 
     @property
     def content_sha256(self) -> str:

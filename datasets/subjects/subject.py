@@ -1,7 +1,7 @@
-"""A prepared subject: its clip, its poses, and the pictures that condition a synthesizer.
+"""A prepared subject: its clip, its poses, and the pose maps that condition a synthesizer.
 
-Frames are consecutive within a segment. Where an import has gaps, or parts of its own, a frame may not follow the
-one before: windows, pairs and motion stay within segments.
+Frames are consecutive within a segment. An import may have gaps, or its own train and test parts, which begin a
+new segment: windows, pairs and motion stay within segments.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Subject:
         return self.split.test(n_frames) if n_train is None else range(n_train, n_frames)
 
     def segments(self, span: range) -> list[range]:
-        """The maximal stretches of consecutive frames of a span, in order."""
+        """The segments of a span: its maximal ranges of consecutive frames, in order."""
         if not span:
             return []
         cuts = [t for t in self.record.breaks if span.start < t < span.stop]
@@ -74,7 +74,7 @@ class Subject:
 
     @property
     def starts_segment(self) -> npt.NDArray[np.bool_]:
-        """Which frames do not follow the one before: bool [T], True at frame 0 and at every break."""
+        """Which frames begin a segment: bool [T], True at frame 0 and at every break."""
         starts = np.zeros(self.record.n_frames, np.bool_)
         starts[[0, *self.record.breaks]] = True
         return starts
@@ -85,11 +85,11 @@ class Subject:
 
     @property
     def pose_map_style(self) -> str:
-        """`given` where the conditioning pictures came with the frames, `sticks` where we draw them."""
+        """`given` where the pose maps were supplied with the frames, `sticks` where stick figures are drawn."""
         return "sticks" if self.record.labels_sha256 is None else "given"
 
     def pose_maps(self, span: Iterable[int], size: tuple[int, int]) -> Iterator[npt.NDArray[np.uint8]]:
-        """The conditioning pictures of some frames.
+        """The pose maps (conditioning images) of some frames.
 
         Args:
             span: Frames, in any order.
@@ -98,18 +98,18 @@ class Subject:
         Returns:
             uint8 RGB [height, width, 3], one after the other.
         """
-        paint = self.make_pose_map_drawer()
-        return (paint(t, size) for t in span)
+        draw = self.make_pose_map_drawer()
+        return (draw(t, size) for t in span)
 
     def make_pose_map_drawer(self) -> Callable[[int, tuple[int, int]], npt.NDArray[np.uint8]]:
-        """Gives the conditioning picture of a frame at a size; poses are read once, here."""
+        """Make a function that draws the pose map of a frame at a size; poses are read once, here."""
         if self.pose_map_style == "given":
             return lambda t, size: resize(read_label(self.folder, t), size)
         keypoints = self.keypoints()
         return lambda t, size: draw_stick_figure(keypoints[t], self.size, size)
 
     def face_boxes(self) -> FaceBoxes | None:
-        """The given boxes of the face: float32 [T, 4] in clip pixels (top, bottom, left, right edge; NaN = none)."""
+        """The supplied face bounding boxes: float32 [T, 4] in clip pixels (top, bottom, left, right; NaN = none)."""
         return None if self.record.face_boxes_sha256 is None else read_face_boxes(self.folder / FACE_BOXES)
 
     def changed_files(self) -> list[str]:
@@ -128,7 +128,7 @@ class Subject:
         return problems
 
     def require_unchanged(self) -> None:
-        """Refuse files that are not as they were prepared.
+        """Refuse files that were changed after they were prepared.
 
         Raises:
             BenchError: Names the first of them.

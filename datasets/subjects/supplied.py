@@ -1,6 +1,6 @@
-"""What an import keeps beside a clip: conditioning pictures and face boxes, as they were given.
+"""What an import keeps beside a clip: the supplied pose maps and face bounding boxes.
 
-labels/000000.png …   one a frame, letterboxed to the clip's size, lossless
+labels/000000.png …   one per frame, letterboxed to the clip's size, lossless
 face_boxes.npz        float32 [T, 4] in clip pixels: top, bottom, left, right; NaN = none
 """
 
@@ -26,12 +26,12 @@ FaceBoxes = npt.NDArray[np.float32]
 
 
 def label_path(folder: Path, t: int) -> Path:
-    """Where frame `t`'s conditioning picture lies in a subject's folder."""
+    """Where frame `t`'s pose map lies in a subject's folder."""
     return folder / LABELS / f"{t:06d}.png"
 
 
 def write_label(folder: Path, t: int, picture: Frame) -> None:
-    """Keep frame `t`'s picture, uint8 RGB (H, W, 3), in a folder that is not yet in its place."""
+    """Write frame `t`'s pose map, uint8 RGB (H, W, 3), into a folder that is not yet in its final place."""
     path = label_path(folder, t)
     path.parent.mkdir(exist_ok=True)
     _, encoded = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
@@ -39,7 +39,7 @@ def write_label(folder: Path, t: int, picture: Frame) -> None:
 
 
 def read_label(folder: Path, t: int) -> Frame:
-    """Frame `t`'s picture: uint8 RGB (H, W, 3).
+    """Frame `t`'s pose map: uint8 RGB (H, W, 3).
 
     Raises:
         BenchError: It is missing or damaged.
@@ -53,12 +53,12 @@ def read_label(folder: Path, t: int) -> Frame:
 
 
 def labels_sha256(folder: Path) -> str:
-    """Hash over all that lies in the folder of pictures, by name and content."""
+    """Hash over all files in the folder of pose maps, by name and content."""
     return sha256_json([[path.name, sha256_file(path)] for path in sorted((folder / LABELS).iterdir())])
 
 
 def to_clip_box(box: Box | None, letterbox: Letterbox) -> Box:
-    """A box in the clip's pixels; NaN for none."""
+    """A bounding box in the clip's pixels; NaN for none."""
     if box is None:
         return (np.nan,) * 4
     top, bottom, left, right = box
@@ -68,7 +68,7 @@ def to_clip_box(box: Box | None, letterbox: Letterbox) -> Box:
 
 
 def write_face_boxes(path: Path, boxes: FaceBoxes) -> None:
-    """Write boxes float32 [T, 4], whole or not at all."""
+    """Write boxes float32 [T, 4] atomically."""
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         np.savez_compressed(handle, boxes=boxes.astype(np.float32))
 

@@ -1,12 +1,12 @@
-"""Video in and out: a path goes in and RGB frames with time stamps come out, or the other way round.
+"""Reading and writing video: a path goes in and RGB frames with time stamps come out, or the other way round.
 
-    probe        what a file holds, counted by demuxing, since headers lie
-    stream       any file from outside, frame by frame, upright, with its own time stamps (PyAV)
+    probe        facts of a file; frames are counted by demuxing, since headers may be wrong
+    stream       any video file, frame by frame, upright, with its own time stamps (PyAV)
     VideoReader  random access to a prepared clip (decord, PyAV where decord cannot)
-    write_clip   the one encoder: every clip that a detector sees, real or fake, is written here
+    write_clip   the one encoder: every clip that a detector scores, real or fake, is written here
 
 Frames are uint8 RGB (H, W, 3); times are seconds. decord and PyAV give the same pixels for what `write_clip`
-wrote (tested); for other files they may not, so there `VideoReader` keeps to PyAV.
+wrote (tested); for other files they may not, so there `VideoReader` uses PyAV.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class VideoReader:
             absent or fails.
 
     Attributes:
-        decoder: What decodes, with its version.
+        decoder: The decoder, with its version.
         timestamps: float64 [T], seconds.
 
     Raises:
@@ -149,7 +149,7 @@ class VideoReader:
 
     @property
     def decoder(self) -> str:
-        """What decodes, with its version."""
+        """The decoder, with its version."""
         return describe_pyav() if self._decord is None else f"decord {_import_decord().__version__}"
 
     def __len__(self) -> int:
@@ -164,7 +164,7 @@ class VideoReader:
         return (self[index] for index in range(len(self)))
 
     def read(self, indices: Iterable[SupportsIndex]) -> Frame:
-        """Frames uint8 (N, H, W, 3), in the order asked for.
+        """Frames uint8 (N, H, W, 3), in the requested order.
 
         Raises:
             IndexError: An index lies outside the clip.
@@ -180,11 +180,11 @@ class VideoReader:
             except Exception as error:
                 if self._strict:
                     raise self._decord_error(error) from error
-                self._decord = None  # from here on PyAV: same pixels
+                self._decord = None  # PyAV from now on: same pixels
         return self._pyav.read(wanted)
 
     def close(self) -> None:
-        """Let go of the file; the reader is not used after."""
+        """Close the file; the reader cannot be used afterwards."""
         self._decord = None
         self._pyav.close()
 
@@ -209,7 +209,7 @@ class VideoReader:
             # get_batch can hang when the container claims more frames than there are.
             if len(opened) != len(self):
                 raise RuntimeError(f"it counts {len(opened)} frames, there are {len(self)}")
-            opened.get_batch([0])  # better here and now: it cannot read some widths below 80
+            opened.get_batch([0])  # fail here already: decord cannot read some widths below 80
             return opened
         except Exception as error:
             if self._strict:
@@ -229,14 +229,14 @@ def _was_written_here(found: Inspection) -> bool:
 
 
 def _import_decord() -> Any:
-    import decord  # has no wheel on some platforms, where PyAV does its work
+    import decord  # has no wheel on some platforms, where PyAV is used instead
 
     decord.logging.set_level(decord.logging.QUIET)
     return decord
 
 
 class _PyavFrames:
-    """Random access through PyAV: seek to the key frame before, decode up to the frame asked for."""
+    """Random access through PyAV: seek to the key frame before, decode up to the requested frame."""
 
     _AHEAD = 2 * ENCODER.gop
     """Decoding this many frames forward is cheaper than a seek."""
@@ -252,7 +252,7 @@ class _PyavFrames:
 
     def read(self, indices: Sequence[int]) -> Frame:
         found: dict[int, Frame] = {}
-        for index in sorted(set(indices)):  # one way through the file, whatever the order asked for
+        for index in sorted(set(indices)):  # one forward pass, whatever the requested order
             found[index] = self._decode_frame(index)
         return np.stack([found[index] for index in indices])
 
@@ -278,8 +278,8 @@ class _PyavFrames:
         return to_upright(frame)
 
     def _decode_forward(self, index: int) -> av.VideoFrame | None:
-        """Decode up to frame `index`; None if it does not come."""
-        with suppress(BenchError):  # the file is damaged; whether this frame is, shows from the start
+        """Decode up to frame `index`; None if it is not reached."""
+        with suppress(BenchError):  # the file is damaged; decoding from the start shows whether this frame is
             for frame in self._frames:
                 self._position = self._index_of.get(frame.pts, -1) if self._index_of else self._position + 1
                 if self._position >= index:
@@ -287,7 +287,7 @@ class _PyavFrames:
         return None
 
     def _rewind(self, pts: int | None) -> None:
-        """Stand at the key frame before `pts`, or at the start."""
+        """Reopen at the key frame before `pts`, or at the start."""
         self.close()
         container, source = self._file.enter_context(open_video(self._path))
         if pts is not None:
@@ -300,7 +300,7 @@ class _PyavFrames:
 
 
 def describe_encoder(encoder: EncoderSettings = ENCODER) -> str:
-    """What encodes, with its version and all settings, as recorded with every clip."""
+    """The encoder, with its version and all settings, as recorded with every clip."""
     return f"{describe_pyav()} " + " ".join(f"{key}={value}" for key, value in asdict(encoder).items())
 
 
@@ -312,21 +312,21 @@ def write_clip(
     metadata: Mapping[str, str] | None = None,
     encoder: EncoderSettings = ENCODER,
 ) -> ClipInfo:
-    """Write an H.264 mp4 of constant frame rate, whole or not at all.
+    """Write an H.264 mp4 of constant frame rate atomically.
 
     The same frames give the same bytes: one thread, no date and no encoder version in the container. Frames
-    are drawn one at a time and never held.
+    are consumed one at a time and never kept.
 
     Args:
-        path: Where to; the name ends in `.mp4`.
+        path: File to write; the name ends in `.mp4`.
         frames: uint8 RGB (H, W, 3), all of one even height and width.
         fps: Frames per second.
-        metadata: Marks for people, in copies that are handed out; clips for a detector carry none.
-        encoder: Other settings than `ENCODER`'s are for perturbed copies, never for what a detector is shown.
+        metadata: Tags for people, in copies that are published; clips for a detector have none.
+        encoder: Settings other than `ENCODER` are for perturbed copies, never for the clips that a detector scores.
 
     Raises:
         BenchError: No frames, frames of odd or differing size or of another type, a rate that is not
-            positive, a full disk or a place that may not be written.
+            positive, a full disk or a path that cannot be written.
     """
     rate = to_clip_rate(fps)
     source = iter(frames)
@@ -342,7 +342,7 @@ def write_clip(
 
 
 def to_clip_rate(fps: float | Fraction) -> Fraction:
-    """The rate as a clip carries it: the nearest fraction with a small denominator.
+    """The rate as stored in a clip: the nearest fraction with a small denominator.
 
     Raises:
         BenchError: It is not positive and finite.

@@ -1,7 +1,7 @@
-"""Decoding what comes from outside: a path goes in, facts or upright RGB frames with time stamps come out.
+"""Decoding of any video file: a path goes in, facts or upright RGB frames with time stamps come out.
 
 Frames are uint8 RGB (H, W, 3); times are seconds by the file's own clock. Frames are counted by demuxing,
-since headers lie. `clips.py` is the front door to this module.
+since headers may be wrong. `clips.py` is the public interface to this module.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ Frame = npt.NDArray[np.uint8]
 _FORMATS: Final = (
     "mov,mp4,matroska,webm,avi,gif,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,flv,asf,ogg,mxf,dv,mjpeg,apng,obu"
 )
-"""Demuxers that may open a file. Left to itself libavformat also plays text files, playlists that fetch other
-files, and single pictures."""
+"""Demuxers that may open a file. By default libavformat also opens text files, playlists that fetch other
+files, and single images."""
 _CONVERT: Final = "Convert it to H.264, for instance: ffmpeg -i VIDEO -c:v libx264 converted.mp4."
 _DEFAULT_RATE: Final = Fraction(25)
-"""For files that tell neither a rate nor time stamps."""
+"""For files that state neither a rate nor time stamps."""
 _DAMAGE_LIMIT: Final = 0.9
 """Share of the demuxed frames below which a damaged file is refused."""
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file holds. Width and height are those of the upright picture."""
+    """What a video file holds. Width and height are those of the upright frame."""
 
     path: Path
     container: str
@@ -50,20 +50,20 @@ class VideoInfo:
     width: int
     height: int
     rotation: int
-    """Degrees counter-clockwise by which the stored picture is turned to stand upright, mirroring apart."""
+    """Degrees counter-clockwise by which the stored frame is rotated to be upright, apart from mirroring."""
     n_frames: int
-    """Whole packets of the video stream, never the header's claim."""
+    """Complete packets of the video stream, never the header's count."""
     fps: float
     """Mean over the time stamps; `average_rate` where that agrees with them to one unit of `time_base`."""
     average_rate: float
-    """What the container says."""
+    """As stated by the container."""
     duration_s: float
     time_base: Fraction
     pix_fmt: str
     has_audio: bool
     bytes: int
     crf: int | None = None
-    """Unknown from outside: only the writer knows it."""
+    """Not readable from a file: only its writer knows it."""
 
 
 def describe_pyav() -> str:
@@ -125,8 +125,8 @@ def _unreadable_error(path: Path, size: int) -> BenchError:
 
 def _find_video_stream(container: av.container.InputContainer, path: Path) -> av.video.VideoStream:
     for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:  # the cover of a song is no video
-            if stream.codec_context is None:  # so, whatever the stubs say, where there is no decoder
+        if not stream.disposition & av.stream.Disposition.attached_pic:  # cover art is no video
+            if stream.codec_context is None:  # None where there is no decoder, despite the type stubs
                 raise BenchError(f"{path} is encoded in a way that cannot be decoded here.", hint=_CONVERT)
             stream.codec_context.thread_count = 1
             return stream
@@ -157,7 +157,7 @@ class Timeline:
 
 
 class _Clock:
-    """Makes time stamps increase: one that is missing or does not advance comes one period after the last."""
+    """Makes time stamps increase: one that is missing or does not increase is set one period after the last."""
 
     def __init__(self, rate: Fraction) -> None:
         self._period = float(1 / rate)
@@ -188,7 +188,7 @@ def _demux_timeline(container: av.container.InputContainer, stream: av.video.Vid
     stamps: list[int | None] = []
     try:
         for packet in container.demux(stream):
-            if _is_shown(packet) and not packet.is_corrupt:  # the last one of a file that was cut off
+            if _is_shown(packet) and not packet.is_corrupt:  # the last packet of a truncated file is corrupt
                 stamps.append(packet.pts)
     except av.error.FFmpegError:
         pass  # what came before the damage is what the file holds
@@ -206,7 +206,7 @@ def _demux_timeline(container: av.container.InputContainer, stream: av.video.Vid
 def decode_stream(
     container: av.container.InputContainer, stream: av.video.VideoStream, path: Path
 ) -> Iterator[av.VideoFrame]:
-    """Decode from where the container stands; damaged packets are passed over.
+    """Decode from the container's current position; damaged packets are skipped.
 
     Raises:
         BenchError: Damage left fewer than `_DAMAGE_LIMIT` of the demuxed frames.
@@ -251,8 +251,8 @@ def to_upright(frame: av.VideoFrame) -> Frame:
 
 
 def _read_display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
-    """The matrix (a b; c d) that takes stored (x, y) to shown (a x + c y, b x + d y), in fixed point."""
-    side_data = cast(SideDataContainer, frame.side_data)  # what PyAV's stubs take for a dict
+    """The matrix (a b; c d) that maps stored (x, y) to displayed (a x + c y, b x + d y), in fixed point."""
+    side_data = cast(SideDataContainer, frame.side_data)  # PyAV's type stubs declare a dict
     if SideDataType.DISPLAYMATRIX not in side_data:
         return None
     matrix = np.frombuffer(bytes(side_data[SideDataType.DISPLAYMATRIX]), dtype=np.int32)
@@ -276,16 +276,16 @@ def composite_over_black(rgba: Frame) -> Frame:
 
 
 def decode_video(path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Decode a file from outside in presentation order; memory does not grow with its length.
+    """Decode any video file in presentation order; memory does not grow with its length.
 
     Yields:
         Time stamp in seconds by the file's own clock, strictly increasing, and the frame as stored: `to_upright`
-        makes pixels of those that are wanted. A stamp that is missing or does not advance is replaced by one
-        frame period after the last.
+        converts those that are needed to pixels. A stamp that is missing or does not increase is replaced by
+        one frame period after the last.
 
     Raises:
         BenchError: The file cannot be opened, it holds no frame, damage left fewer than 90% of its frames,
-            or the size of the picture changes on the way.
+            or the picture size changes within the file.
     """
     with open_video(path) as (container, source):
         clock = _Clock(_find_nominal_rate(source))
@@ -307,7 +307,7 @@ def stream(path: Path) -> Iterator[tuple[float, Frame]]:
 
 
 def probe(path: Path) -> VideoInfo:
-    """What a video file holds; demuxes all of it and decodes its first frame.
+    """The facts of a video file; demuxes all of it and decodes its first frame.
 
     Raises:
         BenchError: The file is missing, a folder, empty, cut off, unreadable, not a video, has no video
@@ -318,10 +318,10 @@ def probe(path: Path) -> VideoInfo:
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """How the first frame is stored, where that is more than what `to_upright` keeps."""
+    """How the first frame is stored: properties that `to_upright` reduces or drops."""
 
     bits: int
-    """Of a component; `to_upright` keeps 8."""
+    """Bits per component; `to_upright` keeps 8."""
     transfer: int
     """Transfer function, as libavutil numbers them: 16 = PQ, 18 = HLG."""
     interlaced: bool
@@ -330,7 +330,7 @@ class StoredPicture:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What random access and records need beside the facts."""
+    """`VideoInfo`, and what else random access and records need."""
 
     info: VideoInfo
     timeline: Timeline
@@ -338,7 +338,7 @@ class Inspection:
     """Matrix and range, as libavutil numbers them."""
     picture: StoredPicture
     claimed_frames: int
-    """By the container's header; 0 = it does not say."""
+    """According to the container's header; 0 = not stated."""
 
 
 def inspect(path: Path) -> Inspection:
@@ -376,7 +376,7 @@ def inspect(path: Path) -> Inspection:
 def _describe_stored_picture(first: av.VideoFrame, source: av.video.VideoStream) -> StoredPicture:
     alpha: Literal["none", "over black", "ignored"] = "over black" if _has_alpha(first) else "none"
     if alpha == "none" and any(key.lower() == "alpha_mode" and value == "1" for key, value in source.metadata.items()):
-        alpha = "ignored"  # WebM keeps it in a stream within the stream
+        alpha = "ignored"  # WebM stores it in a nested stream, which is not decoded
     bits = max(part.bits for part in first.format.components)
     return StoredPicture(bits, int(first.color_trc), bool(first.interlaced_frame), alpha)
 

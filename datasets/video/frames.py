@@ -1,4 +1,4 @@
-"""Frames of any recording, and the two things done to them: fewer by time stamp, smaller by letterbox.
+"""Frames of any recording, resampling (dropping frames by time stamp) and letterboxing.
 
 A video file or a folder of images goes in; (time in seconds, uint8 RGB (H, W, 3)) comes out. Pixel
 coordinates are (x, y) with the centre of the first pixel at (0, 0). All resizing of frames happens here.
@@ -27,7 +27,7 @@ from dancebench.datasets.video.decoding import Frame, composite_over_black, desc
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 DEFAULT_FOLDER_FPS: Final = 25.0
 _SAME_RATE: Final = 1.005
-"""A source this little faster than the target loses no frame: dropping one in hundreds would leave a jolt."""
+"""A source up to this factor faster than the target keeps all frames: dropping one in hundreds would be visible."""
 _EARLY: Final = 0.25
 """Share of a source period by which a frame may precede its tick: some containers round to milliseconds."""
 
@@ -36,7 +36,7 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 class FrameSource(Protocol):
-    """A recording that can be read from its first frame, as often as wanted."""
+    """A recording that can be read from its first frame any number of times."""
 
     @property
     def height(self) -> int:
@@ -60,7 +60,7 @@ class FrameSource(Protocol):
 
     @property
     def decoder(self) -> str:
-        """What decodes, with its version."""
+        """The decoder, with its version."""
 
     def frames(self) -> Iterator[tuple[float, Frame]]:
         """(seconds, uint8 RGB (H, W, 3)) in order, times strictly increasing."""
@@ -85,7 +85,7 @@ class VideoSource:
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder of images, one a frame."""
+    """A folder of images, one per frame."""
 
     images: tuple[Path, ...]
     height: int
@@ -104,11 +104,11 @@ class FolderSource:
 def open_source(path: Path, *, fps: float = DEFAULT_FOLDER_FPS) -> FrameSource:
     """Open a video file, or a folder of images in the order of the numbers in their names.
 
-    A folder is read and checked whole, so that a bad image is named before long work begins.
+    A folder is read and checked whole, so that a bad image is reported before long work begins.
 
     Args:
         path: A video, or a folder of png, jpg, jpeg, bmp or webp.
-        fps: Of a folder; a video brings its own.
+        fps: Frame rate of a folder; a video has its own.
 
     Raises:
         BenchError: As `probe`; a folder without images; an image that cannot be decoded or differs in size.
@@ -147,26 +147,26 @@ def _open_folder(path: Path, fps: float) -> FolderSource:
 
 
 def natural_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:
-    """Sorts names by the numbers in them: frame9 before frame10."""
+    """Sort key that orders names by the numbers in them: frame9 before frame10."""
     parts = [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
     return parts, name
 
 
 def _decode_image(path: Path, data: bytes) -> Frame:
     raw = np.frombuffer(data, dtype=np.uint8)
-    if path.suffix.lower() not in {".jpg", ".jpeg"}:  # JPEG knows no transparency
+    if path.suffix.lower() not in {".jpg", ".jpeg"}:  # JPEG has no transparency
         stored = _imdecode(raw, cv2.IMREAD_UNCHANGED)
         if stored is not None and stored.ndim == 3 and stored.shape[2] == 4:
             straight = stored if stored.dtype == np.uint8 else (stored // 257).astype(np.uint8)
             return composite_over_black(straight[..., [2, 1, 0, 3]])
-    pixels = _imdecode(raw, cv2.IMREAD_COLOR)  # 8 bits, turned as Exif says
+    pixels = _imdecode(raw, cv2.IMREAD_COLOR)  # 8 bits, rotated as Exif says
     if pixels is None:
-        raise BenchError(f"{path} cannot be decoded as an image.", hint="Replace it or take it out.")
+        raise BenchError(f"{path} cannot be decoded as an image.", hint="Replace it or remove it.")
     return np.ascontiguousarray(pixels[..., ::-1])
 
 
 def _imdecode(raw: npt.NDArray[np.uint8], flags: int) -> npt.NDArray[Any] | None:
-    """BGR or BGRA, or None; OpenCV raises on no data at all."""
+    """BGR or BGRA, or None; OpenCV raises on empty data."""
     return cv2.imdecode(raw, flags) if raw.size else None
 
 
@@ -181,10 +181,10 @@ def reduce_rate(source_fps: float, target_fps: float) -> Fraction:
 def resample(
     frames: Iterable[tuple[float, Item]], source_fps: float, target_fps: float
 ) -> Iterator[tuple[float, Item]]:
-    """Drop frames by time stamp down to at most `target_fps`; never repeat one, which would forge pairs.
+    """Drop frames by time stamp down to at most `target_fps`; never repeat one, which would create false pairs.
 
-    Kept is the first frame at or after each tick of the target's grid, which begins at the first frame (a
-    quarter of a source period early counts as on time). A source no faster than the target is kept whole;
+    The first frame at or after each tick of the target's grid is kept; the grid begins at the first frame (a
+    quarter of a source period early counts as on time). A source no faster than the target keeps all frames;
     its clip then has the source's rate, see `reduce_rate`.
 
     Args:
@@ -199,7 +199,7 @@ def resample(
         yield from frames
         return
     early = _EARLY * target_fps / source_fps  # in ticks
-    spacing = 1 - (1 + _EARLY) * target_fps / source_fps  # in ticks; bites only where the rate varies
+    spacing = 1 - (1 + _EARLY) * target_fps / source_fps  # in ticks; matters only where the rate varies
     start: float | None = None
     tick, last = 0, -math.inf
     for seconds, frame in frames:
@@ -215,7 +215,7 @@ def resample(
 
 @dataclass(frozen=True)
 class Letterbox:
-    """Fits one picture size into another: aspect kept, black bars, never stretched.
+    """Fits one image size into another: aspect kept, black bars, never stretched.
 
     Attributes:
         source: (height, width) in pixels.
@@ -231,14 +231,14 @@ class Letterbox:
 
     @property
     def inner(self) -> tuple[int, int]:
-        """(height, width) of the picture within its bars."""
+        """(height, width) of the image within its bars."""
         scale = min(self.target[0] / self.source[0], self.target[1] / self.source[1])
         height, width = (max(1, round(side * scale)) for side in self.source)
         return min(height, self.target[0]), min(width, self.target[1])
 
     @property
     def offset(self) -> tuple[int, int]:
-        """(top, left) bar in pixels."""
+        """Size of the (top, left) bars in pixels."""
         height, width = self.inner
         return (self.target[0] - height) // 2, (self.target[1] - width) // 2
 

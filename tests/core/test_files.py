@@ -1,4 +1,4 @@
-"""Files are written whole or not at all; refusals of the file system name the way out."""
+"""Atomic writes: files are written whole or not at all; file-system errors get a hint."""
 
 import errno
 import os
@@ -25,10 +25,10 @@ from dancebench.core.files import (
 
 
 class InterruptedWriteError(Exception):
-    """Stands for whatever stops a writer half-way."""
+    """Represents anything that stops a writer half-way."""
 
 
-def test_file_takes_its_place_only_when_complete(tmp_path: Path) -> None:
+def test_file_replaces_the_old_one_only_when_complete(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "clip.mp4"
     with atomic_path(path) as unfinished:
         unfinished.write_bytes(b"new")
@@ -72,10 +72,10 @@ def test_interrupted_folder_leaves_the_old_one(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["subject"]
 
 
-def test_remains_of_a_killed_writer_do_not_enter_a_new_folder(tmp_path: Path) -> None:
-    remains = tmp_path / f".partial-{os.getpid()}-subject"
-    remains.mkdir()
-    (remains / "half.txt").write_text("ha")
+def test_files_left_by_a_killed_writer_do_not_enter_a_new_folder(tmp_path: Path) -> None:
+    partial = tmp_path / f".partial-{os.getpid()}-subject"
+    partial.mkdir()
+    (partial / "half.txt").write_text("ha")
     with atomic_folder(tmp_path / "subject"):
         pass
     assert list((tmp_path / "subject").iterdir()) == []
@@ -101,7 +101,7 @@ def test_closed_form_hashes(tmp_path: Path) -> None:
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(), max_size=5))
-def test_json_hash_knows_no_order_of_keys(value: dict[str, int]) -> None:
+def test_json_hash_does_not_depend_on_the_order_of_keys(value: dict[str, int]) -> None:
     assert sha256_json(dict(reversed(value.items()))) == sha256_json(value)
 
 
@@ -109,7 +109,7 @@ def test_json_hash_knows_no_order_of_keys(value: dict[str, int]) -> None:
     ("number", "hint"),
     [(errno.ENOSPC, "disk is full"), (errno.EACCES, "permissions"), (errno.EROFS, "read-only")],
 )
-def test_refusals_of_the_file_system_get_a_hint(number: int, hint: str) -> None:
+def test_file_system_errors_get_a_hint(number: int, hint: str) -> None:
     with pytest.raises(BenchError, match="Cannot write /somewhere") as caught, explain_write_errors():
         raise OSError(number, os.strerror(number), "/somewhere")
     assert caught.value.hint is not None

@@ -1,4 +1,4 @@
-"""The guard around cv2."""
+"""The import of cv2 and its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Registries find the modules of their package; unknown names get the nearest known one."""
+"""Registries find the modules of their package; for unknown names the nearest known one is suggested."""
 
 import importlib
 import sys
@@ -15,7 +15,7 @@ PACKAGE = "dancebench_test_plugins"
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry[type]]:
-    """The registry of a package whose two modules each enter a class."""
+    """The registry of a package whose two modules each register a class."""
     folder = tmp_path / PACKAGE
     folder.mkdir()
     (folder / "__init__.py").write_text(
@@ -39,13 +39,13 @@ def test_modules_are_found_on_the_first_look_up(registry: Registry[type]) -> Non
     assert registry["fbf"].__module__ == f"{PACKAGE}.zebra"
 
 
-def test_unknown_name_proposes_the_nearest(registry: Registry[type]) -> None:
+def test_unknown_name_suggests_the_nearest(registry: Registry[type]) -> None:
     with pytest.raises(UnknownNameError, match="Unknown method 'fbff'") as caught:
         registry["fbff"]
     assert caught.value.hint == "Did you mean 'fbf'? Available: fbf, fbf-ts."
 
 
-def test_a_name_is_taken_once(registry: Registry[type]) -> None:
+def test_a_name_can_be_registered_once(registry: Registry[type]) -> None:
     registry.register("a")(int)
     with pytest.raises(ValueError, match="registered twice"):
         registry.register("a")(str)

@@ -1,4 +1,4 @@
-"""Documents: typed on read, upgraded when old, refused by name when newer; metrics are whole."""
+"""Documents: validated on read, upgraded when older, refused when newer; a metric has a value or a reason."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_newer_version_is_refused_by_name(tmp_path: Path) -> None:
         ('{"schema_version": 2, "minutes": 1, "seconds": 2}', "not a valid Recipe file: seconds"),
     ],
 )
-def test_bad_files_are_named_with_the_field(tmp_path: Path, content: str, message: str) -> None:
+def test_bad_files_are_reported_with_the_field(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(content)
     with pytest.raises(BenchError, match=message) as caught:
@@ -68,13 +68,13 @@ def test_bad_files_are_named_with_the_field(tmp_path: Path, content: str, messag
     assert caught.value.hint
 
 
-def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_reported(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BenchError, match="not valid JSON"):
         Recipe.load(tmp_path / "a.json")
 
 
-def test_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="does not exist"):
         Recipe.load(tmp_path / "a.json")
 

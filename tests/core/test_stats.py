@@ -1,4 +1,4 @@
-"""Intervals by person: closed forms, scipy's answers, and coverage in a seeded simulation."""
+"""Confidence intervals by person: closed forms, scipy's results, and coverage in a seeded simulation."""
 
 import math
 
@@ -72,9 +72,9 @@ def test_closed_form_permutation_within_persons_of_one_label_changes_nothing() -
     labels = np.array([1, 1, 0, 0])
     scores = np.array([0.9, 0.8, 0.2, 0.1])
     mean, p = permutation_p(
-        lambda drawn: float((scores * drawn).sum()), labels, ["a", "a", "b", "b"], permutations=50, seed=0
+        lambda permuted: float((scores * permuted).sum()), labels, ["a", "a", "b", "b"], permutations=50, seed=0
     )
-    assert mean == pytest.approx(1.7)  # the label says who it is, so the statistic proves nothing
+    assert mean == pytest.approx(1.7)  # the label identifies the person, so the statistic proves nothing
     assert p == 1.0
 
 
@@ -82,7 +82,7 @@ def test_closed_form_permutation_of_one_pair_a_person() -> None:
     labels = np.array([0, 1] * 10)
     scores = np.array([0.0, 1.0] * 10)
     people = [f"s{number}" for number in range(10) for _ in range(2)]
-    mean, p = permutation_p(lambda drawn: float((scores * drawn).sum()), labels, people, permutations=999, seed=0)
+    mean, p = permutation_p(lambda permuted: float((scores * permuted).sum()), labels, people, permutations=999, seed=0)
     assert mean == pytest.approx(5.0, abs=0.3)  # each of ten pairs is right half of the time
     assert 1 / 1000 <= p <= 6 / 1000  # the observed order has the chance 2^-10
 
@@ -111,8 +111,8 @@ def test_foreign_reference_scipy_permutation_test() -> None:
     scores[labels == 1] += 0.4
     people = [f"s{number:02d}" for number in range(12) for _ in range(2)]
 
-    def difference(drawn: npt.NDArray[np.int_]) -> float:
-        return float(scores[drawn == 1].mean() - scores[drawn == 0].mean())
+    def difference(permuted: npt.NDArray[np.int_]) -> float:
+        return float(scores[permuted == 1].mean() - scores[permuted == 0].mean())
 
     theirs = scipy.stats.permutation_test(
         (scores[labels == 1], scores[labels == 0]),
@@ -122,27 +122,27 @@ def test_foreign_reference_scipy_permutation_test() -> None:
     )
     _, p = permutation_p(difference, labels, people, permutations=4000, seed=0)
     assert 0.05 < theirs.pvalue < 0.95
-    assert p == pytest.approx(theirs.pvalue, abs=0.025)  # three standard errors of 4000 draws
+    assert p == pytest.approx(theirs.pvalue, abs=0.025)  # three standard errors of 4000 permutations
 
 
-# what an interval is for
+# coverage
 
 
 @pytest.mark.parametrize(("items", "share"), [(1, 0.8), (6, 0.8), (6, 0.95)])
-def test_shares_of_14_subjects_are_covered(items: int, share: float) -> None:
+def test_intervals_cover_shares_of_14_subjects(items: int, share: float) -> None:
     generator = np.random.default_rng(4)
     people = [person for person in PEOPLE for _ in range(items)]
     covered = 0
     for _ in range(400):
-        own = generator.beta(4 * share, 4 * (1 - share), 14) if items > 1 else np.full(14, share)
-        interval = share_interval((generator.random(14 * items) < own.repeat(items)).tolist(), people)
+        probabilities = generator.beta(4 * share, 4 * (1 - share), 14) if items > 1 else np.full(14, share)
+        interval = share_interval((generator.random(14 * items) < probabilities.repeat(items)).tolist(), people)
         assert interval is not None
         covered += interval.low <= share <= interval.high
     assert covered / 400 >= 0.9
 
 
 @given(st.lists(st.booleans(), min_size=14, max_size=14))
-def test_share_interval_holds_its_share_and_stays_a_share(hits: list[bool]) -> None:
+def test_share_interval_contains_its_share_and_stays_in_0_to_1(hits: list[bool]) -> None:
     narrow = share_interval(hits, PEOPLE, confidence=0.8)
     wide = share_interval(hits, PEOPLE, confidence=0.95)
     assert narrow is not None
@@ -152,7 +152,7 @@ def test_share_interval_holds_its_share_and_stays_a_share(hits: list[bool]) -> N
 
 
 @given(st.lists(st.booleans(), min_size=14, max_size=14))
-def test_share_interval_mirrors_when_hits_and_misses_change_places(hits: list[bool]) -> None:
+def test_share_interval_mirrors_when_hits_and_misses_are_swapped(hits: list[bool]) -> None:
     interval = share_interval(hits, PEOPLE)
     mirrored = share_interval([not hit for hit in hits], PEOPLE)
     assert interval is not None
@@ -169,7 +169,7 @@ def test_more_hits_move_both_limits_up() -> None:
     assert highs == sorted(highs)
 
 
-# where it cannot be had, and bad input
+# no interval, and bad input
 
 
 @pytest.mark.parametrize("count", [2, 9, 10])
@@ -203,4 +203,4 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(ValueError, match="lies in"):
         jackknife_interval(lambda chosen: 1.5, ["a", "b"])
     with pytest.raises(ValueError, match="undefined"):
-        permutation_p(lambda drawn: math.nan, np.array([0, 1]), ["a", "a"], permutations=3, seed=0)
+        permutation_p(lambda permuted: math.nan, np.array([0, 1]), ["a", "a"], permutations=3, seed=0)

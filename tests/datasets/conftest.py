@@ -1,4 +1,4 @@
-"""Odd videos, made on the spot."""
+"""Fixtures that write unusual videos."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Floor 0: what every other folder needs and nothing more. It imports none of the others."""
+"""The lowest layer (floor 0): what every other package needs and nothing more. It imports none of the others."""

@@ -23,13 +23,13 @@ _PACKAGES = (
 @functools.cache
 def collect_versions() -> dict[str, str]:
     """Versions of Python, dancebench and every package that a number can depend on."""
-    found = {"python": platform.python_version(), "dancebench": dancebench.__version__}
+    versions = {"python": platform.python_version(), "dancebench": dancebench.__version__}
     for package in _PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            versions[package] = "not installed"
+    return versions
 
 
 @functools.cache
@@ -37,10 +37,10 @@ def describe_hardware() -> dict[str, str | int]:
     """Processor, cores and, where there is one, the CUDA device."""
     import torch  # slow to import; records are the only caller
 
-    found: dict[str, str | int] = {"cpu": _read_cpu_name(), "cores": os.cpu_count() or 1}
+    hardware: dict[str, str | int] = {"cpu": _read_cpu_name(), "cores": os.cpu_count() or 1}
     if torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_device_name()
-    return found
+        hardware["gpu"] = torch.cuda.get_device_name()
+    return hardware
 
 
 def _read_cpu_name() -> str:
@@ -49,7 +49,7 @@ def _read_cpu_name() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     except OSError:
-        pass  # not Linux: the platform's own word for it follows
+        pass  # not Linux: ask the platform module below
     return platform.processor() or platform.machine()
 
 
@@ -73,13 +73,13 @@ _workers = 1
 
 
 def set_workers(count: int) -> None:
-    """Say how many processes of this run share the machine's memory."""
+    """Set how many processes of this run share the machine's memory."""
     global _workers
     _workers = count
 
 
 def count_workers() -> int:
-    """How many processes of this run share the machine's memory; 1 where nobody said."""
+    """How many processes of this run share the machine's memory; 1 unless set."""
     return _workers
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class BenchError(Exception):
-    """A failure that the user can understand and mend.
+    """A failure that the user can understand and fix.
 
     Args:
         message: What happened, in one line.
@@ -21,7 +21,7 @@ class BenchError(Exception):
 
 
 class UnknownNameError(BenchError):
-    """A name that stands for nothing here; proposes the nearest one that does."""
+    """An unknown name; the hint suggests the nearest known one."""
 
     def __init__(self, kind: str, name: str, available: Iterable[str]) -> None:
         known = sorted(available)

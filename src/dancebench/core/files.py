@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and their hashes."""
+"""Atomic writes (a file or folder is written whole or not at all), locks and hashes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dancebench.core.errors import BenchError
 
 _TEMPORARY = ".partial-"
 _HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node()) or "host"
-_OWN_MARK = re.compile(rf"{re.escape(_TEMPORARY)}{_HOST}-\d+-")
+_TEMPORARY_PREFIX = re.compile(rf"{re.escape(_TEMPORARY)}{_HOST}-\d+-")
 _HINTS = {
     errno.ENOSPC: "The disk is full: free some space or choose another --workspace.",
     errno.EDQUOT: "Your disk quota is used up: free some space or choose another --workspace.",
@@ -33,19 +33,19 @@ _HINTS = {
 
 @contextmanager
 def explain_write_errors() -> Iterator[None]:
-    """Turn the refusals of the file system into a `BenchError` that names the path and the way out."""
+    """Turn file-system errors into a `BenchError` that names the path and the next step."""
     try:
         yield
     except OSError as error:
         if error.errno not in _HINTS:
             raise
-        where = _OWN_MARK.sub("", str(error.filename or "the workspace"))
+        where = _TEMPORARY_PREFIX.sub("", str(error.filename or "the workspace"))
         raise BenchError(f"Cannot write {where}: {error.strerror}.", hint=_HINTS[error.errno]) from error
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that takes its place only if the block succeeds.
+    """Yield a temporary path beside `path` that replaces it only if the block succeeds.
 
     The suffix is kept, since encoders choose a container by it. The data is flushed to the disk before
     the rename, so a crash leaves the old file or the new one.
@@ -64,7 +64,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder that takes the place of `path` only if the block succeeds."""
+    """Yield an empty temporary folder that replaces `path` only if the block succeeds."""
     temporary = _temporary_path(path)
     with explain_write_errors():
         shutil.rmtree(temporary, ignore_errors=True)
@@ -79,9 +79,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Keep other processes from working on `folder` meanwhile; whoever comes later waits.
+    """Lock `folder` against other processes, which wait until it is released.
 
-    The lock is the operating system's: it falls with the process that holds it.
+    The lock is the operating system's: it is released when the process that holds it ends.
     """
     with explain_write_errors():
         _make_folder(folder.parent)
@@ -90,13 +90,13 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, whole or not at all."""
+    """Write `data` to `path` atomically."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8 with Unix line ends, whole or not at all."""
+    """Write `text` to `path` atomically, as UTF-8 with Unix line ends."""
     write_bytes(path, text.encode())
 
 
@@ -118,12 +118,12 @@ def sha256_json(value: Any) -> str:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether `path` is the unfinished work of `atomic_path` or `atomic_folder`."""
+    """Whether `path` is an unfinished write of `atomic_path` or `atomic_folder`."""
     return path.name.startswith(_TEMPORARY)
 
 
 def sweep(root: Path) -> None:
-    """Remove the unfinished work that killed processes of this machine left under `root`."""
+    """Remove the temporary files and folders that killed processes of this machine left under `root`."""
     for path in sorted(root.rglob(f"{_TEMPORARY}{_HOST}-*")):
         process = path.name.removeprefix(f"{_TEMPORARY}{_HOST}-").split("-")[0]
         if not process.isdigit() or _is_alive(int(process)):
@@ -139,14 +139,14 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if error.errno in _HINTS:
-            raise  # `explain_write_errors` knows what to say
+            raise  # `explain_write_errors` has a hint for it
         raise BenchError(
             f"The folder {folder} cannot be made: {error.strerror}.", hint="Choose another --workspace."
         ) from error
 
 
 def _temporary_path(path: Path) -> Path:
-    """Where `path` is written before it is whole; names the machine and process at work on it."""
+    """Where `path` is written before it is complete; the name holds the machine and process that write it."""
     return path.with_name(f"{_TEMPORARY}{_HOST}-{os.getpid()}-{path.name}")
 
 
@@ -156,5 +156,5 @@ def _is_alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # somebody else's, but there
+        return True  # another user's process, but it exists
     return True

@@ -1,4 +1,4 @@
-"""A measured number with what is needed to defend it."""
+"""Metric values with their confidence interval, sample size and unit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dancebench.core.schema import Strict
 
 
 class Interval(Strict):
-    """A 95% interval whose unit of independence is the person."""
+    """A 95% confidence interval whose unit of independence is the person."""
 
     low: float
     high: float
@@ -23,13 +23,13 @@ class Interval(Strict):
 
 
 class Metric(Strict):
-    """One number of a run record; null with its reason where it cannot be had."""
+    """One number of a run record; null with its reason where it cannot be computed."""
 
     value: float | None
     reason: str | None = None
     ci95: Interval | None = None
     n: int
-    """How many items the value is the mean (or statistic) of."""
+    """Sample size: how many items the value is the mean (or statistic) of."""
     unit: str
     """What the value is measured in, with its range, e.g. `SSIM in [-1, 1]`, `dB`, `share`."""
     higher_is_better: bool | None

@@ -1,7 +1,7 @@
-"""OpenCV's `cv2`, or a word on what it lacks.
+"""OpenCV's `cv2`, or an error that says what is missing.
 
 `from dancebench.core.opencv import cv2` instead of `import cv2`: on slim Linux images the wheel installs and
-then fails to import for want of system libraries. OpenCV keeps to one thread, since work is spread over jobs.
+then fails to import because system libraries are missing. OpenCV uses one thread: work is spread over processes.
 """
 
 from __future__ import annotations

@@ -28,15 +28,15 @@ class Registry(Generic[T]):
         self._discovered = False
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Enter the decorated object under `name`; a name is taken once."""
+        """Register the decorated object under `name`; each name can be used once."""
 
-        def enter(entry: T) -> T:
+        def add(entry: T) -> T:
             if name in self._entries:
                 raise ValueError(f"{self.kind} '{name}' is registered twice")
             self._entries[name] = entry
             return entry
 
-        return enter
+        return add
 
     def __getitem__(self, name: str) -> T:
         self._discover()
@@ -54,6 +54,6 @@ class Registry(Generic[T]):
             return
         package = importlib.import_module(self._package)
         for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
-            if not module.name.startswith("_"):  # what several entries share
+            if not module.name.startswith("_"):  # code that several entries share
                 importlib.import_module(f"{self._package}.{module.name}")
         self._discovered = True

@@ -1,4 +1,4 @@
-"""JSON files with a version: typed on read, upgraded when old, refused by name when newer."""
+"""Versioned JSON files: validated on read, upgraded when older, refused by name when newer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class NewerSchemaError(BenchError):
 
 
 class Strict(BaseModel):
-    """A typed value: unknown fields are errors, NaN is not a number that JSON can hold."""
+    """A typed value: unknown fields are errors, and so is NaN, which JSON cannot hold."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
@@ -45,7 +45,7 @@ class Document(Strict):
 
         Raises:
             NewerSchemaError: A later release wrote the file.
-            BenchError: The file is missing, not JSON, or not of this shape.
+            BenchError: The file is missing, not JSON, or does not match this schema.
         """
         kind = cls.__name__
         try:
@@ -75,7 +75,7 @@ class Document(Strict):
 
     @classmethod
     def load_if_usable(cls, path: Path) -> Self | None:
-        """The document for whoever can make it again: None where it is missing, damaged or of another shape.
+        """The document, for callers that can make it again; None where it is missing, damaged or does not match.
 
         Raises:
             NewerSchemaError: A later release wrote the file.
@@ -88,5 +88,5 @@ class Document(Strict):
             return None
 
     def save(self, path: Path) -> None:
-        """Write the document, whole or not at all."""
+        """Write the document atomically."""
         write_json(path, self.model_dump(mode="json"))

@@ -1,8 +1,8 @@
-"""Uncertainty by person: from values (or a statistic) and the person behind each, to an interval.
+"""95% confidence intervals by person: from values (or a statistic) and the person behind each, to an interval.
 
 The person is the unit of independence, never the video, the frame or the pair: many items of one person
-tell little more than one. So intervals come from what changes when a whole person is left out, with
-Student's t for the few persons there are. A percentile bootstrap over few subjects covers far too little.
+tell little more than one. So intervals measure what changes when a whole person is left out, with Student's t
+for the small number of persons. A percentile bootstrap over few subjects has far too low a coverage.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Labels = TypeVar("Labels", bound=np.generic)
 
 
 def mean_interval(values: Sequence[float], subjects: Sequence[str], confidence: float = 0.95) -> Interval | None:
-    """Interval of the mean over subjects of each subject's mean: Student's t over subjects.
+    """Confidence interval of the mean over subjects of each subject's mean: Student's t over subjects.
 
     Args:
         values: One finite number per item.
         subjects: The person behind each item.
-        confidence: Share of intervals that shall cover the true mean.
+        confidence: Coverage: the share of intervals that should contain the true mean.
 
     Returns:
         The interval, or None for fewer than two subjects.
@@ -60,24 +60,24 @@ def jackknife_interval(
     scale: Literal["logit", "identity"] = "logit",
     confidence: float = 0.95,
 ) -> Interval | None:
-    """Interval of any statistic over items: delete one subject at a time, Student's t over subjects.
+    """Jackknife confidence interval of any statistic: delete one subject at a time, Student's t over subjects.
 
     With θ from all items, θ₍ᵢ₎ without subject i and n subjects, the standard error is
     σ = sqrt((n-1)/n · Σ (θ₍ᵢ₎ - mean θ₍.₎)²) and the interval θ ± t(n-1) · σ. For AUC and shares it is
-    laid on the logit scale, where σ becomes σ / (θ (1 - θ)), and mapped back: the limits stay in [0, 1].
+    computed on the logit scale, where σ becomes σ / (θ (1 - θ)), and mapped back: the limits stay in [0, 1].
     The standard error is taken before the logit, so a replicate at 0 or 1 needs no clipping, and a larger
     share has larger limits. At θ = 0 or 1 nothing varies, and the exact binomial interval (Clopper-Pearson)
     over subjects takes its place.
 
     Args:
-        statistic: From the indices of the items that are in, to the statistic; NaN where undefined.
+        statistic: Maps the indices of the items included to the statistic; NaN where undefined.
         subjects: The person behind each item.
         scale: `logit` for a statistic in [0, 1], `identity` for one without bounds.
-        confidence: Share of intervals that shall cover the true value.
+        confidence: Coverage: the share of intervals that should contain the true value.
 
     Returns:
         The interval, or None for fewer than two subjects, where the statistic is undefined for all items
-        or without one of the subjects, or where no subject moves a statistic inside (0, 1).
+        or without one of the subjects, or where no deletion changes a statistic inside (0, 1).
 
     Raises:
         ValueError: A statistic outside [0, 1] on the logit scale.
@@ -85,27 +85,27 @@ def jackknife_interval(
     codes, count = _number_subjects(subjects, len(subjects))
     if count < 2:
         return None
-    full = float(statistic(np.arange(len(codes))))
+    estimate = float(statistic(np.arange(len(codes))))
     replicates = np.array([float(statistic(np.flatnonzero(codes != left_out))) for left_out in range(count)])
-    if not (math.isfinite(full) and np.isfinite(replicates).all()):
+    if not (math.isfinite(estimate) and np.isfinite(replicates).all()):
         return None
-    reach = _t_quantile(confidence, count) * math.sqrt((count - 1) * float(replicates.var()))
-    if reach == 0 and 0 < full < 1 and scale == "logit":
-        return None  # no subject moves the statistic: that says how coarse it is, not how certain
+    half = _t_quantile(confidence, count) * math.sqrt((count - 1) * float(replicates.var()))
+    if half == 0 and 0 < estimate < 1 and scale == "logit":
+        return None  # no deletion changes the statistic: it is coarse, not certain
     if scale == "identity":
-        return _make_interval(full - reach, full + reach, "jackknife-t", count)
-    if not -_ROUNDING < full < 1 + _ROUNDING:
+        return _make_interval(estimate - half, estimate + half, "jackknife-t", count)
+    if not -_ROUNDING < estimate < 1 + _ROUNDING:
         raise ValueError("a statistic on the logit scale lies in [0, 1]")
-    if min(full, 1 - full) < _ROUNDING:
-        exact = scipy.stats.binomtest(round(full * count), count).proportion_ci(confidence, "exact")
+    if min(estimate, 1 - estimate) < _ROUNDING:
+        exact = scipy.stats.binomtest(round(estimate * count), count).proportion_ci(confidence, "exact")
         return _make_interval(float(exact.low), float(exact.high), "Clopper-Pearson over subjects", count)
-    centre, reach = scipy.special.logit(full), reach / (full * (1 - full))
-    low, high = scipy.special.expit([centre - reach, centre + reach])
+    centre, half = scipy.special.logit(estimate), half / (estimate * (1 - estimate))
+    low, high = scipy.special.expit([centre - half, centre + half])
     return _make_interval(float(low), float(high), "jackknife-t (logit)", count)
 
 
 def share_interval(hits: Sequence[bool], subjects: Sequence[str], *, confidence: float = 0.95) -> Interval | None:
-    """Interval of the share of items that hit (accuracy, preference): `jackknife_interval` of their mean.
+    """Confidence interval of the share of hits (accuracy, preference): `jackknife_interval` of their mean.
 
     Raises:
         ValueError: Lengths differ.
@@ -123,42 +123,42 @@ def permutation_p(
     permutations: int,
     seed: int,
 ) -> tuple[float, float]:
-    """Test whether a statistic of the labels is larger than chance, labels swapped within each subject.
+    """Permutation test of a statistic against chance, with labels permuted within each subject.
 
-    Swapping only within a subject keeps how many items of each label every person has, and what a person's
-    items have in common cannot pass for an effect.
+    Permuting only within subjects keeps each person's number of items per label, so that what a person's items
+    have in common cannot be mistaken for an effect.
 
     Args:
         statistic: From labels (items,) to a number; larger is more extreme.
         labels: The observed labels (items,).
         subjects: The person behind each item.
-        permutations: How many random swaps; the smallest p is 1 / (1 + permutations).
-        seed: Seed of the swaps.
+        permutations: Number of random permutations; the smallest p is 1 / (1 + permutations).
+        seed: Seed of the permutations.
 
     Returns:
-        The statistic's mean over the swaps (what chance gives) and the one-sided
-        p = (1 + swaps that reach the observed) / (1 + swaps).
+        The statistic's mean over the permutations (the chance level) and the one-sided
+        p = (1 + permutations that reach the observed value) / (1 + permutations).
 
     Raises:
         ValueError: Lengths differ, or the statistic is undefined.
     """
     codes, _ = _number_subjects(subjects, len(labels))
     generator = np.random.default_rng(seed)
-    places = np.argsort(codes, kind="stable")  # items grouped by subject
+    grouped = np.argsort(codes, kind="stable")  # items grouped by subject
     chance = np.empty(permutations)
-    for turn in range(permutations):
+    for k in range(permutations):
         shuffled = np.empty_like(labels)
-        shuffled[places] = labels[np.lexsort((generator.random(len(codes)), codes))]
-        chance[turn] = statistic(shuffled)
+        shuffled[grouped] = labels[np.lexsort((generator.random(len(codes)), codes))]
+        chance[k] = statistic(shuffled)
     observed = statistic(labels)
     if not (math.isfinite(observed) and np.isfinite(chance).all()):
         raise ValueError("the statistic is undefined for some labelling")
-    reached = int((chance >= observed - _ROUNDING).sum())
-    return float(chance.mean()), (1 + reached) / (1 + permutations)
+    n_extreme = int((chance >= observed - _ROUNDING).sum())
+    return float(chance.mean()), (1 + n_extreme) / (1 + permutations)
 
 
 def _number_subjects(subjects: Sequence[str], items: int) -> tuple[Indices, int]:
-    """Number the persons: the code of each item (items,), and how many persons there are."""
+    """Encode the persons as integers: the code of each item (items,), and the number of persons."""
     if len(subjects) != items:
         raise ValueError(f"{items} items but {len(subjects)} subjects")
     names, codes = np.unique(np.asarray(subjects, dtype=np.str_), return_inverse=True)

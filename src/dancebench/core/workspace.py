@@ -1,4 +1,4 @@
-"""Where everything lies: the folders of a workspace, from one root."""
+"""The layout of a workspace: where every file and folder lies, from one root."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Workspace:
     root: Path
 
     def open(self) -> Workspace:
-        """Check that this release can use the workspace, mark a new one, and sweep what a kill left behind.
+        """Check that this release can use the workspace, mark a new one, and remove what killed processes left.
 
         Raises:
-            NewerSchemaError: A later release made it.
+            NewerSchemaError: A later release wrote it.
             BenchError: It cannot be written.
         """
         marker = self.root / "workspace.json"
@@ -46,7 +46,7 @@ class Workspace:
         return self.root / "synths" / method / dataset / subject / variant
 
     def fake(self, method: str, dataset: str, subject: str, variant: str, *, source: str) -> Path:
-        """A fake clip; its provenance lies beside it as `.json`."""
+        """A fake clip; the record of how it was made lies beside it as `.json`."""
         return self.root / "fakes" / method / dataset / subject / variant / f"{source}.mp4"
 
     def real(self, dataset: str, subject: str, long_side: int) -> Path:
@@ -54,12 +54,12 @@ class Workspace:
         return self.root / "reals" / dataset / subject / f"{long_side}.mp4"
 
     def motion(self, sha256: str, fps: float) -> Path:
-        """Folder of the poses of a file that drove a transfer, at a rate."""
+        """Folder of the poses extracted from a driving video, at a frame rate."""
         return self.root / "motions" / f"{sha256[:16]}-{fps:g}"
 
     @property
     def transfers(self) -> Path:
-        """Side-by-side videos of targets that dance one motion."""
+        """Side-by-side videos of targets driven by one motion."""
         return self.root / "transfers"
 
     def detector(self, detector: str, run: str) -> Path:
@@ -75,7 +75,7 @@ class Workspace:
 
 
 def validate_name(kind: str, name: str) -> str:
-    """`name`, if it can stand as a folder: letters, digits, dot, dash, underscore.
+    """`name`, if it can be a folder name: letters, digits, dot, dash, underscore.
 
     Raises:
         BenchError: It holds anything else (a path separator, say).

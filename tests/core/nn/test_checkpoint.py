@@ -1,4 +1,4 @@
-"""Training states: everything comes back, damage is named."""
+"""Checkpoints: everything is restored, damage is reported."""
 
 from __future__ import annotations
 
@@ -27,48 +27,48 @@ def step(network: nn.Linear, optimizer: torch.optim.Adam) -> None:
     optimizer.step()
 
 
-def test_weights_moments_and_facts_come_back(tmp_path: Path) -> None:
+def test_weights_moments_and_facts_are_restored(tmp_path: Path) -> None:
     network, optimizer = trained(3)
     save_checkpoint(tmp_path / "state.safetensors", {"n": network}, {"n": optimizer}, {"step": 3, "what": ["a"]})
     state = load_checkpoint(tmp_path / "state.safetensors")
     assert state is not None
     assert state.facts == {"step": 3, "what": ["a"]}
-    other, its = trained(1, seed=5)
-    state.restore({"n": other}, {"n": its})
+    other, other_optimizer = trained(1, seed=5)
+    state.restore({"n": other}, {"n": other_optimizer})
     step(network, optimizer)
-    step(other, its)
+    step(other, other_optimizer)
     assert torch.equal(network.weight, other.weight)
 
 
 def test_moments_take_the_layout_of_their_parameters(tmp_path: Path) -> None:
-    """A network on a GPU is channels last, which a file does not keep."""
+    """A network on a GPU is channels last, which a file does not store."""
 
     def network() -> nn.Conv2d:
         torch.manual_seed(0)
         return nn.Conv2d(4, 4, 3).to(memory_format=torch.channels_last)
 
-    def step(of: nn.Conv2d, optimizer: torch.optim.Adam) -> None:
+    def step(network: nn.Conv2d, optimizer: torch.optim.Adam) -> None:
         optimizer.zero_grad()
-        of(torch.arange(100.0).view(1, 4, 5, 5) / 100).square().sum().backward()
+        network(torch.arange(100.0).view(1, 4, 5, 5) / 100).square().sum().backward()
         optimizer.step()
 
-    alone, resumed = network(), network()
-    optimizers = [torch.optim.Adam(each.parameters(), lr=0.1, fused=True) for each in (alone, resumed)]
-    step(alone, optimizers[0])
-    save_checkpoint(tmp_path / "state.safetensors", {"n": alone}, {"n": optimizers[0]}, {})
+    uninterrupted, resumed = network(), network()
+    optimizers = [torch.optim.Adam(n.parameters(), lr=0.1, fused=True) for n in (uninterrupted, resumed)]
+    step(uninterrupted, optimizers[0])
+    save_checkpoint(tmp_path / "state.safetensors", {"n": uninterrupted}, {"n": optimizers[0]}, {})
     state = load_checkpoint(tmp_path / "state.safetensors")
     assert state is not None
     state.restore({"n": resumed}, {"n": optimizers[1]})
-    for each, optimizer in zip((alone, resumed), optimizers, strict=True):
-        step(each, optimizer)
-    assert torch.equal(alone.weight, resumed.weight)
+    for trained_network, optimizer in zip((uninterrupted, resumed), optimizers, strict=True):
+        step(trained_network, optimizer)
+    assert torch.equal(uninterrupted.weight, resumed.weight)
 
 
-def test_no_file_is_no_state(tmp_path: Path) -> None:
+def test_no_file_is_no_checkpoint(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path / "state.safetensors") is None
 
 
-def test_a_damaged_or_foreign_state_is_named(tmp_path: Path) -> None:
+def test_a_damaged_or_foreign_checkpoint_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     path.write_bytes(b"damaged")
     with pytest.raises(BenchError, match="cannot be used"):

@@ -1,4 +1,4 @@
-"""The convolution by one product is torch's own, within rounding, with all its gradients."""
+"""The convolution as one matrix product gives torch's output, within rounding, and all its gradients."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_foreign_reference_output_and_gradients_are_torchs(
 
 
 @pytest.mark.parametrize(
-    ("channels", "size", "short"), [(512, (8, 4), True), (512, (16, 16), False), (32, (8, 4), False)]
+    ("channels", "size", "fast"), [(512, (8, 4), True), (512, (16, 16), False), (32, (8, 4), False)]
 )
-def test_the_short_way_is_taken_where_it_pays(
-    monkeypatch: pytest.MonkeyPatch, channels: int, size: tuple[int, int], short: bool
+def test_the_fast_path_is_taken_where_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch, channels: int, size: tuple[int, int], fast: bool
 ) -> None:
     taken = []
     product = Conv2d._multiply
     monkeypatch.setattr(Conv2d, "_multiply", lambda *a: taken.append(1) or product(*a))
     with torch.no_grad():
         Conv2d(channels, channels, 3, padding=1)(torch.zeros(1, channels, *size))
-    assert bool(taken) == short
+    assert bool(taken) == fast

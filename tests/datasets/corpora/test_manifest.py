@@ -1,4 +1,4 @@
-"""The video manifest: round trip and refusals."""
+"""The video manifest: round trip and invalid input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def row(video_id: str = "a/a/real", path: str = "reals/a.mp4") -> VideoRow:
     )  # fmt: skip
 
 
-def test_rows_survive_the_disk(tmp_path: Path) -> None:
+def test_rows_are_read_as_written(tmp_path: Path) -> None:
     rows = [row(), row("b/b/fbf", "fakes/b.mp4")]
     write_manifest(tmp_path / "m.jsonl", rows)
     assert read_manifest(tmp_path / "m.jsonl") == rows
@@ -30,7 +30,7 @@ def test_a_path_may_not_leave_the_folder(tmp_path: Path, path: str) -> None:
         read_manifest(tmp_path / "m.jsonl")
 
 
-def test_a_link_that_leads_out_is_seen(tmp_path: Path) -> None:
+def test_a_link_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "link").symlink_to(tmp_path)
     with pytest.raises(BenchError, match="leaves the folder"):
@@ -41,7 +41,7 @@ def test_a_link_that_leads_out_is_seen(tmp_path: Path) -> None:
     ("text", "message"),
     [("nonsense\n", ":1 is not a row"), ('{"video_id": "a"}\n', ":1 is not a row"), ("", "^$")],
 )
-def test_a_line_that_is_no_row_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_a_line_that_is_not_a_row_is_reported(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "m.jsonl"
     path.write_text(text)
     if not text:
@@ -51,12 +51,12 @@ def test_a_line_that_is_no_row_is_named(tmp_path: Path, text: str, message: str)
         read_manifest(path)
 
 
-def test_a_video_stands_once(tmp_path: Path) -> None:
+def test_a_repeated_video_id_is_refused(tmp_path: Path) -> None:
     write_manifest(tmp_path / "m.jsonl", [row(), row()])
     with pytest.raises(BenchError, match=":2 repeats the video_id 'a/a/real'"):
         read_manifest(tmp_path / "m.jsonl")
 
 
-def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
+def test_a_missing_manifest_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="does not exist"):
         read_manifest(tmp_path / "m.jsonl")

@@ -38,7 +38,7 @@ def postures(dancer: Dancer, n_frames: int, every: int = 1) -> list[Skeleton]:
 
 
 def motion(dancer: Dancer, n_frames: int, every: int = 1) -> npt.NDArray[np.float32]:
-    """Keypoints without the cost of pictures."""
+    """Keypoints without rendering frames."""
     return np.stack([project_keypoints(dancer.camera, posture) for posture in postures(dancer, n_frames, every)])
 
 
@@ -78,10 +78,10 @@ def test_closed_form_no_frames_is_an_empty_clip() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_closed_form_the_whole_person_stays_in_the_picture(seed: int) -> None:
     points = motion(make_dancer(seed), 1200, every=4)
-    there = points[points[..., 2] > 0]
-    assert (there[:, :2] > 2).all()
-    assert (there[:, 0] < WIDTH - 3).all()
-    assert (there[:, 1] < HEIGHT - 3).all()
+    present = points[points[..., 2] > 0]
+    assert (present[:, :2] > 2).all()
+    assert (present[:, 0] < WIDTH - 3).all()
+    assert (present[:, 1] < HEIGHT - 3).all()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -117,11 +117,11 @@ def test_closed_form_dance_is_smooth_and_quick_enough() -> None:
 
 
 def test_closed_form_motion_does_not_repeat() -> None:
-    """No later stretch of a second is the first one again."""
+    """No later second repeats the first one."""
     points = motion(make_dancer(2), 1000)[..., :2]
     first = points[:25]
-    apart = [np.abs(points[t : t + 25] - first).mean() for t in range(25, 975)]
-    assert min(apart) > 2
+    distances = [np.abs(points[t : t + 25] - first).mean() for t in range(25, 975)]
+    assert min(distances) > 2
     assert max(np.abs(points[t] - points[t + 1]).mean() for t in range(100)) < 8
 
 
@@ -188,7 +188,7 @@ FROZEN = (146.62, 154.38, 46.23, 232.34, 153.04, 451.66, 128.48, 135.09, 139.74)
 
 
 def test_frozen_a_known_dancer() -> None:
-    """Notices a change of the pictures: raise GENERATOR_VERSION with it."""
+    """Notices a change of the frames: raise GENERATOR_VERSION with it."""
     frames, points = film(make_dancer(3), 11)
-    seen = np.concatenate([points[10, [NOSE, R_WRIST, L_ANKLE], :2].ravel(), frames[10].mean(axis=(0, 1))])
-    np.testing.assert_allclose(seen, FROZEN, atol=0.3)
+    measured = np.concatenate([points[10, [NOSE, R_WRIST, L_ANKLE], :2].ravel(), frames[10].mean(axis=(0, 1))])
+    np.testing.assert_allclose(measured, FROZEN, atol=0.3)

@@ -1,7 +1,7 @@
-"""The layout of the Everybody-Dance-Now release: what is read, kept in step, and refused.
+"""The layout of the Everybody-Dance-Now release: what is read, kept aligned, and refused.
 
-Frame number n is grey 20 + 4 n all over and its label has the colour (n, 2 n, 200), so that every picture says
-which frame it belongs to. Poses are not looked for here (the command line's tests do that).
+Frame number n is grey 20 + 4 n all over and its label has the colour (n, 2 n, 200), so that every image shows
+which frame it belongs to. Poses are not extracted here (the command line's tests do that).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def box(folder: Path, number: int, text: str, part: str = "train") -> None:
 
 @pytest.fixture
 def tracked(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """Puts a standing figure into every frame; returns the frame numbers of each tracking."""
+    """Replaces pose extraction by a standing figure; returns the frame numbers of each tracking."""
     trackings: list[list[int]] = []
 
     def extract(frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Keypoints]:
@@ -99,16 +99,16 @@ Import = Callable[..., Subject]
 def import_edn(tmp_path: Path, tracked: list[list[int]]) -> Import:
     """Import a folder into the dataset `d` of a workspace."""
 
-    def run(folder: Path, *, fps: float = 30, size: tuple[int, int] = SIZE, role: Role = "target") -> Subject:
+    def import_folder(folder: Path, *, fps: float = 30, size: tuple[int, int] = SIZE, role: Role = "target") -> Subject:
         permission = state_permission(role, consent="yes", legal_basis="yes")
-        return held(tmp_path, size).add_import(
+        return open_dataset(tmp_path, size).add_import(
             "a", read_edn(folder, fps=fps), role=role, licence="MIT", permission=permission
         )[1]
 
-    return run
+    return import_folder
 
 
-def held(tmp_path: Path, size: tuple[int, int] = SIZE) -> Dataset:
+def open_dataset(tmp_path: Path, size: tuple[int, int] = SIZE) -> Dataset:
     workspace = Workspace(tmp_path / "w").open()
     if (workspace.dataset("d") / "dataset.json").exists():
         return Dataset.open(workspace, "d")
@@ -117,7 +117,7 @@ def held(tmp_path: Path, size: tuple[int, int] = SIZE) -> Dataset:
 
 
 def numbers_of(subject: Subject) -> list[int]:
-    """Which frames a clip shows."""
+    """The numbers of the frames that a clip shows."""
     with subject.open_reader() as clip:
         return [round((float(frame.mean()) - 20) / 4) for frame in clip]
 
@@ -125,7 +125,7 @@ def numbers_of(subject: Subject) -> list[int]:
 # ---------------------------------------------------------------- what is read
 
 
-def test_closed_form_parts_breaks_and_pictures(tmp_path: Path, import_edn: Import) -> None:
+def test_closed_form_parts_breaks_and_pose_maps(tmp_path: Path, import_edn: Import) -> None:
     subject = import_edn(edn(tmp_path / "subject1"))
     record = subject.record
     assert numbers_of(subject) == [*TRAIN, *TEST]
@@ -135,8 +135,8 @@ def test_closed_form_parts_breaks_and_pictures(tmp_path: Path, import_edn: Impor
     assert subject.segments(subject.test) == [range(8, 11), range(11, 13)]
     assert np.flatnonzero(subject.starts_segment).tolist() == [0, 5, 8, 11]
     assert subject.pose_map_style == "given"
-    pictures = list(subject.pose_maps(range(13), SIZE))
-    assert all(np.array_equal(got, label_of(n)) for got, n in zip(pictures, [*TRAIN, *TEST], strict=True))
+    pose_maps = list(subject.pose_maps(range(13), SIZE))
+    assert all(np.array_equal(got, label_of(n)) for got, n in zip(pose_maps, [*TRAIN, *TEST], strict=True))
     assert [picture.shape for picture in subject.pose_maps([12, 0], (64, 32))] == [(64, 32, 3)] * 2
     assert subject.face_boxes() is None
     assert record.source.kind == "imported"
@@ -145,13 +145,13 @@ def test_closed_form_parts_breaks_and_pictures(tmp_path: Path, import_edn: Impor
     assert (record.fps, record.source_frames, record.person_frames) == (30, 13, 13)
 
 
-def test_each_stretch_is_tracked_for_itself(tmp_path: Path, import_edn: Import, tracked: list[list[int]]) -> None:
+def test_each_segment_is_tracked_separately(tmp_path: Path, import_edn: Import, tracked: list[list[int]]) -> None:
     import_edn(edn(tmp_path / "e"))
     assert tracked == [[0, 1, 2, 3, 4], [7, 8, 9], [12, 13, 14], [20, 21]]
 
 
-def test_thinning_keeps_frames_labels_poses_and_boxes_in_step(tmp_path: Path, import_edn: Import) -> None:
-    """60 to 30 fps: every second frame, counted anew after each gap."""
+def test_resampling_keeps_frames_labels_poses_and_boxes_aligned(tmp_path: Path, import_edn: Import) -> None:
+    """60 to 30 fps: every second frame, counted from the start of each segment."""
     folder = edn(tmp_path / "e", train=(*range(10), *range(15, 20)), test=range(30, 36))
     for number in range(10):
         box(folder, number, f"{number} 60 0 30")
@@ -190,7 +190,7 @@ def test_labels_and_boxes_are_letterboxed_as_the_frames_are(tmp_path: Path, impo
     assert boxes is not None
     assert boxes.dtype == np.float32
     assert boxes[0].tolist() == [84, 104, 10, 30]
-    assert boxes[2].tolist() == [64, 192, 0, 128]  # cut to the picture
+    assert boxes[2].tolist() == [64, 192, 0, 128]  # clipped to the frame
     assert boxes[12].tolist() == [67, 70, 2, 4]
     assert np.isnan(boxes[[1, *range(3, 12)]]).all()
 
@@ -218,7 +218,7 @@ def test_the_source_hash_covers_names_and_contents(tmp_path: Path) -> None:
     assert len({source_of(change)["sha256"] for change in changes} | {base["sha256"]}) == 6
 
 
-# ---------------------------------------------------------------- the place in a dataset
+# ---------------------------------------------------------------- in a dataset
 
 
 def test_a_second_import_changes_nothing(tmp_path: Path, import_edn: Import) -> None:
@@ -244,18 +244,18 @@ def test_changed_labels_and_boxes_are_noticed(tmp_path: Path, import_edn: Import
     folder = edn(tmp_path / "e")
     box(folder, 0, "1 9 1 9")
     subject = import_edn(folder)
-    assert held(tmp_path).verify() == []
+    assert open_dataset(tmp_path).verify() == []
     save(subject.folder / "labels" / "000003.png", label_of(99))
     boxes = subject.folder / "face_boxes.npz"
     boxes.write_bytes(boxes.read_bytes() + b"x")
     changed = "was changed after it was prepared"
-    assert held(tmp_path).verify() == [f"a: labels {changed}", f"a: face_boxes.npz {changed}"]
+    assert open_dataset(tmp_path).verify() == [f"a: labels {changed}", f"a: face_boxes.npz {changed}"]
     shutil.rmtree(subject.folder / "labels")
     assert "a: labels is missing" in subject.changed_files()
     with pytest.raises(BenchError, match=r"000000\.png is missing or damaged"):
         next(subject.pose_maps([0], SIZE))
     shutil.rmtree(subject.folder)
-    assert held(tmp_path).verify() == ["a: its folder is missing"]
+    assert open_dataset(tmp_path).verify() == ["a: its folder is missing"]
 
 
 def test_the_content_hash_follows_labels_and_breaks(tmp_path: Path, import_edn: Import) -> None:
@@ -274,32 +274,32 @@ def test_a_driver_may_have_gaps_and_forensic_roles_may_not(tmp_path: Path, impor
     assert import_edn(folder, role="driver").record.role == "driver"
 
 
-def test_a_recording_is_known_again_under_another_layout(tmp_path: Path, import_edn: Import) -> None:
+def test_a_recording_is_recognised_in_another_layout(tmp_path: Path, import_edn: Import) -> None:
     folder = edn(tmp_path / "e")
     import_edn(folder)
     permission = state_permission("holdout", consent=None, legal_basis="yes")
     with pytest.raises(BenchError, match=r"already in 'd', as 'a' \(target\)"):
-        held(tmp_path).add("b", folder / "train_img", role="holdout", licence="MIT", permission=permission)
+        open_dataset(tmp_path).add("b", folder / "train_img", role="holdout", licence="MIT", permission=permission)
 
 
-def test_a_person_may_be_elsewhere_after_a_gap_but_not_within_a_stretch(
+def test_a_person_may_jump_across_a_gap_but_not_within_a_segment(
     tmp_path: Path, import_edn: Import, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def leaping(at: int) -> None:
+    def jump_at(number: int) -> None:
         def extract(frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Keypoints]:
             for frame in frames:
                 points = np.zeros((75, 3), np.float32)
                 points[[NECK, MID_HIP, R_SHOULDER, L_HIP]] = [(5, 10, 1), (5, 20, 1), (5, 10, 1), (5, 20, 1)]
-                points[:, 0] += 50 * (float(frame.mean()) > 18 + 4 * at)
+                points[:, 0] += 50 * (float(frame.mean()) > 18 + 4 * number)
                 yield points
 
         monkeypatch.setattr(preparing, "extract_poses", extract)
 
-    leaping(8)
+    jump_at(8)
     with pytest.raises(BenchError, match="jumps to somebody else at frame 6"):
         import_edn(edn(tmp_path / "e"))
     assert not (tmp_path / "w" / "datasets").exists() or not list((tmp_path / "w" / "datasets").rglob("*.*"))
-    leaping(7)
+    jump_at(7)
     assert import_edn(tmp_path / "e").record.n_frames == 13
 
 
@@ -323,11 +323,11 @@ def renamed(old: str, new: str) -> Callable[[Path], object]:
         (shutil.rmtree, "is not a folder"),
         (
             lambda root: (root / "train_img/frame000003.png").unlink(),
-            r"train_label/frame000003.png belongs to no file of train_img \(8 files in train_label, 7 in train_img",
+            r"train_label/frame000003.png has no counterpart in train_img \(8 files in train_label, 7 in train_img",
         ),
         (
             lambda root: (root / "test_label/frame000013.png").unlink(),
-            r"test_img/frame000013.png belongs to no file of test_label \(5 files in test_img, 4 in test_label\)",
+            r"test_img/frame000013.png has no counterpart in test_label \(5 files in test_img, 4 in test_label\)",
         ),
         (
             lambda root: save_all(root.glob("train_label/*"), label_of(1, (64, 32))),
@@ -348,12 +348,12 @@ def renamed(old: str, new: str) -> Callable[[Path], object]:
         (renamed("train_img/frame000001.png", "train_img/first.png"), "first.png has no number in its name"),
         (lambda root: (root / "test_img/frame000012.png").write_bytes(b"no"), "cannot be decoded as an image"),
         (lambda root: [path.unlink() for path in (root / "test_img").iterdir()], "test_img holds no"),
-        (lambda root: box(root, 5, "1 2 3 4"), r"frame000005.txt belongs to no file of train_img \(1 files"),
-        (lambda root: box(root, 0, "1 2 3"), "frame000000.txt does not hold the box of a face"),
-        (lambda root: box(root, 0, "9 1 3 4"), "does not hold the box"),
-        (lambda root: box(root, 0, "a b c d"), "does not hold the box"),
-        (lambda root: box(root, 0, "nan 1 2 3"), "does not hold the box"),
-        (lambda root: box(root, 0, "200 300 3 4"), "does not hold the box"),
+        (lambda root: box(root, 5, "1 2 3 4"), r"frame000005.txt has no counterpart in train_img \(1 files"),
+        (lambda root: box(root, 0, "1 2 3"), "frame000000.txt does not hold the bounding box of a face"),
+        (lambda root: box(root, 0, "9 1 3 4"), "does not hold the bounding box"),
+        (lambda root: box(root, 0, "a b c d"), "does not hold the bounding box"),
+        (lambda root: box(root, 0, "nan 1 2 3"), "does not hold the bounding box"),
+        (lambda root: box(root, 0, "200 300 3 4"), "does not hold the bounding box"),
     ],
 )
 def test_bad_folders_are_refused(tmp_path: Path, spoil: Callable[[Path], object], message: str) -> None:
@@ -365,7 +365,7 @@ def test_bad_folders_are_refused(tmp_path: Path, spoil: Callable[[Path], object]
     assert "\n" not in error.value.message
 
 
-def test_frames_none_of_which_follow_each_other_are_refused(tmp_path: Path) -> None:
+def test_frames_without_consecutive_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"No two frames of .*train_img follow each other: their numbers are 0, 2, 4"):
         read_edn(edn(tmp_path / "e", train=range(0, 20, 2)), fps=30)
 
@@ -382,11 +382,11 @@ def test_a_failed_import_leaves_nothing(tmp_path: Path, import_edn: Import, monk
     assert [path.name for path in (tmp_path / "w").rglob("*") if path.is_file()] == ["workspace.json"]
 
 
-def test_a_plain_recording_has_one_run_and_our_sticks(tmp_path: Path, tracked: list[list[int]]) -> None:
+def test_a_plain_recording_has_one_segment_and_stick_figures(tmp_path: Path, tracked: list[list[int]]) -> None:
     clip = tmp_path / "clip.mp4"
     write_clip(clip, (frame_of(number) for number in range(10)), 25)
     permission = state_permission("target", consent="yes", legal_basis=None)
-    _, subject = held(tmp_path).add("a", clip, role="target", licence="MIT", permission=permission)
+    _, subject = open_dataset(tmp_path).add("a", clip, role="target", licence="MIT", permission=permission)
     record = subject.record
     assert (record.breaks, record.n_train, record.labels_sha256, record.face_boxes_sha256) == ((), None, None, None)
     assert (subject.train, subject.test) == (range(8), range(8, 10))

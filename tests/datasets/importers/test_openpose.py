@@ -49,9 +49,9 @@ def body(n_points: int = 25, *, x: float = 30.0, confidence: float = 0.9) -> Tri
 
 def person(points: Triples, **parts: Triples) -> dict[str, Any]:
     keys = {"face": "face_keypoints_2d", "left": "hand_left_keypoints_2d", "right": "hand_right_keypoints_2d"}
-    given = {keys[part]: values.ravel().tolist() for part, values in parts.items()}
+    supplied = {keys[part]: values.ravel().tolist() for part, values in parts.items()}
     empty: dict[str, list[float]] = {key: [] for key in keys.values()}
-    return {"person_id": [-1], "pose_keypoints_2d": points.ravel().tolist(), **empty, **given}
+    return {"person_id": [-1], "pose_keypoints_2d": points.ravel().tolist(), **empty, **supplied}
 
 
 def write(folder: Path, number: int, *people: dict[str, Any]) -> Path:
@@ -79,7 +79,7 @@ def images(tmp_path: Path, numbers: list[int]) -> Path:
     return folder
 
 
-def take_in(tmp_path: Path, frames: Path, *, fps: float = 30, role: Role = "target") -> Subject:
+def import_poses(tmp_path: Path, frames: Path, *, fps: float = 30, role: Role = "target") -> Subject:
     workspace = Workspace(tmp_path / "w").open()
     record = DatasetRecord(name="d", licence="MIT", prepare=PrepareConfig(height=128, width=64))
     imported = read_openpose(tmp_path / "json", frames, fps=fps)
@@ -127,7 +127,7 @@ def test_closed_form_face_and_hands(tmp_path: Path) -> None:
 
 
 def test_one_person_is_followed_among_several(tmp_path: Path) -> None:
-    """Most sure at first, then nearest; nobody leaves a gap, and a figure without a point is nobody."""
+    """Most confident at first, then nearest; a frame without people has no pose, a figure without points is ignored."""
     nobody = person(np.zeros((25, 3)))
     files = [
         write(tmp_path / "json", 0, nobody),
@@ -143,7 +143,7 @@ def test_one_person_is_followed_among_several(tmp_path: Path) -> None:
     assert several == 3
 
 
-def test_without_a_joint_in_common_the_surest_is_taken() -> None:
+def test_without_a_shared_joint_the_most_confident_is_used() -> None:
     first, second = np.zeros((1, 75, 3), np.float32), np.zeros((2, 75, 3), np.float32)
     first[0, NECK] = (5, 5, 1)
     second[0, MID_HIP], second[1, MID_HIP] = (5, 9, 0.3), (50, 9, 0.9)
@@ -157,7 +157,7 @@ def test_poses_come_with_the_frames_of_a_video(tmp_path: Path) -> None:
     for number in range(12):
         people = [person(body(x=20 + number))] if number != 5 else []
         write(tmp_path / "json", 100 + number, *people)
-    subject = take_in(tmp_path, video(tmp_path), role="holdout")  # no gap: any role
+    subject = import_poses(tmp_path, video(tmp_path), role="holdout")  # no gap: any role
     record = subject.record
     assert record.pose_extractor == "openpose json BODY_25"
     assert (record.n_frames, record.person_frames, record.breaks, record.n_train) == (12, 11, (), None)
@@ -169,11 +169,11 @@ def test_poses_come_with_the_frames_of_a_video(tmp_path: Path) -> None:
     assert next(subject.pose_maps([0], SIZE)).any()
 
 
-def test_thinning_keeps_poses_in_step_over_gaps(tmp_path: Path) -> None:
+def test_resampling_keeps_poses_and_frames_aligned_across_gaps(tmp_path: Path) -> None:
     numbers = [*range(9), *range(12, 17)]
     for number in numbers:
         write(tmp_path / "json", number, person(body(18, x=20 + number)))
-    subject = take_in(tmp_path, images(tmp_path, numbers), fps=60)
+    subject = import_poses(tmp_path, images(tmp_path, numbers), fps=60)
     kept = [0, 2, 4, 6, 8, 12, 14, 16]
     assert subject.keypoints()[:, 0, 0].tolist() == [20 + number for number in kept]
     with subject.open_reader() as clip:
@@ -187,11 +187,11 @@ def test_poses_are_letterboxed_as_the_frames_are(tmp_path: Path) -> None:
     write_clip(tmp_path / "square.mp4", (np.full((64, 64, 3), 99, np.uint8) for _ in range(10)), 30)
     for number in range(10):
         write(tmp_path / "json", number, person(body()))
-    points = take_in(tmp_path, tmp_path / "square.mp4").keypoints()[0]
+    points = import_poses(tmp_path, tmp_path / "square.mp4").keypoints()[0]
     assert np.allclose(points[BODY], body() + np.array([0, 32, 0]))
 
 
-def test_several_people_are_told_of(tmp_path: Path) -> None:
+def test_several_people_are_reported(tmp_path: Path) -> None:
     for number in range(12):
         others = [person(body(x=5))] if number % 4 == 0 else []
         write(tmp_path / "json", number, person(body(x=40)), *others)
@@ -233,7 +233,7 @@ def test_the_source_hash_covers_poses_and_frames(tmp_path: Path) -> None:
         (json.dumps({"people": [{"pose_keypoints_2d": [10**400] * 75}]}), "not finite"),
     ],
 )
-def test_malformed_files_are_named(tmp_path: Path, text: str, reason: str) -> None:
+def test_malformed_files_are_reported(tmp_path: Path, text: str, reason: str) -> None:
     for number in range(12):
         write(tmp_path / "json", number, person(body()))
     bad = write(tmp_path / "json", 7)
@@ -251,11 +251,11 @@ def test_malformed_files_are_named(tmp_path: Path, text: str, reason: str) -> No
         (lambda folder: (folder / "dance_000000000003_keypoints.json").unlink(), "11 JSON files for the 12 frames"),
         (
             lambda folder: (folder / "dance_000000000011_keypoints.json").rename(folder / "x_12_keypoints.json"),
-            "x_12_keypoints.json is out of step with .*: its frame would be number 11",
+            "x_12_keypoints.json does not match .*: its frame would be number 11",
         ),
         (lambda folder: write(folder, 5, person(body(18))), "18 body points where the files before hold 25"),
         (lambda folder: write(folder, 5, person(body() * (4, 4, 1))), "well outside its frame of 128x64"),
-        (lambda folder: [write(folder, n, person(body() / (64, 128, 1))) for n in range(12)], "shares of the picture"),
+        (lambda folder: [write(folder, n, person(body() / (64, 128, 1))) for n in range(12)], "normalised coordinates"),
         (lambda folder: [path.unlink() for path in folder.iterdir()], r"holds no \*_keypoints\.json"),
         (lambda folder: folder.rename(folder.with_name("elsewhere")), "is not a folder"),
     ],
@@ -269,10 +269,10 @@ def test_poses_of_other_frames_are_refused(tmp_path: Path, spoil: Callable[[Path
     assert error.value.hint
 
 
-def test_numbers_that_leave_out_different_frames_are_refused(tmp_path: Path) -> None:
+def test_numbers_with_different_gaps_are_refused(tmp_path: Path) -> None:
     for number in (0, 1, 2, 4, 5):
         write(tmp_path / "json", number, person(body()))
-    with pytest.raises(BenchError, match=r"0004_keypoints.json is out of step with .*: its frame would be number 3"):
+    with pytest.raises(BenchError, match=r"0004_keypoints.json does not match .*: its frame would be number 3"):
         read_openpose(tmp_path / "json", images(tmp_path, [0, 1, 2, 3, 5]), fps=30)
 
 
@@ -282,20 +282,20 @@ def test_a_gap_allows_targets_and_drivers_only(tmp_path: Path) -> None:
         write(tmp_path / "json", number, person(body()))
     frames = images(tmp_path, numbers)
     with pytest.raises(BenchError, match=r"1 gap\(s\) in time, which role 'train'"):
-        take_in(tmp_path, frames, role="train")
-    assert take_in(tmp_path, frames, role="driver").record.breaks == (5,)
+        import_poses(tmp_path, frames, role="train")
+    assert import_poses(tmp_path, frames, role="driver").record.breaks == (5,)
 
 
-def test_nobody_in_any_frame_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+def test_frames_without_a_person_are_refused_and_leave_nothing(tmp_path: Path) -> None:
     for number in range(12):
         write(tmp_path / "json", number)
     with pytest.raises(BenchError, match="No person was found in any of the 12 frames"):
-        take_in(tmp_path, video(tmp_path))
+        import_poses(tmp_path, video(tmp_path))
     assert [path.name for path in (tmp_path / "w").rglob("*") if path.is_file()] == ["workspace.json"]
 
 
 def test_a_video_that_ends_early_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What decodes to fewer frames than it says would leave the last poses without theirs."""
+    """A video that decodes to fewer frames than stated would leave the last poses without frames."""
     from dancebench.datasets.video.frames import VideoSource
 
     for number in range(12):
@@ -304,7 +304,7 @@ def test_a_video_that_ends_early_is_refused(tmp_path: Path, monkeypatch: pytest.
     whole = VideoSource.frames
     monkeypatch.setattr(VideoSource, "frames", lambda self: iter(list(whole(self))[:-1]))
     with pytest.raises(BenchError, match="Only 11 of the 12 frames can be decoded"):
-        take_in(tmp_path, frames)
+        import_poses(tmp_path, frames)
 
 
 def test_the_left_side_stays_left(tmp_path: Path) -> None:

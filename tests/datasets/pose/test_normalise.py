@@ -1,4 +1,4 @@
-"""Global pose normalisation: the source's range laid over the target's, feet on the ground."""
+"""Global pose normalisation: the source's range is mapped onto the target's, feet on the ground."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dancebench.datasets.pose.normalise import (
 from dancebench.datasets.pose.skeleton import FACE, L_ANKLE, N_POINTS, NOSE, R_ANKLE, R_WRIST, Keypoints
 
 FRAME = 512
-UNHURRIED = settings(deadline=None, max_examples=50)  # other work may hold the cores
+UNHURRIED = settings(deadline=None, max_examples=50)  # other processes may use the cores
 KINDS = pytest.mark.parametrize("kind", NORMALISATIONS)
 
 
@@ -61,14 +61,14 @@ maps = st.builds(Normalisation, ranges, ranges, st.sampled_from(NORMALISATIONS),
 
 @st.composite
 def clips(draw: st.DrawFn) -> Keypoints:
-    """People who come and go in depth as they like, some of whose joints are missing in some frames."""
+    """People at random depths, some of whose joints are missing in some frames."""
     n_frames = draw(st.integers(2, 40))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     y = rng.uniform(200, 450, n_frames)
     keypoints = dancing(y, y * rng.uniform(0.3, 0.6, n_frames), x=rng.uniform(0, 256, n_frames))
-    gone = rng.random((n_frames, N_POINTS)) < draw(st.sampled_from([0.0, 0.2]))
-    gone[0] = False
-    keypoints[gone] = 0
+    missing = rng.random((n_frames, N_POINTS)) < draw(st.sampled_from([0.0, 0.2]))
+    missing[0] = False
+    keypoints[missing] = 0
     return keypoints
 
 
@@ -84,7 +84,7 @@ def test_closed_form_position_and_height() -> None:
 
 @UNHURRIED
 @given(maps)
-def test_the_ends_of_the_source_land_on_the_ends_of_the_target(fitted: Normalisation) -> None:
+def test_the_ends_of_the_source_map_to_the_ends_of_the_target(fitted: Normalisation) -> None:
     s, t = fitted.source, fitted.target
     assert fitted.map_y([s.far, s.close]) == pytest.approx([t.far, t.close], rel=1e-6)
     sizes = fitted.scale([s.far, s.close]) * [s.height_far, s.height_close]
@@ -111,7 +111,7 @@ def test_the_scale_stays_positive_however_far_beyond_the_range(fitted: Normalisa
     assert min(ends) / slack * (1 - 1e-9) <= fitted.scale(y) <= max(ends) * slack * (1 + 1e-9)
 
 
-def test_closed_form_only_the_papers_scale_goes_on_beyond_the_range() -> None:
+def test_closed_form_only_the_papers_scale_is_extrapolated_beyond_the_range() -> None:
     source, target = depth_range(200, 400, 100, 100), depth_range(200, 400, 100, 200)
     y = [100, 200, 300, 400, 500, -900]
     paper, robust = (Normalisation(source, target, kind, flat=False) for kind in NORMALISATIONS)
@@ -123,7 +123,7 @@ def test_closed_form_only_the_papers_scale_goes_on_beyond_the_range() -> None:
 @KINDS
 @UNHURRIED
 @given(clip=clips())
-def test_a_clip_laid_over_itself_stays_as_it_is(kind: str, clip: Keypoints) -> None:
+def test_a_clip_mapped_onto_itself_is_unchanged(kind: str, clip: Keypoints) -> None:
     fitted = fit_normalisation(clip, clip, frame_height=FRAME, kind=kind)
     assert np.allclose(fitted.apply(clip), clip, rtol=1e-6, atol=1e-4)
 
@@ -161,7 +161,7 @@ def test_missing_stays_missing_and_confidence_stays(kind: str, source: Keypoints
 @KINDS
 @UNHURRIED
 @given(clip=clips(), factor=st.floats(0.5, 2), shift=st.floats(-100, 100))
-def test_a_source_laid_over_its_own_enlargement_becomes_it(
+def test_a_source_mapped_onto_its_own_enlargement_equals_it(
     kind: str, clip: Keypoints, factor: float, shift: float
 ) -> None:
     there = clip[..., 2] > 0
@@ -192,13 +192,13 @@ def test_closed_form_robust_quantiles_and_median_heights() -> None:
     y = np.linspace(300, 400, 101)
     tall = np.full(101, 100.0)
     tall[:10], tall[-10:] = 80, 120
-    tall[5], tall[-6] = 8, 500  # somebody bends, a nose is found in the wrong place
+    tall[5], tall[-6] = 8, 500  # the person bends; a nose is found in the wrong place
     measured = measure_range(dancing(y, tall), "robust")
     assert measured == PoseRange(305, 395, 80, 120, median_ankle=350, median_height=100, n_frames=101)
 
 
 def jumping(clip: Keypoints) -> Keypoints:
-    """Leaps of 12 frames, a quarter of the height high, every 40 frames."""
+    """Jumps of 12 frames, a quarter of the height high, every 40 frames."""
     clip = clip.copy()
     up = np.arange(len(clip)) % 40 < 12
     clip[up, :, 1] -= np.where(clip[up, :, 2] > 0, 0.25 * measure_heights(clip)[up, None], 0)
@@ -206,7 +206,7 @@ def jumping(clip: Keypoints) -> Keypoints:
 
 
 def kicking(clip: Keypoints) -> Keypoints:
-    """A leg held up for 40 frames where the person is farthest: longer than the running median sees."""
+    """A leg held up for 40 frames where the person is farthest: longer than the running median covers."""
     clip = clip.copy()
     clip[5:45, L_ANKLE, 1] -= 0.8 * measure_heights(clip)[5:45]
     return clip
@@ -271,7 +271,7 @@ def test_a_target_at_one_depth_keeps_the_source_there(kind: str) -> None:
     assert fitted.scale(ends) * [fitted.source.height_far, fitted.source.height_close] == pytest.approx([120, 120])
 
 
-def test_closed_form_frames_without_ankles_take_them_from_their_neighbours() -> None:
+def test_closed_form_missing_ankles_are_interpolated() -> None:
     """Ankles at 200, 300 and 400 in frames 1, 3 and 4; the map is y -> 2y - 200 around them, twice as large."""
     clip = dancing([0, 200, 0, 300, 400, 0], 50, x=[0, 10, 0, 30, 40, 0])
     clip[[0, 2, 5]] = 0
@@ -306,14 +306,14 @@ def test_poses_that_never_show_an_ankle_cannot_be_set_on_the_ground() -> None:
     assert caught.value.hint
 
 
-def test_an_unknown_kind_is_named() -> None:
+def test_an_unknown_kind_is_reported() -> None:
     with pytest.raises(UnknownNameError, match="Unknown normalisation 'robst'") as caught:
         fit_normalisation(walk(), walk(), frame_height=FRAME, kind="robst")
     assert caught.value.hint == "Did you mean 'robust'? Available: paper, robust."
 
 
 @KINDS
-def test_facts_survive_json_and_define_the_map(kind: str) -> None:
+def test_facts_fit_json_and_define_the_map(kind: str) -> None:
     fitted = fit_normalisation(walk(), walk(far=200, close=300), frame_height=FRAME, kind=kind)
     facts = json.loads(json.dumps(fitted.facts()))
     again = Normalisation(PoseRange(**facts.pop("source")), PoseRange(**facts.pop("target")), **facts)

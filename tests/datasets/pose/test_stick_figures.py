@@ -58,7 +58,7 @@ def test_every_limb_has_its_own_colour() -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 32), (128, 64), (512, 256), (1024, 512), (256, 256)])
-def test_figures_scale_with_the_picture(size: tuple[int, int]) -> None:
+def test_figures_scale_with_the_image(size: tuple[int, int]) -> None:
     source = (512, 256) if size[0] != size[1] else (512, 512)
     picture = draw_stick_figure(points(_2=(60, 100), _3=(60, 400), _4=(150, 400)), source, size)
     assert picture.shape == (*size, 3)
@@ -87,7 +87,7 @@ def test_closed_form_body_box_grows_by_its_margin() -> None:
 
 
 @given(st.floats(0.1, 8), st.floats(0.1, 8))
-def test_scaling_there_and_back_is_the_identity(fx: float, fy: float) -> None:
+def test_scaling_by_a_factor_and_its_inverse_is_the_identity(fx: float, fy: float) -> None:
     keypoints = np.random.default_rng(0).uniform(0, 500, (4, 75, 3)).astype(np.float32)
     back = scale_keypoints(scale_keypoints(keypoints, fx, fy), 1 / fx, 1 / fy)
     assert np.allclose(back, keypoints, atol=0.01)

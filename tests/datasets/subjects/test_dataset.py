@@ -1,4 +1,4 @@
-"""Datasets on disk: adding, listing, verifying, refusing."""
+"""Datasets on disk: adding, listing, verifying, and what is refused."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_frozen_published_dataset_ids_hold() -> None:
 
 
 def test_frozen_content_hash_of_a_plain_recording(walker: Subject) -> None:
-    """Nothing of what only imports bring enters the hash of a clip without it."""
+    """The fields of imports do not enter the hash of a clip without them."""
     plain = walker.record.model_copy(update={"clip_sha256": "a" * 64, "poses_sha256": "b" * 64})
     assert plain.contents == ["a" * 64, "b" * 64]
     assert plain.content_sha256 == "2ba3056e95d23c0c154eca683e330401c46e441d5074523e16349e29d7597a64"
@@ -81,11 +81,11 @@ def test_frozen_content_hash_of_a_plain_recording(walker: Subject) -> None:
 
 def test_records_of_version_1_are_read_and_written_as_version_2(walker: Subject) -> None:
     path = walker.folder / "subject.json"
-    new = json.loads(path.read_text())
-    assert new["schema_version"] == 2
-    brought = ("breaks", "n_train", "labels_sha256", "face_boxes_sha256")
-    old = {key: value for key, value in new.items() if key not in brought} | {"schema_version": 1}
-    path.write_text(json.dumps(old))
+    version_2 = json.loads(path.read_text())
+    assert version_2["schema_version"] == 2
+    import_fields = ("breaks", "n_train", "labels_sha256", "face_boxes_sha256")
+    version_1 = {key: value for key, value in version_2.items() if key not in import_fields} | {"schema_version": 1}
+    path.write_text(json.dumps(version_1))
     assert SubjectRecord.load(path) == walker.record
     dataset = walker.folder.parents[1] / "dataset.json"
     lists = json.loads(dataset.read_text()) | {"schema_version": 1}
@@ -96,36 +96,38 @@ def test_records_of_version_1_are_read_and_written_as_version_2(walker: Subject)
 @pytest.mark.parametrize(
     "wrong", [{"breaks": [0]}, {"breaks": [30]}, {"breaks": [5, 5]}, {"breaks": [7, 5]}, {"n_train": 5}]
 )
-def test_breaks_lie_within_the_clip_and_the_parts_are_apart(walker: Subject, wrong: dict[str, Any]) -> None:
+def test_breaks_lie_within_the_clip_and_include_the_end_of_the_training_part(
+    walker: Subject, wrong: dict[str, Any]
+) -> None:
     with pytest.raises(ValidationError):
         SubjectRecord.model_validate(walker.record.model_dump() | wrong)
 
 
 @hypothesis.given(breaks=st.sets(st.integers(1, 29)).map(sorted), start=st.integers(0, 30), length=st.integers(0, 30))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_runs_part_a_span_at_its_breaks(walker: Subject, breaks: Sequence[int], start: int, length: int) -> None:
-    broken = Subject(walker.folder, walker.record.model_copy(update={"breaks": tuple(breaks)}), walker.split)
+def test_segments_split_a_span_at_its_breaks(walker: Subject, breaks: Sequence[int], start: int, length: int) -> None:
+    segmented = Subject(walker.folder, walker.record.model_copy(update={"breaks": tuple(breaks)}), walker.split)
     span = range(start, min(start + length, 30))
-    segments = broken.segments(span)
+    segments = segmented.segments(span)
     assert [t for segment in segments for t in segment] == list(span)
     assert all(segments)
-    assert [segment.start for segment in segments[1:]] == [t for t in span[1:] if broken.starts_segment[t]]
-    assert broken.starts_segment[0]
+    assert [segment.start for segment in segments[1:]] == [t for t in span[1:] if segmented.starts_segment[t]]
+    assert segmented.starts_segment[0]
 
 
-def test_an_explicit_boundary_takes_the_place_of_the_split(walker: Subject) -> None:
+def test_an_explicit_boundary_replaces_the_split(walker: Subject) -> None:
     assert (walker.train, walker.test) == (range(24), range(24, 30))
     update = {"n_train": 10, "breaks": (10,)}
-    parted = Subject(walker.folder, walker.record.model_copy(update=update), walker.split)
-    assert (parted.train, parted.test) == (range(10), range(10, 30))
+    imported = Subject(walker.folder, walker.record.model_copy(update=update), walker.split)
+    assert (imported.train, imported.test) == (range(10), range(10, 30))
 
 
-def test_pictures_of_a_plain_recording_are_our_sticks(walker: Subject) -> None:
+def test_pose_maps_of_a_plain_recording_are_stick_figures(walker: Subject) -> None:
     keypoints = walker.keypoints()
     assert has_person(keypoints).all()
-    pictures = list(walker.pose_maps(iter([3, 1]), (64, 32)))
-    for t, picture in zip((3, 1), pictures, strict=True):
-        assert np.array_equal(picture, draw_stick_figure(keypoints[t], (128, 64), (64, 32)))
+    pose_maps = list(walker.pose_maps(iter([3, 1]), (64, 32)))
+    for t, pose_map in zip((3, 1), pose_maps, strict=True):
+        assert np.array_equal(pose_map, draw_stick_figure(keypoints[t], (128, 64), (64, 32)))
     assert walker.pose_map_style == "sticks"
     assert walker.face_boxes() is None
 
@@ -143,7 +145,7 @@ def test_a_name_cannot_leave_its_folder() -> None:
             validate_name("dataset", bad)
 
 
-def test_opening_an_unknown_dataset_proposes_the_nearest(tmp_path: Path) -> None:
+def test_opening_an_unknown_dataset_suggests_the_nearest(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     Dataset.create(workspace, record(name="mine"))
     with pytest.raises(UnknownNameError) as error:
@@ -153,7 +155,7 @@ def test_opening_an_unknown_dataset_proposes_the_nearest(tmp_path: Path) -> None
     assert list_datasets(workspace) == ["mine"]
 
 
-def test_a_name_is_taken_once(tmp_path: Path) -> None:
+def test_a_name_can_be_used_once(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     Dataset.create(workspace, record(entry("a")))
     assert Dataset.create(workspace, record(entry("a"))).ids() == ["a"]
@@ -161,7 +163,7 @@ def test_a_name_is_taken_once(tmp_path: Path) -> None:
         Dataset.create(workspace, record(entry("b")))
 
 
-def test_unknown_and_unprepared_subjects_are_told_apart(tmp_path: Path) -> None:
+def test_unknown_and_unprepared_subjects_give_different_errors(tmp_path: Path) -> None:
     dataset = Dataset.create(Workspace(tmp_path), record(entry("anna")))
     with pytest.raises(UnknownNameError, match="Unknown subject 'ana'"):
         dataset.subject("ana")
@@ -176,7 +178,7 @@ def test_without_permission_nobody_is_added(role: Role, flag: str) -> None:
             state_permission(role, consent=given, legal_basis=given)
         assert error.value.hint is not None
         assert flag in error.value.hint
-    with pytest.raises(BenchError):  # the other role's permission does not do
+    with pytest.raises(BenchError):  # the other role's permission does not suffice
         state_permission(
             role, consent="yes" if role != "target" else None, legal_basis="yes" if role == "target" else None
         )
@@ -207,7 +209,7 @@ def test_a_mistyped_document_is_not_taken_for_a_statement(tmp_path: Path) -> Non
     ("size", "expected"),
     [((1080, 1920), (256, 512)), ((1920, 1080), (512, 256)), ((720, 720), (512, 512)), ((480, 640), (512, 512))],
 )
-def test_closed_form_clip_sizes_waste_least(size: tuple[int, int], expected: tuple[int, int]) -> None:
+def test_closed_form_clip_sizes_need_least_letterboxing(size: tuple[int, int], expected: tuple[int, int]) -> None:
     assert choose_clip_size(*size) == expected
 
 
@@ -217,7 +219,7 @@ def blank(path: Path, n_frames: int = 12) -> Path:
     return path
 
 
-def test_a_recording_without_a_person_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+def test_a_recording_without_a_person_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "w")
     dataset = Dataset(workspace.dataset("d"), record())
     with pytest.raises(BenchError, match="No person was found in any of the 12 frames"):
@@ -237,19 +239,19 @@ def test_a_real_recording_is_added_once_and_verified(tmp_path: Path, real_clips:
     form.write_text("I agree.")
     permission = state_permission("target", consent=str(form), legal_basis=None)
     clip = real_clips / "tfjs_pose_squats.mp4"
-    grown, subject = dataset.add("a", clip, role="target", licence="Apache-2.0", permission=permission)
+    extended, subject = dataset.add("a", clip, role="target", licence="Apache-2.0", permission=permission)
     assert (subject.record.n_frames, subject.record.fps) == (65, 5.0)
     assert subject.record.person_frames == 65
-    assert grown.verify() == []
+    assert extended.verify() == []
     assert (subject.folder / "permission.txt").read_text() == "I agree."
-    again, same = grown.add("a", clip, role="target", licence="Apache-2.0", permission=permission)
+    again, same = extended.add("a", clip, role="target", licence="Apache-2.0", permission=permission)
     assert (again.ids(), same.record) == (["a"], subject.record)
     with pytest.raises(BenchError, match="already has a subject 'a'"):
-        grown.add("a", clip, role="driver", licence="Apache-2.0", permission=permission)
-    content = grown.content_sha256(["a"])
+        extended.add("a", clip, role="driver", licence="Apache-2.0", permission=permission)
+    content = extended.content_sha256(["a"])
     poses = subject.folder / "poses.npz"
     poses.write_bytes(poses.read_bytes()[:-1] + b"x")
-    assert grown.verify() == ["a: poses.npz was changed after it was prepared"]
+    assert extended.verify() == ["a: poses.npz was changed after it was prepared"]
     (subject.folder / "clip.mp4").unlink()
-    assert "a: clip.mp4 is missing" in grown.verify()
-    assert grown.content_sha256(["a"]) == content  # it is of the record: verify compares the files
+    assert "a: clip.mp4 is missing" in extended.verify()
+    assert extended.content_sha256(["a"]) == content  # it hashes the record: verify compares the files

@@ -1,4 +1,4 @@
-"""Clips: the one encoder, and random access to what it wrote."""
+"""Clips: the one encoder, and random access to the clips that it wrote."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def noise(k: int, height: int = 64, width: int = 96) -> Frame:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clip of ours: 40 frames of 64 x 96 at 30 fps."""
+    """A clip from `write_clip`: 40 frames of 64 x 96 at 30 fps."""
     return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", map(noise, range(N)), 30).path
 
 
@@ -50,14 +50,14 @@ def decoded(clip: Path) -> Frame:
 
 
 def difference(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> int:
-    """The largest difference of two noises, in levels."""
+    """The largest difference of two images, in levels."""
     return int(np.abs(a.astype(int) - b.astype(int)).max())
 
 
 # ---------------------------------------------------------------- the writer
 
 
-def test_written_clip_is_what_it_says(tmp_path: Path) -> None:
+def test_written_clip_matches_its_info(tmp_path: Path) -> None:
     info = write_clip(tmp_path / "deep" / "a.mp4", map(noise, range(12)), Fraction(30000, 1001))
     assert (info.n_frames, info.height, info.width) == (12, 64, 96)
     assert info.fps == 30000 / 1001
@@ -66,19 +66,19 @@ def test_written_clip_is_what_it_says(tmp_path: Path) -> None:
     assert info.encoder == describe_encoder()
     for word in (av.__version__, "libx264", "crf=18", "threads=1"):
         assert word in info.encoder
-    seen = probe(info.path)
-    assert (seen.n_frames, seen.height, seen.width) == (12, 64, 96)
-    assert (seen.codec, seen.pix_fmt, seen.rotation, seen.has_audio) == ("h264", "yuv420p", 0, False)
-    assert seen.fps == seen.average_rate == info.fps
-    assert seen.duration_s == pytest.approx(12 * 1001 / 30000)
+    probed = probe(info.path)
+    assert (probed.n_frames, probed.height, probed.width) == (12, 64, 96)
+    assert (probed.codec, probed.pix_fmt, probed.rotation, probed.has_audio) == ("h264", "yuv420p", 0, False)
+    assert probed.fps == probed.average_rate == info.fps
+    assert probed.duration_s == pytest.approx(12 * 1001 / 30000)
 
 
 @given(st.fractions(min_value=1, max_value=120, max_denominator=1001))
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rate_survives_the_file(tmp_path: Path, fps: Fraction) -> None:
     info = write_clip(tmp_path / "rate.mp4", map(noise, range(5)), fps)
-    seen = probe(info.path)
-    assert to_clip_rate(seen.fps) == fps
+    probed = probe(info.path)
+    assert to_clip_rate(probed.fps) == fps
     with VideoReader(info.path) as reader:
         np.testing.assert_allclose(reader.timestamps, np.arange(5) / float(fps), rtol=1e-9)
 
@@ -105,7 +105,7 @@ def test_same_frames_same_bytes(tmp_path: Path) -> None:
 
 
 def test_kind_of_frame_depends_on_its_index_alone(tmp_path: Path) -> None:
-    """Nothing in the structure of a clip tells what it shows: not even a cut."""
+    """Nothing in the structure of a clip depends on its content: not even a cut."""
     calm = [noise(0)] * 40
     cut = [*calm[:21], *map(noise, range(19))]
     keys = []
@@ -126,7 +126,7 @@ def test_metadata_only_where_asked_for(tmp_path: Path) -> None:
 def test_writer_holds_few_frames(tmp_path: Path) -> None:
     alive = most = 0
 
-    def gone() -> None:
+    def count_freed() -> None:
         nonlocal alive
         alive -= 1
 
@@ -134,7 +134,7 @@ def test_writer_holds_few_frames(tmp_path: Path) -> None:
         nonlocal alive, most
         for k in range(60):
             frame = noise(k)
-            weakref.finalize(frame, gone)
+            weakref.finalize(frame, count_freed)
             alive += 1
             most = max(most, alive)
             yield frame
@@ -208,7 +208,7 @@ def test_frames_that_cannot_be_written(frames: list[Any], message: str, tmp_path
 
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf"), 1e-9])
-def test_rates_that_make_no_clip(fps: float, tmp_path: Path) -> None:
+def test_invalid_rates(fps: float, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="frames per second"):
         write_clip(tmp_path / "a.mp4", [noise(0)], fps)
 
@@ -291,7 +291,7 @@ def test_without_decord(clip: Path, decoded: Frame, monkeypatch: pytest.MonkeyPa
         VideoReader(clip, decoder="decord")
 
 
-def test_decord_failing_on_the_way(clip: Path, decoded: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decord_failing_while_reading(clip: Path, decoded: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("decord")
 
     def fail(*_: Any) -> None:
@@ -306,7 +306,7 @@ def test_decord_failing_on_the_way(clip: Path, decoded: Frame, monkeypatch: pyte
             strict.read([5])
 
 
-def test_decord_counting_more_than_there_is(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decord_counting_too_many_frames(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """get_batch may hang on such a file, so it is never called there."""
     pytest.importorskip("decord")
     monkeypatch.setattr("decord.VideoReader.__len__", lambda _: N + 2)
@@ -318,23 +318,23 @@ def test_decord_counting_more_than_there_is(clip: Path, monkeypatch: pytest.Monk
 
 
 def test_container_that_claims_more_than_it_holds(tmp_path: Path) -> None:
-    """The index stands at the front, so a cut file still claims 60 frames; decord could hang on it."""
+    """The index is at the front, so a truncated file still claims 60 frames; decord could hang on it."""
     whole = write_clip(tmp_path / "whole.mp4", map(noise, range(60)), 30)
     data = whole.path.read_bytes()
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(data[: len(data) * 6 // 10])
     with av.open(str(cut)) as container:
         assert container.streams.video[0].frames == 60
-    held = probe(cut).n_frames
-    assert 30 < held < 40
+    n_held = probe(cut).n_frames
+    assert 30 < n_held < 40
     frames = [frame for _, frame in stream(cut)]
-    assert len(frames) == held
+    assert len(frames) == n_held
     with VideoReader(cut) as reader, VideoReader(whole.path) as full:
-        assert len(reader) == held
+        assert len(reader) == n_held
         assert reader.decoder.startswith("pyav")
-        np.testing.assert_array_equal(reader.read(range(held)), full.read(range(held)))
+        np.testing.assert_array_equal(reader.read(range(n_held)), full.read(range(n_held)))
         with pytest.raises(IndexError):
-            reader[held]
+            reader[n_held]
     with pytest.raises(BenchError, match="decord cannot read"):
         VideoReader(cut, decoder="decord")
 

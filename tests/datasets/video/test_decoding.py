@@ -1,4 +1,4 @@
-"""Decoding what comes from outside: what a file holds, its frames as they are meant, and its flaws."""
+"""Decoding of any video file: its facts, its frames as displayed, and its defects."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def noise(k: int, height: int = 64, width: int = 96) -> Frame:
 
 
 def difference(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> int:
-    """The largest difference of two pictures, in levels."""
+    """The largest difference of two images, in levels."""
     return int(np.abs(a.astype(int) - b.astype(int)).max())
 
 
@@ -75,25 +75,25 @@ def test_every_container_reads_the_same_both_ways(name: str, make_video: Make) -
     assert (info.height, info.width) == shown[0][1].shape[:2] == size
     times = np.array([seconds for seconds, _ in shown])
     assert (np.diff(times) > 0).all()
-    rate = 25 if name.startswith("raw") else 30  # a raw stream carries no clock
+    rate = 25 if name.startswith("raw") else 30  # a raw stream has no time stamps
     assert info.fps == pytest.approx(rate, rel=0.01)
     with VideoReader(path) as reader:
         np.testing.assert_allclose(reader.timestamps, times, atol=1e-9)
         for index in (33, 0, 17, 16, -1):
             np.testing.assert_array_equal(reader[index], shown[index][1])
     if "gray" not in name and "gif" not in name:  # the content arrived, in order
-        for (_, got), made in zip(shown, frames, strict=True):
-            assert np.abs(got.astype(int) - made).mean() < 6
+        for (_, got), original in zip(shown, frames, strict=True):
+            assert np.abs(got.astype(int) - original).mean() < 6
     capture = cv2.VideoCapture(str(path))  # foreign reference
     assert sum(capture.read()[0] for _ in range(40)) == 34
 
 
-# ---------------------------------------------------------------- pictures as they are meant
+# ---------------------------------------------------------------- frames as displayed
 
 
 @pytest.mark.parametrize("flips", list(itertools.product((1, -1), (1, -1), (False, True))))
 def test_display_matrix(flips: tuple[int, int, bool], make_video: Make) -> None:
-    """Closed form: all eight ways to turn and mirror, by the matrix's own definition."""
+    """Closed form: all eight rotations and reflections, by the definition of the matrix."""
     x, y, swap = flips
     a, b, c, d = (0, x, y, 0) if swap else (x, 0, 0, y)
     one = 1 << 16
@@ -114,7 +114,7 @@ def test_display_matrix(flips: tuple[int, int, bool], make_video: Make) -> None:
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_rotation_against_other_readers(degrees: int, make_video: Make) -> None:
-    """Foreign reference: OpenCV, told to turn the picture."""
+    """Foreign reference: OpenCV, with automatic rotation on."""
     cosine, sine = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
     one = 1 << 16
     matrix = [cosine * one, -sine * one, 0, sine * one, cosine * one, 0, 0, 0, 1 << 30]
@@ -138,7 +138,7 @@ def test_alpha_lies_over_black(alpha: int, make_video: Make) -> None:
     ("colorspace", "color_range", "pix_fmt"),
     [(1, 1, "yuv420p"), (1, 2, "yuv420p"), (5, 2, "yuv420p"), (1, 1, "yuv420p10le"), (5, 1, "yuv444p10le")],
 )
-def test_outside_colours_follow_their_tags(colorspace: int, color_range: int, pix_fmt: str, make_video: Make) -> None:
+def test_colours_follow_their_tags(colorspace: int, color_range: int, pix_fmt: str, make_video: Make) -> None:
     """Closed form: flat colours of BT.709 and BT.601, limited and full range, 8 and 10 bits."""
     for colour in ((220, 30, 40), (20, 200, 90), (255, 255, 255), (0, 0, 0)):
         path = make_video(
@@ -226,7 +226,7 @@ def test_streaming_holds_few_frames(make_video: Make) -> None:
     assert peak < 12 * 128 * 192 * 3
 
 
-# ---------------------------------------------------------------- files that are no good
+# ---------------------------------------------------------------- unusable files
 
 
 def _refusal(path: Path) -> BenchError:
@@ -253,18 +253,18 @@ def _refusal(path: Path) -> BenchError:
         ("one.png", cv2.imencode(".png", picture(0))[1].tobytes(), "not a video"),
     ],
 )
-def test_files_that_are_no_video(name: str, data: bytes, message: str, tmp_path: Path) -> None:
+def test_files_that_are_not_a_video(name: str, data: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(data)
     assert message in _refusal(tmp_path / name).message
 
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """A good file."""
+    """A valid clip."""
     return write_clip(tmp_path / "good.mp4", map(noise, range(3)), 30).path
 
 
-def test_paths_that_lead_nowhere(tmp_path: Path, clip: Path) -> None:
+def test_unusable_paths(tmp_path: Path, clip: Path) -> None:
     assert "does not exist" in _refusal(tmp_path / "none.mp4").message
     assert "is a folder" in _refusal(tmp_path).message
     os.mkfifo(tmp_path / "pipe.mp4")
@@ -283,7 +283,7 @@ def test_permission_denied(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, whom nothing is refused
+    monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, who may read everything
     assert "may not be read" in _refusal(clip).message
 
 
@@ -304,7 +304,7 @@ def test_unknown_codec(make_video: Make) -> None:
 
 
 def test_no_frame_at_all(make_video: Make) -> None:
-    """A moov without samples: the data is there, its sizes and places are not."""
+    """A moov without samples: the data is present, its sizes and offsets are not."""
     path = make_video("z.mp4", list(map(noise, range(3))), container_options={"movflags": "+faststart"})
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b"mdat") + 4])
@@ -328,7 +328,7 @@ def _damage(path: Path, begin: float, end: float) -> Path:
     return path
 
 
-def test_small_damage_is_passed_over(make_video: Make) -> None:
+def test_small_damage_is_skipped(make_video: Make) -> None:
     frames = list(map(noise, range(60)))
     path = make_video("d.mp4", frames, gop_size=2, container_options={"movflags": "+faststart"})
     shown = list(stream(_damage(path, 0.5, 0.53)))
@@ -342,7 +342,7 @@ def test_small_damage_is_passed_over(make_video: Make) -> None:
         np.testing.assert_array_equal(reader[59], shown[-1][1])
 
 
-def test_great_damage_is_named_with_its_time(make_video: Make) -> None:
+def test_large_damage_is_reported_with_its_time(make_video: Make) -> None:
     path = make_video("d.mp4", list(map(noise, range(60))), gop_size=2, container_options={"movflags": "+faststart"})
     _damage(path, 0.5, 0.9)
     with pytest.raises(BenchError, match=r"damaged at (0\.9|1\.0)\d s: only \d+ of its 60 frames"):

@@ -1,4 +1,4 @@
-"""Sources of frames, resampling by time stamp, and the geometry of letterboxing."""
+"""Frame sources, resampling by time stamp, and the geometry of letterboxing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_video_file(tmp_path: Path) -> None:
     assert source.fps == pytest.approx(30000 / 1001)
     assert source.sha256 == sha256_file(path)
     assert source.decoder.startswith("pyav")
-    times = [[seconds for seconds, _ in source.frames()] for _ in range(2)]  # as often as wanted
+    times = [[seconds for seconds, _ in source.frames()] for _ in range(2)]  # can be read again
     assert times[0] == times[1]
     np.testing.assert_allclose(times[0], np.arange(9) * 1001 / 30000)
 
@@ -81,18 +81,18 @@ def test_natural_order_of_mixed_names() -> None:
 
 
 def test_folder_hash_follows_names_and_content(tmp_path: Path) -> None:
-    def made(name: str, *images: tuple[str, int]) -> str:
+    def hash_folder(name: str, *images: tuple[str, int]) -> str:
         folder = tmp_path / name
         folder.mkdir()
         for image, k in images:
             save(folder / image, noise(k))
         return open_source(folder).sha256
 
-    base = made("a", ("1.png", 1), ("2.png", 2))
-    assert base == made("same", ("1.png", 1), ("2.png", 2))
-    assert base != made("content", ("1.png", 1), ("2.png", 3))
-    assert base != made("name", ("1.png", 1), ("3.png", 2))
-    assert base != made("more", ("1.png", 1), ("2.png", 2), ("3.png", 2))
+    base = hash_folder("a", ("1.png", 1), ("2.png", 2))
+    assert base == hash_folder("same", ("1.png", 1), ("2.png", 2))
+    assert base != hash_folder("content", ("1.png", 1), ("2.png", 3))
+    assert base != hash_folder("name", ("1.png", 1), ("3.png", 2))
+    assert base != hash_folder("more", ("1.png", 1), ("2.png", 2), ("3.png", 2))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".bmp", ".webp", ".PNG", ".JPG"])
@@ -103,7 +103,7 @@ def test_image_formats(suffix: str, tmp_path: Path) -> None:
     assert np.abs(frame.astype(int) - flat).max() <= 4
 
 
-def test_images_as_they_are_meant(tmp_path: Path) -> None:
+def test_images_are_decoded_as_displayed(tmp_path: Path) -> None:
     """Closed form: alpha lies over black; 16 bits and gray become 8-bit RGB."""
     colour = noise(1)
     save(tmp_path / "1.png", np.dstack([colour, np.full((24, 32), 51, np.uint8)]))  # one fifth
@@ -118,7 +118,7 @@ def test_images_as_they_are_meant(tmp_path: Path) -> None:
         assert np.abs(frame.astype(int) - expected).max() <= 1
 
 
-def test_photographs_are_turned_as_exif_says(tmp_path: Path) -> None:
+def test_photographs_are_rotated_as_exif_says(tmp_path: Path) -> None:
     """Foreign reference: Pillow."""
     smooth = cv2.GaussianBlur(noise(4), (0, 0), 3)
     exif = PIL.Image.Exif()
@@ -131,7 +131,7 @@ def test_photographs_are_turned_as_exif_says(tmp_path: Path) -> None:
     assert np.abs(frame.astype(int) - np.rot90(smooth, -1)).max() <= 12
 
 
-def test_folders_that_are_no_good(tmp_path: Path) -> None:
+def test_unusable_folders(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="holds no images"):
         open_source(tmp_path)
     save(tmp_path / "1.png", noise(1))
@@ -208,7 +208,7 @@ def test_resampling_of_even_rates(source: float, target: float, expected: list[i
 
 
 def test_resampling_a_rate_hardly_too_high() -> None:
-    """Closed form: a rate within half a percent loses nothing, one beyond loses its surplus."""
+    """Closed form: a rate within half a percent keeps all frames, a higher one loses the surplus."""
     assert len(_kept([k / 30.1 for k in range(2000)], 30.1, 30)) == 2000
     assert len(_kept([k / 31 for k in range(3101)], 31, 30)) == 3001
 
@@ -220,7 +220,7 @@ def test_resampling_keeps_its_distance() -> None:
 
 
 def test_resampling_a_gap() -> None:
-    """Closed form: nothing fills a pause, and the grid goes on where it stood."""
+    """Closed form: nothing fills a pause, and the grid continues unchanged."""
     times = [*np.arange(0, 1, 0.02), *np.arange(5.01, 6, 0.02)]
     kept = [seconds for seconds, _ in _kept([float(t) for t in times], 50, 10)]
     np.testing.assert_allclose(kept, [*np.arange(0, 1, 0.1), *np.arange(5.01, 6, 0.1)], atol=0.0201)
@@ -295,7 +295,7 @@ def test_letterbox_fits_and_keeps_the_aspect(source: tuple[int, int], target: tu
     scale = min(target[0] / source[0], target[1] / source[1])
     assert abs(height - source[0] * scale) <= max(0.5, 1 - source[0] * scale) + 1e-9
     assert abs(width - source[1] * scale) <= max(0.5, 1 - source[1] * scale) + 1e-9
-    # the outer edges of the corner pixels land on the edges of the picture within its bars
+    # the outer edges of the corner pixels map to the edges of the image within its bars
     edges = np.array([(-0.5, -0.5), (source[1] - 0.5, source[0] - 0.5)])
     np.testing.assert_allclose(
         letterbox.map_points(edges) + 0.5, [(left, top), (left + width, top + height)], atol=1e-6
@@ -321,7 +321,7 @@ def test_points_go_where_the_pixels_go(source: tuple[int, int], target: tuple[in
     np.testing.assert_allclose(found, letterbox.map_points(centre), atol=0.12)
 
 
-def test_bars_are_black_and_the_picture_fills_the_rest() -> None:
+def test_bars_are_black_and_the_image_fills_the_rest() -> None:
     white = np.full((720, 720, 3), 255, np.uint8)
     boxed = Letterbox((720, 720), (512, 256)).apply(white)
     assert (boxed[128:384] == 255).all()

@@ -1,1 +1,1 @@
-"""Networks on any floor: layers, trunks, checkpoints, several processes at one training; imports nothing but `core`."""
+"""Network building blocks: layers, backbones, checkpoints, distributed training; imports nothing but `core`."""

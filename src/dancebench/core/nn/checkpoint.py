@@ -1,8 +1,8 @@
-"""The resumable state of a training: one safetensors file, written whole, that cannot disagree with itself.
+"""Training checkpoints: the resumable state in one safetensors file, written atomically so that its parts agree.
 
 network/NAME/KEY             weights of a network
 optimizer/NAME/INDEX/KEY     moments of its optimizer
-header                       whatever else there is to know, as JSON under `facts`
+header                       all other facts, as JSON under `facts`
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Optimizers = Mapping[str, torch.optim.Optimizer]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A state that was read: its facts, and the tensors that `restore` puts back."""
+    """A checkpoint that was read: its facts, and the tensors that `restore` loads."""
 
     path: Path
     facts: dict[str, Any]
     tensors: dict[str, torch.Tensor]
 
     def restore(self, networks: Networks, optimizers: Optimizers) -> None:
-        """Put weights and moments back.
+        """Load the weights and the optimizer moments.
 
         Raises:
             BenchError: They do not fit these networks.
@@ -52,14 +52,14 @@ class Checkpoint:
                 _match_memory_layout(optimizer)
         except (RuntimeError, ValueError) as error:
             raise _unusable_error(self.path, error) from error
-        self.tensors.clear()  # as large as the training itself
+        self.tensors.clear()  # as large as the networks and optimizers themselves
 
     def _select(self, prefix: str) -> dict[str, torch.Tensor]:
         return {key.removeprefix(prefix): value for key, value in self.tensors.items() if key.startswith(prefix)}
 
 
 def _match_memory_layout(optimizer: torch.optim.Optimizer) -> None:
-    """Give moments the memory layout of their parameters: fused optimizers go through both side by side."""
+    """Give moments the memory layout of their parameters: fused optimizers iterate over both in parallel."""
     for parameter, moments in optimizer.state.items():
         for name, value in moments.items():
             if value.shape == parameter.shape:
@@ -67,7 +67,7 @@ def _match_memory_layout(optimizer: torch.optim.Optimizer) -> None:
 
 
 def save_checkpoint(path: Path, networks: Networks, optimizers: Optimizers, facts: Mapping[str, Any]) -> None:
-    """Write the state, whole or not at all; `facts` are JSON."""
+    """Write the checkpoint atomically; `facts` are JSON."""
     tensors = {
         f"network/{name}/{key}": value
         for name, network in networks.items()
@@ -83,7 +83,7 @@ def save_checkpoint(path: Path, networks: Networks, optimizers: Optimizers, fact
 
 
 def load_checkpoint(path: Path) -> Checkpoint | None:
-    """The state at `path`; None where there is none.
+    """The checkpoint at `path`; None where there is none.
 
     Raises:
         BenchError: The file is damaged.

@@ -1,7 +1,7 @@
-"""A convolution that is quick where its weights outweigh its pictures.
+"""A convolution that is fast on a CPU where a layer has many weights and few positions.
 
 At the bottom of a generator a layer has millions of weights and a few dozen positions. On a CPU the
-library's convolution then spends its time rearranging weights; as one matrix product it takes half of it
+library's convolution then spends its time rearranging weights; as one matrix product it takes half the time
 (512 channels on 8x4 positions, float32, forward and backward: 31 against 15 ms). The sums are the same,
 added in another order.
 """
@@ -16,13 +16,13 @@ from torch.nn import functional as F
 
 _MIN_WEIGHTS: Final = 1_000_000
 _MAX_POSITIONS: Final = 128
-"""Where the product pays, as measured; beyond, the library's convolution is as fast or faster."""
+"""Where the product is faster, as measured; beyond, the library's convolution is as fast or faster."""
 
 
 class Conv2d(nn.Conv2d):
     """`torch.nn.Conv2d` with the same weights and, within rounding, the same output.
 
-    Only zero padding given as whole numbers, dilation 1 and one group take the short way; a bias is expected.
+    Only zero padding given as whole numbers, dilation 1 and one group take the fast path; a bias is expected.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

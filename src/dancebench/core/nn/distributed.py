@@ -1,7 +1,7 @@
-"""Several processes at one training, started by torchrun; one process where it was not.
+"""Distributed data-parallel training under torchrun; a single process without it.
 
-Every process holds the same networks and works on its share of each batch; gradients are averaged before
-a step, so that all stay the same. Adversarial steps run several backward passes over parts of the graph,
+Every rank holds the same networks and works on its share of each batch; gradients are averaged before
+a step, so that all ranks stay the same. Adversarial steps run several backward passes over parts of the graph,
 which the hooks of DistributedDataParallel do not expect; averaging by hand after each is as exact.
 """
 
@@ -21,14 +21,14 @@ from torch import nn
 T = TypeVar("T")
 
 _TIMEOUT: Final = timedelta(days=2)
-"""How long the others wait while the first draws, encodes and measures between trainings."""
+"""How long the worker ranks wait while rank 0 generates, encodes and measures between trainings."""
 
 
 def join_process_group(device: str) -> None:
-    """Join the other processes, if torchrun started several. Does nothing a second time.
+    """Join the process group, if torchrun started several ranks. A second call does nothing.
 
     Args:
-        device: `cpu` or `cuda`, where the training runs; on CUDA each process takes a GPU of its own.
+        device: `cpu` or `cuda`, where the training runs; on CUDA each rank takes a GPU of its own.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         if device == "cuda":
@@ -37,32 +37,32 @@ def join_process_group(device: str) -> None:
 
 
 def leave_process_group() -> None:
-    """Part from the other processes."""
+    """Leave the process group."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def world_size() -> int:
-    """How many there are."""
+    """The number of ranks; 1 without a process group."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def is_main_process() -> bool:
-    """Whether this is the process that writes files and talks to people."""
+    """Whether this is the main process (rank 0), which writes files and prints messages."""
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
 def broadcast(value: T) -> T:
-    """The first process's value, in all of them: what one of them decides, all do."""
+    """Rank 0's value, on every rank: all follow its decision."""
     if world_size() == 1:
         return value
-    box = [value]
-    dist.broadcast_object_list(box, src=0)
-    return box[0]
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]
 
 
 def split_batch(batch: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """The part of a batch that falls to this process: [B / processes, n] of [B, n].
+    """The part of a batch for this rank: [B / ranks, n] of [B, n].
 
     Raises:
         ValueError: It cannot be divided evenly.
@@ -74,7 +74,7 @@ def split_batch(batch: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Set every gradient to its mean over the processes."""
+    """Set every gradient to its mean over the ranks."""
     count = world_size()
     if count == 1:
         return
@@ -89,7 +89,7 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
 
 
 def average_values(values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Scalars by name, each its mean over the processes."""
+    """Scalars by name, each averaged over the ranks."""
     if world_size() == 1:
         return values
     stacked = torch.stack(list(values.values()))

@@ -1,6 +1,6 @@
-"""The PatchGAN of pix2pixHD: images in, feature maps of every layer out.
+"""The PatchGAN discriminator of pix2pixHD: images in, feature maps of every layer out.
 
-It is shared: the synthesis discriminator judges patches with it, and the fake detector "matches that of the
+It is shared: the synthesis discriminator classifies patches with it, and the fake detector "matches that of the
 discriminator" (Everybody Dance Now, section 8.2). Five 4x4 convolutions with padding 2 at the usual depth;
 each output of the last sees 70x70 input pixels.
 """
@@ -19,14 +19,14 @@ _MAX_CHANNELS = 512
 class PatchTrunk(nn.Module):
     """The discriminator without its last, one-channel convolution.
 
-    `n_layers` convolutions halve the picture, one more keeps its size; LeakyReLU 0.2 after each, a
-    normalisation on all but the first. Weights start as torch does.
+    `n_layers` convolutions halve the image size, one more keeps it; LeakyReLU 0.2 after each, a
+    normalisation on all but the first. Weights keep torch's default initialisation.
 
     Args:
         in_channels: Channels of the input, e.g. 6 for two RGB frames.
         ndf: Channels of the first layer; they double with every layer up to 512.
         n_layers: How many convolutions have stride 2.
-        norm: From channels to the normalisation; the discriminator's is InstanceNorm without parameters.
+        norm: Builds the normalisation for a number of channels; the discriminator's is InstanceNorm without parameters.
     """
 
     def __init__(
@@ -52,15 +52,15 @@ class PatchTrunk(nn.Module):
         features = []
         x = images  # (B, C, H, W)
         for layer in self.layers:
-            x = layer(x)  # (B, 2 C, H/2 + 1, W/2 + 1); the last keeps the size but for one pixel
+            x = layer(x)  # (B, 2 C, H/2 + 1, W/2 + 1); the last, with stride 1: (B, 2 C, H + 1, W + 1)
             features.append(x)
         return features
 
 
 class PatchDiscriminator(nn.Module):
-    """The trunk and the one-channel map of patch verdicts (no sigmoid: LSGAN), one scale.
+    """The trunk and the one-channel map of patch scores (no sigmoid: LSGAN), one scale.
 
-    Weights start from N(0, 0.02).
+    Weights are initialised from N(0, 0.02).
 
     Args: as for `PatchTrunk`.
     """
@@ -72,7 +72,7 @@ class PatchDiscriminator(nn.Module):
         self.apply(init_weights)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """`n_layers + 2` feature maps (feature matching compares them); the last is the verdict (B, 1, h, w).
+        """`n_layers + 2` feature maps (feature matching compares them); the last is the score map (B, 1, h, w).
 
         Args:
             images: float (B, in_channels, H, W) in [-1, 1].
@@ -82,6 +82,6 @@ class PatchDiscriminator(nn.Module):
 
 
 def init_weights(module: nn.Module) -> None:
-    """Start the weights of a convolution from N(0, 0.02); biases and other modules start as torch does."""
+    """Initialise a convolution's weights from N(0, 0.02); biases and other modules keep torch's default."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 _SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-_libraries: list[torch.library.Library] = []  # a Library withdraws its operators when it is collected
+_libraries: list[torch.library.Library] = []  # a Library withdraws its operators when it is garbage-collected
 
 
 @functools.cache

@@ -1,6 +1,6 @@
-"""Pretrained convolution trunks from elsewhere: found at hand or downloaded, checked by hash, or refused.
+"""Pretrained convolutional backbones (trunks): found locally or downloaded, verified by hash, or refused.
 
-A trunk judges in LPIPS and in perceptual losses. It is looked for in the folder `BENCH_WEIGHTS`, then in
+LPIPS and perceptual losses compare a trunk's features. It is looked for in the folder `BENCH_WEIGHTS`, then in
 the torch hub cache, then, where the caller allows it, downloaded. Files are opened with
 `weights_only=True`, so nothing in them is executed.
 """
@@ -24,7 +24,7 @@ from dancebench.core.nn import torchvision_ops
 
 
 class TrunkUnavailableError(BenchError):
-    """The trunk's weights are not at hand and could not be downloaded."""
+    """The trunk's weights were not found locally and could not be downloaded."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ def load_trunk(name: str, *, download: bool) -> Trunk:
 
     Args:
         name: A key of `TRUNKS`.
-        download: Whether the weights may be fetched where they are not at hand.
+        download: Whether the weights may be downloaded where they are not found locally.
 
     Raises:
         UnknownNameError: There is no trunk of that name.
-        TrunkUnavailableError: Its weights cannot be had (the message says where they were looked for), or a
+        TrunkUnavailableError: Its weights cannot be found (the message says where they were looked for), or a
             file has the right name but not the right hash.
     """
     if name not in TRUNKS:
@@ -121,7 +121,7 @@ def _locate(spec: TrunkSpec, weights: Any, *, download: bool, name: str) -> tupl
 
 @contextlib.contextmanager
 def _limit_socket_wait(seconds: float) -> Iterator[None]:
-    """Give up on a network that drops packets instead of waiting for ever."""
+    """Time out on a network that drops packets instead of waiting for ever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
