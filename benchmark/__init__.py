@@ -1,1 +1,1 @@
-"""Floor 3: the command line, the runner that ties the stages together, presets and metrics."""
+"""The command line, the runner that ties the stages together, presets and metrics."""

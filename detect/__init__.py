@@ -1,1 +1,1 @@
-"""Floor 2: frame pairs to real or synthesized: detectors, aggregation, evaluation, scoring."""
+"""Frame pairs to real or synthesized: detectors, aggregation, evaluation, scoring."""

@@ -1,1 +1,1 @@
-"""Floor 2: run records, and the tables rebuilt from them."""
+"""Run records, and the tables rebuilt from them."""

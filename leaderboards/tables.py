@@ -62,7 +62,7 @@ class Column:
         return {True: " ↑", False: " ↓", None: ""}[self.higher_is_better]
 
     def has_same_trunk(self, record: RunRecord) -> bool:
-        """Whether this is LPIPS of the trunk that the record's method was trained with (rule 7)."""
+        """Whether this is LPIPS of the trunk that the record's method was trained with: it favours its own loss."""
         _, is_lpips, backbone = self.metric.partition("lpips_")
         trunk = record.entry.notes.get("perceptual_trunk")
         return bool(is_lpips) and isinstance(trunk, str) and trunk.startswith(backbone)

@@ -2,8 +2,9 @@
 
 The page needs no script, no network and no other file; it is the same for the same input, byte for byte, and
 readable on paper. Everything that comes from the video, its name and credentials above all, is somebody else's
-text: it is escaped, and unprintable characters are spelled out. The layout is `page.html.j2`, the wording
-is in `words.py`; this module computes the coordinates of the charts and encodes the images.
+text: it is escaped, and unprintable characters are spelled out. The layout and the fixed
+sentences are in `page.html.j2`, sentences that depend on the result in `words.py`; this module computes the
+coordinates of the charts and encodes the images.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Global pose normalisation (EDN section 8.5, Eq. 7-9): map a source's poses to the target's position and size.
+"""Global pose normalisation (EDN section 8.5, Eq. 7-9): retarget a source's poses to the target's position and size.
 
 Both clips' keypoints go in, in pixels of the target's frame (see `scale_keypoints`); the source's poses come out
 with their depth range mapped onto the target's: s_far -> t_far and s_close -> t_close, in size and in position.

@@ -9,7 +9,7 @@ is seeded by the frame's index alone: the same frames give the same perturbed fr
 
 Frames are processed one at a time; only `stabilise` holds half a second to each side, and `compress` a file on
 disk. Sizes (sigmas, diameters) are in pixels of the clip. A new perturbation is a function and its line in
-`_GRID`.
+`_ALL`.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ def _make_edit(name: str, apply: Apply) -> Perturbation:
     return Perturbation(name, "edit", 1.0, "edit", apply)
 
 
-_GRID = (
+_ALL = (
     Perturbation(NONE, "none", 0.0, "none", pass_through),
     *(_make_attack(f"crf{crf}", "h264", crf, partial(compress, crf=crf)) for crf in (23, 28, 40)),
     *(_make_attack(f"resize{100 // by}", "resize", by, partial(reduce_size, factor=1 / by)) for by in (2, 4)),
@@ -257,7 +257,7 @@ _GRID = (
     _make_edit("upscaled", partial(_change_each, change=_upscale)),
     _make_edit("beautified", partial(_change_each, change=_beautify)),
 )
-PERTURBATIONS: Mapping[str, Perturbation] = MappingProxyType({each.name: each for each in _GRID})
+PERTURBATIONS: Mapping[str, Perturbation] = MappingProxyType({each.name: each for each in _ALL})
 """By name, in the order of tables: `none` first, families together and rising in strength, edits last."""
 
 

@@ -152,6 +152,7 @@ class _FrozenDecisions:
 
 
 def _freeze_on_validation(validation: ScoreTables, aggregator: str) -> _FrozenDecisions:
+    """Fit the learned rule, the decision thresholds and the calibrations on the validation set alone."""
     learned = validation.fit_rule()
     rule = find_rule(aggregator, learned)
     tables = validation.aggregate_by(rule, aggregator)

@@ -32,7 +32,7 @@ _IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 
 
 def gan_loss(features: Features, *, real: bool) -> torch.Tensor:
-    """Least-squares GAN: squared distance of every score to 1 (real) or 0 (fake), summed over scales."""
+    """LSGAN (least-squares GAN): squared distance of every score to 1 (real) or 0 (fake), summed over scales."""
     target = 1.0 if real else 0.0
     return torch.stack([(scale[-1].float() - target).square().mean() for scale in features]).sum()
 

@@ -1,1 +1,1 @@
-"""The lowest layer (floor 0): what every other package needs and nothing more. It imports none of the others."""
+"""What every other package needs and nothing more. It imports none of the others."""
