@@ -50,6 +50,20 @@ def test_closed_form_weights_are_initialised_from_a_normal_of_002() -> None:
     assert abs(weights.mean().item()) < 1e-4
 
 
+def test_weights_of_version_0_1_0_whose_last_layer_was_called_verdict_are_loaded() -> None:
+    saved = nn.ModuleList([PatchDiscriminator(6, ndf=4), PatchDiscriminator(6, ndf=4)])
+    current = saved.state_dict()
+    old = {name.replace("score_map", "verdict"): value for name, value in current.items()}
+    assert "1.verdict.bias" in old
+    loaded = nn.ModuleList([PatchDiscriminator(6, ndf=4), PatchDiscriminator(6, ndf=4)])
+    loaded.load_state_dict(old)
+    assert list(loaded.state_dict()) == list(current)
+    assert all(torch.equal(value, current[name]) for name, value in loaded.state_dict().items())
+    assert "1.verdict.bias" in old  # the caller's dictionary is left as it was
+    with pytest.raises(RuntimeError, match="score_map"):
+        loaded.load_state_dict({name: value for name, value in old.items() if "1.verdict" not in name})
+
+
 def test_the_trunk_is_the_discriminator_without_its_last_layer() -> None:
     discriminator = PatchDiscriminator(6, ndf=4)
     images = torch.randn(1, 6, 32, 32)

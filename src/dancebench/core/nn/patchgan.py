@@ -8,6 +8,7 @@ each output of the last sees 70x70 input pixels.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -70,6 +71,13 @@ class PatchDiscriminator(nn.Module):
         self.trunk = PatchTrunk(in_channels, ndf, n_layers)
         self.score_map = Conv2d(self.trunk.out_channels, 1, kernel_size=4, stride=1, padding=2)
         self.apply(init_weights)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # Called by load_state_dict. Training checkpoints of version 0.1.0 call the last layer `verdict`.
+        for name in self.score_map.state_dict():
+            if (old := f"{prefix}verdict.{name}") in state_dict:
+                state_dict[f"{prefix}score_map.{name}"] = state_dict.pop(old)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """`n_layers + 2` feature maps (feature matching compares them); the last is the score map (B, 1, h, w).
