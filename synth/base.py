@@ -56,11 +56,6 @@ class Schedule(Strict):
         assert self.epochs is not None  # ensured by the validator
         return max(1, round(self.epochs * examples / self.batch))
 
-    def learning_rate_at(self, step: int, steps: int) -> float:
-        """Learning rate of step `step` (from 0) of `steps`."""
-        decay_steps = self.decay_share * steps
-        return self.learning_rate * min(1.0, (steps - step) / decay_steps) if decay_steps > 0 else self.learning_rate
-
 
 class SynthConfig(Strict):
     """What determines a trained synthesizer, besides its data; a method adds its own fields in a subclass."""

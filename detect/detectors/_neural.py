@@ -7,8 +7,10 @@ detectors share is here: training, scoring in batches, saliency maps, and the we
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +23,20 @@ from torch import Tensor
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path
+from dancebench.core.nn.checkpoint import Networks, Optimizers
+from dancebench.core.nn.training import Training, load_resumable, train
 from dancebench.core.progress import ReportProgress
 from dancebench.detect.detectors._gradcam import FeatureMapNetwork, grad_cam
-from dancebench.detect.detectors._training import train, use_one_thread
 from dancebench.detect.detectors.base import Detector, DetectorConfig, Logits
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 
 _SCORING_BATCH = 16
 _ORIGIN = "origin"
+_BETAS: Final = (0.5, 0.999)
+"""Of Adam, as for the synthesis discriminator."""
+
+LabelledPairs = tuple[Pairs, npt.NDArray[np.float32]]
+"""A batch: windows, and their labels (B,), 1 for a fake."""
 
 
 class NeuralConfig(DetectorConfig):
@@ -71,22 +79,34 @@ class NeuralDetector(Detector):
     def origin(self) -> str | None:
         return self._origin
 
-    def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
-        def step_loss(generator: np.random.Generator) -> Tensor:
-            pairs, labels = pool.draw_batch(self.config.batch, generator)
-            logits = self.network(self.to_tensor(pairs))
-            return F.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels).to(self.device))
+    def find_initial_weights(self) -> str | None:
+        """Replace random initial weights by better ones where the config wants them; returns their `origin`."""
+        return None
 
-        train(
-            self.network,
-            step_loss,
+    def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
+        stored = load_resumable(state, self.training_key)
+        self._origin = stored.facts[_ORIGIN] if stored is not None else self.find_initial_weights()
+
+        def draw_batches(steps: range) -> Iterator[LabelledPairs]:
+            for step in steps:
+                yield pool.draw_batch(self.config.batch, np.random.default_rng((self.config.seed, step)))
+
+        training = Training(
+            what="training the detector",
+            folder=state,
+            key=self.training_key,
+            phase="detector",
             steps=self.config.steps,
             learning_rate=self.config.learning_rate,
             decay_share=self.config.decay_share,
-            seed=self.config.seed,
-            state=state,
-            report=report,
+            batches=draw_batches,
+            device=torch.device(self.device),
+            log_every=1,
+            save_at_end=True,  # an ensemble goes on to train its other members
+            facts={_ORIGIN: self._origin},
         )
+        with use_one_thread():
+            train(_Classifier(self), training, stored, report)
 
     @torch.inference_mode()
     def logits(self, pairs: Pairs) -> Logits:
@@ -126,6 +146,42 @@ class NeuralDetector(Detector):
                 f"{path} does not hold the weights of this detector ({reason}).", hint="Train it again."
             ) from error
         return detector
+
+
+class _Classifier:
+    """A detector's network in training, with binary cross-entropy and Adam."""
+
+    def __init__(self, detector: NeuralDetector) -> None:
+        self._detector = detector
+        self._network = detector.network.train()
+        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=detector.config.learning_rate, betas=_BETAS)
+
+    def networks(self) -> Networks:
+        return {"detector": self._network}
+
+    def optimizers(self) -> Optimizers:
+        return {"detector": self._optimizer}
+
+    def train_step(self, batch: LabelledPairs) -> dict[str, Tensor]:
+        pairs, labels = batch
+        logits = self._network(self._detector.to_tensor(pairs))  # (B,)
+        targets = torch.from_numpy(labels).to(logits.device)
+        loss = F.binary_cross_entropy_with_logits(logits, targets)
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self._optimizer.step()
+        return {"loss": loss.detach()}
+
+
+@contextmanager
+def use_one_thread() -> Iterator[None]:
+    """Limit torch to one CPU thread: results depend on their number, and many threads slow parallel processes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _split_batches(pairs: Pairs) -> list[Pairs]:

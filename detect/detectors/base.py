@@ -20,6 +20,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from dancebench.core.errors import BenchError
+from dancebench.core.files import sha256_json
 from dancebench.core.progress import ReportProgress
 from dancebench.core.registry import Registry
 from dancebench.core.schema import Strict
@@ -81,6 +82,12 @@ class Detector(ABC):
         """What the weights were initialised from, and why if not as configured; None: at random, as configured."""
         return None
 
+    @property
+    def training_key(self) -> str:
+        """Identifies a training by its settings: a training state with another key is not resumed."""
+        settings = self.config.model_dump(mode="json", exclude={"pairs"})  # how many pairs are scored changes no weight
+        return sha256_json([type(self).__name__, settings])
+
     @abstractmethod
     def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
         """Train on labelled pairs.
@@ -88,7 +95,8 @@ class Detector(ABC):
         Args:
             pool: Windows of the training people, at `config.size`.
             state: Folder of the training state: after an interruption the same call with the same config and
-                pairs resumes from it. The caller removes it once the weights are saved.
+                pairs resumes from it; with another config, training starts anew. The caller removes it once the
+                weights are saved.
             report: Progress.
         """
 

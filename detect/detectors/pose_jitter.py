@@ -23,8 +23,8 @@ from typing import Annotated, Final, Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path
@@ -95,14 +95,14 @@ class PoseJitter(FeatureDetector):
 
     def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
         count, what = self.config.windows, "estimating poses"
-        features = _restore(state / STATE)
+        features = _restore(state / STATE, self.training_key)
         for index in range(len(features), count, 2):
             report(what, index, count)
             windows, _ = pool.draw_batch(2, np.random.default_rng((self.config.seed, index)))  # a real, then a fake
             features = np.concatenate([features, measure_jitter(windows)])
             if len(features) % _SAVE_EVERY == 0:
                 with atomic_path(state / STATE) as path:
-                    save_file({"features": features}, path)
+                    save_file({"features": features}, path, {"key": self.training_key})
         report(what, count, count)
         self.model = make_linear_model(self.config.strength).fit(features, np.arange(count) % 2)
 
@@ -110,8 +110,8 @@ class PoseJitter(FeatureDetector):
         return measure_jitter(pairs)
 
 
-def _restore(path: Path) -> Features:
-    """Read the features (n, len(NAMES)) that an interrupted extraction saved; empty if there was none.
+def _restore(path: Path, key: str) -> Features:
+    """Read the features (n, len(NAMES)) that an interrupted extraction saved; empty if this training saved none.
 
     Raises:
         BenchError: The file is damaged.
@@ -119,9 +119,12 @@ def _restore(path: Path) -> Features:
     if not path.exists():
         return np.zeros((0, len(NAMES)))
     try:
-        features: Features = load_file(path)["features"]
+        with safe_open(path, framework="numpy") as stored:
+            if (stored.metadata() or {}).get("key") != key:
+                return np.zeros((0, len(NAMES)))
+            features: Features = stored.get_tensor("features")
         return features.reshape(-1, len(NAMES))
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, ValueError) as error:
         raise BenchError(
             f"The training state {path} cannot be used ({str(error).splitlines()[0]}).",
             hint="Remove it to train from the start.",

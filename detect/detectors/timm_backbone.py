@@ -25,17 +25,14 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from dancebench.core.errors import BenchError, UnknownNameError
-from dancebench.core.files import sha256_file, write_text
+from dancebench.core.files import sha256_file
 from dancebench.core.nn import torchvision_ops
-from dancebench.core.progress import ReportProgress
 from dancebench.detect.detectors._gradcam import FeatureMapNetwork
 from dancebench.detect.detectors._neural import NeuralConfig, NeuralDetector
-from dancebench.detect.detectors._training import STATE
 from dancebench.detect.detectors.base import DETECTORS
-from dancebench.detect.inputs.pairs import PairPool, Pairs
+from dancebench.detect.inputs.pairs import Pairs
 
 _HUB_SECONDS = 5.0
-_ORIGIN_NOTE = "origin.txt"
 
 
 def import_timm() -> Any:
@@ -98,14 +95,8 @@ class TimmBackbone(NeuralDetector):
         x = (x - mean[:, None, None]) / std[:, None, None]
         return torch.cat([x, x[:, 3:] - x[:, :3]], dim=1)
 
-    def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
-        note = state / _ORIGIN_NOTE
-        if (state / STATE).exists() and note.exists():
-            self._origin = note.read_text(encoding="utf-8") or None
-        elif self.config.pretrained:
-            self._load_pretrained()
-            write_text(note, self._origin or "")
-        super().fit(pool, state, report)
+    def find_initial_weights(self) -> str | None:
+        return self._load_pretrained() if self.config.pretrained else None
 
     def saliency(self, pairs: Pairs) -> npt.NDArray[np.float32] | None:
         """Grad-CAM at the last feature map; None for a backbone that ends in tokens or keeps channels last."""
@@ -114,8 +105,8 @@ class TimmBackbone(NeuralDetector):
         channels_last = getattr(self.network.backbone, "output_fmt", "NCHW") == "NHWC"
         return super().saliency(pairs) if dimensions == 4 and not channels_last else None
 
-    def _load_pretrained(self) -> None:
-        """Load pretrained weights, or say in `origin` why not.
+    def _load_pretrained(self) -> str:
+        """Load pretrained weights; returns where they are from, or why they are not.
 
         Raises:
             BenchError: A file has the right name but not the weights.
@@ -123,8 +114,7 @@ class TimmBackbone(NeuralDetector):
         name = self.config.backbone
         found, reason = _find_pretrained(name)
         if found is None:
-            self._origin = f"at random, since pretrained weights of {name} are not in BENCH_WEIGHTS and {reason}"
-            return
+            return f"at random, since pretrained weights of {name} are not in BENCH_WEIGHTS and {reason}"
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.config.seed)  # of the head, which has no pretrained weights
@@ -136,7 +126,7 @@ class TimmBackbone(NeuralDetector):
                 hint="Remove the file, or put the right one there.",
             ) from error
         self.network.backbone.load_state_dict(backbone.state_dict())
-        self._origin = f"pretrained {name}, SHA-256 {sha256_file(found)}"
+        return f"pretrained {name}, SHA-256 {sha256_file(found)}"
 
 
 def _create_backbone(name: str, size: tuple[int, int], weights: Path | None = None) -> Any:

@@ -24,13 +24,14 @@ from dancebench.core.environment import collect_versions, read_code_version, see
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path, lock_folder, sha256_file, sha256_json
 from dancebench.core.nn.distributed import broadcast, is_main_process, world_size
+from dancebench.core.nn.training import STATE
 from dancebench.core.nn.trunks import Trunk, TrunkUnavailableError, load_trunk
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Document, Strict
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.base import METHODS, LearnedMethod, Method, SynthConfig
 from dancebench.synth.clip import load_training_clip
-from dancebench.synth.training.loop import DEFAULT_OPTIONS, PhaseRecord, TrainingOptions, run_phases
+from dancebench.synth.training.loop import DEFAULT_OPTIONS, PhaseRecord, SynthTraining, TrainingOptions, run_phases
 
 
 class BaseRecord(Strict):
@@ -133,12 +134,13 @@ def train(job: TrainJob, *, report: ReportProgress = ignore_progress) -> TrainRe
             trunk, trunk_reason = _agree_on_trunk(job.config)
             label = f"{job.method} on {job.subject.id}"
             key = sha256_json([_training_identity(job), trunk.sha256 if trunk else None, base and base.weights_sha256])
-            phases = run_phases(method, job.folder, label, key, job.config.seed, trunk, job.options, report)
+            training = SynthTraining(job.folder, label, key, job.config.seed, trunk, job.options)
+            phases = run_phases(method, training, report)
         if is_main_process():
             with atomic_path(job.weights_path) as temporary:
                 save_file({name: value.contiguous() for name, value in method.weights().items()}, temporary)
             _make_record(job, method, len(clip), base, phases, trunk, trunk_reason).save(job.folder / "train.json")
-            (job.folder / "state.safetensors").unlink(missing_ok=True)
+            (job.folder / STATE).unlink(missing_ok=True)
         broadcast(None)  # worker ranks wait until the record is written
         return TrainRecord.load(job.folder / "train.json")
 

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from dancebench.core.errors import BenchError
+from dancebench.core.nn.training import LOG
 from dancebench.core.progress import ignore_progress
-from dancebench.detect.detectors._training import LOG
 from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig, high_pass_residual
 from dancebench.detect.inputs.pairs import PairPool, Pairs, PooledClip
 

@@ -141,11 +141,27 @@ def test_an_interrupted_extraction_resumes(calls: list[int], tmp_path: Path) -> 
     np.testing.assert_array_equal(load_file(tmp_path / STATE)["features"][:16], kept)
 
 
+def test_features_of_another_training_are_not_resumed(calls: list[int], tmp_path: Path) -> None:
+    PoseJitter(CONFIG.model_copy(update={"seed": 1})).fit(POOL, tmp_path, ignore_progress)
+    calls.clear()
+    PoseJitter(CONFIG).fit(POOL, tmp_path, ignore_progress)
+    assert len(calls) == CONFIG.windows
+    features = load_file(tmp_path / STATE)["features"]
+    save_file({"features": features}, tmp_path / STATE)  # as version 0.1.0 left it, without a key
+    calls.clear()
+    PoseJitter(CONFIG).fit(POOL, tmp_path, ignore_progress)
+    assert len(calls) == CONFIG.windows
+
+
 # --- bad input
 
 
-def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
-    save_file({"features": np.zeros(3)}, tmp_path / STATE)
+@pytest.mark.parametrize("damage", ["shape", "name", "bytes"])
+def test_a_damaged_state_is_refused(tmp_path: Path, damage: str) -> None:
+    name = "other" if damage == "name" else "features"
+    save_file({name: np.zeros(3)}, tmp_path / STATE, {"key": PoseJitter(CONFIG).training_key})
+    if damage == "bytes":
+        (tmp_path / STATE).write_bytes(b"damaged")
     with pytest.raises(BenchError, match="cannot be used"):
         PoseJitter(CONFIG).fit(POOL, tmp_path, ignore_progress)
 

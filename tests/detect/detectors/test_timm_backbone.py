@@ -120,6 +120,21 @@ def test_weights_on_disk_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     torch.testing.assert_close(initial.network.backbone.conv_stem.weight.detach(), filters)
 
 
+@pytest.mark.usefixtures("no_hub")
+def test_a_state_of_another_config_is_not_resumed_and_its_origin_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TimmBackbone(config(pretrained=True, seed=1)).fit(POOL, tmp_path / "used", ignore_progress)
+    save_file(import_timm().create_model(NAME).state_dict(), tmp_path / f"{NAME}.safetensors")
+    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
+    anew, clean = TimmBackbone(config(pretrained=True)), TimmBackbone(config(pretrained=True))
+    anew.fit(POOL, tmp_path / "used", ignore_progress)
+    clean.fit(POOL, tmp_path / "clean", ignore_progress)
+    assert anew.origin == clean.origin
+    assert str(anew.origin).startswith("pretrained")
+    np.testing.assert_array_equal(anew.logits(noise(2)), clean.logits(noise(2)))
+
+
 # --- bad input
 
 

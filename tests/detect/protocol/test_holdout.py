@@ -1,6 +1,5 @@
 """The holdout protocol from manifest to card, with the paper's detector."""
 
-import functools
 import json
 import shutil
 from pathlib import Path
@@ -11,8 +10,8 @@ import pytest
 
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
+from dancebench.core.nn import training
 from dancebench.datasets.corpora.manifest import read_manifest, write_manifest
-from dancebench.detect.detectors._training import train
 from dancebench.detect.detectors.base import DETECTORS
 from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig
 from dancebench.detect.evaluation.metrics import MEASURES
@@ -147,11 +146,11 @@ def test_called_again_it_does_not_train_and_returns_the_same(
 
 def test_killed_it_resumes_to_the_same_weights(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def kill(what: str, done: int, total: int) -> None:
-        if what == "training the detector" and done == 4:
+        if what == "training the detector" and done == 4:  # the checkpoint of step 3 is written
             raise Killed
 
-    train_with_checkpoints = functools.partial(train, checkpoint_seconds=0.0)
-    monkeypatch.setattr("dancebench.detect.detectors._neural.train", train_with_checkpoints)
+    monkeypatch.setattr(training, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(training, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     with pytest.raises(Killed):
         train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path / "killed", kill)
     assert not (tmp_path / "killed" / CARD).exists()

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from dancebench.core.errors import BenchError
+from dancebench.core.nn import training as core_training
 from dancebench.core.nn.checkpoint import load_checkpoint
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.skeleton import NOSE
@@ -82,8 +83,8 @@ def test_the_local_stage_begins_with_the_trained_global_generator(walker: Subjec
 def test_killed_in_either_phase_and_resumed_ends_with_the_same_weights(
     job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, step: int
 ) -> None:
-    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
+    monkeypatch.setattr(core_training, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(core_training, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     uninterrupted = train(replace(job, folder=tmp_path / "uninterrupted"))
     killed = replace(job, folder=tmp_path / "killed")
     with pytest.raises(KilledError):
@@ -121,8 +122,8 @@ def test_a_base_that_changed_makes_another_training(face_job: TrainJob) -> None:
 def test_the_face_gan_killed_and_resumed_ends_with_the_same_weights(
     face_job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
+    monkeypatch.setattr(core_training, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(core_training, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     uninterrupted = train(replace(face_job, folder=tmp_path / "uninterrupted"))
     with pytest.raises(KilledError):
         train(face_job, report=kill_at("face", step))
@@ -234,8 +235,8 @@ def test_an_option_without_effect_is_refused(job: TrainJob) -> None:
 def test_weights_that_are_not_finite_are_not_saved_as_a_checkpoint(
     job: TrainJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
+    monkeypatch.setattr(core_training, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(core_training, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     original = GanPhase.train_step
 
     def train_step_to_nan(self: GanPhase, batch: Batch) -> dict[str, torch.Tensor]:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
+from dancebench.core.nn import training as core_training
 from dancebench.core.progress import ReportProgress
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.datasets.subjects.prepare import write_poses
@@ -19,7 +20,6 @@ from dancebench.synth.base import Schedule
 from dancebench.synth.clip import Batch
 from dancebench.synth.gan.method import GanConfig, GanPhase, LocalStage
 from dancebench.synth.render import FakeRecord, render_fake, take_held_out_motion
-from dancebench.synth.training import loop
 from dancebench.synth.training import synthesizer as training
 from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, find_finished, load_method, train
 
@@ -85,8 +85,8 @@ def test_the_same_seed_gives_the_same_weights(job: TrainJob, tmp_path: Path) -> 
 def test_killed_and_resumed_ends_with_the_same_weights(
     job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, method: str
 ) -> None:
-    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
+    monkeypatch.setattr(core_training, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(core_training, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     uninterrupted = train(replace(job, method=method, folder=tmp_path / "uninterrupted"))
     killed = replace(job, method=method, folder=tmp_path / "killed")
     with pytest.raises(KilledError):
@@ -100,8 +100,8 @@ def test_killed_and_resumed_ends_with_the_same_weights(
 
 
 def test_a_checkpoint_of_another_config_is_not_resumed(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
+    monkeypatch.setattr(core_training, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(core_training, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     with pytest.raises(KilledError):
         train(job, report=kill_at(8))
     seen: list[int] = []
@@ -141,8 +141,8 @@ def refuse(*_: object, **__: object) -> None:
 def test_a_loss_that_is_not_a_number_stops_the_training_and_says_where(
     job: TrainJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "MIN_SAVE_INTERVAL_RATIO", 0.0)
+    monkeypatch.setattr(core_training, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(core_training, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     steps = iter(range(1, 100))
     original = GanPhase.train_step
 
