@@ -1,1 +1,1 @@
-"""Training a synthesizer: batches, the training loop, the folder of a trained synthesizer."""
+"""Training a synthesizer: batches, its phases, the folder of a trained synthesizer."""

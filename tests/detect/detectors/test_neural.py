@@ -125,5 +125,4 @@ def test_a_damaged_state_is_named(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"training the detector: loss is no longer a number at step \d"):
         fit(CONFIG.model_copy(update={"learning_rate": 1e30, "steps": 60, "decay_share": 0.0}), tmp_path)
-    stored = load_checkpoint(tmp_path / STATE)
-    assert stored is None
+    assert load_checkpoint(tmp_path / STATE) is None
