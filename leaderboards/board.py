@@ -20,6 +20,7 @@ from rich.text import Text
 from dancebench.core.files import write_text
 from dancebench.core.metric import Metric
 from dancebench.leaderboards import markdown
+from dancebench.leaderboards.facts import Fact
 from dancebench.leaderboards.records import RunKind, RunRecord, load_runs
 from dancebench.leaderboards.reference import load_reference
 from dancebench.leaderboards.tables import (
@@ -29,7 +30,6 @@ from dancebench.leaderboards.tables import (
     UNRANKED,
     UNRELIABLE,
     Column,
-    Fact,
     Footnotes,
     Row,
     Section,

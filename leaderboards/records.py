@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import pandas as pd
 from pydantic import Field, NonNegativeInt, StringConstraints, model_validator
@@ -18,6 +18,7 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path, is_temporary
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Document, Name, Strict
+from dancebench.leaderboards.record_version1 import read_notes
 
 RunKind = Literal["synthesis", "detection", "perceptual"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -65,6 +66,93 @@ class Data(Strict):
         return self
 
 
+class _Facts(Strict):
+    """What a record of any kind tells beside its numbers."""
+
+    frame_size: str | None = None
+    """HEIGHTxWIDTH of what was measured; rows are compared only within it."""
+    warnings: tuple[str, ...] = ()
+    """Sentences that mark the row."""
+    remarks: tuple[str, ...] = ()
+    """Further sentences."""
+
+
+class SynthesisFacts(_Facts):
+    """Of a synthesis method."""
+
+    kind: Literal["synthesis"] = "synthesis"
+    perceptual_trunk: str | None = None
+    """That it was trained with, or `off`: LPIPS of the same trunk does not rank it."""
+    perceptual_trunk_reason: str | None = None
+    """Why the configured trunk was not used."""
+    precision: str | None = None
+    """In which the networks ran; null for a method that is not trained."""
+    training_seeds: int | None = None
+    """With which every subject was trained at least; null for a method that is not trained."""
+    seed_spread: str | None = None
+    """The primary metric by training seed; null for one seed."""
+
+
+class Fakes(Strict):
+    """The fakes that a detector was trained and measured on, and how good they are."""
+
+    method: str
+    """Of the training fakes."""
+    preset: str
+    body_ssim: dict[str, float]
+    """By method: mean over held-out people of the body SSIM of fakes in their own motion."""
+
+
+class NullControl(Strict):
+    """Whether reals that are encoded once more keep their scores."""
+
+    passed: bool | None
+    reason: str | None = None
+    """Why it was not measured."""
+
+    @model_validator(mode="after")
+    def _null_has_a_reason(self) -> Self:
+        if (self.passed is None) != (self.reason is not None):
+            raise ValueError("a null control passed or failed, or is null with the reason")
+        return self
+
+
+class SubmittedScores(Strict):
+    """The file of scores that another system handed in."""
+
+    sha256: Sha256
+    missing_holdout: NonNegativeInt
+    """Held-out videos without a score."""
+    missing_validation: NonNegativeInt
+    """Validation videos without a score."""
+    thresholds_reason: str | None = None
+    """Why there are no thresholds; null where there are."""
+
+
+class DetectionFacts(_Facts):
+    """Of a detector, or of submitted scores."""
+
+    kind: Literal["detection"] = "detection"
+    fakes: Fakes | None = None
+    """Null where the run that made the videos is not known."""
+    aggregator: str | None = None
+    """Rule from pair logits to a video's score."""
+    null_control: NullControl | None = None
+    """Null for submitted scores: the detector is not here."""
+    weights_from: str | None = None
+    """Pretrained weights that it started from, or why there were none."""
+    submitted: SubmittedScores | None = None
+
+
+class PerceptualFacts(_Facts):
+    """Of a forced-choice study."""
+
+    kind: Literal["perceptual"] = "perceptual"
+
+
+Facts = SynthesisFacts | DetectionFacts | PerceptualFacts
+
+
 class Entry(Strict):
     """The subject of the run: the method or detector that was measured."""
 
@@ -75,8 +163,7 @@ class Entry(Strict):
     """Parameter count of each network."""
     steps: int | None = None
     seconds_training: float | None = None
-    notes: dict[str, str | float | int | bool | None] = Field(default_factory=dict)
-    """Further facts for the tables. Keys that begin with `warning` or `flag` mark the row when true."""
+    facts: Facts = Field(discriminator="kind")
 
 
 class Failure(Strict):
@@ -89,7 +176,8 @@ class Failure(Strict):
 class RunRecord(Document):
     """`results/RUN.json`."""
 
-    SCHEMA_VERSION: ClassVar[int] = 1
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
 
     run: Run
     data: Data
@@ -98,6 +186,24 @@ class RunRecord(Document):
     per_subject: dict[str, dict[str, float | None]]
     """Subject to metric name to that subject's value; every subject of the run stands here."""
     failures: list[Failure]
+
+    @model_validator(mode="after")
+    def _facts_are_of_its_kind(self) -> Self:
+        if self.entry.facts.kind != self.run.kind:
+            raise ValueError(f"a {self.run.kind} run has no {self.entry.facts.kind} facts")
+        return self
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Turn the notes of version 1 into facts; what is not a record is left for validation to refuse."""
+        run, entry = data.get("run"), data.get("entry")
+        if not isinstance(run, dict) or not isinstance(entry, dict):
+            return data
+        others = {name: value for name, value in entry.items() if name != "notes"}
+        notes, kind = entry.get("notes", {}), run.get("kind")
+        if not isinstance(notes, dict) or not isinstance(kind, str):
+            return data
+        return data | {"entry": others | {"facts": read_notes(notes, kind)}}
 
 
 class Skipped(NamedTuple):

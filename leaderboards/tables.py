@@ -14,6 +14,16 @@ from dataclasses import dataclass
 
 from dancebench.core.metric import Metric
 from dancebench.core.stats import RELIABLE_SUBJECTS
+from dancebench.leaderboards.facts import (
+    CONTROLS,
+    FACTS,
+    Fact,
+    describe_fakes,
+    list_remarks,
+    list_warnings,
+    read_training_seeds,
+    read_trunk,
+)
 from dancebench.leaderboards.records import RunKind, RunRecord
 
 NOTHING = "–"
@@ -24,9 +34,6 @@ LEGEND = {
     UNRANKED: "trained with the trunk of this metric: shown, not ranked",
 }
 NOT_MEASURED = "not measured by this run"
-_MARKING = ("warning", "flag")  # beginnings of the notes that mark a row
-_SAID = ("warning_", "flag_")  # of those among them that need no name before them
-
 
 MAIN = ""
 """Theme of the columns in a section's main table; every other theme has a table of its own."""
@@ -64,20 +71,17 @@ class Column:
     def has_same_trunk(self, record: RunRecord) -> bool:
         """Whether this is LPIPS of the trunk that the record's method was trained with: it favours its own loss."""
         _, is_lpips, backbone = self.metric.partition("lpips_")
-        trunk = record.entry.notes.get("perceptual_trunk")
-        return bool(is_lpips) and isinstance(trunk, str) and trunk.startswith(backbone)
+        trunk = read_trunk(record)
+        return bool(is_lpips) and trunk is not None and trunk.startswith(backbone)
 
 
 _IMAGES = "Further image metrics: body and face"
 _FRAME = "Image metrics of the whole frame"
 _POSES = "Poses"
 _TEMPORAL = "Flicker and warp error"
-_TRAINING = "Training"
 _VIDEO = "Video level"
 _PAIR = "Pair level"
 _CALIBRATION = "Calibration and abstention"
-_CONTROLS = "Negative controls"
-_FAKES = "Quality of the fakes, and training"
 
 _SAME_DETECTOR = (
     "Pose columns: poses are found by the MediaPipe whose poses also drive the synthesis, so both miss the same; "
@@ -146,89 +150,17 @@ COLUMNS: dict[RunKind, tuple[Column, ...]] = {
         Column("pair_brier", "pair Brier", False, theme=_CALIBRATION),
         Column("pair_ece", "pair expected calibration error", False, theme=_CALIBRATION),
         Column("abstained", "abstained", False, theme=_CALIBRATION),
-        Column("null_shift", "null shift", False, theme=_CONTROLS),
-        Column("permutation_auc", "AUC under permuted labels", None, theme=_CONTROLS, remark=_PERMUTED),
-        Column("permutation_p", "p of the label permutation", None, theme=_CONTROLS),
-        Column("shortcut_auc", "shortcut AUC", None, theme=_CONTROLS),
-        Column("shortcut_p", "shortcut p", None, theme=_CONTROLS),
-        Column("bytes_per_frame_auc", "bytes-per-frame AUC", None, theme=_CONTROLS),
+        Column("null_shift", "null shift", False, theme=CONTROLS),
+        Column("permutation_auc", "AUC under permuted labels", None, theme=CONTROLS, remark=_PERMUTED),
+        Column("permutation_p", "p of the label permutation", None, theme=CONTROLS),
+        Column("shortcut_auc", "shortcut AUC", None, theme=CONTROLS),
+        Column("shortcut_p", "shortcut p", None, theme=CONTROLS),
+        Column("bytes_per_frame_auc", "bytes-per-frame AUC", None, theme=CONTROLS),
     ),
 }  # fmt: skip
 """The kinds that have a leaderboard, and their columns; the first is the primary metric."""
 
 
-@dataclass(frozen=True)
-class Fact:
-    """Something about a run that is no metric.
-
-    Attributes:
-        title: Its heading.
-        read: From a record to its text; None where it is not known.
-        theme: Which of a section's tables it stands in.
-        on_screen: Whether a terminal shows it where it has room.
-    """
-
-    title: str
-    read: Callable[[RunRecord], str | None]
-    theme: str
-    on_screen: bool = False
-
-
-def _read_note(key: str) -> Callable[[RunRecord], str | None]:
-    def read(record: RunRecord) -> str | None:
-        value = record.entry.notes.get(key)
-        return f"{value:.3f}" if isinstance(value, float) else None if value is None else str(value)
-
-    return read
-
-
-def _read_null_control(record: RunRecord) -> str | None:
-    value = record.entry.notes.get("null_control")
-    return {True: "ok", False: "failed"}[value] if isinstance(value, bool) else _read_note("null_control")(record)
-
-
-def _read_steps(record: RunRecord) -> str | None:
-    return None if record.entry.steps is None else str(record.entry.steps)
-
-
-def _read_seconds(record: RunRecord) -> str | None:
-    seconds = record.entry.seconds_training
-    return None if seconds is None else f"{seconds:.1f}"
-
-
-def _read_parameters(record: RunRecord) -> str | None:
-    count = sum(record.entry.parameters.values())
-    if not record.entry.parameters:
-        return None
-    return f"{count / 1e6:.2f} M" if count >= 1e5 else str(count)
-
-
-_FAKE_QUALITY = {
-    "fakes_body_ssim": "fakes' body SSIM",
-    "fakes_body_ssim_nearest": "… of nearest frames",
-    "fakes_body_ssim_mean_frame": "… of the mean frame",
-}
-
-
-def _list_training_facts(theme: str) -> tuple[Fact, ...]:
-    return (
-        Fact("seeds", _read_note("training_seeds"), theme),
-        Fact("steps", _read_steps, theme),
-        Fact("training, s", _read_seconds, theme),
-        Fact("parameters", _read_parameters, theme),
-    )
-
-
-FACTS: dict[RunKind, tuple[Fact, ...]] = {
-    "synthesis": _list_training_facts(_TRAINING),
-    "detection": (
-        Fact("null control", _read_null_control, _CONTROLS, on_screen=True),
-        *(Fact(title, _read_note(key), _FAKES) for key, title in _FAKE_QUALITY.items()),
-        *_list_training_facts(_FAKES),
-    ),
-}
-"""Further columns, shown where a section knows one; in their table they stand before the metrics."""
-_OWN_COLUMN = {*_FAKE_QUALITY, "null_control", "perceptual_trunk", "frame_size", "training_seeds"}
 RANKING_SEEDS = 3
 """Training seeds below which the order of trained methods may be luck."""
 
@@ -330,24 +262,18 @@ class Section:
 
     def list_remarks(self) -> list[str]:
         """What there is to know of single rows or of the data, warnings first."""
-        return [*self.list_warnings(), *self._say_once(lambda row: _list_notes(row.record))]
+        return [*self.list_warnings(), *self._say_once(lambda row: list_remarks(row.record))]
 
     def describe_fakes(self) -> list[str]:
         """How good the fakes were that a detector's row was measured on, in a sentence each."""
-
-        def describe(row: Row) -> list[str]:
-            known = {title: _read_note(key)(row.record) for key, title in _FAKE_QUALITY.items()}
-            values = ", ".join(f"{title} {value}" for title, value in known.items() if value is not None)
-            return [values] if values else []
-
-        return self._say_once(describe)
+        return self._say_once(lambda row: describe_fakes(row.record))
 
     def list_warnings(self) -> list[str]:
         """What a reader must know of single rows or of the data."""
-        warnings = [f"⚠ {text}" for text in self._say_once(lambda row: _list_warnings(row.record))]
+        warnings = [f"⚠ {text}" for text in self._say_once(lambda row: list_warnings(row.record))]
         if len({row.record.data.content_sha256 for row in self.rows}) > 1:
             warnings.append("⚠ Rows were measured on prepared files that differ (content_sha256).")
-        seeds = [count for row in self.rows if isinstance(count := row.record.entry.notes.get("training_seeds"), int)]
+        seeds = [count for row in self.rows if (count := read_training_seeds(row.record)) is not None]
         if len(seeds) > 1 and min(seeds) < RANKING_SEEDS:
             warnings.append(
                 f"⚠ The order of the trained methods rests on {min(seeds)} training seed(s); {RANKING_SEEDS} or more "
@@ -378,7 +304,7 @@ def group_sections(records: Iterable[RunRecord], kind: RunKind) -> list[Section]
     for record in records:
         if record.run.kind == kind:
             people = tuple(sorted(record.per_subject))
-            size = str(record.entry.notes.get("frame_size") or "")
+            size = record.entry.facts.frame_size or ""
             groups[record.data.dataset, record.data.dataset_id, people, size].append(record)
     order = sorted(groups, key=lambda key: (key[0], key[1], -len(key[2]), key[2], key[3]))
     return [_make_section(kind, *key, groups[key]) for key in order]
@@ -421,25 +347,3 @@ def _orient_value(record: RunRecord, column: Column) -> float | None:
     if metric is None or metric.value is None or column.higher_is_better is None:
         return None
     return metric.value if column.higher_is_better else -metric.value
-
-
-def _list_warnings(record: RunRecord) -> list[str]:
-    found = [
-        key if value is True else str(value) if key.startswith(_SAID) else f"{key}: {value}"
-        for key, value in sorted(record.entry.notes.items())
-        if key.startswith(_MARKING) and value not in (None, False, "")
-    ]
-    if _read_null_control(record) == "failed":
-        found.append("the null control failed: reals encoded once more moved")
-    missing = record.data.n_original - record.data.n_effective
-    if missing:
-        found.append(f"{missing} of {record.data.n_original} items could not be measured")
-    return found
-
-
-def _list_notes(record: RunRecord) -> list[str]:
-    return [
-        f"{key}: {value:.4g}" if isinstance(value, float) else f"{key}: {value}"
-        for key, value in sorted(record.entry.notes.items())
-        if key not in _OWN_COLUMN and not key.startswith(_MARKING) and value is not None
-    ]

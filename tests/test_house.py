@@ -24,7 +24,15 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     "datasets": ({"video", "corpora"}, {"pose"}, {"subjects"}, {"importers", "dancers"}),
     "synth": ({"clip"}, {"base"}, {"acceleration"}, {"gan"}, {"methods", "training"}, {"render"}),
     "detect": ({"inputs"}, {"detectors"}, {"evaluation"}, {"protocol"}, {"casework"}),
-    "leaderboards": ({"records"}, {"reference", "tables"}, {"breakdowns"}, {"markdown"}, {"board"}),
+    "leaderboards": (
+        {"record_version1"},
+        {"records"},
+        {"facts", "reference"},
+        {"tables"},
+        {"breakdowns"},
+        {"markdown"},
+        {"board"},
+    ),
     "benchmark": ({"jobs", "presets", "metrics"}, {"runs", "casework"}, {"commands"}, {"cli"}),
 }
 """The rooms of each folder, lowest floor first: a room imports itself and lower floors, nothing up or across."""

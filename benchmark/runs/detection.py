@@ -203,18 +203,14 @@ def _make_record(
     subjects = sorted({row.subject_id for row in held_out})
     plan = job.fakes
     failed = [failure for failure in result.failures if failure.item in {row.video_id for row in held_out}]
-    notes: dict[str, Any] = {
-        "fakes": f"{plan.method}, preset {plan.preset}",
-        "fakes_body_ssim": quality[plan.method],
-        "fakes_body_ssim_nearest": quality["nearest"],
-        "fakes_body_ssim_mean_frame": quality["mean-frame"],
-        "frame_size": f"{held_out[0].height}x{held_out[0].width}",
-        "aggregator": result.card.aggregator,
-        "null_control": _describe_null_control(result.metrics["null_shift"]),
-    }
-    notes |= {f"fakes_body_ssim_{method}": quality[method] for method in plan.others}
-    notes |= {"weights_from": result.card.origin} if result.card.origin else {}
-    notes |= {f"flag_{k}": flag for k, flag in enumerate(result.card.flags, start=1)}
+    facts = records.DetectionFacts(
+        frame_size=f"{held_out[0].height}x{held_out[0].width}",
+        fakes=records.Fakes(method=plan.method, preset=plan.preset, body_ssim=quality),
+        aggregator=result.card.aggregator,
+        null_control=_read_null_control(result.metrics["null_shift"]),
+        weights_from=result.card.origin,
+        warnings=result.card.flags,
+    )
     return records.RunRecord(
         run=run,
         data=records.Data(
@@ -229,7 +225,7 @@ def _make_record(
             preset=plan.preset,
             weights_sha256={"detector": result.card.weights_sha256},
             parameters={"detector": result.card.parameters},
-            notes=notes,
+            facts=facts,
         ),
         metrics=result.metrics,
         per_subject={
@@ -240,7 +236,6 @@ def _make_record(
     )
 
 
-def _describe_null_control(shift: Metric) -> str:
-    if shift.value is None:
-        return f"not measured: {shift.reason}"
-    return "ok" if shift.value <= NULL_SHIFT_LIMIT else "failed"
+def _read_null_control(shift: Metric) -> records.NullControl:
+    passed = None if shift.value is None else shift.value <= NULL_SHIFT_LIMIT
+    return records.NullControl(passed=passed, reason=shift.reason)

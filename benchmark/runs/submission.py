@@ -178,12 +178,14 @@ def _make_record(
             preset=PRESET,
             weights_sha256={},
             parameters={},
-            notes={
-                **_copy_fake_quality(requested.run),
-                **_list_notes(submission, submitted, measured, metrics),
-                "frame_size": "{}x{}".format(*require_one_size(held_out)),
-                "scores_sha256": scores_sha256,
-            },
+            facts=records.DetectionFacts(
+                frame_size="{}x{}".format(*require_one_size(held_out)),
+                fakes=_copy_fakes(requested.run),
+                aggregator=str(submitted.holdout.videos["aggregator"].iloc[0]),
+                submitted=_describe_scores(scores_sha256, submitted, measured),
+                warnings=_list_warnings(submitted, measured, metrics),
+                remarks=submission.remarks,
+            ),
         ),
         metrics=metrics,
         per_subject={
@@ -194,34 +196,30 @@ def _make_record(
     )
 
 
-Notes = dict[str, str | float | int | bool | None]
-
-
-def _list_notes(
-    submission: Submission, submitted: SubmittedTables, measured: SubmissionResult, metrics: dict[str, Metric]
-) -> Notes:
-    """Notes on the scores, for the record."""
-    missing, total = len(submitted.missing), len(submitted.holdout.videos)
+def _describe_scores(sha256: str, submitted: SubmittedTables, measured: SubmissionResult) -> records.SubmittedScores:
     validation = submitted.validation
-    notes: Notes = {
-        "submitted": True,
-        "aggregator": str(submitted.holdout.videos["aggregator"].iloc[0]),
-        "missing_holdout": missing,
-        "missing_validation": len(validation.videos) - len(validation.scored),
-    }
-    if missing:
-        notes["warning_missing"] = f"{missing} of {total} held-out videos had no score and count as the worst"
-    if measured.thresholds is None:
-        problem = "of one class only" if len(validation.scored) else "not in the file"
-        notes["thresholds"] = f"none, since scores of validation people are {problem}"
+    problem = "of one class only" if len(validation.scored) else "not in the file"
+    return records.SubmittedScores(
+        sha256=sha256,
+        missing_holdout=len(submitted.missing),
+        missing_validation=len(validation.videos) - len(validation.scored),
+        thresholds_reason=f"scores of validation people are {problem}" if measured.thresholds is None else None,
+    )
+
+
+def _list_warnings(
+    submitted: SubmittedTables, measured: SubmissionResult, metrics: dict[str, Metric]
+) -> tuple[str, ...]:
     found = list_flags(metrics) if "shortcut_p" in metrics else []
-    notes |= {f"remark_{k}": remark for k, remark in enumerate(submission.remarks, start=1)}
-    return notes | {f"flag_{k}": flag for k, flag in enumerate([*found, *measured.flags], start=1)}
+    missing, total = len(submitted.missing), len(submitted.holdout.videos)
+    unscored = [f"{missing} of {total} held-out videos had no score and count as the worst"] if missing else []
+    return (*found, *measured.flags, *unscored)
 
 
-def _copy_fake_quality(run: records.RunRecord | None) -> Notes:
-    """The quality of the fakes, from the record of the run that made them."""
-    return {} if run is None else {key: value for key, value in run.entry.notes.items() if key.startswith("fakes")}
+def _copy_fakes(run: records.RunRecord | None) -> records.Fakes | None:
+    """The fakes and their quality, from the record of the run that made them."""
+    facts = None if run is None else run.entry.facts
+    return facts.fakes if isinstance(facts, records.DetectionFacts) else None
 
 
 def _copy_video_metrics(run: records.RunRecord | None) -> dict[str, Metric]:

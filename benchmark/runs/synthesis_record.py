@@ -213,15 +213,15 @@ def _describe_entry(results: Sequence[SynthesisResult], rows: pd.DataFrame) -> r
         parameters=first.trained.parameters,
         steps=first.trained.steps if learned else None,
         seconds_training=round(sum(each.trained.seconds for each in results), 1) if learned else None,
-        notes={
-            "frame_size": f"{first.real.height}x{first.real.width}",
+        facts=records.SynthesisFacts(
+            frame_size=f"{first.real.height}x{first.real.width}",
             # A trunk that any subject was trained with: it must not evaluate the others either.
-            "perceptual_trunk": max((each.trained.trunk for each in results), key=lambda trunk: trunk != "off"),
-            "perceptual_trunk_reason": first.trained.trunk_reason,
-            "precision": first.job.config.precision if learned else None,
-            "training_seeds": min(_count_seeds(results).values()) if learned else None,
-            "seed_spread": _describe_seed_spread(rows) if len(seeds) > 1 else None,
-        },
+            perceptual_trunk=max((each.trained.trunk for each in results), key=lambda trunk: trunk != "off"),
+            perceptual_trunk_reason=first.trained.trunk_reason,
+            precision=first.job.config.precision if learned else None,
+            training_seeds=min(_count_seeds(results).values()) if learned else None,
+            seed_spread=_describe_seed_spread(rows) if len(seeds) > 1 else None,
+        ),
     )
 
 

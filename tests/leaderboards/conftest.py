@@ -33,6 +33,7 @@ def _make(
     content_sha256: str = "c" * 64,
     n_effective: int = 60,
     entry: Mapping[str, object] | None = None,
+    facts: Mapping[str, object] | None = None,
     run_of: str = "",
 ) -> RunRecord:
     people = [f"s{number:02d}" for number in range(subjects)]
@@ -58,7 +59,14 @@ def _make(
             n_effective=n_effective,
         ),
         entry=Entry.model_validate(
-            {"name": name, "preset": "tiny", "weights_sha256": {}, "parameters": {}, **(entry or {})}
+            {
+                "name": name,
+                "preset": "tiny",
+                "weights_sha256": {},
+                "parameters": {},
+                **(entry or {}),
+                "facts": {"kind": kind, **(facts or {})},
+            }
         ),
         metrics={key: value if isinstance(value, Metric) else metric(value, subjects) for key, value in values.items()},
         per_subject={
@@ -71,5 +79,5 @@ def _make(
 
 @pytest.fixture
 def make_record() -> MakeRecord:
-    """`make_record(name, {metric: value}, kind=…, subjects=…, entry={…})`."""
+    """`make_record(name, {metric: value}, kind=…, subjects=…, entry={…}, facts={…})`."""
     return _make

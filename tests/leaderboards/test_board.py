@@ -12,8 +12,9 @@ from rich.console import Console
 
 from dancebench.core.metric import Metric
 from dancebench.leaderboards.board import check, make_long_table, make_screen_tables, rebuild
+from dancebench.leaderboards.facts import FACTS
 from dancebench.leaderboards.records import RunRecord, load_runs, save_run
-from dancebench.leaderboards.tables import COLUMNS, FACTS, group_sections
+from dancebench.leaderboards.tables import COLUMNS, group_sections
 
 MakeRecord = Callable[..., RunRecord]
 FILES = ["synthesis.md", "synthesis.csv", "detection.md", "detection.csv", "reference.md"]
@@ -24,23 +25,23 @@ FEW = 3
 @pytest.fixture
 def records(make_record: MakeRecord) -> list[RunRecord]:
     """Three synthesis rows and a baseline on 12 people, one of them on three; two detectors."""
-    fakes = {"fakes_body_ssim": 0.81, "fakes_body_ssim_nearest": 0.7, "fakes_body_ssim_mean_frame": 0.6}
-    flagged = {**fakes, "null_control": "failed", "flag_shortcut": "p = 0.004", "calibration": "validation"}
+    quality = {"fbf": 0.81, "nearest": 0.7, "mean-frame": 0.6}
+    fakes = {"fakes": {"method": "fbf", "preset": "tiny", "body_ssim": quality}}
+    failed, passed = {"null_control": {"passed": False}}, {"null_control": {"passed": True}}
+    flagged = {**fakes, **failed, "warnings": ("p = 0.004",), "remarks": ("calibration: validation",)}
     training = {"steps": 400, "seconds_training": 59.25, "parameters": {"generator": 11_410_000}}
     return [
         make_record("fbf", {"body_ssim": 0.8, "body_lpips_squeeze": 0.2, "own_metric": 3.0}, entry=training),
         make_record(
             "fbf-ts",
             {"body_ssim": 0.9, "body_lpips_squeeze": 0.1},
-            entry={
-                **training,
-                "notes": {"perceptual_trunk": "squeeze", "warning_resumed": True, "warning_slow": False},
-            },
+            entry=training,
+            facts={"perceptual_trunk": "squeeze", "warnings": ("the training was resumed",)},
         ),
         make_record("nearest", {"body_ssim": 0.7, "body_lpips_squeeze": UNKNOWN}, n_effective=58),
         make_record("fbf", {"body_ssim": 0.99, "face_ssim": 0.5}, subjects=FEW),
-        make_record("pair|patch", {"video_auc": 0.9, "pair_auc": 0.8}, kind="detection", entry={"notes": flagged}),
-        make_record("bytes", {"video_auc": 0.5}, kind="detection", entry={"notes": {**fakes, "null_control": True}}),
+        make_record("pair|patch", {"video_auc": 0.9, "pair_auc": 0.8}, kind="detection", facts=flagged),
+        make_record("bytes", {"video_auc": 0.5}, kind="detection", facts={**fakes, **passed}),
     ]
 
 
@@ -135,7 +136,7 @@ def test_best_of_a_column_is_the_best_of_the_ranked(make_record: MakeRecord) -> 
         make_record(
             name,
             {"body_ssim": 0.8, "body_lpips_squeeze": value},
-            entry={"notes": {"perceptual_trunk": "squeeze" if name == "judged" else "vgg"}},
+            facts={"perceptual_trunk": "squeeze" if name == "judged" else "vgg"},
         )
         for name, value in lpips.items()
     ]
@@ -174,8 +175,7 @@ def test_detectors_stand_beside_the_quality_of_the_fakes(results: Path, tmp_path
 def test_warnings_and_missing_items_are_shown(results: Path, tmp_path: Path) -> None:
     rebuild(results, tmp_path)
     page = (tmp_path / "synthesis.md").read_text()
-    assert "- ⚠ fbf-ts (tiny): warning_resumed\n" in page
-    assert "warning_slow" not in page  # it is false
+    assert "- ⚠ fbf-ts (tiny): the training was resumed\n" in page
     assert "- ⚠ nearest (tiny): 2 of 60 items could not be measured\n" in page
 
 
@@ -306,8 +306,8 @@ def test_screen_does_not_take_a_name_for_markup(make_record: MakeRecord) -> None
 def test_no_word_on_the_screen_is_broken(make_record: MakeRecord, width: int) -> None:
     names = ["pair-patch", "timm:mobilenetv3_small_050", "ensemble"]
     values = {column.metric: 0.9 for column in COLUMNS["detection"]}
-    notes = {"notes": {"null_control": "ok"}}
-    records = [make_record(name, values, kind="detection", subjects=FEW, entry=notes) for name in names]
+    facts = {"null_control": {"passed": True}}
+    records = [make_record(name, values, kind="detection", subjects=FEW, facts=facts) for name in names]
     console = Console(width=width)
     with console.capture() as capture:
         console.print(*make_screen_tables(records, width=width))
@@ -320,8 +320,9 @@ def test_no_word_on_the_screen_is_broken(make_record: MakeRecord, width: int) ->
 
 def test_80_columns_show_the_main_figures_of_usual_names(make_record: MakeRecord) -> None:
     values = {column.metric: 0.9 for column in COLUMNS["detection"]}
-    entry = {"notes": {"null_control": "ok", "fakes_body_ssim": 0.7}}
-    records = [make_record(name, values, kind="detection", entry=entry) for name in ("pair-patch", "timm:resnet10t")]
+    fakes = {"method": "fbf", "preset": "tiny", "body_ssim": {"fbf": 0.7}}
+    facts = {"null_control": {"passed": True}, "fakes": fakes}
+    records = [make_record(name, values, kind="detection", facts=facts) for name in ("pair-patch", "timm:resnet10t")]
     console = Console(width=80)
     with console.capture() as capture:
         console.print(*make_screen_tables(records))
@@ -396,7 +397,7 @@ def test_frozen_the_published_tables_are_what_the_published_records_say() -> Non
 def test_an_order_that_rests_on_few_training_seeds_is_marked(make_record: MakeRecord) -> None:
     def warned(seeds: list[int | None]) -> list[str]:
         runs = [
-            make_record(f"method{k}", {"body_ssim": 0.1 * k}, entry={"notes": {"training_seeds": count}})
+            make_record(f"method{k}", {"body_ssim": 0.1 * k}, facts={"training_seeds": count})
             for k, count in enumerate(seeds)
         ]
         (section,) = group_sections(runs, "synthesis")

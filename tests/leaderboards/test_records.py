@@ -10,20 +10,20 @@ import pytest
 from pydantic import ValidationError
 
 from dancebench.core.errors import BenchError
-from dancebench.leaderboards.records import Data, RunRecord, load_runs, new_run_id, save_run
+from dancebench.leaderboards.records import Data, NullControl, RunRecord, load_runs, new_run_id, save_run
 
 MakeRecord = Callable[..., RunRecord]
 ROWS = pd.DataFrame({"item": ["s00/s00/fbf"], "body_ssim": [0.8]})
 
 
 def test_round_trip(tmp_path: Path, make_record: MakeRecord) -> None:
-    notes = {"steps_skipped": 3, "rate": 1.0, "perceptual_trunk": None, "resumed": True, "remark": "–"}
-    record = make_record("fbf", {"body_ssim": 0.8}, entry={"notes": notes, "parameters": {"generator": 10}})
+    facts = {"training_seeds": 3, "perceptual_trunk": None, "frame_size": "128x64", "remarks": ("–", "resumed")}
+    record = make_record("fbf", {"body_ssim": 0.8}, entry={"parameters": {"generator": 10}}, facts=facts)
     path = save_run(tmp_path, record, ROWS)
     assert path == tmp_path / f"{record.run.id}.json"
     [loaded], skipped = load_runs(tmp_path)
     assert loaded == record
-    assert [type(loaded.entry.notes[key]) for key in notes] == [int, float, type(None), bool, str]
+    assert {key: getattr(loaded.entry.facts, key) for key in facts} == facts
     assert skipped == []
     pd.testing.assert_frame_equal(pd.read_parquet(path.with_suffix(".parquet")), ROWS)
 
@@ -65,7 +65,7 @@ def test_same_configuration_replaces_its_older_record(tmp_path: Path, make_recor
 
 def test_unreadable_files_are_named_and_left_out(tmp_path: Path, make_record: MakeRecord) -> None:
     good = save_run(tmp_path, make_record("fbf", {"body_ssim": 0.8}), ROWS)
-    newer = json.loads(good.read_text()) | {"schema_version": 2, "novelty": True}
+    newer = json.loads(good.read_text()) | {"schema_version": 3, "novelty": True}
     (tmp_path / "newer.json").write_text(json.dumps(newer))
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "copy.json").write_bytes(good.read_bytes())
@@ -75,7 +75,7 @@ def test_unreadable_files_are_named_and_left_out(tmp_path: Path, make_record: Ma
     assert [item.path.name for item in skipped] == ["broken.json", "copy.json", "newer.json"]
     assert "not valid JSON" in skipped[0].reason
     assert f"holds the run '{good.stem}'" in skipped[1].reason
-    assert skipped[2].reason == "newer.json has schema version 2; this release reads up to 1."
+    assert skipped[2].reason == "newer.json has schema version 3; this release reads up to 2."
 
 
 def test_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
@@ -96,6 +96,17 @@ def test_run_id_of_a_long_name_is_still_a_name(make_record: MakeRecord) -> None:
 def test_run_id_needs_a_digest(digest: str) -> None:
     with pytest.raises(ValueError, match="digest"):
         new_run_id("synthesis", "fbf", digest)
+
+
+def test_facts_are_of_the_run_s_kind(make_record: MakeRecord) -> None:
+    with pytest.raises(ValidationError, match="a synthesis run has no detection facts"):
+        make_record("fbf", {"body_ssim": 0.8}, facts={"kind": "detection"})
+
+
+@pytest.mark.parametrize("control", [{"passed": None}, {"passed": True, "reason": "no real was scored"}])
+def test_a_null_control_is_measured_or_null_with_its_reason(control: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="null with the reason"):
+        NullControl.model_validate(control)
 
 
 def test_no_more_items_than_there_were() -> None:

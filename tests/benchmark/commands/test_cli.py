@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from dancebench.benchmark.cli import app
 from dancebench.core import files
 from dancebench.datasets.video.clips import write_clip
-from dancebench.leaderboards.records import RunRecord
+from dancebench.leaderboards.records import DetectionFacts, RunRecord
 
 
 def bench(*arguments: str | Path) -> Result:
@@ -274,7 +274,9 @@ def test_the_null_control_is_never_ok_unmeasured(tiny_demo: Path) -> None:
     (path,) = (tiny_demo / "results").glob("detection-pair-patch-*.json")
     record = RunRecord.load(path)
     measured = record.metrics["null_shift"].value is not None
-    assert (record.entry.notes["null_control"] in ("ok", "failed")) == measured
+    assert isinstance(record.entry.facts, DetectionFacts)
+    assert record.entry.facts.null_control is not None
+    assert (record.entry.facts.null_control.passed is not None) == measured
 
 
 def test_a_subject_named_twice_is_run_once_and_a_dataset_without_targets_is_named(

@@ -32,6 +32,7 @@ from dancebench.leaderboards.tables import Section, group_sections
 PEOPLE: dict[str, Split] = {"a": "train", "b": "validation", "c": "validation", "d": "holdout", "e": "holdout"}
 ARGV = ["bench", "detect", "--submit", "scores.csv"]
 SIZE = (128, 64)
+FAKES = records.Fakes(method="fbf", preset="tiny", body_ssim={"fbf": 0.5})
 
 
 def make_dataset(workspace: Workspace) -> Dataset:
@@ -94,7 +95,7 @@ def our_run(
             preset="tiny",
             weights_sha256={},
             parameters={},
-            notes={"frame_size": "128x64", "fakes": "fbf, preset tiny", "fakes_body_ssim": 0.5},
+            facts=records.DetectionFacts(frame_size="128x64", fakes=FAKES),
         ),
         metrics={"video_auc": metric, "shortcut_p": p},
         per_subject={"d": {"video_auc": 1.0}, "e": {"video_auc": 0.5}},
@@ -120,6 +121,11 @@ def scores(tmp_path: Path) -> Path:
     lines = [f"{row.video_id},{row.label}" for row in manifest_rows() if row.split != "train"]
     path.write_text("\n".join(["video_id,score", *lines]) + "\n")
     return path
+
+
+def read_facts(record: records.RunRecord) -> records.DetectionFacts:
+    assert isinstance(record.entry.facts, records.DetectionFacts)
+    return record.entry.facts
 
 
 def only_section(workspace: Workspace) -> Section:
@@ -154,10 +160,11 @@ def test_it_ranks_beside_ours_on_the_same_people(workspace: Workspace, scores: P
     assert record.metrics["null_shift"].reason == "a submitted score file: the detector is not here"
     assert record.per_subject["d"]["video_auc"] == 1.0
     assert (record.data.n_original, record.data.n_effective, record.failures) == (4, 4, [])
-    notes = record.entry.notes
-    assert notes["submitted"] is True
-    assert notes["scores_sha256"] == sha256_file(scores)
-    assert (notes["fakes_body_ssim"], notes["missing_holdout"], notes["missing_validation"]) == (0.5, 0, 0)
+    facts = read_facts(record)
+    assert facts.fakes == FAKES
+    assert facts.submitted == records.SubmittedScores(
+        sha256=sha256_file(scores), missing_holdout=0, missing_validation=0
+    )
     rows = pd.read_parquet(workspace.results / f"{record.run.id}.parquet")
     assert set(rows["video_id"]) == {row.video_id for row in manifest_rows() if row.split == "holdout"}
     rebuild(workspace.results, workspace.leaderboards)
@@ -181,20 +188,23 @@ def test_missing_scores_are_failures_with_a_warning(workspace: Workspace, scores
         ("b/b/real", "it is not in the file"),
         ("d/d/fbf", "it is not in the file"),
     ]
-    assert record.entry.notes["warning_missing"] == "1 of 4 held-out videos had no score and count as the worst"
+    assert record.entry.facts.warnings[-1] == "1 of 4 held-out videos had no score and count as the worst"
     assert (record.data.n_original, record.data.n_effective) == (4, 3)
     assert record.metrics["video_auc"].value == 0.5
     assert record.metrics["video_auc"].n == 4
 
 
-def test_notes_state_what_was_ignored_and_why_there_is_no_threshold(workspace: Workspace, tmp_path: Path) -> None:
+def test_facts_state_what_was_ignored_and_why_there_is_no_threshold(workspace: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     lines = [f"{row.video_id},{row.label},0" for row in manifest_rows() if row.split != "validation"]
     path.write_text("\n".join(["video_id,score,label", *lines]))
-    notes = run_submission(workspace, "toy", path, "theirs", argv=ARGV).entry.notes
-    assert notes["thresholds"] == "none, since scores of validation people are not in the file"
-    assert notes["remark_1"] == "the column label was ignored: the manifest says what is fake"
-    assert notes["remark_2"] == "the scores of 2 training videos were ignored"
+    facts = read_facts(run_submission(workspace, "toy", path, "theirs", argv=ARGV))
+    assert facts.submitted is not None
+    assert facts.submitted.thresholds_reason == "scores of validation people are not in the file"
+    assert facts.remarks == (
+        "the column label was ignored: the manifest says what is fake",
+        "the scores of 2 training videos were ignored",
+    )
 
 
 def test_the_manifest_is_the_newest_run_s_or_the_one_that_is_named(workspace: Workspace, scores: Path) -> None:
@@ -208,7 +218,7 @@ def test_the_manifest_is_the_newest_run_s_or_the_one_that_is_named(workspace: Wo
     write_manifest(elsewhere, manifest_rows())
     record = run_submission(workspace, "toy", scores, "theirs", elsewhere, argv=ARGV)
     assert record.data.n_original == 4
-    assert "fakes_body_ssim" not in record.entry.notes
+    assert read_facts(record).fakes is None
 
 
 # --- bad input
