@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from dancebench.core.metric import Metric
+from dancebench.core.metric import Metric, MetricKey
 from dancebench.leaderboards.records import RunKind
 from dancebench.leaderboards.tables import Column, Row, Section
 
@@ -97,12 +97,10 @@ def make_breakdowns(section: Section) -> list[BreakdownTable]:
     for breakdown in BREAKDOWNS.get(section.kind, ()):
         values = tuple(
             dict.fromkeys(
-                value
+                condition.value
                 for row in section.rows
                 for name in row.record.metrics
-                for _, _, condition in [name.partition("@")]
-                for kind, _, value in [condition.partition("=")]
-                if kind == breakdown.condition
+                if (condition := MetricKey.parse(name).condition) and condition.kind == breakdown.condition
             )
         )
         lines = tuple(
@@ -118,4 +116,5 @@ def make_breakdowns(section: Section) -> list[BreakdownTable]:
 
 
 def _read_metrics(row: Row, column: Column, condition: str, values: tuple[str, ...]) -> tuple[Metric | None, ...]:
-    return tuple(row.record.metrics.get(f"{column.metric}@{condition}={value}") for value in values)
+    key = MetricKey.parse(column.metric)
+    return tuple(row.record.metrics.get(str(key.under(condition, value))) for value in values)

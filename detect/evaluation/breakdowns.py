@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from dancebench.core.metric import Metric
+from dancebench.core.metric import Metric, MetricKey
 from dancebench.detect.evaluation.aggregation import LEARNED, RULES, LearnedRule, measure_length_sensitivity
 from dancebench.detect.evaluation.metrics import Thresholds, evaluate
 from dancebench.detect.evaluation.score_tables import ScoreTables
@@ -50,12 +50,13 @@ def break_down_by_rule(tables: ScoreTables, learned: LearnedRule | None) -> dict
     for name, rule in rules.items():
         if rule is not None:
             sensitivity = measure_length_sensitivity(tables.pairs, tables.scored, rule)
-            metrics |= {
-                f"video_auc@rule={name}": sensitivity.auc,
-                f"length_shift@rule={name}": sensitivity.shift,
-                f"length_auc_fakes@rule={name}": sensitivity.auc_short_fakes,
-                f"length_auc_reals@rule={name}": sensitivity.auc_short_reals,
+            measured = {
+                MetricKey("auc", "video"): sensitivity.auc,
+                MetricKey("length_shift"): sensitivity.shift,
+                MetricKey("length_auc_fakes"): sensitivity.auc_short_fakes,
+                MetricKey("length_auc_reals"): sensitivity.auc_short_reals,
             }
+            metrics |= {str(key.under("rule", name)): metric for key, metric in measured.items()}
     return metrics
 
 
@@ -64,7 +65,7 @@ def _break_down(
 ) -> dict[str, Metric]:
     real = tables.videos["label"] == 0
     return {
-        f"{name}@{condition}={value}": metric
+        str(MetricKey.parse(name).under(condition, value)): metric
         for value in sorted(set(values[~real]), key=lambda value: (value != SAME, value))
         for name, metric in evaluate(tables.select(real | (values == value)), thresholds, _SHOWN).items()
     }

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from dancebench.core.errors import BenchError
-from dancebench.core.metric import Metric
+from dancebench.core.metric import Metric, MetricKey
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.stats import Indices, jackknife_interval, share_interval
 from dancebench.datasets.corpora.manifest import VideoRow, resolve_inside
@@ -40,6 +40,8 @@ COLUMNS = [
     "score", "status", "reason", "n_pairs", "logits",
 ]  # fmt: skip
 """Columns of a table; `video_id` is the original's, `logits` those of the copy's pairs in order of time (list)."""
+_VIDEO_AUC, _PAIR_AUC = MetricKey("auc", "video"), MetricKey("auc", "pair")
+_AUC_LOSS, _FPR, _TPR = MetricKey("auc_loss"), MetricKey("fpr"), MetricKey("tpr")
 
 
 class RobustnessResult(NamedTuple):
@@ -229,14 +231,12 @@ def summarise(tables: Sequence[pd.DataFrame], thresholds: Thresholds) -> dict[st
     for name, table in by_name.items():
         scored = table[table["status"] == "ok"]
         pairs = scored.explode("logits")
-        metrics[_metric_name("video_auc", name)] = _make_auc_metric(scored, "score", "video")
-        metrics[_metric_name("pair_auc", name)] = _make_auc_metric(pairs, "logits", "pair")
+        metrics[_write_key(_VIDEO_AUC, name)] = _make_auc_metric(scored, "score", "video")
+        metrics[_write_key(_PAIR_AUC, name)] = _make_auc_metric(pairs, "logits", "pair")
         if name != NONE:
-            metrics[_metric_name("auc_loss", name)] = _make_auc_loss_metric(
-                untouched[untouched["status"] == "ok"], scored
-            )
-        metrics[_metric_name("fpr", name)] = _make_called_fake_metric(scored, 0, thresholds.video)
-        metrics[_metric_name("tpr", name)] = _make_called_fake_metric(scored, 1, thresholds.video)
+            metrics[_write_key(_AUC_LOSS, name)] = _make_auc_loss_metric(untouched[untouched["status"] == "ok"], scored)
+        metrics[_write_key(_FPR, name)] = _make_called_fake_metric(scored, 0, thresholds.video)
+        metrics[_write_key(_TPR, name)] = _make_called_fake_metric(scored, 1, thresholds.video)
     return metrics
 
 
@@ -253,7 +253,7 @@ def tabulate_robustness(metrics: dict[str, Metric], detector: str) -> pd.DataFra
     """
     rows = []
     for name, perturbation in PERTURBATIONS.items():
-        measured = metrics.get(_metric_name("video_auc", name))
+        measured = metrics.get(_write_key(_VIDEO_AUC, name))
         if measured is None:
             continue
         interval = measured.ci95
@@ -266,14 +266,14 @@ def tabulate_robustness(metrics: dict[str, Metric], detector: str) -> pd.DataFra
                 "auc": _to_number(measured.value),
                 "low": _to_number(interval.low if interval else None),
                 "high": _to_number(interval.high if interval else None),
-                "false_positive_rate": _to_number(metrics[_metric_name("fpr", name)].value),
+                "false_positive_rate": _to_number(metrics[_write_key(_FPR, name)].value),
             }
         )
     return pd.DataFrame(rows)
 
 
-def _metric_name(measure: str, perturbation: str) -> str:
-    return f"{measure}@perturbation={perturbation}"
+def _write_key(key: MetricKey, perturbation: str) -> str:
+    return str(key.under("perturbation", perturbation))
 
 
 def _to_number(value: float | None) -> float:

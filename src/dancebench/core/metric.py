@@ -1,13 +1,60 @@
-"""Metric values with their confidence interval, sample size and unit."""
+"""A measured number with what is needed to defend it, and the key under which it stands in a record."""
 
 from __future__ import annotations
 
 import math
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Final, Literal, NamedTuple, Self
 
 from pydantic import model_validator
 
 from dancebench.core.schema import Strict
+
+Level = Literal["video", "pair"]
+_LEVELS: Final[tuple[Level, ...]] = ("video", "pair")
+
+
+class Condition(NamedTuple):
+    """What a metric is restricted to: `perturbation=crf40`, `source=same`."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True)
+class MetricKey:
+    """The key of a metric in a record, written `LEVEL_NAME@KIND=VALUE`: `video_auc@perturbation=crf40`.
+
+    Attributes:
+        name: What is measured, e.g. `auc` or `body_ssim`.
+        level: What a score belongs to; None where the metric has no level or its name holds none.
+        condition: None for the metric over everything.
+    """
+
+    name: str
+    level: Level | None = None
+    condition: Condition | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a key as records hold it; any text is one, and `str` gives it back."""
+        base, _, rest = text.partition("@")
+        kind, is_condition, value = rest.partition("=")
+        condition = Condition(kind, value) if is_condition else None
+        whole = base if is_condition else text
+        for level in _LEVELS:
+            if whole.startswith(f"{level}_"):
+                return cls(whole.removeprefix(f"{level}_"), level, condition)
+        return cls(whole, None, condition)
+
+    def under(self, kind: str, value: str) -> Self:
+        """The key of the same metric under a condition."""
+        return replace(self, condition=Condition(kind, value))
+
+    def __str__(self) -> str:
+        level = "" if self.level is None else f"{self.level}_"
+        condition = "" if self.condition is None else "@{}={}".format(*self.condition)
+        return f"{level}{self.name}{condition}"
 
 
 class Interval(Strict):
