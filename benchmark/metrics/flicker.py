@@ -103,9 +103,7 @@ def _mask_background(keypoints: Keypoints, height: int, width: int) -> Mask | st
         box = compute_body_box(points)
         if box is None:
             return NO_POSE
-        left, top, right, bottom = box
-        rows, columns = _find_touched_pixels(top, bottom), _find_touched_pixels(left, right)
-        mask[rows, columns] = False
+        mask[_find_touched_pixels(box.top, box.bottom), _find_touched_pixels(box.left, box.right)] = False
     return TOO_SMALL if mask.mean() < MIN_SHARE else mask
 
 

@@ -28,10 +28,11 @@ import torch
 from dancebench.benchmark.metrics.base import REGION_METRICS
 from dancebench.benchmark.metrics.chunks import Frames, SegmentStarts, measure_in_chunks, start_once
 from dancebench.benchmark.metrics.perceptual import Lpips
-from dancebench.benchmark.metrics.regions import REGIONS, Box, locate_region
+from dancebench.benchmark.metrics.regions import REGIONS, locate_region
 from dancebench.core.errors import BenchError
 from dancebench.core.nn import torchvision_ops
 from dancebench.datasets.pose.skeleton import Keypoints
+from dancebench.datasets.video.box import Box
 
 _BATCH: Final = 32
 
@@ -82,21 +83,21 @@ def measure_clips(fake: Path, real: Path, keypoints: Keypoints, *, lpips: Lpips 
     )
 
 
-def _group_by_shape(boxes: list[Box | None]) -> Iterator[tuple[list[int], list[Box]]]:
+def _group_by_shape(boxes: list[Box[int] | None]) -> Iterator[tuple[list[int], list[Box[int]]]]:
     """Frames whose bounding boxes have the same shape, at most `_BATCH` at once."""
     by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
     for t, box in enumerate(boxes):
         if box is not None:
-            by_shape[box[1] - box[0], box[3] - box[2]].append(t)
+            by_shape[box.height, box.width].append(t)
     for frames in by_shape.values():
         for k in range(0, len(frames), _BATCH):
             index = frames[k : k + _BATCH]
             yield index, [box for t in index if (box := boxes[t]) is not None]
 
 
-def _crop(frames: Frames, boxes: list[Box]) -> torch.Tensor:
+def _crop(frames: Frames, boxes: list[Box[int]]) -> torch.Tensor:
     """uint8 [N, H, W, 3] → float (N, 3, h, w) in [0, 1]."""
-    crops = [frame[top:bottom, left:right] for frame, (top, bottom, left, right) in zip(frames, boxes, strict=True)]
+    crops = [frame[box.rows, box.columns] for frame, box in zip(frames, boxes, strict=True)]
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255.0
 
 
@@ -124,7 +125,7 @@ def _to_finite(value: Any) -> npt.NDArray[np.float64]:
 
 
 def _compare_differences(
-    fake: Frames, real: Frames, boxes: list[Box | None], follows: npt.NDArray[np.bool_]
+    fake: Frames, real: Frames, boxes: list[Box[int] | None], follows: npt.NDArray[np.bool_]
 ) -> Iterator[float]:
     """MSE between the frame differences of the two clips, for every frame but the first."""
     for t in range(1, len(real)):
@@ -132,7 +133,6 @@ def _compare_differences(
         if box is None or not follows[t]:
             yield float("nan")
             continue
-        top, bottom, left, right = box
-        window = (slice(top, bottom), slice(left, right))
+        window = box.rows, box.columns
         changes = [clip[t][window].astype(np.float64) - clip[t - 1][window] for clip in (fake, real)]
         yield float(np.square(changes[0] - changes[1]).mean())

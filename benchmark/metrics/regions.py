@@ -11,16 +11,15 @@ from typing import Final, Literal
 
 from dancebench.datasets.pose.face_crop import MIN_SIDE, centre_interval, compute_face_box
 from dancebench.datasets.pose.skeleton import NOSE, Keypoints, compute_body_box
+from dancebench.datasets.video.box import Box
 
 Region = Literal["frame", "body", "face"]
 REGIONS: Final[tuple[Region, ...]] = ("frame", "body", "face")
-Box = tuple[int, int, int, int]
-"""(top, bottom, left, right), half open."""
 
 _GRID: Final = 16
 
 
-def locate_region(region: Region, keypoints: Keypoints, size: tuple[int, int]) -> Box | None:
+def locate_region(region: Region, keypoints: Keypoints, size: tuple[int, int]) -> Box[int] | None:
     """The region of one frame.
 
     Args:
@@ -33,16 +32,13 @@ def locate_region(region: Region, keypoints: Keypoints, size: tuple[int, int]) -
     """
     height, width = size
     if region == "frame":
-        return 0, height, 0, width
+        return Box(0, height, 0, width)
     if region == "face":
-        face = compute_face_box(keypoints[NOSE, :2], size) if keypoints[NOSE, 2] > 0 else None
-        return None if face is None else (face.top, face.bottom, face.left, face.right)
+        return compute_face_box(keypoints[NOSE, :2], size) if keypoints[NOSE, 2] > 0 else None
     box = compute_body_box(keypoints)
     if box is None:
         return None
-    top, bottom = _grow_to_grid(box[1], box[3], height)
-    left, right = _grow_to_grid(box[0], box[2], width)
-    return top, bottom, left, right
+    return Box(*_grow_to_grid(box.top, box.bottom, height), *_grow_to_grid(box.left, box.right, width))
 
 
 def _grow_to_grid(low: float, high: float, limit: int) -> tuple[int, int]:

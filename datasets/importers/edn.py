@@ -22,8 +22,9 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.datasets.importers.base import DEFAULT_FPS, IMPORTERS, ImportRequest
 from dancebench.datasets.importers.numbered import list_numbered_files, open_images, select_images, split_segments
-from dancebench.datasets.subjects.footage import Box, Footage, Imported, Segment, SuppliedFrame
+from dancebench.datasets.subjects.footage import Footage, Imported, Segment, SuppliedFrame
 from dancebench.datasets.subjects.records import ImportedSource
+from dancebench.datasets.video.box import Box
 from dancebench.datasets.video.frames import FolderSource
 
 _PARTS: Final = ("train", "test")
@@ -37,7 +38,7 @@ class _Part:
     numbers: tuple[int, ...]
     images: FolderSource
     labels: FolderSource
-    faces: tuple[Box | None, ...]
+    faces: tuple[Box[float] | None, ...]
     texts: tuple[Path, ...]
 
     @property
@@ -159,7 +160,7 @@ def _check_matching(files: dict[int, Path], others: dict[int, Path]) -> None:
             )
 
 
-def _read_box(path: Path, size: tuple[int, int]) -> Box | None:
+def _read_box(path: Path, size: tuple[int, int]) -> Box[float] | None:
     """The bounding box in a face text, clipped to the frame; None where no face was found (no number above 0).
 
     Raises:
@@ -171,11 +172,10 @@ def _read_box(path: Path, size: tuple[int, int]) -> Box | None:
         top = bottom = left = right = math.nan
     if max(top, bottom, left, right) <= 0:
         return None
-    top, bottom = max(top, 0.0), min(bottom, float(size[0]))
-    left, right = max(left, 0.0), min(right, float(size[1]))
-    if not (top < bottom and left < right):
+    box = Box(top, bottom, left, right).clip(size)
+    if not (box.height > 0 and box.width > 0):
         raise BenchError(
             f"{path} does not hold the bounding box of a face in a frame of {size[0]}x{size[1]} (height x width).",
             hint='Expected "miny maxy minx maxx" in pixels, or no file where no face was found.',
         )
-    return top, bottom, left, right
+    return box

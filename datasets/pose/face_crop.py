@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from dancebench.datasets.video.box import Box
 
 MIN_SIDE: Final = 32
 """Pixels below which LPIPS has nothing left to compare."""
@@ -14,25 +15,7 @@ _SHARE: Final = 0.25
 """The crop's side as a share of the frame height: 128 of 512 in the paper."""
 
 
-@dataclass(frozen=True)
-class FaceBox:
-    """A rectangular crop of a frame; its intervals are half open."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    @property
-    def rows(self) -> slice:
-        return slice(self.top, self.bottom)
-
-    @property
-    def columns(self) -> slice:
-        return slice(self.left, self.right)
-
-
-def compute_face_box(centre: npt.NDArray[np.float32], size: tuple[int, int], *, multiple: int = 1) -> FaceBox | None:
+def compute_face_box(centre: npt.NDArray[np.float32], size: tuple[int, int], *, multiple: int = 1) -> Box[int] | None:
     """The crop about one frame's own face centre, moved inwards where it would leave the frame.
 
     Args:
@@ -49,7 +32,7 @@ def compute_face_box(centre: npt.NDArray[np.float32], size: tuple[int, int], *, 
     side = -(-side // multiple) * multiple
     top, bottom = centre_interval(float(centre[1]), side, size[0])
     left, right = centre_interval(float(centre[0]), side, size[1])
-    return FaceBox(top, bottom, left, right)
+    return Box(top, bottom, left, right)
 
 
 def centre_interval(middle: float, side: int, limit: int) -> tuple[int, int]:

@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dancebench.datasets.video.box import Box
+
 Keypoints = npt.NDArray[np.float32]
 """float32 [T, 75, 3] for a clip, [75, 3] for a frame."""
 
@@ -56,18 +58,18 @@ def has_person(keypoints: Keypoints) -> npt.NDArray[np.bool_]:
     return np.asarray(is_found(keypoints)[..., [NECK, MID_HIP]].all(axis=-1))
 
 
-def compute_body_box(keypoints: Keypoints, *, margin: float = 0.1) -> tuple[float, float, float, float] | None:
+def compute_body_box(keypoints: Keypoints, *, margin: float = 0.1) -> Box[float] | None:
     """Bounding box of the found points of one frame, grown by `margin` of its larger side.
 
     Returns:
-        (left, top, right, bottom) in pixels, not clipped to the frame; None where nothing was found.
+        In pixels, whose centres are whole numbers; not clipped to the frame. None where nothing was found.
     """
     points = keypoints[is_found(keypoints), :2]
     if len(points) == 0:
         return None
     low, high = points.min(axis=0), points.max(axis=0)
     grow = margin * float((high - low).max())
-    return float(low[0] - grow), float(low[1] - grow), float(high[0] + grow), float(high[1] + grow)
+    return Box(float(low[1] - grow), float(high[1] + grow), float(low[0] - grow), float(high[0] + grow))
 
 
 def scale_keypoints(keypoints: Keypoints, factor_x: float, factor_y: float) -> Keypoints:

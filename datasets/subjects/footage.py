@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.datasets.subjects.records import ImportedSource
+from dancebench.datasets.video.box import Box
 from dancebench.datasets.video.decoding import Frame
 from dancebench.datasets.video.frames import FrameSource
-
-Box = tuple[float, float, float, float]
-"""Bounding box: edges (top, bottom, left, right) of rows [top, bottom) and columns [left, right)."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class SuppliedFrame:
     frame: Frame
     pose: Keypoints | None = None
     label: Frame | None = None
-    face: Box | None = None
+    face: Box[float] | None = None
 
 
 @dataclass(frozen=True)

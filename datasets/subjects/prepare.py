@@ -24,7 +24,7 @@ from dancebench.core.files import atomic_path, sha256_file
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.holistic import extract_poses
 from dancebench.datasets.pose.skeleton import L_HIP, L_SHOULDER, R_HIP, R_SHOULDER, Keypoints, has_person, is_found
-from dancebench.datasets.subjects.footage import Box, Footage, SuppliedFrame
+from dancebench.datasets.subjects.footage import Footage, SuppliedFrame
 from dancebench.datasets.subjects.records import PrepareConfig
 from dancebench.datasets.subjects.supplied import (
     FACE_BOXES,
@@ -34,6 +34,7 @@ from dancebench.datasets.subjects.supplied import (
     write_face_boxes,
     write_label,
 )
+from dancebench.datasets.video.box import Box
 from dancebench.datasets.video.clips import ClipInfo, write_clip
 from dancebench.datasets.video.frames import FrameSource, Letterbox, reduce_rate, resample
 
@@ -81,7 +82,7 @@ def prepare(
     keypoints, breaks = np.stack(preparation.poses), tuple(preparation.starts[1:])
     check_person(keypoints, float(rate), breaks)
     write_poses(folder / "poses.npz", keypoints)
-    boxes = np.array(preparation.boxes, np.float32)  # [T, 4]
+    boxes = np.array([box.edges for box in preparation.boxes], np.float32)  # [T, 4]
     has_boxes = bool(np.isfinite(boxes).any())
     if has_boxes:
         write_face_boxes(folder / FACE_BOXES, boxes)
@@ -103,7 +104,7 @@ class _Preparation:
         self, footage: Footage, config: PrepareConfig, folder: Path, rate: float, report: ReportProgress
     ) -> None:
         self.poses: list[Keypoints] = []
-        self.boxes: list[Box] = []
+        self.boxes: list[Box[float]] = []
         self.starts: list[int] = []
         self.n_train: int | None = None
         self._footage, self._config, self._folder, self._report = footage, config, folder, report

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path, sha256_file, sha256_json
 from dancebench.core.opencv import cv2
-from dancebench.datasets.subjects.footage import Box
+from dancebench.datasets.video.box import Box
 from dancebench.datasets.video.decoding import Frame
 from dancebench.datasets.video.frames import Letterbox
 
@@ -57,14 +57,13 @@ def labels_sha256(folder: Path) -> str:
     return sha256_json([[path.name, sha256_file(path)] for path in sorted((folder / LABELS).iterdir())])
 
 
-def to_clip_box(box: Box | None, letterbox: Letterbox) -> Box:
+def to_clip_box(box: Box[float] | None, letterbox: Letterbox) -> Box[float]:
     """A bounding box in the clip's pixels; NaN for none."""
     if box is None:
-        return (np.nan,) * 4
-    top, bottom, left, right = box
-    corners = np.array([[left, top], [right, bottom]])
+        return Box(np.nan, np.nan, np.nan, np.nan)
+    corners = np.array([[box.left, box.top], [box.right, box.bottom]])
     (left, top), (right, bottom) = (letterbox.map_points(corners - 0.5) + 0.5).tolist()  # edges lie between centres
-    return top, bottom, left, right
+    return Box(top, bottom, left, right)
 
 
 def write_face_boxes(path: Path, boxes: FaceBoxes) -> None:

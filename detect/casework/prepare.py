@@ -25,6 +25,8 @@ from dancebench.core.files import is_temporary
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Strict
 from dancebench.datasets.pose.holistic import extract_poses
+from dancebench.datasets.pose.skeleton import compute_body_box
+from dancebench.datasets.video.box import Box
 from dancebench.datasets.video.clips import Frame, VideoReader, stream, write_clip
 from dancebench.datasets.video.decoding import Inspection, decode_video, to_upright
 from dancebench.datasets.video.frames import Letterbox, reduce_rate, resample, resize
@@ -59,6 +61,11 @@ class Crop(Strict):
     """Frames in which a person was looked for."""
     found_in: int
     """Frames in which one was found."""
+
+    @property
+    def box(self) -> Box[int]:
+        """The same as edges."""
+        return Box(self.top, self.top + self.height, self.left, self.left + self.width)
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,8 @@ def cropped_size(found: Inspection, crop: Crop | None) -> tuple[int, int]:
 def _crop(frame: Frame, crop: Crop | None) -> Frame:
     if crop is None:
         return frame
-    return frame[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+    box = crop.box
+    return frame[box.rows, box.columns]
 
 
 def _to_pts(seconds: npt.NDArray[np.float64], found: Inspection) -> npt.NDArray[np.int64] | None:
@@ -238,15 +246,23 @@ def find_person(found: Inspection, aspect: float) -> Crop:
     indices = choose_pair_starts(info.n_frames, PERSON_FRAMES, 1).tolist()
     with VideoReader(info.path, decoder="pyav") as reader:
         poses = list(extract_poses(_read_undamaged(reader, indices)))
-    boxes = [_bounding_box(points) for points in poses if (points[:, 2] > 0).any()]
+    boxes = [box for points in poses if (box := compute_body_box(points, margin=0)) is not None]
     if not boxes:
         raise BenchError(
             f"No person was found in {len(poses)} frames of {info.path}.",
             hint="Score the whole picture: leave --person-crop out.",
         )
-    low, high = np.min([box[0] for box in boxes], axis=0), np.max([box[1] for box in boxes], axis=0)
-    left, top, width, height = fit_box(low, high, aspect, (info.height, info.width))
-    return Crop(left=left, top=top, width=width, height=height, looked_at=len(poses), found_in=len(boxes))
+    tops, bottoms, lefts, rights = zip(*(box.edges for box in boxes), strict=True)
+    person = Box(min(tops), max(bottoms), min(lefts), max(rights))
+    fitted = fit_box(person, aspect, (info.height, info.width))
+    return Crop(
+        left=fitted.left,
+        top=fitted.top,
+        width=fitted.width,
+        height=fitted.height,
+        looked_at=len(poses),
+        found_in=len(boxes),
+    )
 
 
 def _read_undamaged(reader: VideoReader, indices: list[int]) -> Iterator[Frame]:
@@ -258,30 +274,22 @@ def _read_undamaged(reader: VideoReader, indices: list[int]) -> Iterator[Frame]:
         yield frame
 
 
-def _bounding_box(points: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Lower and upper corner (x, y) of the points found."""
-    detected = points[points[:, 2] > 0, :2].astype(np.float64)
-    return detected.min(axis=0), detected.max(axis=0)
-
-
-def fit_box(
-    low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], aspect: float, size: tuple[int, int]
-) -> tuple[int, int, int, int]:
+def fit_box(person: Box[float], aspect: float, size: tuple[int, int]) -> Box[int]:
     """Add the margin to a bounding box, and widen it to an aspect ratio as far as the frame allows.
 
     Args:
-        low: (x, y) of the corner nearest the origin, in pixels.
-        high: (x, y) of the opposite corner.
+        person: Of the points found.
         aspect: Width over height.
         size: (height, width) of the frame.
 
     Returns:
-        (left, top, width, height) in whole pixels within the frame, at least one each.
+        Whole pixels within the frame, at least one each way.
     """
+    low, high = np.array([person.left, person.top]), np.array([person.right, person.bottom])
     limit = np.array([size[1], size[0]], dtype=np.float64)
     centre, extent = (low + high) / 2, np.maximum(high - low, 1) * (1 + 2 * _MARGIN)
     wanted = np.maximum(extent, [extent[1] * aspect, extent[0] / aspect])
     sides = np.minimum(np.ceil(wanted), limit)
     corner = np.clip(np.floor(centre - sides / 2), 0, limit - sides)  # shifted inwards rather than cut
     left, top, width, height = (int(number) for number in (*corner, *sides))
-    return left, top, width, height
+    return Box(top, top + height, left, left + width)

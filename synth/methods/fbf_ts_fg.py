@@ -18,7 +18,8 @@ from dancebench.core.errors import BenchError
 from dancebench.core.nn.patchgan import PatchDiscriminator
 from dancebench.core.nn.trunks import Trunk
 from dancebench.core.progress import ReportProgress
-from dancebench.datasets.pose.face_crop import FaceBox, compute_face_box
+from dancebench.datasets.pose.face_crop import compute_face_box
+from dancebench.datasets.video.box import Box
 from dancebench.synth.base import METHODS, LearnedMethod, Phase, Schedule, SynthConfig
 from dancebench.synth.clip import Batch, Motion, TrainingClip, scale_points, to_pixels, to_tensor
 from dancebench.synth.gan.losses import Features, PerceptualLoss, gan_loss
@@ -82,7 +83,7 @@ class FaceGan(LearnedMethod):
     def inference_networks(self) -> Mapping[str, nn.Module]:
         return {**self.main.inference_networks(), "face": self.face}
 
-    def compute_face_box(self, centre: npt.NDArray[np.float32]) -> FaceBox | None:
+    def compute_face_box(self, centre: npt.NDArray[np.float32]) -> Box[int] | None:
         """The bounding box of the crop around a face's centre, in pixels of the clip; None where no face is seen."""
         return compute_face_box(centre, self.clip.size, multiple=2**self.config.face_n_down)
 

@@ -21,6 +21,7 @@ from dancebench.core.nn.trunks import TrunkUnavailableError
 from dancebench.core.opencv import cv2
 from dancebench.datasets.pose.face_crop import MIN_SIDE
 from dancebench.datasets.pose.skeleton import NOSE, Keypoints
+from dancebench.datasets.video.box import Box
 from dancebench.datasets.video.clips import write_clip
 
 SIZE = (64, 48)
@@ -154,11 +155,11 @@ def test_closed_form_regions() -> None:
     keypoints = np.zeros((75, 3), np.float32)
     keypoints[NOSE] = (100, 60, 1)
     keypoints[11] = (80, 400, 1)
-    assert locate_region("frame", keypoints, (512, 256)) == (0, 512, 0, 256)
-    assert locate_region("face", keypoints, (512, 256)) == (0, 128, 36, 164)  # moved inside at the top
+    assert locate_region("frame", keypoints, (512, 256)) == Box(0, 512, 0, 256)
+    assert locate_region("face", keypoints, (512, 256)) == Box(0, 128, 36, 164)  # moved inside at the top
     body = locate_region("body", keypoints, (512, 256))
     assert body is not None
-    top, bottom, left, right = body
+    top, bottom, left, right = body.edges
     assert top <= 60 - 34
     assert bottom >= 400 + 34
     assert left <= 80 - 34
@@ -173,7 +174,7 @@ def test_regions_lie_inside_the_frame(x0: float, y0: float, x1: float, y1: float
     for region in ("body", "face"):
         box = locate_region(region, keypoints, (512, 256))  # type: ignore[arg-type]
         assert box is not None
-        top, bottom, left, right = box
+        top, bottom, left, right = box.edges
         assert 0 <= top < bottom <= 512
         assert 0 <= left < right <= 256
         assert min(bottom - top, right - left) >= MIN_SIDE

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from outside_files import make_detector, moving, write_sound, write_video
 
+from dancebench.datasets.video.box import Box
 from dancebench.datasets.video.decoding import inspect
 from dancebench.detect.casework.prepare import PreparedVideo, fit_box, list_decode_warnings, prepare_video
 from dancebench.detect.casework.score import VideoScore, score_video
@@ -206,17 +207,18 @@ def test_bounding_box_lies_in_the_frame_and_holds_the_person(
 ) -> None:
     xs, ys = sorted(corners[:2]), sorted(corners[2:])
     low, high = np.array([xs[0], ys[0]]), np.array([xs[1], ys[1]])
-    left, top, width, height = fit_box(low, high, aspect, size)
-    assert 0 <= left < left + width <= size[1]
-    assert 0 <= top < top + height <= size[0]
+    box = fit_box(Box(ys[0], ys[1], xs[0], xs[1]), aspect, size)
+    height, width = box.height, box.width
+    assert 0 <= box.left < box.right <= size[1]
+    assert 0 <= box.top < box.bottom <= size[0]
     inside = np.clip(low, 0, [size[1], size[0]]), np.clip(high, 0, [size[1], size[0]])
-    assert (np.array([left, top]) <= np.ceil(inside[0])).all()
-    assert (np.array([left + width, top + height]) >= np.floor(inside[1])).all()
+    assert (np.array([box.left, box.top]) <= np.ceil(inside[0])).all()
+    assert (np.array([box.right, box.bottom]) >= np.floor(inside[1])).all()
     if width < size[1] and height < size[0]:
         assert width / height == pytest.approx(aspect, rel=0.15, abs=1 / height + width / height**2)
 
 
 def test_bounding_box_of_a_known_person() -> None:
     """100 wide and 200 high, 15% more on each side: 260 high, and 130 wide for an aspect of one half."""
-    assert fit_box(np.array([450.0, 400.0]), np.array([550.0, 600.0]), 0.5, (1000, 1000)) == (435, 370, 130, 260)
-    assert fit_box(np.array([0.0, 400.0]), np.array([100.0, 600.0]), 0.5, (1000, 1000)) == (0, 370, 130, 260)
+    assert fit_box(Box(400.0, 600.0, 450.0, 550.0), 0.5, (1000, 1000)) == Box(370, 630, 435, 565)
+    assert fit_box(Box(400.0, 600.0, 0.0, 100.0), 0.5, (1000, 1000)) == Box(370, 630, 0, 130)
