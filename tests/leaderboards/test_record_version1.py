@@ -194,6 +194,18 @@ def test_the_tables_say_the_same_in_the_same_order(tmp_path: Path, make_record: 
     ]  # fmt: skip
 
 
+def test_the_tables_say_what_was_submitted(tmp_path: Path, make_record: MakeRecord) -> None:
+    notes = {
+        "submitted": True, "scores_sha256": "0" * 64, "missing_holdout": 1, "missing_validation": 2,
+        "thresholds": "none, since nothing is known", "remark_1": "the column label was ignored",
+    }  # fmt: skip
+    record = RunRecord.load(write_version1(tmp_path / "a.json", make_record("theirs", {}, kind="detection"), notes))
+    assert list_remarks(record) == [
+        "missing_holdout: 1", "missing_validation: 2", f"scores_sha256: {'0' * 64}", "submitted: True",
+        "thresholds: none, since nothing is known", "the column label was ignored",
+    ]  # fmt: skip
+
+
 def test_a_record_without_notes_has_no_facts(tmp_path: Path, make_record: MakeRecord) -> None:
     path = write_version1(tmp_path / "a.json", make_record("fbf", {}), {})
     data = json.loads(path.read_text())
