@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from hypothesis import settings
 
 from dancebench.core.files import sha256_file
 from dancebench.core.opencv import cv2
@@ -45,6 +46,9 @@ from dancebench.datasets.subjects.records import (
     SubjectRecord,
 )  # fmt: skip
 from dancebench.datasets.video.clips import write_clip
+
+settings.register_profile("untimed", deadline=None)  # a busy machine fails no test
+settings.load_profile("untimed")
 
 
 @pytest.hookimpl(tryfirst=True)
