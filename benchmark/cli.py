@@ -13,7 +13,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 import dancebench
-from dancebench.benchmark.commands import data, demo, detect, leaderboard, listing, score, synth, transfer
+from dancebench.benchmark.commands import data, demo, detect, doctor, leaderboard, listing, score, synth, transfer
 from dancebench.benchmark.commands.options import err
 from dancebench.benchmark.jobs import quiet_libraries
 from dancebench.core.errors import BenchError
@@ -73,6 +73,7 @@ app.command("detect")(detect.detect)
 app.command("score")(score.score)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.add_typer(listing.app, name="list")
+app.command("doctor")(doctor.doctor)
 
 if __name__ == "__main__":
     app()

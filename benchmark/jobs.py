@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from dancebench.core.environment import set_workers
 from dancebench.core.errors import BenchError
+from dancebench.core.files import Hashes, add_known_hashes, known_hashes
 from dancebench.core.progress import ReportProgress
 
 C = TypeVar("C")
@@ -63,7 +64,7 @@ def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: ReportProgres
     messages = context.Queue()
     count = min(workers, len(jobs))
     with ProcessPoolExecutor(
-        count, mp_context=context, initializer=_initialise_worker, initargs=(messages, count)
+        count, mp_context=context, initializer=_initialise_worker, initargs=(messages, count, known_hashes())
     ) as pool:
         futures = [pool.submit(_run_job_in_worker, job) for job in jobs]
         try:
@@ -74,11 +75,14 @@ def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: ReportProgres
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     try:
-        return [future.result() for future in futures]
+        results = [future.result() for future in futures]
     except BrokenProcessPool as error:
         raise BenchError(
             "A worker process died, most likely because memory ran out.", hint="Run the same command with --jobs 1."
         ) from error
+    for _, hashes in results:
+        add_known_hashes(hashes)
+    return [outcome for outcome, _ in results]
 
 
 def require_all(outcomes: Sequence[R | JobFailure]) -> list[R]:
@@ -122,9 +126,10 @@ _messages: Any = None
 _stopping = False
 
 
-def _initialise_worker(messages: Any, count: int) -> None:
+def _initialise_worker(messages: Any, count: int, hashes: Hashes) -> None:
     global _messages
     _messages = messages
+    add_known_hashes(hashes)
     set_workers(count)
     quiet_libraries()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
@@ -148,10 +153,11 @@ def _stop(*_: object) -> None:
     raise SystemExit
 
 
-def _run_job_in_worker(job: Job[C, R]) -> R | JobFailure:
+def _run_job_in_worker(job: Job[C, R]) -> tuple[R | JobFailure, Hashes]:
+    """The outcome, and the hashes of files that were read for it: no other process need read them again."""
     if _stopping:
         raise SystemExit
-    return _run_job(job, lambda what, done, total: _messages.put((what, done, total)))
+    return _run_job(job, lambda what, done, total: _messages.put((what, done, total))), known_hashes()
 
 
 def _relay_reports(futures: Sequence[Future[Any]], messages: Any, report: ReportProgress) -> None:

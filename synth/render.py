@@ -6,7 +6,7 @@ method, as is the same frame of the real clip that it is compared with; so is th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,19 +14,19 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from dancebench.core.artifacts import ArtifactRecord, reuse_or_make
 from dancebench.core.environment import collect_versions, read_code_version
-from dancebench.core.files import sha256_file, sha256_json
+from dancebench.core.files import sha256_json
 from dancebench.core.progress import ReportProgress, ignore_progress
-from dancebench.core.schema import Document
 from dancebench.datasets.pose.skeleton import has_person
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.datasets.subjects.real_clips import list_shown_frames
-from dancebench.datasets.video.clips import describe_encoder, write_clip
+from dancebench.datasets.video.clips import ClipInfo, describe_encoder, write_clip
 from dancebench.synth.clip import Motion, Pixels, locate_faces
 from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, load_method
 
 
-class FakeRecord(Document):
+class FakeRecord(ArtifactRecord):
     """The JSON next to a fake: what it is and how it was made, for anyone who comes across it."""
 
     SCHEMA_VERSION: ClassVar[int] = 2
@@ -61,6 +61,15 @@ class FakeRecord(Document):
     git_sha: str | None
     dirty: bool | None
     versions: dict[str, str]
+
+    @property
+    def key(self) -> Any:
+        """The synthesizer, the motion that drives it, and the encoder."""
+        return [self.weights_sha256, self.source_sha256, self.motion_sha256, self.first_frame, self.encoder]
+
+    def files(self, path: Path) -> Mapping[Path, str]:
+        """The clip."""
+        return {path.with_suffix(".mp4"): self.sha256}
 
 
 @dataclass(frozen=True)
@@ -123,26 +132,37 @@ def render_fake(
     Raises:
         BenchError: The weights are not those of the record.
     """
-    record_path = path.with_suffix(".json")
-    existing = _find_existing(path, record_path, trained, motion)
-    if existing is not None:
-        return existing
+    motion_sha256 = motion.sha256
+    key = [trained.weights_sha256, motion.source_sha256, motion_sha256, motion.first_frame, describe_encoder()]
+
+    def render() -> FakeRecord:
+        clip = write_clip(path, _generate_frames(job, trained, motion, report), motion.fps)
+        return _describe_fake(job, trained, motion, motion_sha256, clip)
+
+    return reuse_or_make(path.with_suffix(".json"), FakeRecord, key, render)
+
+
+def _generate_frames(
+    job: TrainJob, trained: TrainRecord, motion: DrivingMotion, report: ReportProgress
+) -> Iterator[Pixels]:
     method = load_method(job, trained)
     total = sum(len(segment.keypoints) for segment in motion.segments)
 
-    def generate_frames() -> Iterator[Pixels]:
-        done = 0
-        for segment in motion.segments:
-            for t, frame in enumerate(method.render(segment)):
-                done += 1
-                report(f"{job.method} generates {job.subject.id}", done, total)
-                if t > 0:
-                    yield frame
+    done = 0
+    for segment in motion.segments:
+        for t, frame in enumerate(method.render(segment)):
+            done += 1
+            report(f"{job.method} generates {job.subject.id}", done, total)
+            if t > 0:
+                yield frame
 
-    clip = write_clip(path, generate_frames(), motion.fps)
+
+def _describe_fake(
+    job: TrainJob, trained: TrainRecord, motion: DrivingMotion, motion_sha256: str, clip: ClipInfo
+) -> FakeRecord:
     has_pose: npt.NDArray[np.bool_] = np.concatenate([has_person(segment.keypoints[1:]) for segment in motion.segments])
     git_sha, dirty = read_code_version()
-    record = FakeRecord(
+    return FakeRecord(
         method=job.method,
         preset=job.preset,
         seed=job.config.seed,
@@ -150,7 +170,7 @@ def render_fake(
         subject=job.subject.id,
         source=motion.source,
         source_sha256=motion.source_sha256,
-        motion_sha256=motion.sha256,
+        motion_sha256=motion_sha256,
         normalisation=motion.normalisation,
         first_frame=motion.first_frame,
         n_frames=clip.n_frames,
@@ -165,16 +185,3 @@ def render_fake(
         dirty=dirty,
         versions=collect_versions(),
     )
-    record.save(record_path)
-    return record
-
-
-def _find_existing(path: Path, record_path: Path, trained: TrainRecord, motion: DrivingMotion) -> FakeRecord | None:
-    """The record of an existing fake, if it was made from these same inputs."""
-    record = FakeRecord.load_if_usable(record_path)
-    if record is None or not path.exists():
-        return None
-    same = (record.weights_sha256, record.source_sha256, record.motion_sha256, record.first_frame, record.encoder) == (
-        trained.weights_sha256, motion.source_sha256, motion.sha256, motion.first_frame, describe_encoder(),
-    )  # fmt: skip
-    return record if same and sha256_file(path) == record.sha256 else None

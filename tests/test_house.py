@@ -17,7 +17,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"errors", "progress"},
         {"environment", "files", "opencv", "registry"},
         {"schema"},
-        {"metric", "workspace"},
+        {"artifacts", "metric", "workspace"},
         {"stats"},
         {"nn"},
     ),

@@ -63,7 +63,7 @@ def demo(
     opened = open_workspace(workspace)
     dataset = open_demo(opened, selection)
     with ProgressBars(err) as display:
-        draw_missing(opened, dataset, dataset.ids(), choose_worker_count(jobs), display.report)
+        draw_missing(dataset, dataset.ids(), choose_worker_count(jobs), display.report)
     out.print(f"{len(dataset.ids())} dancers in {dataset.folder}", soft_wrap=True, highlight=False)
 
 
@@ -188,10 +188,10 @@ def list_datasets(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOpti
 
 
 def _list_facts(workspace: Workspace) -> list[dict[str, Any]]:
-    from dancebench.datasets.subjects.dataset import Dataset, list_datasets
+    from dancebench.datasets.subjects.dataset import Dataset
 
     facts = []
-    for name in list_datasets(workspace):
+    for name in workspace.list_datasets():
         try:
             data = Dataset.open(workspace, name)
         except BenchError as error:
@@ -275,10 +275,10 @@ def _open_or_create(
     workspace: Workspace, name: str, settings: _Settings, read_frame_size: Callable[[], tuple[int, int]]
 ) -> Dataset:
     """Open the dataset, or set up a new one, not yet written, whose clip size fits its first footage."""
-    from dancebench.datasets.subjects.dataset import Dataset, choose_clip_size, list_datasets
+    from dancebench.datasets.subjects.dataset import Dataset, choose_clip_size
     from dancebench.datasets.subjects.records import DatasetRecord, PrepareConfig, SplitConfig
 
-    if name in list_datasets(workspace):
+    if name in workspace.list_datasets():
         data = Dataset.open(workspace, name)
         _check_settings(data.record, settings)
         return data

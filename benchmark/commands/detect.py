@@ -90,11 +90,11 @@ def detect(
     opened = open_workspace(workspace)
     from dancebench.benchmark.runs.synthesis import open_dataset
 
-    open_dataset(opened, dataset)
+    data = open_dataset(opened, dataset)
     if submit is not None and name is not None:
         from dancebench.benchmark.runs.submission import run_submission
 
-        record = run_submission(opened, dataset, submit, name, manifest, aggregator=aggregator, argv=read_argv())
+        record = run_submission(opened, data, submit, name, manifest, aggregator=aggregator, argv=read_argv())
         _show(opened, [record], json, beside_others=True)
         return
     from dancebench.benchmark.presets import RunSettings
@@ -104,7 +104,7 @@ def detect(
     device = resolve_device(device_name)
     settings = RunSettings(seed=seed, precision=resolve_precision("auto", device))
     others = tuple(other for other in dict.fromkeys(test_method or []) if other != method)
-    fakes = FakePlan(opened.root, dataset, method, others, preset, settings, device=device)
+    fakes = FakePlan(opened, data, method, others, preset, settings, device=device)
     count = None if pairs is None else parse_pair_count(pairs)
     chosen = [
         DetectionJob(fakes, each, aggregator, count, robustness) for each in dict.fromkeys(detector or ["pair-patch"])

@@ -193,7 +193,7 @@ def _find_detector_by_weights(opened: Workspace, detector: str, weights: str) ->
     """Find a report's detector by its weights: in the named folder, else in the workspace."""
     from dancebench.detect.protocol.card import CARD, DetectorCard
 
-    for folder in [Path(detector), *(card.parent for card in sorted(opened.root.glob(f"detectors/*/*/{CARD}")))]:
+    for folder in [Path(detector), *opened.list_detectors()]:
         card = DetectorCard.load_if_usable(folder / CARD)
         if card is not None and card.weights_sha256 == weights:
             return folder
@@ -218,14 +218,14 @@ def _find_detector_folder(workspace: Workspace, name: str) -> Path:
     """The folder of a detector: `name` itself if it holds a card, else the latest run of that detector."""
     if (Path(name) / "card.json").exists():
         return Path(name)
-    runs = sorted(workspace.root.glob("detectors/*/*/card.json"), key=lambda card: card.stat().st_mtime)
-    trained = sorted({card.parent.parent.name for card in runs})
+    folders = workspace.list_detectors()
+    trained = sorted({folder.parent.name for folder in folders})
     if not trained:
         raise BenchError(
             f"The workspace {workspace.root} holds no trained detector.",
             hint="Train one: bench detect --holdout",
         )
-    matching = [card.parent for card in runs if card.parent.parent.name == workspace.detector(name, "x").parent.name]
+    matching = [folder for folder in folders if folder.parent == workspace.detector(name, "x").parent]
     if not matching:
         raise UnknownNameError("trained detector", name, trained)
     if len(matching) > 1:

@@ -77,11 +77,11 @@ def synth(
     from dancebench.benchmark.presets import RunSettings
     from dancebench.benchmark.runs.run_clock import RunClock
     from dancebench.benchmark.runs.synthesis import (
+        RANKS,
         draw_missing,
         open_dataset,
         plan_jobs,
         run_worker_rank,
-        shut_down_workers,
     )
     from dancebench.benchmark.runs.synthesis_record import run_synthesis
     from dancebench.core.nn import distributed
@@ -98,7 +98,7 @@ def synth(
     if not ids:
         raise BenchError(f"Dataset '{dataset}' has no target.", hint="bench data add --role target adds one.")
     plans = [
-        plan_jobs(opened.root, dataset, ids, name, preset, settings, seeds=seeds, device=device, options=options)
+        plan_jobs(opened, data, ids, name, preset, settings, seeds=seeds, device=device, options=options)
         for name in dict.fromkeys(method)
     ]
     distributed.join_process_group(device)
@@ -107,9 +107,9 @@ def synth(
         return
     count = choose_worker_count(jobs, device) if distributed.world_size() == 1 else 1
     with ProgressBars(err) as display:
-        draw_missing(opened, data, ids, count, display.report)
+        draw_missing(data, ids, count, display.report)
         results = [run_synthesis(plan, clock=clock, workers=count, report=display.report) for plan in plans]
-    shut_down_workers()
+    RANKS.dismiss()
     rebuild(opened.results, opened.leaderboards)
     records = [record for record, _ in results]
     if json:

@@ -62,10 +62,10 @@ def transfer(
     data = open_dataset(opened, dataset)
     ids = data.ids("target") if subject == ["all"] else list(dict.fromkeys(subject))
     device = resolve_device(device_name)
-    plan = TransferPlan(opened.root, dataset, tuple(ids), source, method, preset, seed, normalisation, device=device)
+    plan = TransferPlan(opened, data, tuple(ids), source, method, preset, seed, normalisation, device=device)
     with ProgressBars(err) as display:
         if source in data.ids():
-            draw_missing(opened, data, [source], choose_worker_count(jobs), display.report)
+            draw_missing(data, [source], choose_worker_count(jobs), display.report)
         result = run_transfer(plan, workers=choose_worker_count(jobs, device), report=display.report)
     if json:
         print_json([{"path": str(each.path)} | each.record.model_dump(mode="json") for each in result.fakes])

@@ -1,25 +1,44 @@
-"""Poses detected on a clip, cached beside it: detection takes far longer than all other metrics together.
+"""Poses detected on a clip, kept beside it: detection takes far longer than all other metrics together.
 
-`NAME.mp4` has its detections in `NAME.poses.npz`, with the hash of the clip, the extractor's version and the
-segments of frames that they were made from. If any of these differs, poses are detected again.
+`NAME.mp4` has its detections in `NAME.poses.npz`, described by `NAME.poses.json`: the hash of the clip, the
+extractor's version and the segments of frames that they were made from. If any of these differs, poses are
+detected again.
 """
 
 from __future__ import annotations
 
-import json
-import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dancebench.benchmark.metrics.chunks import SegmentStarts
-from dancebench.core.files import atomic_path, sha256_file
+from dancebench.core.artifacts import ArtifactRecord, reuse_or_make
+from dancebench.core.files import sha256_once
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.holistic import describe_extractor, extract_poses
 from dancebench.datasets.pose.skeleton import Keypoints
+from dancebench.datasets.subjects.prepare import read_poses, write_poses
 from dancebench.datasets.video.clips import VideoReader
+
+
+class DetectedPosesRecord(ArtifactRecord):
+    """`NAME.poses.json`: what the poses beside it were detected on."""
+
+    clip_sha256: str
+    extractor: str
+    starts: tuple[int, ...]
+    """Frames that start a segment."""
+    poses_sha256: str
+
+    @property
+    def key(self) -> Any:
+        return [self.clip_sha256, self.extractor, list(self.starts)]
+
+    def files(self, path: Path) -> Mapping[Path, str]:
+        """The poses."""
+        return {path.with_suffix(".npz"): self.poses_sha256}
 
 
 def detect_poses(clip: Path, starts: SegmentStarts, *, report: ReportProgress = ignore_progress) -> Keypoints:
@@ -35,22 +54,17 @@ def detect_poses(clip: Path, starts: SegmentStarts, *, report: ReportProgress = 
     Raises:
         BenchError: MediaPipe cannot be imported.
     """
-    cache = clip.with_suffix(".poses.npz")
-    made_from = json.dumps(
-        {
-            "clip_sha256": sha256_file(clip),
-            "extractor": describe_extractor(),
-            "starts": np.flatnonzero(starts).tolist(),
-        },
-        sort_keys=True,
-    )
-    existing = _load(cache, made_from)
-    if existing is not None:
-        return existing
-    keypoints = np.stack(list(_detect(clip, starts, report)))
-    with atomic_path(cache) as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, keypoints=keypoints, made_from=np.array(made_from))
-    return keypoints
+    poses = clip.with_suffix(".poses.npz")
+    clip_sha256, extractor, begins = sha256_once(clip), describe_extractor(), np.flatnonzero(starts).tolist()
+
+    def detect() -> DetectedPosesRecord:
+        write_poses(poses, np.stack(list(_detect(clip, starts, report))))
+        return DetectedPosesRecord(
+            clip_sha256=clip_sha256, extractor=extractor, starts=tuple(begins), poses_sha256=sha256_once(poses)
+        )
+
+    reuse_or_make(poses.with_suffix(".json"), DetectedPosesRecord, [clip_sha256, extractor, begins], detect)
+    return read_poses(poses)
 
 
 def _detect(clip: Path, starts: SegmentStarts, report: ReportProgress) -> Iterator[Keypoints]:
@@ -61,15 +75,3 @@ def _detect(clip: Path, starts: SegmentStarts, report: ReportProgress) -> Iterat
             for t, points in enumerate(extract_poses(segment), start=begin):
                 report(f"detecting poses in {clip.stem}", t + 1, len(frames))
                 yield points
-
-
-def _load(path: Path, made_from: str) -> Keypoints | None:
-    """Load the cache if it was made from exactly this; None if not, or if damaged. Nothing is unpickled."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            if str(stored["made_from"]) != made_from:
-                return None
-            keypoints: Keypoints = stored["keypoints"]
-            return keypoints
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
-        return None

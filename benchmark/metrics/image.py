@@ -74,7 +74,13 @@ def measure_images(
 
 
 def measure_clips(fake: Path, real: Path, keypoints: Keypoints, *, lpips: Lpips | None) -> pd.DataFrame:
-    """`measure_images` on two clip files without gaps, in chunks."""
+    """`measure_images` on two clip files without gaps, in chunks.
+
+    >>> from dancebench import measure_clips
+    >>> rows = measure_clips(fake, real, keypoints, lpips=None)
+    >>> len(rows) == len(keypoints), bool(rows["body_ssim"].between(-1, 1).all())
+    (True, True)
+    """
     return measure_in_chunks(
         fake,
         real,

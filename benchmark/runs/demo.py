@@ -72,14 +72,14 @@ def run_demo(
     clock = RunClock(argv)
     dataset = open_demo(workspace, plan.dataset)
     targets = dataset.ids("target")
-    draw_missing(workspace, dataset, [*targets, *dataset.ids(*SPLITS)], workers, report)
+    draw_missing(dataset, [*targets, *dataset.ids(*SPLITS)], workers, report)
     settings = RunSettings(seed=seed, trunk="off", precision=precision)
     # The slowest first, so that no worker idles at the end; a method with a base method would wait for it.
     slowest = [method for method in reversed(TARGET_METHODS) if find_base_method(method) is None]
     wanted = [
         SynthesisJob(
-            workspace.root,
-            plan.dataset,
+            workspace,
+            dataset,
             target,
             method,
             plan.target_preset,
@@ -97,7 +97,7 @@ def run_demo(
             record_synthesis(jobs, [results[job] for job in jobs], clock=clock, workers=workers, report=report)[0]
         )
     fakes = FakePlan(
-        workspace.root, plan.dataset, _FORENSIC_METHOD, (), plan.forensic_preset, settings, device=device
+        workspace, dataset, _FORENSIC_METHOD, (), plan.forensic_preset, settings, device=device
     )  # fmt: skip
     detection_jobs = [DetectionJob(fakes, detector) for detector in DETECTORS_SHOWN]
     detected = run_detection(detection_jobs, argv=argv, workers=workers, report=report)

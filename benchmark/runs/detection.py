@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,12 +24,13 @@ from dancebench.benchmark.runs.synthesis_record import read_body_points
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress
-from dancebench.core.workspace import Workspace
-from dancebench.datasets.corpora.manifest import VideoRow, write_manifest
+from dancebench.datasets.corpora.manifest import write_manifest
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.detect.detectors.base import DetectorConfig, configure_detector
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, check_rule
 from dancebench.detect.evaluation.controls import NULL_SHIFT_LIMIT
+from dancebench.detect.inputs.video_set import VideoSet
+from dancebench.detect.protocol.description import VideoSetRecord, describe_video_set
 from dancebench.detect.protocol.holdout import HoldoutResult, train_and_evaluate
 from dancebench.leaderboards import records
 from dancebench.synth.base import METHODS
@@ -103,24 +105,36 @@ def run_detectors(
     workers: int,
     report: ReportProgress,
 ) -> list[DetectionResult]:
-    """Train and evaluate every detector on existing fakes, and save a record of each."""
-    quality = measure_fake_quality(jobs[0].fakes, fakes)
-    recordings = [_Recording(job, tuple(fakes), quality, tuple(argv)) for job in jobs]
+    """Describe the videos once, then train and evaluate every detector on them, and save a record of each."""
+    plan = jobs[0].fakes
+    methods = (plan.method, *plan.others)
+    rows = list_video_rows(plan.workspace, plan.dataset, [fake for fake in fakes if fake.job.method in methods])
+    videos = VideoSet(plan.workspace.root, tuple(rows))
+    compared = _select_own_motion(plan.dataset, fakes)
+    description = describe_video_set(
+        videos,
+        plan.workspace.video_set(videos.sha256),
+        seed=plan.settings.seed,
+        fakes_sha256=sha256_json([[fake.job.method, fake.fake.sha256, fake.real.sha256] for fake in compared]),
+        measure_quality=partial(_measure_quality, compared),
+        report=report,
+    )
+    videos.hash_files()
+    recordings = [_Recording(job, videos, description, tuple(argv)) for job in jobs]
     named_jobs = [Job(each.job.detector, _record_detection, each) for each in recordings]
     outcomes = run_jobs(named_jobs, workers=workers, report=report)
     detected = require_all(outcomes)
     return [
-        replace(each, record=_add_robustness(job, each, workers, report)) if job.robustness else each
+        replace(each, record=_add_robustness(job, each, videos, workers, report)) if job.robustness else each
         for job, each in zip(jobs, detected, strict=True)
     ]
 
 
 def _add_robustness(
-    job: DetectionJob, detected: DetectionResult, workers: int, report: ReportProgress
+    job: DetectionJob, detected: DetectionResult, videos: VideoSet, workers: int, report: ReportProgress
 ) -> records.RunRecord:
-    results = Workspace(job.fakes.workspace).results
     return score_perturbed_copies(
-        detected.record, detected.folder, detected.manifest, results,
+        detected.record, detected.folder, videos, job.fakes.workspace.results,
         device=job.fakes.device, workers=workers, report=report,
     )  # fmt: skip
 
@@ -128,19 +142,15 @@ def _add_robustness(
 @dataclass(frozen=True)
 class _Recording:
     job: DetectionJob
-    fakes: tuple[SynthesisResult, ...]
-    quality: dict[str, float]
+    videos: VideoSet
+    description: VideoSetRecord
     argv: tuple[str, ...]
 
 
 def _record_detection(recording: _Recording, report: ReportProgress) -> DetectionResult:
-    job, fakes, clock = recording.job, recording.fakes, RunClock(list(recording.argv))
+    job, clock = recording.job, RunClock(list(recording.argv))
     plan = job.fakes
-    workspace = Workspace(plan.workspace)
-    dataset = Dataset.open(workspace, plan.dataset)
-    methods = (plan.method, *plan.others)
-    rows = list_video_rows(workspace, dataset, [fake for fake in fakes if fake.job.method in methods])
-    config = _configure_detector(job, fakes[0])
+    config = _configure_detector(job, recording.description)
     identity = {
         "detector": job.detector,
         "aggregator": job.aggregator,
@@ -149,59 +159,58 @@ def _record_detection(recording: _Recording, report: ReportProgress) -> Detectio
         "others": sorted(plan.others),
         "preset": plan.preset,
         "synth": configure_method(plan.preset, plan.method, plan.settings).model_dump(mode="json"),
-        "dataset_id": dataset.record.dataset_id,
+        "dataset_id": plan.dataset.record.dataset_id,
     }
     digest = sha256_json(identity)
     name = job.detector.replace(":", "-")
     run_id = records.new_run_id("detection", name, digest)
-    manifest = workspace.root / f"{run_id}.manifest.jsonl"
-    write_manifest(manifest, rows)
-    folder = workspace.detector(job.detector, run_id)
+    manifest = plan.workspace.manifest(run_id)
+    write_manifest(manifest, recording.videos)
+    folder = plan.workspace.detector(job.detector, run_id)
     result = train_and_evaluate(
-        manifest, job.detector, config, folder, report, aggregator=job.aggregator, device=plan.device
-    )
+        recording.videos, recording.description, job.detector, config, folder, report,
+        aggregator=job.aggregator, device=plan.device,
+    )  # fmt: skip
     seeds = {"detector": plan.settings.seed, "synth": plan.settings.seed}
     run = clock.run("detection", name, digest, seeds=seeds, device=plan.device)
-    record = _make_record(job, dataset, recording.quality, rows, result, run)
-    records.save_run(workspace.results, record, result.tables.join_levels())
+    record = _make_record(recording, result, run)
+    records.save_run(plan.workspace.results, record, result.tables.join_levels())
     return DetectionResult(record, folder, manifest)
 
 
-def _configure_detector(job: DetectionJob, fake: SynthesisResult) -> DetectorConfig:
+def _configure_detector(job: DetectionJob, description: VideoSetRecord) -> DetectorConfig:
     standard = find_preset(job.fakes.preset).detectors.get(job.detector.partition(":")[0])
     settings: dict[str, Any] = {} if job.pairs is None else {"pairs": job.pairs}
     return configure_detector(
         job.detector,
         standard,
-        height=fake.fake.height,
-        width=fake.fake.width,
+        height=description.clip_height,
+        width=description.clip_width,
         seed=job.fakes.settings.seed,
         **settings,
     )
 
 
-def measure_fake_quality(plan: FakePlan, fakes: Sequence[SynthesisResult]) -> dict[str, float]:
-    """Mean body SSIM over held-out subjects in their own motion, per method: how good the fakes are."""
-    held_out = set(Dataset.open(Workspace(plan.workspace), plan.dataset).ids("holdout"))
+def _select_own_motion(dataset: Dataset, fakes: Sequence[SynthesisResult]) -> list[SynthesisResult]:
+    """Fakes of held-out subjects in their own motion: there is a real of the same frames to compare them with."""
+    held_out = set(dataset.ids("holdout"))
+    return [each for each in fakes if each.job.subject in held_out and each.fake.source == each.job.subject]
+
+
+def _measure_quality(fakes: Sequence[SynthesisResult]) -> dict[str, float]:
+    """Mean body SSIM over subjects, per method: how good the fakes are."""
     values: dict[str, list[float]] = {}
     for result in fakes:
-        if result.job.subject in held_out and result.fake.source == result.job.subject:
-            rows = measure_clips(result.fake_path, result.real_path, read_body_points(result), lpips=None)
-            values.setdefault(result.job.method, []).append(float(rows["body_ssim"].mean()))
+        rows = measure_clips(result.fake_path, result.real_path, read_body_points(result), lpips=None)
+        values.setdefault(result.job.method, []).append(float(rows["body_ssim"].mean()))
     return {method: float(pd.Series(means).mean()) for method, means in values.items()}
 
 
-def _make_record(
-    job: DetectionJob,
-    dataset: Dataset,
-    quality: dict[str, float],
-    rows: Sequence[VideoRow],
-    result: HoldoutResult,
-    run: records.Run,
-) -> records.RunRecord:
-    held_out = [row for row in rows if row.split == "holdout"]
+def _make_record(recording: _Recording, result: HoldoutResult, run: records.Run) -> records.RunRecord:
+    held_out = recording.videos.split("holdout").rows
     subjects = sorted({row.subject_id for row in held_out})
-    plan = job.fakes
+    job, quality = recording.job, recording.description.quality
+    plan, dataset = job.fakes, job.fakes.dataset
     failed = [failure for failure in result.failures if failure.item in {row.video_id for row in held_out}]
     facts = records.DetectionFacts(
         frame_size=f"{held_out[0].height}x{held_out[0].width}",
@@ -214,7 +223,7 @@ def _make_record(
     return records.RunRecord(
         run=run,
         data=records.Data(
-            dataset=plan.dataset,
+            dataset=dataset.name,
             dataset_id=dataset.record.dataset_id,
             content_sha256=dataset.content_sha256(dataset.ids(*SPLITS)),
             n_original=len(held_out),

@@ -10,21 +10,22 @@ rate, and no pose is interpolated. A source of another size is letterboxed into 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from dancebench.core.artifacts import ArtifactRecord, reuse_or_make
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
 from dancebench.core.progress import ReportProgress
-from dancebench.core.schema import Document
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.pose.holistic import describe_extractor, extract_poses
 from dancebench.datasets.pose.skeleton import Keypoints, is_found
-from dancebench.datasets.subjects.dataset import Dataset, list_datasets
+from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.datasets.subjects.prepare import check_person, read_poses, write_poses
 from dancebench.datasets.subjects.records import list_recordings
 from dancebench.datasets.subjects.subject import Subject
@@ -32,9 +33,10 @@ from dancebench.datasets.video.frames import FrameSource, Letterbox, open_source
 from dancebench.synth.clip import locate_faces, locate_noses
 
 Frame = npt.NDArray[np.uint8]
+_POSES: Final = "poses.npz"
 
 
-class MotionRecord(Document):
+class MotionRecord(ArtifactRecord):
     """`motion.json`: the file that the poses beside it come from."""
 
     source: str
@@ -47,6 +49,15 @@ class MotionRecord(Document):
     indices: tuple[int, ...]
     """Numbers of the file's frames that the poses belong to: those kept when its rate was reduced."""
     poses_sha256: str
+
+    @property
+    def key(self) -> Any:
+        """The file and the extractor; each frame rate has a folder of its own."""
+        return [self.sha256, self.pose_extractor]
+
+    def files(self, path: Path) -> Mapping[Path, str]:
+        """The poses."""
+        return {path.parent / _POSES: self.poses_sha256}
 
 
 @dataclass(frozen=True)
@@ -120,7 +131,7 @@ def find_motion_source(
     if path.exists():
         return _from_file(workspace, path, fps, report)
     name, slash, subject_id = text.partition("/")
-    if slash and name in list_datasets(workspace):
+    if slash and name in workspace.list_datasets():
         other = Dataset.open(workspace, name)
         return _from_subject(other.subject(subject_id), text, f"{name}.{subject_id}", fps)
     raise UnknownNameError("source (neither a subject nor a file)", text, dataset.ids())
@@ -164,12 +175,13 @@ def _from_subject(subject: Subject, label: str, name: str, fps: float, span: ran
 def _from_file(workspace: Workspace, path: Path, fps: float, report: ReportProgress) -> MotionSource:
     video = open_source(path)
     folder = workspace.motion(video.sha256, fps)
-    poses = folder / "poses.npz"
-    record = MotionRecord.load_if_usable(folder / "motion.json")
-    usable = record is not None and record.pose_extractor == describe_extractor() and poses.exists()
-    if record is None or not usable or sha256_file(poses) != record.poses_sha256:
-        record = _extract_motion(video, path.name, fps, folder, report)
-    keypoints = read_poses(poses)
+    record = reuse_or_make(
+        folder / "motion.json",
+        MotionRecord,
+        [video.sha256, describe_extractor()],
+        lambda: _extract_motion(video, path.name, fps, folder, report),
+    )
+    keypoints = read_poses(folder / _POSES)
     starts_segment = np.zeros(len(keypoints), np.bool_)
     starts_segment[:1] = True
     return MotionSource(
@@ -205,8 +217,8 @@ def _extract_motion(video: FrameSource, name: str, fps: float, folder: Path, rep
     check_person(keypoints, rate)
     if len(keypoints) < 2:
         raise BenchError(f"{name} has {len(keypoints)} frame; a motion needs two.", hint="Use a longer clip.")
-    write_poses(folder / "poses.npz", keypoints)
-    record = MotionRecord(
+    write_poses(folder / _POSES, keypoints)
+    return MotionRecord(
         source=name,
         sha256=video.sha256,
         fps=rate,
@@ -214,10 +226,8 @@ def _extract_motion(video: FrameSource, name: str, fps: float, folder: Path, rep
         width=video.width,
         pose_extractor=describe_extractor(),
         indices=tuple(indices),
-        poses_sha256=sha256_file(folder / "poses.npz"),
+        poses_sha256=sha256_file(folder / _POSES),
     )
-    record.save(folder / "motion.json")
-    return record
 
 
 def _resample_frames(video: FrameSource, fps: float) -> Iterator[tuple[int, Frame]]:

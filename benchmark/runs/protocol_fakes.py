@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from dancebench.benchmark.jobs import Job, require_all, run_jobs
@@ -50,8 +49,8 @@ class FakePlan:
             generalises.
     """
 
-    workspace: Path
-    dataset: str
+    workspace: Workspace
+    dataset: Dataset
     method: str
     others: tuple[str, ...]
     preset: str
@@ -83,11 +82,11 @@ def list_fake_jobs(plan: FakePlan) -> list[FakeJob]:
     Raises:
         BenchError: The dataset lacks people for one of the splits.
     """
-    dataset = Dataset.open(Workspace(plan.workspace), plan.dataset)
+    dataset = plan.dataset
     missing = [split for split in SPLITS if not dataset.ids(split)]
     if missing:
         raise BenchError(
-            f"Dataset '{plan.dataset}' has no subject with the role {' or '.join(missing)}.",
+            f"Dataset '{dataset.name}' has no subject with the role {' or '.join(missing)}.",
             hint="Detection needs people to train on, others as validation set for the threshold, and held-out ones.",
         )
     drivers = assign_drivers(dataset)
@@ -118,10 +117,9 @@ def make_fakes(plan: FakePlan, *, workers: int, report: ReportProgress) -> list[
         BenchError: The dataset lacks people, or a fake could not be made.
     """
     jobs = list_fake_jobs(plan)
-    workspace = Workspace(plan.workspace)
-    dataset = Dataset.open(workspace, plan.dataset)
+    dataset = plan.dataset
     driving = {driver for job in jobs for driver in job.drivers}
-    draw_missing(workspace, dataset, [*dataset.ids(*SPLITS), *sorted(driving)], workers, report)
+    draw_missing(dataset, [*dataset.ids(*SPLITS), *sorted(driving)], workers, report)
     named_jobs = [Job(f"{job.synthesis.method} on {job.synthesis.subject}", synthesize_driven, job) for job in jobs]
     outcomes = run_jobs(named_jobs, workers=workers, report=report)
     return [fake for fakes in require_all(outcomes) for fake in fakes]
@@ -138,13 +136,12 @@ def synthesize_driven(job: FakeJob, report: ReportProgress) -> list[SynthesisRes
 
 
 def _render_driven(in_own_motion: SynthesisResult, driver: str, report: ReportProgress) -> SynthesisResult:
-    job, workspace = in_own_motion.job, Workspace(in_own_motion.job.workspace)
-    dataset = Dataset.open(workspace, job.dataset)
-    subject = dataset.subject(job.subject)
-    source = find_motion_source(workspace, dataset, driver, fps=subject.record.fps, report=report)
+    job = in_own_motion.job
+    subject = job.dataset.subject(job.subject)
+    source = find_motion_source(job.workspace, job.dataset, driver, fps=subject.record.fps, report=report)
     drive = make_driving_motion(source, subject, NORMALISATION, shown=in_own_motion.real.n_frames)
-    path = workspace.fake(job.method, job.dataset, job.subject, job.variant, source=f"{driver}-{NORMALISATION}-cut")
-    training = make_training_job(job, workspace, dataset, subject)
+    path = job.locate_fake(f"{driver}-{NORMALISATION}-cut")
+    training = make_training_job(job, subject)
     fake = render_fake(training, in_own_motion.trained, drive, path, report=report)
     return replace(in_own_motion, fake_path=path, fake=fake)
 

@@ -3,7 +3,7 @@
 scores.csv ──▶ the manifest of a detection run ──▶ metrics on its held-out people ──▶ results/
 
 The record names the same data as that run's, so both appear in one section of the leaderboard. What describes
-the videos themselves (quality of the fakes, shortcut baselines) is copied from that run's record.
+the videos themselves (quality of the fakes, shortcut baselines) was measured once, for all detectors.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Name
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.corpora.manifest import VideoRow, read_manifest
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.detect.detectors.base import DETECTORS
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE
 from dancebench.detect.evaluation.controls import list_flags
 from dancebench.detect.inputs.leak_audit import audit_leaks, require_one_size
+from dancebench.detect.inputs.video_set import VideoSet
+from dancebench.detect.protocol.description import SHORTCUTS, VideoSetRecord, find_description
 from dancebench.detect.protocol.submitted_scores import (
     Submission,
     SubmissionResult,
@@ -39,22 +40,35 @@ from dancebench.detect.protocol.submitted_scores import (
 from dancebench.leaderboards import records
 
 PRESET: Final = "submitted"
-_MANIFEST: Final = ".manifest.jsonl"
-_VIDEO_METRICS: Final = ("shortcut_auc", "shortcut_p", "bytes_per_frame_auc")
-"""Metrics of a detection run that describe the videos and do not depend on the detector."""
 
 
 @dataclass(frozen=True)
 class RequestedVideos:
-    """The videos to be scored, and the detection run that made them; None if its record is not found."""
+    """The videos to be scored.
 
-    rows: list[VideoRow]
+    Attributes:
+        videos: All splits of the manifest.
+        run: The detection run that made them; None if its record is not found.
+        description: What a detection run measured of them; None if none of this release did.
+    """
+
+    videos: VideoSet
     run: records.RunRecord | None
+    description: VideoSetRecord | None
+
+    @property
+    def controls(self) -> dict[str, Metric]:
+        """The negative controls that no detector has a part in; a run of an earlier release has them in its record."""
+        if self.description is not None:
+            return dict(self.description.controls)
+        return (
+            {} if self.run is None else {name: self.run.metrics[name] for name in SHORTCUTS if name in self.run.metrics}
+        )
 
 
 def run_submission(
     workspace: Workspace,
-    dataset_name: str,
+    dataset: Dataset,
     scores: Path,
     name: str,
     manifest: Path | None = None,
@@ -68,7 +82,7 @@ def run_submission(
 
     Args:
         workspace: Workspace of the dataset.
-        dataset_name: Dataset whose people the videos show.
+        dataset: Whose people the videos show.
         scores: CSV, see `submitted_scores`.
         name: Name of the system.
         manifest: Manifest of the videos; None: that of the dataset's newest detection run.
@@ -76,25 +90,25 @@ def run_submission(
         argv: The command, for the record.
 
     Raises:
-        UnknownNameError: There is no such dataset or aggregator.
+        UnknownNameError: There is no such aggregator.
         BenchError: The name is taken or invalid, the manifest is missing, of another dataset or leaks, or the
             scores are refused.
     """
     clock = RunClock(argv)
     _check_name(name)
-    dataset = Dataset.open(workspace, dataset_name)
     requested = _find_requested(workspace, dataset, manifest)
-    submission = read_submission(scores, requested.rows)
-    submitted = tabulate_submission(submission, requested.rows, aggregator)
+    rows = requested.videos.rows
+    submission = read_submission(scores, rows)
+    submitted = tabulate_submission(submission, rows, aggregator)
     digest = sha256_json(
         {
             "submitted": name,
             "aggregator": aggregator,
-            "videos": sorted([row.video_id, row.sha256] for row in requested.rows),
+            "videos": sorted([row.video_id, row.sha256] for row in rows),
             "dataset_id": dataset.record.dataset_id,
         }
     )
-    measured = measure_submission(submitted, requested.rows)
+    measured = measure_submission(submitted, rows)
     run = clock.run("detection", name, digest, seeds={}, device="none")
     record = _make_record(name, dataset, requested, sha256_file(scores), submission, submitted, measured, run)
     records.save_run(workspace.results, record, submitted.holdout.join_levels())
@@ -119,8 +133,8 @@ def _check_name(name: str) -> None:
 def _find_requested(workspace: Workspace, dataset: Dataset, manifest: Path | None) -> RequestedVideos:
     runs = {run.run.id: run for run in records.load_runs(workspace.results)[0]}
     path = manifest or _find_newest_manifest(workspace, dataset, list(runs.values()))
-    rows = read_manifest(path)
-    held_out = {row.subject_id for row in rows if row.split == "holdout"}
+    videos = VideoSet.open(path)
+    held_out = {row.subject_id for row in videos.split("holdout")}
     unknown = sorted(held_out - set(dataset.ids("holdout")))
     if unknown or not held_out:
         what = f"'{unknown[0]}'" if unknown else "nobody"
@@ -128,8 +142,9 @@ def _find_requested(workspace: Workspace, dataset: Dataset, manifest: Path | Non
             f"{path.name} holds out {what}, but dataset '{dataset.record.name}' holds out other people.",
             hint="Name the --dataset and the --manifest of one detection run.",
         )
-    audit_leaks(rows)
-    return RequestedVideos(rows, runs.get(path.name.removesuffix(_MANIFEST)))
+    audit_leaks(videos.rows)
+    run = runs.get(path.name.removesuffix(".jsonl").removesuffix(".manifest"))
+    return RequestedVideos(videos, run, find_description(videos, workspace.video_set(videos.sha256)))
 
 
 def _find_newest_manifest(workspace: Workspace, dataset: Dataset, runs: Sequence[records.RunRecord]) -> Path:
@@ -139,14 +154,14 @@ def _find_newest_manifest(workspace: Workspace, dataset: Dataset, runs: Sequence
         for run in runs
         if run.run.kind == "detection"
         and run.data.dataset_id == dataset.record.dataset_id
-        and (workspace.root / f"{run.run.id}{_MANIFEST}").is_file()
+        and workspace.manifest(run.run.id).is_file()
     ]
     if not found:
         raise BenchError(
             f"No detection run of dataset '{dataset.record.name}' defines which videos to score.",
             hint=f"bench detect --holdout --dataset {dataset.record.name} makes them; or name a --manifest.",
         )
-    return workspace.root / f"{max(found)[1]}{_MANIFEST}"
+    return workspace.manifest(max(found)[1])
 
 
 # ---------------------------------------------------------------- record
@@ -162,12 +177,12 @@ def _make_record(
     measured: SubmissionResult,
     run: records.Run,
 ) -> records.RunRecord:
-    held_out = [row for row in requested.rows if row.split == "holdout"]
-    metrics = measured.metrics | _copy_video_metrics(requested.run)
+    held_out = requested.videos.split("holdout").rows
+    metrics = measured.metrics | requested.controls
     return records.RunRecord(
         run=run,
         data=records.Data(
-            dataset=dataset.record.name,
+            dataset=dataset.name,
             dataset_id=dataset.record.dataset_id,
             content_sha256=dataset.content_sha256(dataset.ids(*SPLITS)),
             n_original=len(held_out),
@@ -220,7 +235,3 @@ def _copy_fakes(run: records.RunRecord | None) -> records.Fakes | None:
     """The fakes and their quality, from the record of the run that made them."""
     facts = None if run is None else run.entry.facts
     return facts.fakes if isinstance(facts, records.DetectionFacts) else None
-
-
-def _copy_video_metrics(run: records.RunRecord | None) -> dict[str, Metric]:
-    return {} if run is None else {name: run.metrics[name] for name in _VIDEO_METRICS if name in run.metrics}

@@ -28,15 +28,14 @@ from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, train
 
 MIN_SHOWN_FRAMES: Final = 2
 """A frame pair needs two."""
-_NO_JOB: SynthesisJob | None = None
 
 
 @dataclass(frozen=True)
 class SynthesisJob:
     """One subject, one method: everything that determines the result."""
 
-    workspace: Path
-    dataset: str
+    workspace: Workspace
+    dataset: Dataset
     subject: str
     method: str
     preset: str
@@ -49,10 +48,18 @@ class SynthesisJob:
         """Name of the folder: one method may be trained on a subject in several ways."""
         return f"{self.preset}-s{self.config.seed}"
 
+    def locate_fake(self, source: str) -> Path:
+        """Where the fake lies that is driven by `source`."""
+        return self.workspace.fake(self.method, self.dataset.name, self.subject, self.variant, source=source)
+
+
+RANKS: Final = distributed.RankRendezvous[SynthesisJob]()
+"""The ranks that torchrun started: all take part in every training."""
+
 
 def plan_jobs(
-    workspace: Path,
-    dataset: str,
+    workspace: Workspace,
+    dataset: Dataset,
     subjects: Sequence[str],
     method: str,
     preset: str,
@@ -95,12 +102,10 @@ def open_dataset(workspace: Workspace, name: str) -> Dataset:
     return open_demo(workspace, name) if name in SELECTIONS else Dataset.open(workspace, name)
 
 
-def draw_missing(
-    workspace: Workspace, dataset: Dataset, ids: Sequence[str], workers: int, report: ReportProgress
-) -> None:
+def draw_missing(dataset: Dataset, ids: Sequence[str], workers: int, report: ReportProgress) -> None:
     """Draw and prepare those demo dancers among `ids` that are not there yet."""
     jobs = [
-        Job(f"drawing {subject_id}", _draw_subject, (workspace.root, dataset.record.name, subject_id))
+        Job(f"drawing {subject_id}", _draw_subject, (dataset, subject_id))
         for subject_id in ids
         if isinstance(dataset.entry(subject_id).source, DrawnSource) and not dataset.is_prepared(subject_id)
     ]
@@ -109,9 +114,9 @@ def draw_missing(
             raise outcome.to_error()
 
 
-def _draw_subject(config: tuple[Path, str, str], report: ReportProgress) -> None:
-    root, name, subject_id = config
-    draw_subject(Dataset.open(Workspace(root), name), subject_id, report=report)
+def _draw_subject(config: tuple[Dataset, str], report: ReportProgress) -> None:
+    dataset, subject_id = config
+    draw_subject(dataset, subject_id, report=report)
 
 
 def synthesize(job: SynthesisJob, report: ReportProgress) -> SynthesisResult:
@@ -120,9 +125,7 @@ def synthesize(job: SynthesisJob, report: ReportProgress) -> SynthesisResult:
     Raises:
         BenchError: The subject is a driver, or a stage fails.
     """
-    workspace = Workspace(job.workspace)
-    dataset = Dataset.open(workspace, job.dataset)
-    subject = dataset.subject(job.subject)
+    subject = job.dataset.subject(job.subject)
     if subject.record.role == "driver":
         raise BenchError(
             f"'{subject.id}' is a driver: the motion may be used, the likeness may not.",
@@ -136,31 +139,31 @@ def synthesize(job: SynthesisJob, report: ReportProgress) -> SynthesisResult:
             "needed.",
             hint="Use a longer clip, or a dataset with a smaller --train-fraction.",
         )
-    training = make_training_job(job, workspace, dataset, subject)
-    distributed.broadcast(job)  # worker ranks start this training now
+    training = make_training_job(job, subject)
+    RANKS.announce(job)
     trained = _train_with_workers(training, report)
-    fake_path = workspace.fake(job.method, job.dataset, job.subject, job.variant, source=job.subject)
+    fake_path = job.locate_fake(job.subject)
     fake = render_fake(training, trained, take_held_out_motion(subject), fake_path, report=report)
     size = scale_to_long_side(subject.size, job.config.long_side)
-    real_path = workspace.real(job.dataset, job.subject, job.config.long_side)
+    real_path = job.workspace.real(job.dataset.name, job.subject, job.config.long_side)
     return SynthesisResult(job, trained, fake_path, fake, real_path, write_real(subject, size, real_path))
 
 
-def make_training_job(job: SynthesisJob, workspace: Workspace, dataset: Dataset, subject: Subject) -> TrainJob:
+def make_training_job(job: SynthesisJob, subject: Subject) -> TrainJob:
     """The training job of a synthesis, with that of its base method."""
     method_class = METHODS[job.method]
     base = None
     if issubclass(method_class, LearnedMethod) and method_class.base is not None:
         base_config = method_class.get_base_config(job.config)
         base_job = replace(job, method=method_class.base, config=base_config)
-        base = make_training_job(base_job, workspace, dataset, subject)
+        base = make_training_job(base_job, subject)
     return TrainJob(
         method=job.method,
         preset=job.preset,
         config=job.config,
-        dataset_id=dataset.record.dataset_id,
+        dataset_id=job.dataset.record.dataset_id,
         subject=subject,
-        folder=workspace.synth(job.method, job.dataset, job.subject, job.variant),
+        folder=job.workspace.synth(job.method, job.dataset.name, job.subject, job.variant),
         device=job.device,
         base=base,
         options=job.options,
@@ -178,21 +181,9 @@ def _train_with_workers(training: TrainJob, report: ReportProgress) -> TrainReco
 
 
 def run_worker_rank() -> None:
-    """Run a worker rank under torchrun: it takes part in every training and does nothing else.
-
-    Rank 0, the main process, broadcasts every job when it starts to train it, and None at the end.
-    """
-    while (job := distributed.broadcast(_NO_JOB)) is not None:
-        workspace = Workspace(job.workspace)
-        dataset = Dataset.open(workspace, job.dataset)
-        train(make_training_job(job, workspace, dataset, dataset.subject(job.subject)))
-    distributed.leave_process_group()
-
-
-def shut_down_workers() -> None:
-    """Broadcast to the worker ranks that no job is left, and leave the process group."""
-    distributed.broadcast(None)
-    distributed.leave_process_group()
+    """Run a worker rank under torchrun: it takes part in every training and does nothing else."""
+    for job in RANKS.follow():
+        train(make_training_job(job, job.dataset.subject(job.subject)))
 
 
 def synthesize_all(

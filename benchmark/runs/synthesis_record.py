@@ -27,10 +27,9 @@ from dancebench.core.metric import Metric
 from dancebench.core.nn.trunks import TrunkUnavailableError
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.stats import mean_interval
-from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import TRUTH
 from dancebench.datasets.pose.skeleton import Keypoints, scale_keypoints
-from dancebench.datasets.subjects.dataset import Dataset, Subject
+from dancebench.datasets.subjects.dataset import Subject
 from dancebench.datasets.subjects.prepare import read_poses
 from dancebench.datasets.subjects.real_clips import list_shown_frames
 from dancebench.leaderboards import records
@@ -52,8 +51,7 @@ def read_true_points(result: SynthesisResult) -> Keypoints | None:
 
 
 def _open_subject(result: SynthesisResult) -> Subject:
-    job = result.job
-    return Dataset.open(Workspace(job.workspace), job.dataset).subject(job.subject)
+    return result.job.dataset.subject(result.job.subject)
 
 
 def _scale_to_fake(result: SynthesisResult, keypoints: Keypoints) -> Keypoints:
@@ -132,7 +130,7 @@ def record_synthesis(
         },
         failures=[records.Failure(item=each.label, reason=each.message) for each in failed],
     )
-    records.save_run(Workspace(jobs[0].workspace).results, record, rows)
+    records.save_run(jobs[0].workspace.results, record, rows)
     return record, results
 
 
@@ -166,7 +164,7 @@ def _describe_run(jobs: Sequence[SynthesisJob], clock: RunClock) -> records.Run:
         "method": job.method,
         "preset": job.preset,
         "config": _select_deciding_config(job),
-        "dataset_id": Dataset.open(Workspace(job.workspace), job.dataset).record.dataset_id,
+        "dataset_id": job.dataset.record.dataset_id,
         "subjects": sorted({each.subject for each in jobs}),
     }
     seeds = _list_seeds(jobs)
@@ -187,9 +185,9 @@ def _select_deciding_config(job: SynthesisJob) -> dict[str, Any]:
 
 
 def _describe_data(jobs: Sequence[SynthesisJob], results: Sequence[SynthesisResult]) -> records.Data:
-    dataset = Dataset.open(Workspace(jobs[0].workspace), jobs[0].dataset)
+    dataset = jobs[0].dataset
     return records.Data(
-        dataset=jobs[0].dataset,
+        dataset=dataset.name,
         dataset_id=dataset.record.dataset_id,
         content_sha256=dataset.content_sha256(sorted({each.job.subject for each in results})),
         n_original=len(jobs),

@@ -45,8 +45,8 @@ CHOICES: Final = (*NORMALISATIONS, AS_IS)
 class TransferPlan:
     """The transfer to make."""
 
-    workspace: Path
-    dataset: str
+    workspace: Workspace
+    dataset: Dataset
     targets: tuple[str, ...]
     source: str
     method: str
@@ -58,6 +58,10 @@ class TransferPlan:
     @property
     def variant(self) -> str:
         return f"{self.preset}-s{self.seed}"
+
+    def locate_training(self, target: str) -> Path:
+        """Where the record of a target's training lies."""
+        return self.workspace.synth(self.method, self.dataset.name, target, self.variant) / "train.json"
 
 
 @dataclass(frozen=True)
@@ -92,17 +96,15 @@ def run_transfer(plan: TransferPlan, *, workers: int, report: ReportProgress) ->
     """
     if plan.normalisation not in CHOICES:
         raise UnknownNameError("normalisation", plan.normalisation, CHOICES)
-    workspace = Workspace(plan.workspace)
-    dataset = Dataset.open(workspace, plan.dataset)
-    trained = [_find_trained(plan, workspace, dataset, target) for target in plan.targets]
-    source = _find_source(plan, workspace, dataset, report)  # extracted here once, loaded again by every job
+    trained = [_find_trained(plan, target) for target in plan.targets]
+    source = _find_source(plan, report)  # extracted here once, loaded again by every job
     for job, _ in trained:
         _check_pose_maps(job.subject, source)
     jobs = [Job(f"{plan.method} on {target}", _transfer, _TransferJob(plan, target)) for target in plan.targets]
     outcomes = run_jobs(jobs, workers=workers, report=report)
     fakes = require_all(outcomes)
     targets = "+".join(plan.targets) if len(plan.targets) <= _NAMED_TARGETS else f"{len(plan.targets)}-targets"
-    folder = workspace.transfers / plan.method / plan.dataset / plan.variant
+    folder = plan.workspace.transfers / plan.method / plan.dataset.name / plan.variant
     together = folder / f"{source.name}-{plan.normalisation}--{targets}.mp4"
     _save_side_by_side(together, source, fakes)
     return TransferResult(fakes, together)
@@ -127,34 +129,29 @@ def export_copies(result: TransferResult, folder: Path) -> list[Path]:
     return [*copies, together]
 
 
-def _find_trained(
-    plan: TransferPlan, workspace: Workspace, dataset: Dataset, target: str
-) -> tuple[TrainJob, TrainRecord]:
+def _find_trained(plan: TransferPlan, target: str) -> tuple[TrainJob, TrainRecord]:
     """The finished training of a target, whatever its configuration."""
+    dataset = plan.dataset
     dataset.entry(target)
-    folder = workspace.synth(plan.method, plan.dataset, target, plan.variant)
-    record = TrainRecord.load_if_usable(folder / "train.json")
+    record = TrainRecord.load_if_usable(plan.locate_training(target))
     if record is not None and dataset.is_prepared(target):
         config = METHODS[plan.method].Config.model_validate(record.config)
-        job = SynthesisJob(plan.workspace, plan.dataset, target, plan.method, plan.preset, config, device=plan.device)
-        training = make_training_job(job, workspace, dataset, dataset.subject(target))
+        job = SynthesisJob(plan.workspace, dataset, target, plan.method, plan.preset, config, device=plan.device)
+        training = make_training_job(job, dataset.subject(target))
         if find_intact(training) is not None:
             return training, record
-    trained = [
-        each
-        for each in dataset.ids()
-        if (workspace.synth(plan.method, plan.dataset, each, plan.variant) / "train.json").exists() and each != target
-    ]
+    trained = [each for each in dataset.ids() if plan.locate_training(each).exists() and each != target]
     raise BenchError(
         f"'{target}' has no trained {plan.method} of preset {plan.preset}, seed {plan.seed}; trained are: "
         f"{', '.join(trained) or 'none'}.",
-        hint=f"bench synth --dataset {plan.dataset} --subject {target} --method {plan.method} --preset {plan.preset} "
+        hint=f"bench synth --dataset {dataset.name} --subject {target} --method {plan.method} --preset {plan.preset} "
         f"--seed {plan.seed}",
     )
 
 
-def _find_source(plan: TransferPlan, workspace: Workspace, dataset: Dataset, report: ReportProgress) -> MotionSource:
-    return find_motion_source(workspace, dataset, plan.source, fps=dataset.record.prepare.fps, report=report)
+def _find_source(plan: TransferPlan, report: ReportProgress) -> MotionSource:
+    fps = plan.dataset.record.prepare.fps
+    return find_motion_source(plan.workspace, plan.dataset, plan.source, fps=fps, report=report)
 
 
 def _check_pose_maps(target: Subject, source: MotionSource) -> None:
@@ -167,10 +164,9 @@ def _check_pose_maps(target: Subject, source: MotionSource) -> None:
 
 def _transfer(job: _TransferJob, report: ReportProgress) -> TransferredFake:
     """Generate one target's fake, or reuse it if it was made from the same inputs."""
-    plan, workspace = job.plan, Workspace(job.plan.workspace)
-    dataset = Dataset.open(workspace, plan.dataset)
-    training, record = _find_trained(plan, workspace, dataset, job.target)
-    source = _find_source(plan, workspace, dataset, report)
+    plan = job.plan
+    training, record = _find_trained(plan, job.target)
+    source = _find_source(plan, report)
     drives_itself = source.subject is not None and source.subject.folder == training.subject.folder
     if not drives_itself and source.recordings & list_recordings(training.subject.record.source):
         raise BenchError(
@@ -183,7 +179,7 @@ def _transfer(job: _TransferJob, report: ReportProgress) -> TransferredFake:
         else make_driving_motion(source, training.subject, plan.normalisation)
     )
     name = f"{source.name}-{plan.normalisation}"
-    path = workspace.fake(plan.method, plan.dataset, job.target, plan.variant, source=name)
+    path = plan.workspace.fake(plan.method, plan.dataset.name, job.target, plan.variant, source=name)
     return TransferredFake(job.target, path, render_fake(training, record, drive, path, report=report))
 
 

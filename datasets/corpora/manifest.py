@@ -66,8 +66,12 @@ def write_manifest(path: Path, rows: Iterable[VideoRow]) -> None:
     write_text(path, "".join(row.model_dump_json() + "\n" for row in rows))
 
 
-def read_manifest(path: Path) -> list[VideoRow]:
+def read_manifest(path: Path, root: Path | None = None) -> list[VideoRow]:
     """Read and validate a manifest.
+
+    Args:
+        path: The JSONL file.
+        root: The folder that its paths are relative to and may not leave; None: the manifest's own.
 
     Raises:
         BenchError: The file is missing, a line is not a row (the line is named), a video_id is repeated,
@@ -92,6 +96,6 @@ def read_manifest(path: Path) -> list[VideoRow]:
             ) from error
         if row.video_id in rows:
             raise BenchError(f"{path}:{number} repeats the video_id '{row.video_id}'.", hint="Remove one.")
-        resolve_inside(path.parent, row.path)
+        resolve_inside(root or path.parent, row.path)
         rows[row.video_id] = row
     return list(rows.values())

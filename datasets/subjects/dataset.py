@@ -34,7 +34,7 @@ from dancebench.datasets.subjects.records import (
 from dancebench.datasets.subjects.subject import Subject
 from dancebench.datasets.video.frames import FrameSource, open_source
 
-__all__ = ["Dataset", "Subject", "choose_clip_size", "list_datasets", "prepare_subject"]
+__all__ = ["Dataset", "Subject", "choose_clip_size", "prepare_subject"]
 
 
 _ROLES_WITH_GAPS: Final[tuple[Role, ...]] = ("target", "driver")
@@ -77,8 +77,12 @@ class Dataset:
         """
         path = workspace.dataset(name) / "dataset.json"
         if not path.exists():
-            raise UnknownNameError("dataset", name, list_datasets(workspace))
+            raise UnknownNameError("dataset", name, workspace.list_datasets())
         return cls(path.parent, DatasetRecord.load(path))
+
+    @property
+    def name(self) -> str:
+        return self.record.name
 
     def ids(self, *roles: Role) -> list[str]:
         """Subjects in the order they were listed, all or those with one of `roles`."""
@@ -283,11 +287,6 @@ def prepare_subject(
 def _facts_without_name(entry: SubjectEntry) -> tuple[Role, dict[str, object]]:
     """Role and source, whatever the source's file is called."""
     return entry.role, entry.source.model_dump(exclude={"name"})
-
-
-def list_datasets(workspace: Workspace) -> list[str]:
-    """Names of the workspace's datasets."""
-    return sorted(path.parent.name for path in workspace.root.glob("datasets/*/dataset.json"))
 
 
 def choose_clip_size(height: int, width: int) -> tuple[int, int]:

@@ -6,20 +6,20 @@ since the fake's first has no previous frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dancebench.core.files import sha256_file
-from dancebench.core.schema import Document
+from dancebench.core.artifacts import ArtifactRecord, reuse_or_make
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.datasets.video.clips import describe_encoder, write_clip
 from dancebench.datasets.video.frames import resize
 
 
-class RealRecord(Document):
+class RealRecord(ArtifactRecord):
     """The JSON beside a real clip."""
 
     subject: str
@@ -33,6 +33,15 @@ class RealRecord(Document):
     sha256: str
     encoder: str
 
+    @property
+    def key(self) -> Any:
+        """The prepared subject, what is cut from it, and the encoder."""
+        return [self.content_sha256, self.first_frame, self.height, self.width, self.encoder]
+
+    def files(self, path: Path) -> Mapping[Path, str]:
+        """The clip."""
+        return {path.with_suffix(".mp4"): self.sha256}
+
 
 def list_shown_frames(subject: Subject) -> list[int]:
     """The held-out frames that a fake, and so its real clip, shows: all but the first of every segment."""
@@ -41,30 +50,26 @@ def list_shown_frames(subject: Subject) -> list[int]:
 
 def write_real(subject: Subject, size: tuple[int, int], path: Path) -> RealRecord:
     """Cut the held-out span, resize it to `size` (height, width) and encode it; keeps an existing, up-to-date clip."""
-    record_path = path.with_suffix(".json")
     shown = list_shown_frames(subject)
-    existing = RealRecord.load_if_usable(record_path)
-    if existing is not None and path.exists():
-        same = (existing.content_sha256, existing.first_frame) == (subject.record.content_sha256, shown[0])
-        if same and existing.encoder == describe_encoder() and sha256_file(path) == existing.sha256:
-            return existing
 
     def frames() -> Iterator[npt.NDArray[np.uint8]]:
         with subject.open_reader() as reader:
             for t in shown:
                 yield resize(reader[t], size)
 
-    clip = write_clip(path, frames(), subject.record.fps)
-    record = RealRecord(
-        subject=subject.id,
-        content_sha256=subject.record.content_sha256,
-        first_frame=shown[0],
-        n_frames=clip.n_frames,
-        fps=float(clip.fps),
-        height=clip.height,
-        width=clip.width,
-        sha256=clip.sha256,
-        encoder=clip.encoder,
-    )
-    record.save(record_path)
-    return record
+    def write() -> RealRecord:
+        clip = write_clip(path, frames(), subject.record.fps)
+        return RealRecord(
+            subject=subject.id,
+            content_sha256=subject.record.content_sha256,
+            first_frame=shown[0],
+            n_frames=clip.n_frames,
+            fps=float(clip.fps),
+            height=clip.height,
+            width=clip.width,
+            sha256=clip.sha256,
+            encoder=clip.encoder,
+        )
+
+    key = [subject.record.content_sha256, shown[0], *size, describe_encoder()]
+    return reuse_or_make(path.with_suffix(".json"), RealRecord, key, write)

@@ -29,7 +29,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import atomic_path, sha256_file
+from dancebench.core.files import atomic_path, remember_sha256, sha256_file
 from dancebench.datasets.video.decoding import (
     Frame,
     Inspection,
@@ -337,6 +337,7 @@ def write_clip(
     with atomic_path(path) as temporary:
         count = _encode(temporary, itertools.chain([first], source), rate, first.shape, metadata or {}, encoder)
         digest, size = sha256_file(temporary), temporary.stat().st_size
+    remember_sha256(path, digest)
     height, width = first.shape[:2]
     return ClipInfo(path, digest, count, float(rate), height, width, size, describe_encoder(encoder))
 

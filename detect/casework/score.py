@@ -229,6 +229,11 @@ def score_video(
         report: Progress.
         pictures: Keep images of the most suspicious pairs.
         scratch: Folder for temporary files; None: the system's.
+
+    >>> from dancebench import load_detector, score_video
+    >>> score = score_video(video, load_detector(folder)).record
+    >>> score.status in ("ok", "abstained"), score.n_pairs > 0
+    (True, True)
     """
     settings = settings or ScoreSettings()
     fields: dict[str, Any] = describe_decision(path, loaded.card)

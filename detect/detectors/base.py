@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,24 @@ class DetectorConfig(Strict):
     def count(self) -> int | None:
         """How many pairs are scored; None for all."""
         return None if self.pairs == "all" else self.pairs
+
+
+class Scorer(Protocol):
+    """What anything that scores videos offers, and nothing more: a network trained elsewhere needs one method.
+
+    Attributes:
+        config: The size of the frames that it sees, and how many windows of a video are scored.
+        window: Consecutive frames that it sees at once.
+    """
+
+    @property
+    def config(self) -> DetectorConfig: ...
+
+    @property
+    def window(self) -> int: ...
+
+    def logits(self, pairs: Pairs) -> Logits:
+        """Log-odds of being fake: uint8 (N, window, H, W, 3) RGB at `config.size` → float32 (N,)."""
 
 
 class Detector(ABC):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -31,14 +31,14 @@ from dancebench.core.errors import BenchError
 from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.stats import jackknife_interval, permutation_p
-from dancebench.datasets.corpora.manifest import VideoRow
 from dancebench.datasets.video.clips import probe, stream, write_clip
 from dancebench.datasets.video.decoding import open_video
-from dancebench.detect.detectors.base import Detector
+from dancebench.detect.detectors.base import Scorer
 from dancebench.detect.evaluation.aggregation import Rule
 from dancebench.detect.evaluation.metrics import Labels, Scores, auc, collect_videos
 from dancebench.detect.evaluation.score_tables import ScoreTables
-from dancebench.detect.inputs.pairs import check_video_file, read_pairs
+from dancebench.detect.inputs.pairs import read_pairs
+from dancebench.detect.inputs.video_set import VideoSet
 
 NULL_SHIFT_LIMIT = 0.10
 SHORTCUT_P = 0.01
@@ -53,9 +53,8 @@ Features = dict[str, str | float]
 
 
 def measure_null_shift(
-    detector: Detector,
-    root: Path,
-    rows: Sequence[VideoRow],
+    detector: Scorer,
+    videos: VideoSet,
     tables: ScoreTables,
     rule: Rule,
     report: ReportProgress = ignore_progress,
@@ -64,8 +63,7 @@ def measure_null_shift(
 
     Args:
         detector: Trained.
-        root: The manifest's folder.
-        rows: Held-out videos.
+        videos: The held-out ones.
         tables: Their scores.
         rule: Aggregation rule by which they were scored.
         report: Progress.
@@ -76,7 +74,7 @@ def measure_null_shift(
     """
     scored = tables.scored
     before = dict(zip(scored["video_id"], scored["score"], strict=True))
-    reals = [row for row in rows if row.label == 0 and row.video_id in before]
+    reals = [row for row in videos if row.label == 0 and row.video_id in before]
     unit = f"share of the gap between reals and fakes; at most {NULL_SHIFT_LIMIT:.2f} passes"
     medians = scored.groupby("label")["score"].median()
     fake_median, real_median = (float(medians[label]) if label in medians else math.nan for label in (1, 0))
@@ -89,7 +87,7 @@ def measure_null_shift(
         reencoded = Path(folder) / "again.mp4"
         for done, row in enumerate(reals):
             report("null control", done, len(reals))
-            write_clip(reencoded, (frame for _, frame in stream(check_video_file(root, row))), row.fps)
+            write_clip(reencoded, (frame for _, frame in stream(videos.path(row))), row.fps)
             _, pairs = read_pairs(reencoded, detector.config.size, detector.config.count, detector.window)
             logits = detector.logits(pairs)
             shifts.append(abs(rule(logits.astype(np.float64)) - before[row.video_id]))
@@ -194,21 +192,20 @@ def measure_bytes_per_frame(path: Path) -> Features:
     return {"log bytes per frame": math.log(info.bytes / info.n_frames)}
 
 
-def measure_shortcuts(root: Path, rows: Sequence[VideoRow], *, seed: int) -> dict[str, Metric]:
+def measure_shortcuts(videos: VideoSet, *, seed: int) -> dict[str, Metric]:
     """Measure `shortcut_auc`, `shortcut_p` and `bytes_per_frame_auc`.
 
     Args:
-        root: The manifest's folder.
-        rows: Videos of training and held-out people; of the held-out ones only those that were scored.
+        videos: Those of training and held-out people, all readable.
         seed: Of the permutations.
 
     Raises:
         BenchError: A video cannot be read, or the training people lack reals or fakes.
     """
-    test = [row for row in rows if row.split == "holdout"]
+    test = videos.split("holdout").rows
     labels = np.array([row.label for row in test], dtype=np.int64)
     subjects = [row.subject_id for row in test]
-    container_scores = _score_with_baseline(read_container_features, root, rows)
+    container_scores = _score_with_baseline(read_container_features, videos)
     unit_p = f"p of {PERMUTATIONS} label permutations within subjects; below {SHORTCUT_P} is flagged"
     if 0 < labels.sum() < len(labels):
         _, p = _permute_auc(labels, container_scores, subjects, PERMUTATIONS, seed)
@@ -219,7 +216,7 @@ def measure_shortcuts(root: Path, rows: Sequence[VideoRow], *, seed: int) -> dic
         "shortcut_auc": _make_auc_metric(labels, container_scores, subjects, "container, size, duration, frames"),
         "shortcut_p": p_metric,
         "bytes_per_frame_auc": _make_auc_metric(
-            labels, _score_with_baseline(measure_bytes_per_frame, root, rows), subjects, "bytes per frame"
+            labels, _score_with_baseline(measure_bytes_per_frame, videos), subjects, "bytes per frame"
         ),
     }
 
@@ -227,22 +224,22 @@ def measure_shortcuts(root: Path, rows: Sequence[VideoRow], *, seed: int) -> dic
 _ONE_KIND = "the held-out videos are of one kind"
 
 
-def _score_with_baseline(features: Callable[[Path], Features], root: Path, rows: Sequence[VideoRow]) -> Scores:
+def _score_with_baseline(features: Callable[[Path], Features], videos: VideoSet) -> Scores:
     """Train a baseline on the training people; returns scores of the held-out videos (N,)."""
-    by_split = {split: [row for row in rows if row.split == split] for split in ("train", "holdout")}
-    inputs = {split: [features(check_video_file(root, row)) for row in part] for split, part in by_split.items()}
-    labels = [row.label for row in by_split["train"]]
+    train, holdout = videos.split("train"), videos.split("holdout")
+    inputs, test_inputs = ([features(part.path(row)) for row in part] for part in (train, holdout))
+    labels = [row.label for row in train]
     if len(set(labels)) < 2:
         raise BenchError("The training people lack real or fake videos.", hint="A baseline learns from both.")
-    if not inputs["holdout"]:
+    if not test_inputs:
         return np.zeros(0)
     model = make_pipeline(
         DictVectorizer(sparse=False),
         StandardScaler(),
         LogisticRegression(class_weight="balanced", max_iter=1000),
     )
-    model.fit(inputs["train"], labels)
-    scores: Scores = model.decision_function(inputs["holdout"])
+    model.fit(inputs, labels)
+    scores: Scores = model.decision_function(test_inputs)
     return scores.round(9)  # equal inputs are ties, whatever the order of summation
 
 

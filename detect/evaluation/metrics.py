@@ -141,6 +141,13 @@ def evaluate(
         tables: Scores of held-out people.
         thresholds: From the validation set; without them there is no accuracy.
         measures: Some of `MEASURES`.
+
+    >>> from dancebench import VideoSet, evaluate, load_detector, make_score_tables
+    >>> loaded = load_detector(folder)
+    >>> tables = make_score_tables(loaded.detector, VideoSet.open(manifest).split("holdout"))
+    >>> metrics = evaluate(tables, loaded.card.thresholds)
+    >>> metrics["video_auc"].value == loaded.card.metrics["video_auc"].value
+    True
     """
     return {
         f"{name}_{measure}": _make_metric(level, measure, _statistics_at(threshold)[measure], name, threshold is None)

@@ -28,12 +28,12 @@ from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.stats import Indices, jackknife_interval, share_interval
 from dancebench.datasets.corpora.manifest import VideoRow, resolve_inside
 from dancebench.datasets.video.clips import ENCODER, stream, write_clip
-from dancebench.detect.detectors.base import Detector
+from dancebench.detect.detectors.base import Scorer
 from dancebench.detect.evaluation.aggregation import LEARNED, LearnedRule, Rule, find_rule
 from dancebench.detect.evaluation.metrics import Thresholds, auc
 from dancebench.detect.evaluation.score_tables import ScoreTables, make_score_tables
-from dancebench.detect.inputs.pairs import check_video_file
 from dancebench.detect.inputs.perturbations import NONE, PERTURBATIONS, Perturbation, find_perturbation
+from dancebench.detect.inputs.video_set import VideoSet
 
 COLUMNS = [
     "perturbation", "family", "strength", "kind", "video_id", "subject_id", "source_id", "method", "label",
@@ -53,9 +53,8 @@ class RobustnessResult(NamedTuple):
 
 
 def evaluate_robustness(
-    detector: Detector,
-    root: Path,
-    rows: Sequence[VideoRow],
+    detector: Scorer,
+    videos: VideoSet,
     rule: Rule | LearnedRule | str,
     thresholds: Thresholds,
     report: ReportProgress = ignore_progress,
@@ -65,8 +64,7 @@ def evaluate_robustness(
 
     Args:
         detector: Trained.
-        root: The manifest's folder.
-        rows: Held-out videos.
+        videos: The held-out ones.
         rule: Aggregation rule by which the thresholds were chosen.
         thresholds: From the validation set.
         report: Progress.
@@ -78,7 +76,7 @@ def evaluate_robustness(
     chosen = list(dict.fromkeys([NONE, *(PERTURBATIONS if names is None else names)]))
     for name in chosen:
         find_perturbation(name)  # before any work
-    tables = [score_perturbed(detector, root, rows, name, rule, report) for name in chosen]
+    tables = [score_perturbed(detector, videos, name, rule, report) for name in chosen]
     return RobustnessResult(pd.concat(tables, ignore_index=True), summarise(tables, thresholds))
 
 
@@ -86,9 +84,8 @@ def evaluate_robustness(
 
 
 def score_perturbed(
-    detector: Detector,
-    root: Path,
-    rows: Sequence[VideoRow],
+    detector: Scorer,
+    videos: VideoSet,
     name: str,
     rule: Rule | LearnedRule | str,
     report: ReportProgress = ignore_progress,
@@ -100,8 +97,7 @@ def score_perturbed(
 
     Args:
         detector: Trained.
-        root: The manifest's folder.
-        rows: Held-out videos.
+        videos: The held-out ones.
         name: Of `PERTURBATIONS`.
         rule: Aggregation rule.
         report: Progress.
@@ -114,24 +110,24 @@ def score_perturbed(
     """
     perturbation, scoring = find_perturbation(name), _resolve_rule(rule)
     found = []
-    for done, row in enumerate(rows):
-        report(f"scoring under {name}", done, len(rows))
-        found.append(_describe(row, perturbation) | _score_copy(detector, root, row, perturbation, scoring))
-    report(f"scoring under {name}", len(rows), len(rows))
+    for done, row in enumerate(videos):
+        report(f"scoring under {name}", done, len(videos))
+        found.append(_describe(row, perturbation) | _score_copy(detector, videos, row, perturbation, scoring))
+    report(f"scoring under {name}", len(videos), len(videos))
     return pd.DataFrame(found, columns=COLUMNS)
 
 
-def write_perturbed(root: Path, row: VideoRow, perturbation: Perturbation, folder: Path) -> VideoRow:
+def write_perturbed(videos: VideoSet, row: VideoRow, perturbation: Perturbation, folder: Path) -> VideoSet:
     """Write the perturbed copy of a video under `folder`, by the one encoder.
 
     Args:
-        root: The manifest's folder.
+        videos: The set of the video.
         row: The video.
         perturbation: The change that is applied.
         folder: Folder of the copies: `VIDEO_ID@PERTURBATION.mp4`.
 
     Returns:
-        The row of the copy in a manifest in `folder`; `derived_from` names the video, `perturbation` the change.
+        The copy alone, a set in `folder`; `derived_from` names the video, `perturbation` the change.
 
     Raises:
         BenchError: The video cannot be read, was changed since the manifest was written, or has no frame; or
@@ -139,9 +135,9 @@ def write_perturbed(root: Path, row: VideoRow, perturbation: Perturbation, folde
     """
     video_id = f"{row.video_id}@{perturbation.name}"
     path = resolve_inside(folder, f"{video_id}.mp4")
-    frames = (frame for _, frame in stream(check_video_file(root, row)))
+    frames = (frame for _, frame in stream(videos.path(row)))
     info = write_clip(path, perturbation.apply(frames, row.fps), row.fps * perturbation.rate)
-    return row.model_copy(
+    copy = row.model_copy(
         update={
             "video_id": video_id,
             "path": path.relative_to(folder.resolve()).as_posix(),
@@ -156,6 +152,7 @@ def write_perturbed(root: Path, row: VideoRow, perturbation: Perturbation, folde
             "height": info.height,
         }
     )
+    return VideoSet(folder, (copy,))
 
 
 def _resolve_rule(rule: Rule | LearnedRule | str) -> Rule:
@@ -179,14 +176,14 @@ def _describe(row: VideoRow, perturbation: Perturbation) -> dict[str, object]:
 
 
 def _score_copy(
-    detector: Detector, root: Path, row: VideoRow, perturbation: Perturbation, rule: Rule
+    detector: Scorer, videos: VideoSet, row: VideoRow, perturbation: Perturbation, rule: Rule
 ) -> dict[str, object]:
     """Score the copy: the fields that `COLUMNS` lists from `score` on."""
     score, logits, reason = np.nan, np.zeros(0), None
     with tempfile.TemporaryDirectory(prefix="dancebench-") as name:
         folder = Path(name).resolve()
         try:
-            tables = _make_tables(detector, root, row, perturbation, folder)
+            tables = _make_tables(detector, videos, row, perturbation, folder)
             if tables.failures:
                 reason = tables.failures[0].reason
             else:
@@ -204,11 +201,11 @@ def _score_copy(
 
 
 def _make_tables(
-    detector: Detector, root: Path, row: VideoRow, perturbation: Perturbation, folder: Path
+    detector: Scorer, videos: VideoSet, row: VideoRow, perturbation: Perturbation, folder: Path
 ) -> ScoreTables:
     if perturbation.name == NONE:
-        return make_score_tables(detector, root, [row])
-    return make_score_tables(detector, folder, [write_perturbed(root, row, perturbation, folder)])
+        return make_score_tables(detector, videos.select(lambda other: other is row))
+    return make_score_tables(detector, write_perturbed(videos, row, perturbation, folder))
 
 
 # ---------------------------------------------------------------- metrics

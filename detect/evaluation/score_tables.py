@@ -8,8 +8,6 @@ label 1 = fake; a higher score = more likely fake.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +17,10 @@ import pandas as pd
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Strict
-from dancebench.datasets.corpora.manifest import VideoRow
-from dancebench.detect.detectors.base import Detector
+from dancebench.detect.detectors.base import Scorer
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, LearnedRule, Rule, aggregate, fit_learned_rule
-from dancebench.detect.inputs.pairs import check_video_file, read_pairs
+from dancebench.detect.inputs.pairs import read_pairs
+from dancebench.detect.inputs.video_set import VideoSet
 
 PAIR_COLUMNS = ["video_id", "t", "logit"]
 VIDEO_COLUMNS = [
@@ -94,29 +92,31 @@ class ScoreTables(NamedTuple):
 # ---------------------------------------------------------------- scores
 
 
-def make_score_tables(
-    detector: Detector, root: Path, rows: Sequence[VideoRow], report: ReportProgress = ignore_progress
-) -> ScoreTables:
+def make_score_tables(detector: Scorer, videos: VideoSet, report: ReportProgress = ignore_progress) -> ScoreTables:
     """Score the videos of a manifest by the mean logit of their pairs; one that cannot be read is a row with its
     reason.
 
     Args:
         detector: Trained.
-        root: The manifest's folder.
-        rows: Which videos.
+        videos: What to score.
         report: Progress.
+
+    >>> from dancebench import VideoSet, load_detector, make_score_tables
+    >>> tables = make_score_tables(load_detector(folder).detector, VideoSet.open(manifest).split("validation"))
+    >>> set(tables.videos["status"]), bool(tables.pairs["logit"].notna().all())
+    ({'ok'}, True)
     """
     config = detector.config
     pairs: list[pd.DataFrame] = []
-    videos = []
-    for done, row in enumerate(rows):
-        report("scoring", done, len(rows))
+    scored = []
+    for done, row in enumerate(videos):
+        report("scoring", done, len(videos))
         fields: dict[str, Any] = {
             "video_id": row.video_id, "subject_id": row.subject_id, "source_id": row.source_id,
             "method": row.method, "label": row.label, "aggregator": DEFAULT_RULE,
         }  # fmt: skip
         try:
-            times, frames = read_pairs(check_video_file(root, row), config.size, config.count, detector.window)
+            times, frames = read_pairs(videos.path(row), config.size, config.count, detector.window)
             logits = detector.logits(frames)
             fields |= {
                 "score": aggregate(logits),
@@ -127,7 +127,7 @@ def make_score_tables(
             pairs.append(pd.DataFrame({"video_id": row.video_id, "t": times, "logit": logits}))
         except BenchError as error:
             fields |= {"score": np.nan, "status": "failed", "n_pairs": 0, "reason": error.message}
-        videos.append(fields)
-    report("scoring", len(rows), len(rows))
+        scored.append(fields)
+    report("scoring", len(videos), len(videos))
     table = pd.concat(pairs, ignore_index=True) if pairs else pd.DataFrame(columns=PAIR_COLUMNS)
-    return ScoreTables(table, pd.DataFrame(videos, columns=VIDEO_COLUMNS))
+    return ScoreTables(table, pd.DataFrame(scored, columns=VIDEO_COLUMNS))

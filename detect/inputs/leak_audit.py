@@ -16,7 +16,8 @@ from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.corpora.manifest import VideoRow
 from dancebench.datasets.video.clips import VideoReader
 from dancebench.detect.inputs.near_duplicates import FRAMES, Fingerprint, compute_fingerprint, find_near_duplicates
-from dancebench.detect.inputs.pairs import check_video_file, choose_pair_starts
+from dancebench.detect.inputs.pairs import choose_pair_starts
+from dancebench.detect.inputs.video_set import VideoSet
 
 _SHOWN = 3
 _HOLDOUT = "holdout"
@@ -41,25 +42,24 @@ def audit_leaks(rows: Sequence[VideoRow]) -> None:
     _refuse_shared("The motion with sha256 {:.12}…", motions, "Let other recordings drive the held-out people.")
 
 
-def audit_frames(root: Path, rows: Sequence[VideoRow], report: ReportProgress = ignore_progress) -> None:
+def audit_frames(videos: VideoSet, report: ReportProgress = ignore_progress) -> None:
     """Refuse a manifest in which clips of two splits show the same recording, whatever their rows say.
 
     Args:
-        root: The manifest's folder.
-        rows: Its videos. One that cannot be read is skipped: training refuses it, scoring reports it.
+        videos: Those of the manifest. One that cannot be read is skipped: training refuses it, scoring reports it.
         report: Progress.
 
     Raises:
         BenchError: Frames are near-duplicates across splits; the message names the pairs of videos.
     """
     audited: list[tuple[VideoRow, Fingerprint]] = []
-    for done, row in enumerate(rows):
-        report("comparing frames across splits", done, len(rows))
+    for done, row in enumerate(videos):
+        report("comparing frames across splits", done, len(videos))
         try:
-            audited.append((row, _read_fingerprint(check_video_file(root, row))))
+            audited.append((row, _read_fingerprint(videos.path(row))))
         except BenchError:
             continue
-    report("comparing frames across splits", len(rows), len(rows))
+    report("comparing frames across splits", len(videos), len(videos))
     duplicates = find_near_duplicates([each for _, each in audited], [row.split for row, _ in audited])
     leaks = [
         f"{_describe_pair(audited[pair.first][0], audited[pair.second][0])} show near-duplicate frames "

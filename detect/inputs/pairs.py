@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import sha256_file
 from dancebench.core.progress import ReportProgress, ignore_progress
-from dancebench.datasets.corpora.manifest import VideoRow, resolve_inside
+from dancebench.datasets.corpora.manifest import VideoRow
 from dancebench.datasets.video.clips import VideoReader
 from dancebench.datasets.video.frames import resize
 from dancebench.detect.inputs.perturbations import degrade
+from dancebench.detect.inputs.video_set import VideoSet
 
 Frames = npt.NDArray[np.uint8]
 """uint8 (F, H, W, 3), RGB."""
@@ -159,8 +159,7 @@ class PairPool:
 
 
 def load_pool(
-    root: Path,
-    rows: Sequence[VideoRow],
+    videos: VideoSet,
     size: tuple[int, int],
     report: ReportProgress = ignore_progress,
     *,
@@ -172,8 +171,7 @@ def load_pool(
     """Read every video once: all its frames, or as many evenly placed windows as `POOL_BYTES` allows.
 
     Args:
-        root: The manifest's folder.
-        rows: The training people's videos.
+        videos: The training people's.
         size: (height, width) of the frames in memory.
         report: Progress.
         window: Frames of a window.
@@ -186,15 +184,15 @@ def load_pool(
             window; or one label is missing.
     """
     copies = copies if degraded > 0 else 0
-    share = POOL_BYTES // (1 + copies) // max(len(rows), 1) // (size[0] * size[1] * 3)  # frames a clip may keep
+    share = POOL_BYTES // (1 + copies) // max(len(videos), 1) // (size[0] * size[1] * 3)  # frames a clip may keep
     clips = []
-    for done, row in enumerate(rows):
-        report("reading training clips", done, len(rows))
-        clip = _read_pooled_clip(check_video_file(root, row), row, size, share, window)
+    for done, row in enumerate(videos):
+        report("reading training clips", done, len(videos))
+        clip = _read_pooled_clip(videos.path(row), row, size, share, window)
         seeds = [(seed, done, copy) for copy in range(copies)]
         degraded_copies = tuple(degrade(clip.frames, row.fps, np.random.default_rng(each)) for each in seeds)
         clips.append(replace(clip, degraded=degraded_copies))
-    report("reading training clips", len(rows), len(rows))
+    report("reading training clips", len(videos), len(videos))
     return PairPool(clips, window, degraded)
 
 
@@ -208,23 +206,6 @@ def _read_pooled_clip(path: Path, row: VideoRow, size: tuple[int, int], share: i
         indices = np.unique(starts[:, None] + np.arange(window))
         frames = resize(reader.read(indices.tolist()), size)
     return PooledClip(row.subject_id, row.label, frames, np.searchsorted(indices, starts))
-
-
-def check_video_file(root: Path, row: VideoRow) -> Path:
-    """Check the file of a manifest's video and return its path.
-
-    Raises:
-        BenchError: It is missing, or its SHA-256 is not that of the manifest.
-    """
-    path = resolve_inside(root, row.path)
-    if not path.is_file():
-        raise BenchError(f"{row.video_id}: {path} does not exist.", hint="Make the manifest's videos again.")
-    if sha256_file(path) != row.sha256:
-        raise BenchError(
-            f"{row.video_id}: {path} was changed after the manifest was written.",
-            hint="Make the video and its manifest again.",
-        )
-    return path
 
 
 def augment(pair: Frames, generator: np.random.Generator) -> Frames:

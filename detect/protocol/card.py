@@ -5,16 +5,18 @@ The card is written last: a folder without one holds an unfinished training.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
+from dancebench.core.artifacts import ArtifactRecord
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.core.metric import Metric
-from dancebench.core.schema import Document, Strict
+from dancebench.core.schema import Strict
 from dancebench.detect.detectors.base import Detector, DetectorConfig, find_detector_class
 from dancebench.detect.evaluation.aggregation import LearnedRule, Rule, find_rule
 from dancebench.detect.evaluation.calibration import Calibrations
@@ -47,7 +49,7 @@ class ClipFormat(Strict):
     encoder: str
 
 
-class DetectorCard(Document):
+class DetectorCard(ArtifactRecord):
     """Description and metrics of a trained detector."""
 
     SCHEMA_VERSION: ClassVar[int] = 3
@@ -95,6 +97,14 @@ class DetectorCard(Document):
         return {_RENAMED.get(name, name): value for name, value in data.items()}
 
     @property
+    def key(self) -> Any:
+        return self.training_id
+
+    def files(self, path: Path) -> Mapping[Path, str]:
+        """The weights."""
+        return {path.parent / find_detector_class(self.detector).WEIGHTS: self.weights_sha256}
+
+    @property
     def rule(self) -> Rule:
         """From the logits of a video's pairs to its score."""
         return find_rule(self.aggregator, self.learned)
@@ -111,6 +121,11 @@ class LoadedDetector:
 
 def load_detector(folder: Path, *, device: str = "cpu") -> LoadedDetector:
     """Open a trained detector.
+
+    >>> from dancebench import load_detector
+    >>> loaded = load_detector(folder)
+    >>> loaded.card.detector, loaded.detector.window
+    ('pair-patch', 2)
 
     Raises:
         UnknownNameError: No such detector is registered here.

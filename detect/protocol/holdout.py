@@ -9,18 +9,17 @@ Called again with the same config and videos it only measures; killed while it t
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from dancebench.core.errors import BenchError
+from dancebench.core.artifacts import find_existing
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.stats import share_interval
-from dancebench.datasets.corpora.manifest import Split, VideoRow, read_manifest
-from dancebench.datasets.video.clips import describe_encoder, stream
+from dancebench.datasets.corpora.manifest import Split
+from dancebench.datasets.video.clips import describe_encoder
 from dancebench.detect.detectors.base import Detector, DetectorConfig, find_detector_class
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, LearnedRule, Rule, check_rule, find_rule
 from dancebench.detect.evaluation.breakdowns import (
@@ -36,7 +35,7 @@ from dancebench.detect.evaluation.calibration_metrics import (
     measure_calibration,
     save_figures,
 )
-from dancebench.detect.evaluation.controls import list_flags, measure_null_shift, measure_shortcuts, permute_labels
+from dancebench.detect.evaluation.controls import list_flags, measure_null_shift, permute_labels
 from dancebench.detect.evaluation.metrics import (
     Thresholds,
     choose_thresholds,
@@ -45,10 +44,12 @@ from dancebench.detect.evaluation.metrics import (
     measure_error_rates,
 )
 from dancebench.detect.evaluation.score_tables import ScoreTables, UnscoredVideo, make_score_tables
-from dancebench.detect.evaluation.training_domain import TrainingDomain, fit_training_domain, measure_clip
-from dancebench.detect.inputs.leak_audit import audit_frames, audit_leaks, require_one_size
-from dancebench.detect.inputs.pairs import check_video_file, load_pool
+from dancebench.detect.evaluation.training_domain import TrainingDomain, fit_training_domain
+from dancebench.detect.inputs.leak_audit import require_one_size
+from dancebench.detect.inputs.pairs import load_pool
+from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.protocol.card import CARD, ClipFormat, DetectorCard, SplitData, load_weights
+from dancebench.detect.protocol.description import VideoSetRecord
 
 _STATE = "training-"
 
@@ -70,7 +71,8 @@ class HoldoutResult:
 
 
 def train_and_evaluate(
-    manifest_path: Path,
+    videos: VideoSet,
+    description: VideoSetRecord,
     detector_name: str,
     config: DetectorConfig,
     folder: Path,
@@ -82,7 +84,8 @@ def train_and_evaluate(
     """Train a detector, freeze its thresholds on the validation set, measure it on held-out people, write its card.
 
     Args:
-        manifest_path: JSONL of videos with splits train, validation and holdout.
+        videos: With splits train, validation and holdout.
+        description: Of the same videos, which were audited for it.
         detector_name: Its name in the registry.
         config: Of the detector's `Config` class.
         folder: Where weights, loss log and card are written.
@@ -92,26 +95,25 @@ def train_and_evaluate(
 
     Raises:
         UnknownNameError: No such detector or aggregator.
-        BenchError: The manifest leaks, lacks a split or a kind of video, or a training video cannot be read.
+        BenchError: Training or validation lack a kind of video, or a training video cannot be read.
     """
     check_rule(aggregator)  # before hours of training
-    rows = read_manifest(manifest_path)
-    splits = {split: [row for row in rows if row.split == split] for split in get_args(Split)}
-    root = manifest_path.parent
-    _audit_manifest(root, rows, splits, report)
-    training_id = _make_training_id(detector_name, config, splits["train"])
-    detector = _load_or_train(detector_name, config, training_id, folder, root, splits["train"], device, report)
-    training_domain = _fit_domain(root, splits["train"], report)
-    frozen = _freeze_on_validation(make_score_tables(detector, root, splits["validation"], report), aggregator)
-    all_methods = make_score_tables(detector, root, splits["holdout"], report).aggregate_by(frozen.rule, aggregator)
-    trained_methods = {row.method for row in splits["train"] if row.method is not None}
-    holdout = select_methods(all_methods, trained_methods)
-    held_out = [row for row in splits["holdout"] if row.video_id in set(holdout.scored["video_id"])]
+    training, held_out = videos.split("train"), videos.split("holdout")
+    training_id = _make_training_id(detector_name, config, training)
+    detector = _load_or_train(detector_name, config, training_id, folder, training, device, report)
+    training_domain = fit_training_domain(
+        [description.features[row.video_id] for row in training], [row.subject_id for row in training]
+    )
+    frozen = _freeze_on_validation(make_score_tables(detector, videos.split("validation"), report), aggregator)
+    all_methods = make_score_tables(detector, held_out, report).aggregate_by(frozen.rule, aggregator)
+    holdout = select_methods(all_methods, training.methods)
+    scored = set(holdout.scored["video_id"])
+    measured = held_out.select(lambda row: row.video_id in scored)
     metrics = {
         **_measure_scores(holdout, all_methods, frozen, config.seed),
-        "abstained": _measure_abstentions(root, held_out, training_domain, report),
-        "null_shift": measure_null_shift(detector, root, held_out, holdout, frozen.rule, report),
-        **measure_shortcuts(root, [*splits["train"], *held_out], seed=config.seed),
+        "abstained": _measure_abstentions(measured, description, training_domain),
+        "null_shift": measure_null_shift(detector, measured, holdout, frozen.rule, report),
+        **description.controls,
     }
     card = DetectorCard(
         detector=detector_name,
@@ -120,8 +122,8 @@ def train_and_evaluate(
         weights_sha256=sha256_file(folder / detector.WEIGHTS),
         origin=detector.origin,
         training_id=training_id,
-        data={split: _describe_split(part) for split, part in splits.items()},
-        clip_format=_describe_clip_format(splits["train"]),
+        data={split: _describe_split(videos.split(split)) for split in get_args(Split)},
+        clip_format=_describe_clip_format(training),
         training_domain=training_domain,
         aggregator=aggregator,
         learned=frozen.learned,
@@ -173,34 +175,19 @@ def _measure_scores(
     }
 
 
-def _audit_manifest(
-    root: Path, rows: Sequence[VideoRow], splits: dict[str, list[VideoRow]], report: ReportProgress
-) -> None:
-    missing = [split for split, part in splits.items() if not part]
-    if missing:
-        raise BenchError(
-            f"The manifest has no videos of split {' and '.join(missing)}.",
-            hint="A detector is trained, its threshold chosen and its result measured on different people.",
-        )
-    audit_leaks(rows)
-    require_one_size(rows)
-    audit_frames(root, rows, report)
-
-
 def _load_or_train(
-    name: str, config: DetectorConfig, training_id: str, folder: Path, root: Path, rows: Sequence[VideoRow],
+    name: str, config: DetectorConfig, training_id: str, folder: Path, training: VideoSet,
     device: str, report: ReportProgress,
 ) -> Detector:  # fmt: skip
     """The detector of this training id: loaded if its training is finished, resumed if it was interrupted."""
-    if (folder / CARD).exists():
-        card = DetectorCard.load(folder / CARD)
-        if card.training_id == training_id:
-            return load_weights(folder, card, config, device=device)
+    card = find_existing(folder / CARD, DetectorCard, training_id)
+    if card is not None:
+        return load_weights(folder, card, config, device=device)
     (folder / CARD).unlink(missing_ok=True)  # it describes weights that are about to be replaced
     state = folder / f"{_STATE}{training_id[:16]}"  # so that no other training resumes from it
     detector = find_detector_class(name)(config, device)
     pool = load_pool(
-        root, rows, config.size, report,
+        training, config.size, report,
         window=detector.window, degraded=config.degraded, copies=config.copies, seed=config.seed,
     )  # fmt: skip
     detector.fit(pool, state, report)
@@ -208,28 +195,14 @@ def _load_or_train(
     return detector
 
 
-def _fit_domain(root: Path, rows: Sequence[VideoRow], report: ReportProgress) -> TrainingDomain:
-    return fit_training_domain(_measure_clips(root, rows, report), [row.subject_id for row in rows])
-
-
-def _measure_clips(root: Path, rows: Sequence[VideoRow], report: ReportProgress) -> list[dict[str, float]]:
-    features = []
-    for done, row in enumerate(rows):
-        report("describing clips", done, len(rows))
-        features.append(measure_clip((frame for _, frame in stream(check_video_file(root, row))), row.fps))
-    report("describing clips", len(rows), len(rows))
-    return features
-
-
-def _measure_abstentions(
-    root: Path, rows: Sequence[VideoRow], training_domain: TrainingDomain, report: ReportProgress
-) -> Metric:
-    """Share of the held-out clips that are out of distribution, so that the detector abstains on them."""
-    outside = [training_domain.compare(features).outside for features in _measure_clips(root, rows, report)]
+def _measure_abstentions(videos: VideoSet, description: VideoSetRecord, training_domain: TrainingDomain) -> Metric:
+    """Share of the clips that are out of distribution, so that the detector abstains on them."""
+    known = videos.select(lambda row: row.video_id in description.features)
+    outside = [training_domain.compare(description.features[row.video_id]).outside for row in known]
     unit = "share of the held-out videos that lie outside the training domain"
     if not outside:
         return Metric(value=None, reason="no video was scored", n=0, unit=unit, higher_is_better=False)
-    interval = share_interval(outside, [row.subject_id for row in rows])
+    interval = share_interval(outside, [row.subject_id for row in known])
     return Metric(value=sum(outside) / len(outside), ci95=interval, n=len(outside), unit=unit, higher_is_better=False)
 
 
@@ -241,24 +214,24 @@ def _remove_states(folder: Path) -> None:
         shutil.rmtree(state)
 
 
-def _make_training_id(name: str, config: DetectorConfig, rows: Sequence[VideoRow]) -> str:
+def _make_training_id(name: str, config: DetectorConfig, training: VideoSet) -> str:
     settings = config.model_dump(mode="json", exclude={"pairs"})  # how many pairs are scored changes no weight
-    return sha256_json([name, settings, _describe_split(rows).sha256])
+    return sha256_json([name, settings, _describe_split(training).sha256])
 
 
-def _describe_split(rows: Sequence[VideoRow]) -> SplitData:
+def _describe_split(rows: VideoSet) -> SplitData:
     entries = sorted([row.video_id, row.subject_id, row.label, row.sha256] for row in rows)
     subjects = tuple(sorted({row.subject_id for row in rows}))
     return SplitData(sha256=sha256_json(entries), n_videos=len(rows), subjects=subjects)
 
 
-def _describe_clip_format(rows: Sequence[VideoRow]) -> ClipFormat:
-    height, width = require_one_size(rows)
+def _describe_clip_format(training: VideoSet) -> ClipFormat:
+    height, width = require_one_size(training.rows)
     return ClipFormat(
         clip_height=height,
         clip_width=width,
-        fps_min=min(row.fps for row in rows),
-        fps_max=max(row.fps for row in rows),
-        methods=tuple(sorted({row.method for row in rows if row.method is not None})),
+        fps_min=min(row.fps for row in training),
+        fps_max=max(row.fps for row in training),
+        methods=tuple(sorted(training.methods)),
         encoder=describe_encoder(),
     )

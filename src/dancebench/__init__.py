@@ -1,3 +1,42 @@
-"""dancebench: a forensics-first benchmark of synthesized videos of people."""
+"""dancebench: a forensics-first benchmark of synthesized videos of people.
+
+The names below are the public face: what a notebook or another tool builds on. They are loaded when they are first
+asked for, since torch takes seconds to import. Everything else may move between releases.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from dancebench.benchmark.metrics.image import measure_clips as measure_clips
+    from dancebench.detect.casework.score import score_video as score_video
+    from dancebench.detect.evaluation.metrics import evaluate as evaluate
+    from dancebench.detect.evaluation.score_tables import make_score_tables as make_score_tables
+    from dancebench.detect.inputs.video_set import VideoSet as VideoSet
+    from dancebench.detect.protocol.card import load_detector as load_detector
+
+_MODULES = {
+    "VideoSet": "dancebench.detect.inputs.video_set",
+    "evaluate": "dancebench.detect.evaluation.metrics",
+    "load_detector": "dancebench.detect.protocol.card",
+    "make_score_tables": "dancebench.detect.evaluation.score_tables",
+    "measure_clips": "dancebench.benchmark.metrics.image",
+    "score_video": "dancebench.detect.casework.score",
+}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, from the module where it lives."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'dancebench' has no attribute '{name}'")
+    return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

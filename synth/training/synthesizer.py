@@ -12,14 +12,16 @@ A method with a base method has the base trained first, in the base's own folder
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import torch
 from safetensors.torch import load_file, save_file
 
+from dancebench.core.artifacts import ArtifactRecord, find_existing
 from dancebench.core.environment import collect_versions, read_code_version, seed_everything
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path, lock_folder, sha256_file, sha256_json
@@ -27,11 +29,13 @@ from dancebench.core.nn.distributed import broadcast, is_main_process, world_siz
 from dancebench.core.nn.training import STATE
 from dancebench.core.nn.trunks import Trunk, TrunkUnavailableError, load_trunk
 from dancebench.core.progress import ReportProgress, ignore_progress
-from dancebench.core.schema import Document, Strict
+from dancebench.core.schema import Strict
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.base import METHODS, LearnedMethod, Method, SynthConfig
 from dancebench.synth.clip import load_training_clip
 from dancebench.synth.training.loop import DEFAULT_OPTIONS, PhaseRecord, SynthTraining, TrainingOptions, run_phases
+
+WEIGHTS: Final = "weights.safetensors"
 
 
 class BaseRecord(Strict):
@@ -43,7 +47,7 @@ class BaseRecord(Strict):
     seconds: float
 
 
-class TrainRecord(Document):
+class TrainRecord(ArtifactRecord):
     """`train.json`: what a synthesizer is and how it was trained."""
 
     SCHEMA_VERSION: ClassVar[int] = 2
@@ -73,6 +77,15 @@ class TrainRecord(Document):
     versions: dict[str, str]
     device: str
     processes: int
+
+    @property
+    def key(self) -> Any:
+        """What determines the result, besides the trunk and the base."""
+        return [self.method, self.config, self.content_sha256]
+
+    def files(self, path: Path) -> Mapping[Path, str]:
+        """The weights."""
+        return {path.parent / WEIGHTS: self.weights_sha256}
 
     @property
     def steps(self) -> int:
@@ -106,7 +119,7 @@ class TrainJob:
 
     @property
     def weights_path(self) -> Path:
-        return self.folder / "weights.safetensors"
+        return self.folder / WEIGHTS
 
 
 def train(job: TrainJob, *, report: ReportProgress = ignore_progress) -> TrainRecord:
@@ -155,14 +168,12 @@ def find_finished(job: TrainJob) -> TrainRecord | None:
 
 def find_intact(job: TrainJob) -> TrainRecord | None:
     """The record of this job's training, if it was completed and its files have not changed since."""
-    record = TrainRecord.load_if_usable(job.folder / "train.json")
-    if record is None or not job.weights_path.exists():
-        return None
-    same = _training_identity(job) == [record.method, record.config, record.content_sha256]
-    if job.base is not None:
-        base = find_intact(job.base)
-        same &= base is not None and record.base is not None and base.weights_sha256 == record.base.weights_sha256
-    return record if same and sha256_file(job.weights_path) == record.weights_sha256 else None
+    record = find_existing(job.folder / "train.json", TrainRecord, _training_identity(job))
+    if record is None or job.base is None:
+        return record
+    base = find_intact(job.base)
+    same = base is not None and record.base is not None and base.weights_sha256 == record.base.weights_sha256
+    return record if same else None
 
 
 def load_method(job: TrainJob, record: TrainRecord) -> Method:

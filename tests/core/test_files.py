@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 from dancebench.core import files
 from dancebench.core.errors import BenchError
 from dancebench.core.files import (
+    add_known_hashes,
     atomic_folder,
     atomic_path,
     explain_write_errors,
     is_temporary,
+    known_hashes,
+    remember_sha256,
     sha256_file,
     sha256_json,
+    sha256_once,
     write_json,
     write_text,
 )
@@ -98,6 +102,89 @@ def test_closed_form_hashes(tmp_path: Path) -> None:
     abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-4's example
     assert sha256_file(tmp_path / "abc") == abc
     assert sha256_json({}) == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"  # of `{}`
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were read for their hash, by a process that knows none yet."""
+    read: list[Path] = []
+
+    def count(path: Path) -> str:
+        read.append(path)
+        return sha256_file(path)
+
+    monkeypatch.setattr(files, "_hashes", {})
+    monkeypatch.setattr(files, "sha256_file", count)
+    return read
+
+
+def test_a_file_is_hashed_once(tmp_path: Path, reads: list[Path]) -> None:
+    path = tmp_path / "a"
+    write_text(path, "old")
+    assert sha256_once(path) == sha256_once(path) == sha256_file(path)
+    assert reads == [path]
+
+
+def test_a_file_that_was_changed_is_hashed_again(tmp_path: Path, reads: list[Path]) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    sha256_once(path)
+    path.write_text("longer")
+    assert sha256_once(path) == sha256_file(path)
+    path.write_text("longed")  # as long
+    os.utime(path, ns=(1, 1))
+    assert sha256_once(path) == sha256_file(path)
+    assert reads == [path] * 3
+
+
+def test_a_file_that_was_replaced_is_hashed_again(tmp_path: Path, reads: list[Path]) -> None:
+    """Even by one that is as long and as old."""
+    path = tmp_path / "a"
+    path.write_text("old")
+    stat = path.stat()
+    sha256_once(path)
+    (tmp_path / "b").write_text("new")
+    os.utime(tmp_path / "b", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    (tmp_path / "b").replace(path)
+    assert path.stat().st_mtime_ns == stat.st_mtime_ns
+    assert sha256_once(path) == sha256_file(path)
+    assert reads == [path] * 2
+
+
+def test_what_another_process_read_is_not_read_again_until_it_changes(tmp_path: Path, reads: list[Path]) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    sha256_once(path)
+    found = known_hashes()
+    files._hashes.clear()
+    add_known_hashes(found)
+    assert sha256_once(path) == sha256_file(path)
+    assert reads == [path]
+    path.write_text("longer")
+    assert sha256_once(path) == sha256_file(path)
+    assert reads == [path] * 2
+
+
+def test_what_was_hashed_while_it_was_written_is_not_read_again_until_it_changes(
+    tmp_path: Path, reads: list[Path]
+) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    remember_sha256(path, sha256_file(path))
+    assert sha256_once(path) == sha256_file(path)
+    assert reads == []
+    path.write_text("longer")
+    assert sha256_once(path) == sha256_file(path)
+    assert reads == [path]
+
+
+def test_a_path_has_one_hash_however_it_is_written(
+    tmp_path: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a").write_text("old")
+    assert sha256_once(Path("a")) == sha256_once(tmp_path / "a") == sha256_once(Path("./a"))
+    assert len(reads) == 1
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(), max_size=5))

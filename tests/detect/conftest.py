@@ -12,8 +12,10 @@ import pytest
 from dancebench.datasets.corpora.manifest import Split, VideoRow, write_manifest
 from dancebench.datasets.video.clips import write_clip
 from dancebench.detect.detectors.pair_patch import PairPatchConfig
+from dancebench.detect.inputs.video_set import VideoSet
 
 if TYPE_CHECKING:
+    from dancebench.detect.protocol.description import VideoSetRecord
     from dancebench.detect.protocol.holdout import HoldoutResult
 
 SIZE, FRAMES, FPS = (64, 32), 20, 25.0
@@ -94,14 +96,30 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def videos(manifest: Path) -> VideoSet:
+    """The videos of the manifest."""
+    return VideoSet.open(manifest)
+
+
+@pytest.fixture(scope="session")
+def description(videos: VideoSet, tmp_path_factory: pytest.TempPathFactory) -> "VideoSetRecord":
+    """What holds of these videos whatever the detector, measured once."""
+    from dancebench.detect.protocol.description import describe_video_set
+
+    return describe_video_set(videos, tmp_path_factory.mktemp("description") / "video_set.json", seed=0)
+
+
+@pytest.fixture(scope="session")
 def config() -> PairPatchConfig:
     """Trains on the synthetic fakes in two seconds."""
     return PairPatchConfig(height=64, width=32, ndf=8, steps=160, batch=8, learning_rate=2e-3, pairs=8)
 
 
 @pytest.fixture(scope="session")
-def result(manifest: Path, config: PairPatchConfig, tmp_path_factory: pytest.TempPathFactory) -> "HoldoutResult":
+def result(
+    videos: VideoSet, description: "VideoSetRecord", config: PairPatchConfig, tmp_path_factory: pytest.TempPathFactory
+) -> "HoldoutResult":
     """Result of the holdout protocol on these clips, computed once."""
     from dancebench.detect.protocol.holdout import train_and_evaluate
 
-    return train_and_evaluate(manifest, "pair-patch", config, tmp_path_factory.mktemp("detector"))
+    return train_and_evaluate(videos, description, "pair-patch", config, tmp_path_factory.mktemp("detector"))

@@ -111,6 +111,44 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+_Signature = tuple[int, int, int]  # inode, size in bytes, time of the last change in ns
+Hashes = dict[Path, tuple[_Signature, str]]
+_hashes: Hashes = {}
+
+
+def sha256_once(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read again only if the file was replaced or changed.
+
+    For the many places of one command that check the same file; evidence is always read (`sha256_file`).
+    """
+    path = path.resolve()  # one hash, however the path is written
+    signature = _sign(path)
+    known = _hashes.get(path)
+    if known is None or known[0] != signature:
+        known = _hashes[path] = signature, sha256_file(path)
+    return known[1]
+
+
+def remember_sha256(path: Path, sha256: str) -> None:
+    """Spare `sha256_once` the reading of a file that was hashed while it was written."""
+    _hashes[path.resolve()] = _sign(path), sha256
+
+
+def _sign(path: Path) -> _Signature:
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def known_hashes() -> Hashes:
+    """What `sha256_once` has read in this process, to be handed to another."""
+    return dict(_hashes)
+
+
+def add_known_hashes(hashes: Hashes) -> None:
+    """Take over what another process of this command has read."""
+    _hashes.update(hashes)
+
+
 def sha256_json(value: Any) -> str:
     """Hex SHA-256 of a JSON value in its canonical form (sorted keys, no spaces)."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

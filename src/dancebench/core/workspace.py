@@ -65,6 +65,24 @@ class Workspace:
     def detector(self, detector: str, run: str) -> Path:
         return self.root / "detectors" / detector.replace(":", "_") / run
 
+    def list_detectors(self) -> list[Path]:
+        """Folders of the trained detectors, the latest last; the parent's name is the detector's."""
+        cards = sorted(self.root.glob("detectors/*/*/card.json"), key=lambda card: card.stat().st_mtime)
+        return [card.parent for card in cards]
+
+    def list_datasets(self) -> list[str]:
+        """Names of the datasets."""
+        return sorted(path.parent.name for path in self.root.glob("datasets/*/dataset.json"))
+
+    def manifest(self, run: str) -> Path:
+        """The videos of a detection run, whose paths are relative to the root; earlier releases kept it there."""
+        path, earlier = self.root / "manifests" / f"{run}.jsonl", self.root / f"{run}.manifest.jsonl"
+        return earlier if earlier.exists() and not path.exists() else path
+
+    def video_set(self, sha256: str) -> Path:
+        """The description of a set of videos, by the hash of its manifest's rows."""
+        return self.root / "manifests" / f"{sha256[:16]}.video_set.json"
+
     @property
     def results(self) -> Path:
         return self.root / "results"

@@ -131,7 +131,7 @@ def test_poses_are_detected_once(tmp_path: Path, extractor: Extractor) -> None:
     assert extractor.calls == [3]
     assert first.dtype == again.dtype == np.float32
     assert (first == again).all()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.b.mp4", "a.b.poses.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.b.mp4", "a.b.poses.json", "a.b.poses.npz"]
 
 
 def test_another_clip_extractor_or_segment_is_detected_again(

@@ -25,8 +25,10 @@ from dancebench.datasets.subjects.subject import Subject
 from dancebench.detect.inputs.leak_audit import audit_leaks
 
 
-def plan_in(workspace: Path, others: tuple[str, ...] = ()) -> FakePlan:
-    return FakePlan(workspace, "demo-tiny", "fbf-ts", others, "tiny", RunSettings(trunk="off"))
+def plan_in(root: Path, others: tuple[str, ...] = ()) -> FakePlan:
+    workspace = Workspace(root)
+    dataset = Dataset.open(workspace, "demo-tiny")
+    return FakePlan(workspace, dataset, "fbf-ts", others, "tiny", RunSettings(trunk="off"))
 
 
 @pytest.fixture
@@ -62,10 +64,10 @@ def test_baselines_and_other_methods_are_made_of_held_out_people_alone(tiny_demo
 
 
 def test_every_fake_is_as_long_as_its_real_and_the_manifest_does_not_leak(workspace: Path) -> None:
-    results = make_fakes(plan_in(workspace), workers=1, report=ignore_progress)
-    dataset = Dataset.open(Workspace(workspace), "demo-tiny")
+    plan = plan_in(workspace)
+    results = make_fakes(plan, workers=1, report=ignore_progress)
     fakes = [each for each in results if each.job.method == "fbf-ts"]
-    rows = list_video_rows(Workspace(workspace), dataset, fakes)
+    rows = list_video_rows(plan.workspace, plan.dataset, fakes)
     audit_leaks(rows)
     assert {row.n_frames for row in rows} == {7}
     assert {row.video_id for row in rows if row.subject_id == "holdout01"} == {

@@ -10,7 +10,9 @@ import pytest
 from dancebench.benchmark.runs import robustness
 from dancebench.benchmark.runs.robustness import score_perturbed_copies
 from dancebench.core.progress import ignore_progress
+from dancebench.core.workspace import Workspace
 from dancebench.detect.inputs.perturbations import PERTURBATIONS
+from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.leaderboards.board import rebuild
 from dancebench.leaderboards.records import RunRecord
 
@@ -27,9 +29,9 @@ def perturbed(workspace: Path) -> RunRecord:
     (path,) = (workspace / "results").glob("detection-spectrum-*.json")
     record = RunRecord.load(path)
     folder = workspace / "detectors" / "spectrum" / record.run.id
-    manifest = workspace / f"{record.run.id}.manifest.jsonl"
+    videos = VideoSet.open(Workspace(workspace).manifest(record.run.id))
     return score_perturbed_copies(
-        record, folder, manifest, workspace / "results", device="cpu", workers=1, report=ignore_progress
+        record, folder, videos, workspace / "results", device="cpu", workers=1, report=ignore_progress
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from dancebench.core.workspace import Workspace, validate_name
 from dancebench.datasets.dancers.catalogue import SELECTIONS, build_catalogue
 from dancebench.datasets.pose.skeleton import has_person
 from dancebench.datasets.pose.stick_figures import draw_stick_figure
-from dancebench.datasets.subjects.dataset import Dataset, Subject, choose_clip_size, list_datasets
+from dancebench.datasets.subjects.dataset import Dataset, Subject, choose_clip_size
 from dancebench.datasets.subjects.permission import state_permission
 from dancebench.datasets.subjects.records import (
     DatasetRecord,
@@ -152,7 +152,7 @@ def test_opening_an_unknown_dataset_suggests_the_nearest(tmp_path: Path) -> None
         Dataset.open(workspace, "mien")
     assert error.value.hint is not None
     assert "'mine'" in error.value.hint
-    assert list_datasets(workspace) == ["mine"]
+    assert workspace.list_datasets() == ["mine"]
 
 
 def test_a_name_can_be_used_once(tmp_path: Path) -> None:

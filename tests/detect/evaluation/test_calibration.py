@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 import scipy.stats
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from dancebench.core.errors import BenchError
 from dancebench.core.nn import torchvision_ops
 from dancebench.detect.evaluation.calibration import (
+    MAX_SPREAD,
     Calibration,
     balance_weights,
     bin_reliability,
@@ -235,6 +236,7 @@ def test_a_fit_never_adds_confidence_and_keeps_the_order(given_items: list[tuple
 
 @settings(max_examples=60)
 @given(items)
+@example([(0, 80, "b"), (1, 79, "b")])  # the wrong way round: the least cost is at the bound
 def test_no_other_line_has_a_lower_cost(given_items: list[tuple[int, int, str]]) -> None:
     labels, scores, subjects = columns(given_items)
     weights, targets = balance_weights(labels, subjects), smooth_targets(labels, subjects)
@@ -245,7 +247,8 @@ def test_no_other_line_has_a_lower_cost(given_items: list[tuple[int, int, str]])
 
     found = fit_calibration(labels, scores, subjects)
     least = cost(found.temperature, found.offset)
-    for temperature in np.geomspace(1, 200, 12):
+    spread = np.sqrt(weights @ (scores - weights @ scores) ** 2) or 1
+    for temperature in np.geomspace(1, np.clip(MAX_SPREAD * spread, 1, 200), 12):
         for offset in np.linspace(scores.min(), scores.max(), 9):
             assert least <= cost(temperature, offset) + 1e-5
 

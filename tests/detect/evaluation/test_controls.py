@@ -10,7 +10,6 @@ import pytest
 
 from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress
-from dancebench.datasets.corpora.manifest import VideoRow, read_manifest
 from dancebench.datasets.video.clips import write_clip
 from dancebench.detect.detectors.base import Detector, DetectorConfig, Logits
 from dancebench.detect.evaluation.aggregation import find_rule
@@ -24,6 +23,7 @@ from dancebench.detect.evaluation.controls import (
 from dancebench.detect.evaluation.metrics import auc
 from dancebench.detect.evaluation.score_tables import ScoreTables, make_score_tables
 from dancebench.detect.inputs.pairs import PairPool, Pairs
+from dancebench.detect.inputs.video_set import VideoSet
 
 
 class Brightness(Detector):
@@ -46,7 +46,7 @@ class Brightness(Detector):
         return cls(config, device)
 
 
-def flat_videos(root: Path, clips: SimpleNamespace, fake_frames: int = 10, people: int = 9) -> list[VideoRow]:
+def flat_videos(root: Path, clips: SimpleNamespace, fake_frames: int = 10, people: int = 9) -> VideoSet:
     """Reals of one grey, fakes of a lighter one; any encoder preserves frames of one colour."""
     rows = []
     for subject in range(people):
@@ -54,7 +54,7 @@ def flat_videos(root: Path, clips: SimpleNamespace, fake_frames: int = 10, peopl
         for label, n_frames in ((0, 10), (1, fake_frames)):
             frame = np.full((32, 16, 3), 100 + 60 * label, np.uint8)
             rows.append(clips.add_video(root, subject, split, label, [frame] * n_frames))
-    return rows
+    return VideoSet(root, tuple(rows))
 
 
 @pytest.fixture
@@ -68,9 +68,9 @@ def brightness() -> Brightness:
 def test_closed_form_null_shift_of_clips_that_encoding_does_not_change(
     tmp_path: Path, clips: SimpleNamespace, brightness: Brightness
 ) -> None:
-    rows = [row for row in flat_videos(tmp_path, clips) if row.split == "holdout"]
-    tables = make_score_tables(brightness, tmp_path, rows)
-    shift = measure_null_shift(brightness, tmp_path, rows, tables, find_rule("mean-logit"))
+    held_out = flat_videos(tmp_path, clips).split("holdout")
+    tables = make_score_tables(brightness, held_out)
+    shift = measure_null_shift(brightness, held_out, tables, find_rule("mean-logit"))
     assert shift.value == pytest.approx(0, abs=0.02)
     assert shift.n == 6
 
@@ -84,9 +84,9 @@ def test_closed_form_null_shift_is_a_share_of_the_gap(
         return write_clip(path, (frame + np.uint8(30) for frame in frames), fps)  # type: ignore[attr-defined]
 
     monkeypatch.setattr("dancebench.detect.evaluation.controls.write_clip", brightened)
-    rows = [row for row in flat_videos(tmp_path, clips) if row.split == "holdout"]
-    tables = make_score_tables(brightness, tmp_path, rows)
-    assert measure_null_shift(brightness, tmp_path, rows, tables, find_rule("mean-logit")).value == pytest.approx(
+    held_out = flat_videos(tmp_path, clips).split("holdout")
+    tables = make_score_tables(brightness, held_out)
+    assert measure_null_shift(brightness, held_out, tables, find_rule("mean-logit")).value == pytest.approx(
         0.5, abs=0.02
     )
 
@@ -95,40 +95,39 @@ def test_a_detector_without_a_gap_has_no_null_shift(
     tmp_path: Path, clips: SimpleNamespace, brightness: Brightness
 ) -> None:
     brightness.sign = -1.0
-    rows = [row for row in flat_videos(tmp_path, clips) if row.split == "holdout"]
-    tables = make_score_tables(brightness, tmp_path, rows)
-    shift = measure_null_shift(brightness, tmp_path, rows, tables, find_rule("mean-logit"))
+    held_out = flat_videos(tmp_path, clips).split("holdout")
+    tables = make_score_tables(brightness, held_out)
+    shift = measure_null_shift(brightness, held_out, tables, find_rule("mean-logit"))
     assert (shift.value, shift.reason) == (None, "fakes score no higher than reals")
 
 
 # --- shortcuts
 
 
-def test_containers_of_reals_and_fakes_are_alike(manifest: Path) -> None:
-    rows = read_manifest(manifest)
-    features = [read_container_features(manifest.parent / row.path) for row in rows]
+def test_containers_of_reals_and_fakes_are_alike(videos: VideoSet) -> None:
+    features = [read_container_features(videos.path(row)) for row in videos]
     assert all(found == features[0] for found in features)
 
 
 def test_a_shorter_fake_is_a_shortcut(tmp_path: Path, clips: SimpleNamespace) -> None:
     """14 held-out people: one labelling of 2^14 is as extreme, so p is near its floor of 1 / 1000."""
-    metrics = measure_shortcuts(tmp_path, flat_videos(tmp_path, clips, fake_frames=9, people=21), seed=0)
+    metrics = measure_shortcuts(flat_videos(tmp_path, clips, fake_frames=9, people=21), seed=0)
     assert metrics["shortcut_auc"].value == 1.0
     p = metrics["shortcut_p"].value
     assert p is not None
     assert 0.001 <= p <= 0.003
 
 
-def test_without_a_shortcut_the_baseline_is_at_chance_except_for_the_bytes(manifest: Path) -> None:
-    metrics = measure_shortcuts(manifest.parent, read_manifest(manifest), seed=0)
+def test_without_a_shortcut_the_baseline_is_at_chance_except_for_the_bytes(videos: VideoSet) -> None:
+    metrics = measure_shortcuts(videos, seed=0)
     assert metrics["shortcut_auc"].value == 0.5
     assert metrics["shortcut_p"].value == 1.0
     assert metrics["bytes_per_frame_auc"].value == 1.0  # the noise of these fakes costs bytes
 
 
 def test_held_out_videos_of_one_kind_give_null(tmp_path: Path, clips: SimpleNamespace) -> None:
-    rows = [row for row in flat_videos(tmp_path, clips) if row.split == "train" or row.label == 0]
-    metrics = measure_shortcuts(tmp_path, rows, seed=0)
+    one_kind = flat_videos(tmp_path, clips).select(lambda row: row.split == "train" or row.label == 0)
+    metrics = measure_shortcuts(one_kind, seed=0)
     assert {metric.value for metric in metrics.values()} == {None}
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from dancebench.core.errors import UnknownNameError
 from dancebench.core.files import sha256_file
-from dancebench.datasets.corpora.manifest import VideoRow, read_manifest, write_manifest
+from dancebench.datasets.corpora.manifest import read_manifest, write_manifest
 from dancebench.datasets.video.clips import probe
 from dancebench.detect.detectors.base import Detector, DetectorConfig, Logits
 from dancebench.detect.evaluation.aggregation import LearnedRule
@@ -31,6 +31,7 @@ from dancebench.detect.evaluation.robustness import (
 from dancebench.detect.evaluation.score_tables import make_score_tables
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 from dancebench.detect.inputs.perturbations import NONE, PERTURBATIONS
+from dancebench.detect.inputs.video_set import VideoSet
 
 CONFIG = DetectorConfig(height=64, width=32, pairs=4)
 ZERO = Thresholds(video=0.0, pair=0.0)
@@ -79,7 +80,7 @@ def unsharp(frame: npt.NDArray[np.float64]) -> float:
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory, clips: SimpleNamespace) -> Path:
+def checkerboards(tmp_path_factory: pytest.TempPathFactory, clips: SimpleNamespace) -> VideoSet:
     """Fakes are the reals, 24 grey levels brighter, with a checkerboard of amplitude 10."""
     folder = tmp_path_factory.mktemp("checkered")
     rows = []
@@ -90,44 +91,44 @@ def root(tmp_path_factory: pytest.TempPathFactory, clips: SimpleNamespace) -> Pa
         fakes = [frame + 24 + 10 * CHECKS[..., None] for frame in reals]
         for label, frames in enumerate((reals, fakes)):
             rows.append(clips.add_video(folder, subject, "holdout", label, [f.astype(np.uint8) for f in frames]))
-    write_manifest(folder / "manifest.jsonl", rows)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def rows(root: Path) -> list[VideoRow]:
-    return read_manifest(root / "manifest.jsonl")
+    return VideoSet(folder, tuple(rows))
 
 
 # ---------------------------------------------------------------- copies
 
 
-def test_closed_form_a_copy_is_described(root: Path, rows: list[VideoRow], tmp_path: Path) -> None:
-    copy = write_perturbed(root, rows[0], PERTURBATIONS["halfrate"], tmp_path)
-    info = probe(tmp_path / copy.path)
-    assert copy.video_id == f"{rows[0].video_id}@halfrate"
-    assert (copy.derived_from, copy.perturbation) == (rows[0].video_id, "halfrate")
-    assert (copy.fps, copy.n_frames) == (rows[0].fps / 2, 3) == (info.fps, info.n_frames)
-    assert copy.sha256 == sha256_file(tmp_path / copy.path)
-    assert (copy.label, copy.subject_id, copy.width, copy.height) == (0, rows[0].subject_id, 32, 64)
-    write_manifest(tmp_path / "manifest.jsonl", [copy])
+def test_closed_form_a_copy_is_described(checkerboards: VideoSet, tmp_path: Path) -> None:
+    original = checkerboards.rows[0]
+    copies = write_perturbed(checkerboards, original, PERTURBATIONS["halfrate"], tmp_path)
+    (copy,) = copies
+    path = copies.path(copy)
+    info = probe(path)
+    assert path == tmp_path / copy.path
+    assert copy.video_id == f"{original.video_id}@halfrate"
+    assert (copy.derived_from, copy.perturbation) == (original.video_id, "halfrate")
+    assert (copy.fps, copy.n_frames) == (original.fps / 2, 3) == (info.fps, info.n_frames)
+    assert copy.sha256 == sha256_file(path)
+    assert (copy.label, copy.subject_id, copy.width, copy.height) == (0, original.subject_id, 32, 64)
+    write_manifest(tmp_path / "manifest.jsonl", copies)
     assert read_manifest(tmp_path / "manifest.jsonl") == [copy]
 
 
-def test_closed_form_a_copy_comes_from_the_one_encoder(root: Path, rows: list[VideoRow], tmp_path: Path) -> None:
-    copies = [write_perturbed(root, rows[0], PERTURBATIONS[name], tmp_path) for name in ("crf40", "noise5")]
-    kinds = {(info.codec, info.pix_fmt, info.container) for info in (probe(tmp_path / each.path) for each in copies)}
-    original = probe(root / rows[0].path)
+def test_closed_form_a_copy_comes_from_the_one_encoder(checkerboards: VideoSet, tmp_path: Path) -> None:
+    row = checkerboards.rows[0]
+    copies = [write_perturbed(checkerboards, row, PERTURBATIONS[name], tmp_path) for name in ("crf40", "noise5")]
+    infos = [probe(copy.path(each)) for copy in copies for each in copy]
+    kinds = {(info.codec, info.pix_fmt, info.container) for info in infos}
+    original = probe(checkerboards.path(row))
     assert kinds == {(original.codec, original.pix_fmt, original.container)}
-    assert {each.crf for each in copies} == {rows[0].crf}
+    assert {each.crf for copy in copies for each in copy} == {row.crf}
 
 
 # ---------------------------------------------------------------- scores and metrics
 
 
-def test_closed_form_downscaling_removes_the_artifact(root: Path, rows: list[VideoRow]) -> None:
+def test_closed_form_downscaling_removes_the_artifact(checkerboards: VideoSet) -> None:
     table, metrics = evaluate_robustness(
-        Stub(checkered), root, rows, "mean-logit", ZERO, names=["resize50", "brighter"]
+        Stub(checkered), checkerboards, "mean-logit", ZERO, names=["resize50", "brighter"]
     )
     value = {name.replace("perturbation=", ""): metric.value for name, metric in metrics.items()}
     assert (value["video_auc@none"], value["fpr@none"], value["tpr@none"]) == (1, 0, 1)
@@ -138,31 +139,29 @@ def test_closed_form_downscaling_removes_the_artifact(root: Path, rows: list[Vid
     assert "auc_loss@perturbation=none" not in metrics
 
 
-def test_closed_form_a_shift_of_all_scores_costs_no_auc_but_gives_false_positives(
-    root: Path, rows: list[VideoRow]
-) -> None:
-    _, metrics = evaluate_robustness(Stub(bright), root, rows, "mean-logit", ZERO, names=["darker", "brighter"])
+def test_closed_form_a_shift_of_all_scores_costs_no_auc_but_gives_false_positives(checkerboards: VideoSet) -> None:
+    _, metrics = evaluate_robustness(Stub(bright), checkerboards, "mean-logit", ZERO, names=["darker", "brighter"])
     value = {name: metric.value for name, metric in metrics.items()}
     assert [value[f"video_auc@perturbation={name}"] for name in (NONE, "darker", "brighter")] == [1, 1, 1]
     assert [value[f"fpr@perturbation={name}"] for name in (NONE, "darker", "brighter")] == [0, 0, 1]
     assert [value[f"tpr@perturbation={name}"] for name in (NONE, "darker", "brighter")] == [1, 0, 1]
 
 
-def test_closed_form_blur_defeats_a_detector_of_sharpness(manifest: Path) -> None:
-    held_out = [row for row in read_manifest(manifest) if row.split == "holdout"]
-    scores = make_score_tables(Stub(unsharp), manifest.parent, held_out).videos
+def test_closed_form_blur_defeats_a_detector_of_sharpness(videos: VideoSet) -> None:
+    held_out = videos.split("holdout")
+    scores = make_score_tables(Stub(unsharp), held_out).videos
     real, fake = (scores.loc[scores["label"] == label, "score"] for label in (0, 1))
     threshold = Thresholds(video=(real.max() + fake.min()) / 2, pair=0.0)
-    _, metrics = evaluate_robustness(Stub(unsharp), manifest.parent, held_out, "mean-logit", threshold, names=["blur3"])
+    _, metrics = evaluate_robustness(Stub(unsharp), held_out, "mean-logit", threshold, names=["blur3"])
     assert (metrics["fpr@perturbation=none"].value, metrics["fpr@perturbation=blur3"].value) == (0, 1)
     loss = metrics["auc_loss@perturbation=blur3"]
     assert loss.value is not None
     assert loss.value > 0.1
 
 
-def test_foreign_reference_untouched_clips_score_as_in_the_evaluation(root: Path, rows: list[VideoRow]) -> None:
-    tables = make_score_tables(Stub(bright), root, rows)
-    table = score_perturbed(Stub(bright), root, rows, NONE, "mean-logit")
+def test_foreign_reference_untouched_clips_score_as_in_the_evaluation(checkerboards: VideoSet) -> None:
+    tables = make_score_tables(Stub(bright), checkerboards)
+    table = score_perturbed(Stub(bright), checkerboards, NONE, "mean-logit")
     assert table["score"].tolist() == tables.videos["score"].tolist()
     assert np.concatenate(table["logits"]).tolist() == tables.pairs["logit"].tolist()
     mine, theirs = summarise([table], ZERO), evaluate(tables, ZERO)
@@ -170,32 +169,32 @@ def test_foreign_reference_untouched_clips_score_as_in_the_evaluation(root: Path
     assert mine["pair_auc@perturbation=none"] == theirs["pair_auc"]
 
 
-def test_closed_form_a_table_is_complete(root: Path, rows: list[VideoRow]) -> None:
-    table = score_perturbed(Stub(bright), root, rows, "crf40", "median")
+def test_closed_form_a_table_is_complete(checkerboards: VideoSet) -> None:
+    table = score_perturbed(Stub(bright), checkerboards, "crf40", "median")
     assert list(table.columns) == COLUMNS
-    assert table["video_id"].tolist() == [row.video_id for row in rows]
+    assert table["video_id"].tolist() == [row.video_id for row in checkerboards]
     assert set(table["status"]) == {"ok"}
     assert (table["family"] == "h264").all()
     assert (table["strength"] == 40).all()
     assert (table["kind"] == "attack").all()
     assert [np.median(logits) for logits in table["logits"]] == pytest.approx(table["score"].tolist())
-    assert table["n_pairs"].tolist() == [4] * len(rows)
+    assert table["n_pairs"].tolist() == [4] * len(checkerboards)
 
 
 @pytest.mark.parametrize("rule", ["top-k", LearnedRule(intercept=1, mean=2, quantiles=(0, 0, 0, 0, 0), subjects=3)])
-def test_closed_form_a_rule_is_pickled_by_name_or_fitted(
-    rule: str | LearnedRule, root: Path, rows: list[VideoRow]
-) -> None:
-    arguments = pickle.loads(pickle.dumps((Stub(bright), root, rows[:1], NONE, rule)))
+def test_closed_form_a_rule_is_pickled_by_name_or_fitted(rule: str | LearnedRule, checkerboards: VideoSet) -> None:
+    one = VideoSet(checkerboards.root, checkerboards.rows[:1])
+    arguments = pickle.loads(pickle.dumps((Stub(bright), one, NONE, rule)))
     table = score_perturbed(*arguments)
     (logits,) = table["logits"]
     expected = max(logits) if rule == "top-k" else 1 + 2 * np.mean(logits)
     assert table["score"].tolist() == pytest.approx([expected])
 
 
-def test_closed_form_tables_survive_parquet_and_become_a_plot(root: Path, rows: list[VideoRow], tmp_path: Path) -> None:
-    failing = [*rows, rows[0].model_copy(update={"video_id": "s99/s99/real", "path": "gone.mp4"})]
-    table, metrics = evaluate_robustness(Stub(bright), root, failing, "mean-logit", ZERO, names=["beautified"])
+def test_closed_form_tables_survive_parquet_and_become_a_plot(checkerboards: VideoSet, tmp_path: Path) -> None:
+    gone = checkerboards.rows[0].model_copy(update={"video_id": "s99/s99/real", "path": "gone.mp4"})
+    failing = VideoSet(checkerboards.root, (*checkerboards.rows, gone))
+    table, metrics = evaluate_robustness(Stub(bright), failing, "mean-logit", ZERO, names=["beautified"])
     parts = []
     for name, part in table.groupby("perturbation", sort=False):
         part.to_parquet(tmp_path / f"{name}.parquet", index=False)
@@ -212,24 +211,22 @@ def test_closed_form_tables_survive_parquet_and_become_a_plot(root: Path, rows: 
     assert plotted.loc[1, ["low", "high"]].tolist() == [interval.low, interval.high]
 
 
-def test_closed_form_progress_is_reported(root: Path, rows: list[VideoRow]) -> None:
+def test_closed_form_progress_is_reported(checkerboards: VideoSet) -> None:
     progress: list[tuple[str, int, int]] = []
-    score_perturbed(Stub(bright), root, rows[:2], "jpeg50", "median", lambda *call: progress.append(call))
+    two = VideoSet(checkerboards.root, checkerboards.rows[:2])
+    score_perturbed(Stub(bright), two, "jpeg50", "median", lambda *call: progress.append(call))
     assert progress == [("scoring under jpeg50", done, 2) for done in range(3)]
 
 
 # ---------------------------------------------------------------- bad input
 
 
-def test_bad_input_a_video_that_fails_is_a_row_with_its_reason(
-    tmp_path: Path, clips: SimpleNamespace, rows: list[VideoRow], root: Path
-) -> None:
+def test_bad_input_a_video_that_fails_is_a_row_with_its_reason(tmp_path: Path, clips: SimpleNamespace) -> None:
     short = clips.add_video(tmp_path, 90, "holdout", 0, clips.real_frames(90, n_frames=2))
     long = clips.add_video(tmp_path, 91, "holdout", 1, clips.real_frames(91, n_frames=6))
     gone = long.model_copy(update={"video_id": "s92/s92/blur", "path": "gone.mp4"})
-    result = evaluate_robustness(
-        Stub(bright), tmp_path, [short, long, gone], "mean-logit", ZERO, names=["halfrate", "blur1"]
-    )
+    failing = VideoSet(tmp_path, (short, long, gone))
+    result = evaluate_robustness(Stub(bright), failing, "mean-logit", ZERO, names=["halfrate", "blur1"])
     table = result.table.set_index(["perturbation", "video_id"])
     assert table["status"].value_counts().to_dict() == {"ok": 5, "failed": 4}
     assert (
@@ -242,8 +239,9 @@ def test_bad_input_a_video_that_fails_is_a_row_with_its_reason(
     assert result.metrics["video_auc@perturbation=blur1"].n == 2
 
 
-def test_bad_input_nothing_scored_is_null_with_its_reason(tmp_path: Path, rows: list[VideoRow]) -> None:
-    metrics = summarise([score_perturbed(Stub(bright), tmp_path, rows, "blur1", "median")], ZERO)
+def test_bad_input_nothing_scored_is_null_with_its_reason(tmp_path: Path, checkerboards: VideoSet) -> None:
+    gone = VideoSet(tmp_path, checkerboards.rows)
+    metrics = summarise([score_perturbed(Stub(bright), gone, "blur1", "median")], ZERO)
     assert {metric.value for metric in metrics.values()} == {None}
     assert metrics["video_auc@perturbation=blur1"].reason == "no video was scored"
     assert metrics["auc_loss@perturbation=blur1"].reason == "no untouched video was scored"
@@ -271,13 +269,14 @@ def test_closed_form_a_loss_is_of_the_videos_scored_both_ways() -> None:
     assert (unmoved.value, unmoved.ci95) == (0, None)
 
 
-def test_bad_input_an_unknown_name_is_refused_before_any_work(tmp_path: Path, rows: list[VideoRow]) -> None:
+def test_bad_input_an_unknown_name_is_refused_before_any_work(tmp_path: Path, checkerboards: VideoSet) -> None:
+    gone = VideoSet(tmp_path, checkerboards.rows)
     for call in (
-        lambda: evaluate_robustness(Stub(bright), tmp_path, rows, "mean-logit", ZERO, names=["blur1", "bluur3"]),
-        lambda: score_perturbed(Stub(bright), tmp_path, rows, "bluur3", "mean-logit"),
+        lambda: evaluate_robustness(Stub(bright), gone, "mean-logit", ZERO, names=["blur1", "bluur3"]),
+        lambda: score_perturbed(Stub(bright), gone, "bluur3", "mean-logit"),
     ):
         with pytest.raises(UnknownNameError, match="'bluur3'") as refused:
             call()
         assert "Did you mean 'blur3'?" in str(refused.value.hint)
     with pytest.raises(UnknownNameError, match="'mean-logits'"):
-        score_perturbed(Stub(bright), tmp_path, rows, "blur3", "mean-logits")
+        score_perturbed(Stub(bright), gone, "blur3", "mean-logits")

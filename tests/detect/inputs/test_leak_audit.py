@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
-from dancebench.datasets.corpora.manifest import Split, VideoRow, read_manifest
+from dancebench.datasets.corpora.manifest import Split, VideoRow
 from dancebench.datasets.video.clips import EncoderSettings, stream, write_clip
 from dancebench.detect.inputs.leak_audit import audit_frames, audit_leaks, require_one_size
+from dancebench.detect.inputs.video_set import VideoSet
 
 BASE = VideoRow(
     video_id="a/a/real", path="a.mp4", sha256="1" * 64, label=0, split="train", subject_id="a", source_id="a",
@@ -99,16 +100,16 @@ def textured(root: Path, clips: SimpleNamespace, person: int, split: Split) -> V
 
 def test_an_altered_copy_in_another_split_is_named(tmp_path: Path, clips: SimpleNamespace) -> None:
     rows = [textured(tmp_path, clips, person, "train") for person in range(3)]
-    audit_frames(tmp_path, [*rows, copied(tmp_path, rows[1], "train")])
-    leak = [*rows, copied(tmp_path, rows[1], "holdout")]
+    audit_frames(VideoSet(tmp_path, (*rows, copied(tmp_path, rows[1], "train"))))
+    leak = (*rows, copied(tmp_path, rows[1], "holdout"))
     audit_leaks(leak)  # the rows do not show it
     with pytest.raises(BenchError, match=r"s01/s01/real \(train\) and x/x/real \(holdout\) show near-duplicate frames"):
-        audit_frames(tmp_path, leak)
+        audit_frames(VideoSet(tmp_path, leak))
 
 
-def test_frames_of_other_people_pass(manifest: Path) -> None:
+def test_frames_of_other_people_pass(videos: VideoSet) -> None:
     progress = []
-    audit_frames(manifest.parent, read_manifest(manifest), lambda what, done, total: progress.append((done, total)))
+    audit_frames(videos, lambda what, done, total: progress.append((done, total)))
     assert progress[-1] == (26, 26)
 
 
@@ -116,13 +117,14 @@ def test_a_video_that_cannot_be_read_is_skipped(tmp_path: Path, clips: SimpleNam
     damaged, gone = (textured(tmp_path, clips, person, "train") for person in range(2))
     (tmp_path / damaged.path).write_bytes(b"nothing")
     (tmp_path / gone.path).unlink()
-    audit_frames(tmp_path, [damaged, gone, textured(tmp_path, clips, 2, "holdout")])
+    audit_frames(VideoSet(tmp_path, (damaged, gone, textured(tmp_path, clips, 2, "holdout"))))
 
 
 def test_black_clips_are_no_near_duplicates(tmp_path: Path, clips: SimpleNamespace) -> None:
     black = [np.zeros((64, 32, 3), np.uint8)] * 4
     splits: tuple[Split, Split] = ("train", "holdout")
-    audit_frames(tmp_path, [clips.add_video(tmp_path, k, split, 0, black) for k, split in enumerate(splits)])
+    rows = [clips.add_video(tmp_path, k, split, 0, black) for k, split in enumerate(splits)]
+    audit_frames(VideoSet(tmp_path, tuple(rows)))
 
 
 # --- sizes

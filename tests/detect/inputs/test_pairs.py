@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dancebench.core.errors import BenchError
-from dancebench.datasets.corpora.manifest import read_manifest
 from dancebench.datasets.video.clips import VideoReader
 from dancebench.detect.inputs import pairs as pairs_module
 from dancebench.detect.inputs.pairs import PairPool, PooledClip, augment, choose_pair_starts, load_pool, read_pairs
+from dancebench.detect.inputs.video_set import VideoSet
 
 # --- closed form
 
@@ -64,8 +65,8 @@ def test_augmentation_always_consumes_the_same_number_of_draws() -> None:
 # --- reading
 
 
-def test_read_pairs_are_neighbours_of_the_clip(manifest: Path) -> None:
-    path = manifest.parent / read_manifest(manifest)[0].path
+def test_read_pairs_are_neighbours_of_the_clip(videos: VideoSet) -> None:
+    path = videos.path(videos.rows[0])
     times, found = read_pairs(path, (64, 32), 4)
     with VideoReader(path) as reader:
         starts = choose_pair_starts(len(reader), 4)
@@ -74,8 +75,8 @@ def test_read_pairs_are_neighbours_of_the_clip(manifest: Path) -> None:
         np.testing.assert_array_equal(times, reader.timestamps[starts])
 
 
-def test_read_pairs_letterboxes_to_the_detectors_size(manifest: Path) -> None:
-    path = manifest.parent / read_manifest(manifest)[0].path
+def test_read_pairs_letterboxes_to_the_detectors_size(videos: VideoSet) -> None:
+    path = videos.path(videos.rows[0])
     _, found = read_pairs(path, (32, 32), 2)
     assert found.shape == (2, 2, 32, 32, 3)
     assert found[..., :7, :].max() == 0  # a 64x32 clip becomes 32x16 between two bars
@@ -83,22 +84,21 @@ def test_read_pairs_letterboxes_to_the_detectors_size(manifest: Path) -> None:
 
 @pytest.mark.parametrize("budget", [1 << 30, 24 * 6 * 64 * 32 * 3, 1])
 def test_every_pooled_pair_is_consecutive_within_any_memory(
-    manifest: Path, monkeypatch: pytest.MonkeyPatch, budget: int
+    videos: VideoSet, monkeypatch: pytest.MonkeyPatch, budget: int
 ) -> None:
     monkeypatch.setattr(pairs_module, "POOL_BYTES", budget)
     monkeypatch.setattr(pairs_module, "augment", lambda pair, generator: pair)
-    rows = read_manifest(manifest)
-    pool = load_pool(manifest.parent, rows, (64, 32))
+    pool = load_pool(videos, (64, 32))
     neighbours = set()
-    for row in rows:
-        with VideoReader(manifest.parent / row.path) as reader:
+    for row in videos:
+        with VideoReader(videos.path(row)) as reader:
             frames = reader.read(range(len(reader)))
         neighbours |= {(row.label, a.tobytes() + b.tobytes()) for a, b in itertools.pairwise(frames)}
     batch, labels = pool.draw_batch(64, np.random.default_rng(0))
     drawn = {(int(label), pair.tobytes()) for label, pair in zip(labels, batch, strict=True)}
     assert drawn <= neighbours
     if budget == 1:
-        assert len(drawn) <= len(rows)  # one pair of each
+        assert len(drawn) <= len(videos)  # one pair of each
 
 
 def clip(subject: str, label: int, value: int, n_frames: int = 5) -> PooledClip:
@@ -124,9 +124,9 @@ def test_a_batch_follows_from_its_generator_alone() -> None:
     np.testing.assert_array_equal(first, again)
 
 
-def test_degraded_copies_differ_and_are_sampled_at_the_configured_share(manifest: Path) -> None:
-    rows = [row for row in read_manifest(manifest) if row.subject_id == "s01"]
-    pool = load_pool(manifest.parent, rows, (64, 32), degraded=0.75, copies=3)
+def test_degraded_copies_differ_and_are_sampled_at_the_configured_share(videos: VideoSet) -> None:
+    own = videos.select(lambda row: row.subject_id == "s01")
+    pool = load_pool(own, (64, 32), degraded=0.75, copies=3)
     for each in pool._clips:
         assert len(each.degraded) == 3
         assert all(copy.shape == each.frames.shape for copy in each.degraded)
@@ -153,13 +153,19 @@ def test_a_pool_without_fakes_is_an_error() -> None:
         PairPool([clip("a", 0, 1)])
 
 
-def test_a_video_that_was_changed_is_an_error(manifest: Path) -> None:
-    row = read_manifest(manifest)[0].model_copy(update={"sha256": "0" * 64})
+def test_a_video_that_was_changed_is_an_error(videos: VideoSet) -> None:
+    row = videos.rows[0].model_copy(update={"sha256": "0" * 64})
     with pytest.raises(BenchError, match="was changed after"):
-        load_pool(manifest.parent, [row], (64, 32))
+        load_pool(VideoSet(videos.root, (row,)), (64, 32))
 
 
-def test_a_video_that_is_missing_is_an_error(manifest: Path) -> None:
-    row = read_manifest(manifest)[0].model_copy(update={"path": "gone.mp4"})
+def test_a_video_that_is_missing_is_an_error(videos: VideoSet) -> None:
+    row = videos.rows[0].model_copy(update={"path": "gone.mp4"})
     with pytest.raises(BenchError, match="does not exist"):
-        load_pool(manifest.parent, [row], (64, 32))
+        load_pool(VideoSet(videos.root, (row,)), (64, 32))
+
+
+def test_a_clip_of_one_frame_is_refused_in_training(tmp_path: Path, clips: SimpleNamespace) -> None:
+    short = clips.add_video(tmp_path, 50, "train", 0, clips.real_frames(50, n_frames=1))
+    with pytest.raises(BenchError, match="s50/s50/real has fewer than two frames"):
+        load_pool(VideoSet(tmp_path, (short,)), (64, 32))

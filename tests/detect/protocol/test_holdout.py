@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,11 +10,12 @@ import pytest
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
 from dancebench.core.nn import training
-from dancebench.datasets.corpora.manifest import read_manifest, write_manifest
 from dancebench.detect.detectors.base import DETECTORS
 from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig
 from dancebench.detect.evaluation.metrics import MEASURES
+from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.protocol.card import CARD, DetectorCard, load_detector
+from dancebench.detect.protocol.description import VideoSetRecord, describe_video_set
 from dancebench.detect.protocol.holdout import HoldoutResult, train_and_evaluate
 
 QUICK = PairPatchConfig(height=64, width=32, ndf=2, steps=6, batch=4, pairs=2)
@@ -117,9 +117,9 @@ def test_source_method_and_rule_have_metrics_of_their_own(result: HoldoutResult)
 
 @pytest.mark.parametrize("aggregator", ["product", "learned"])
 def test_another_aggregation_rule_changes_scores_and_threshold(
-    result: HoldoutResult, manifest: Path, config: PairPatchConfig, aggregator: str
+    result: HoldoutResult, videos: VideoSet, description: VideoSetRecord, config: PairPatchConfig, aggregator: str
 ) -> None:
-    other = train_and_evaluate(manifest, "pair-patch", config, result.folder, aggregator=aggregator)
+    other = train_and_evaluate(videos, description, "pair-patch", config, result.folder, aggregator=aggregator)
     assert other.card.aggregator == aggregator
     assert set(other.tables.videos["aggregator"]) == {aggregator}
     logits = other.tables.pairs[other.tables.pairs["video_id"] == other.tables.videos["video_id"][0]]["logit"].to_numpy(
@@ -127,24 +127,30 @@ def test_another_aggregation_rule_changes_scores_and_threshold(
     )
     assert other.tables.videos["score"][0] == pytest.approx(other.card.rule(logits))
     assert other.card.thresholds.video != result.card.thresholds.video
-    train_and_evaluate(manifest, "pair-patch", config, result.folder)
+    train_and_evaluate(videos, description, "pair-patch", config, result.folder)
 
 
 # --- again, killed, damaged
 
 
 def test_called_again_it_does_not_train_and_returns_the_same(
-    result: HoldoutResult, manifest: Path, config: PairPatchConfig, monkeypatch: pytest.MonkeyPatch
+    result: HoldoutResult,
+    videos: VideoSet,
+    description: VideoSetRecord,
+    config: PairPatchConfig,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(PairPatch, "fit", lambda *arguments: pytest.fail("it trained again"))
-    again = train_and_evaluate(manifest, "pair-patch", config, result.folder)
+    again = train_and_evaluate(videos, description, "pair-patch", config, result.folder)
     assert again.card == result.card
-    fewer = train_and_evaluate(manifest, "pair-patch", config.model_copy(update={"pairs": 3}), result.folder)
+    fewer = train_and_evaluate(videos, description, "pair-patch", config.model_copy(update={"pairs": 3}), result.folder)
     assert (fewer.tables.videos["n_pairs"] == 3).all()
-    train_and_evaluate(manifest, "pair-patch", config, result.folder)
+    train_and_evaluate(videos, description, "pair-patch", config, result.folder)
 
 
-def test_killed_it_resumes_to_the_same_weights(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_it_resumes_to_the_same_weights(
+    videos: VideoSet, description: VideoSetRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def kill(what: str, done: int, total: int) -> None:
         if what == "training the detector" and done == 4:  # the checkpoint of step 3 is written
             raise Killed
@@ -152,7 +158,7 @@ def test_killed_it_resumes_to_the_same_weights(manifest: Path, tmp_path: Path, m
     monkeypatch.setattr(training, "SAVE_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(training, "MIN_SAVE_INTERVAL_RATIO", 0.0)
     with pytest.raises(Killed):
-        train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path / "killed", kill)
+        train_and_evaluate(videos, description, "pair-patch", QUICK, tmp_path / "killed", kill)
     assert not (tmp_path / "killed" / CARD).exists()
     with pytest.raises(BenchError, match="no trained detector"):
         load_detector(tmp_path / "killed")
@@ -163,15 +169,15 @@ def test_killed_it_resumes_to_the_same_weights(manifest: Path, tmp_path: Path, m
         if what == "training the detector":
             steps.append(done)
 
-    resumed = train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path / "killed", watch)
-    whole = train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path / "whole")
+    resumed = train_and_evaluate(videos, description, "pair-patch", QUICK, tmp_path / "killed", watch)
+    whole = train_and_evaluate(videos, description, "pair-patch", QUICK, tmp_path / "whole")
     assert steps[0] == 4
     assert resumed.card == whole.card
 
 
-def test_another_config_trains_anew(manifest: Path, tmp_path: Path) -> None:
-    first = train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path)
-    other = train_and_evaluate(manifest, "pair-patch", QUICK.model_copy(update={"seed": 1}), tmp_path)
+def test_another_config_trains_anew(videos: VideoSet, description: VideoSetRecord, tmp_path: Path) -> None:
+    first = train_and_evaluate(videos, description, "pair-patch", QUICK, tmp_path)
+    other = train_and_evaluate(videos, description, "pair-patch", QUICK.model_copy(update={"seed": 1}), tmp_path)
     assert other.card.weights_sha256 != first.card.weights_sha256
     assert load_detector(tmp_path).card == other.card
 
@@ -206,7 +212,9 @@ def test_a_card_with_a_config_of_another_release_is_refused(result: HoldoutResul
 def test_a_torn_held_out_video_is_a_failure_and_the_rest_is_measured(manifest: Path, tmp_path: Path) -> None:
     shutil.copytree(manifest.parent, tmp_path / "clips")
     (tmp_path / "clips" / "s12-blur.mp4").write_bytes(b"torn")
-    result = train_and_evaluate(tmp_path / "clips" / manifest.name, "pair-patch", QUICK, tmp_path / "detector")
+    videos = VideoSet.open(tmp_path / "clips" / manifest.name)
+    description = describe_video_set(videos, tmp_path / "video_set.json", seed=0)
+    result = train_and_evaluate(videos, description, "pair-patch", QUICK, tmp_path / "detector")
     assert [failure.item for failure in result.failures] == ["s12/s12/blur"]
     assert "was changed" in result.failures[0].reason
     assert result.metrics["video_accuracy"].n == 7
@@ -214,34 +222,9 @@ def test_a_torn_held_out_video_is_a_failure_and_the_rest_is_measured(manifest: P
     assert result.tables.videos.set_index("video_id").loc["s12/s12/blur", "status"] == "failed"
 
 
-@pytest.mark.parametrize("split", ["train", "validation", "holdout"])
-def test_a_manifest_without_a_split_is_refused(manifest: Path, tmp_path: Path, split: str) -> None:
-    rows = [row for row in read_manifest(manifest) if row.split != split]
-    write_manifest(tmp_path / "manifest.jsonl", rows)
-    with pytest.raises(BenchError, match=f"no videos of split {split}"):
-        train_and_evaluate(tmp_path / "manifest.jsonl", "pair-patch", QUICK, tmp_path / "detector")
-
-
-def test_a_leak_stops_the_run_before_it_trains(manifest: Path, tmp_path: Path) -> None:
-    rows = read_manifest(manifest)
-    rows[0] = rows[0].model_copy(update={"split": "holdout"})
-    write_manifest(tmp_path / "manifest.jsonl", rows)
-    with pytest.raises(BenchError, match="Leak between splits: The person 's00'"):
-        train_and_evaluate(tmp_path / "manifest.jsonl", "pair-patch", QUICK, tmp_path / "detector")
-    assert not (tmp_path / "detector").exists()
-
-
-def test_a_clip_of_one_frame_is_refused_in_training(manifest: Path, tmp_path: Path, clips: SimpleNamespace) -> None:
-    shutil.copytree(manifest.parent, tmp_path / "clips")
-    short = clips.add_video(tmp_path / "clips", 50, "train", 0, clips.real_frames(50, n_frames=1))
-    write_manifest(tmp_path / "clips" / "m.jsonl", [*read_manifest(manifest), short])
-    with pytest.raises(BenchError, match="s50/s50/real has fewer than two frames"):
-        train_and_evaluate(tmp_path / "clips" / "m.jsonl", "pair-patch", QUICK, tmp_path / "detector")
-
-
-def test_unknown_names_propose_the_nearest(manifest: Path, tmp_path: Path) -> None:
+def test_unknown_names_propose_the_nearest(videos: VideoSet, description: VideoSetRecord, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="Unknown detector 'pair-pach'"):
-        train_and_evaluate(manifest, "pair-pach", QUICK, tmp_path)
+        train_and_evaluate(videos, description, "pair-pach", QUICK, tmp_path)
     with pytest.raises(UnknownNameError, match="Unknown aggregator 'mediann'"):
-        train_and_evaluate(manifest, "pair-patch", QUICK, tmp_path, aggregator="mediann")
+        train_and_evaluate(videos, description, "pair-patch", QUICK, tmp_path, aggregator="mediann")
     assert "pair-patch" in DETECTORS.names()

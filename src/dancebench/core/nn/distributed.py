@@ -8,9 +8,9 @@ which the hooks of DistributedDataParallel do not expect; averaging by hand afte
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,26 @@ def broadcast(value: T) -> T:
     values = [value]
     dist.broadcast_object_list(values, src=0)
     return values[0]
+
+
+class RankRendezvous(Generic[T]):
+    """Where the ranks meet: rank 0 announces each job that all compute together, the worker ranks follow."""
+
+    def announce(self, job: T) -> None:
+        """Rank 0: start this job on every rank."""
+        broadcast(job)
+
+    def follow(self) -> Iterator[T]:
+        """Worker ranks: the jobs, as rank 0 announces them, until it dismisses the ranks."""
+        nothing: T | None = None
+        while (job := broadcast(nothing)) is not None:
+            yield job
+        leave_process_group()
+
+    def dismiss(self) -> None:
+        """Rank 0: no job is left; every rank leaves the process group."""
+        broadcast(None)
+        leave_process_group()
 
 
 def split_batch(batch: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:

@@ -1,0 +1,153 @@
+"""What holds of a set of videos whatever the detector: measured once per manifest, kept as `video_set.json`.
+
+    leak audit, clip size        a set that leaks has no description
+    training-domain features     of the training and held-out clips
+    shortcut and bytes baselines negative controls that see no frame
+    quality of the fakes         mean body SSIM per method, where whoever made the fakes measures it
+
+Every detector of a run reads it, and so does `bench detect --submit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Final, get_args
+
+from dancebench.core.artifacts import ArtifactRecord, reuse_or_make
+from dancebench.core.errors import BenchError
+from dancebench.core.metric import Metric
+from dancebench.core.progress import ReportProgress, ignore_progress
+from dancebench.datasets.corpora.manifest import Split
+from dancebench.datasets.video.clips import stream
+from dancebench.detect.evaluation.controls import measure_shortcuts
+from dancebench.detect.evaluation.training_domain import FEATURES, measure_clip
+from dancebench.detect.inputs.leak_audit import audit_frames, audit_leaks, require_one_size
+from dancebench.detect.inputs.video_set import VideoSet
+
+SHORTCUTS: Final = ("shortcut_auc", "shortcut_p", "bytes_per_frame_auc")
+"""Names of the controls that no detector has a part in."""
+
+
+class VideoSetRecord(ArtifactRecord):
+    """`video_set.json` of a manifest."""
+
+    SCHEMA_VERSION: ClassVar[int] = 1
+
+    videos_sha256: str
+    """Hash of the manifest's rows."""
+    seed: int
+    """Seed of the permutations behind `shortcut_p`."""
+    clip_height: int
+    clip_width: int
+    features: dict[str, dict[str, float]]
+    """video_id -> `training_domain.FEATURES`, of the training and held-out videos that can be read."""
+    unreadable: dict[str, str]
+    """video_id of a validation or held-out video that cannot be read -> why."""
+    controls: dict[str, Metric]
+    """`SHORTCUTS`."""
+    quality: dict[str, float]
+    """Method -> mean body SSIM of its held-out fakes in their own person's motion; empty if not measured."""
+    fakes_sha256: str
+    """Hash of the fakes whose quality is that."""
+
+    @property
+    def key(self) -> Any:
+        """With a video that could not be read it is never the artifact: that one was not audited."""
+        features = sorted(next(iter(self.features.values()), {}))
+        return [self.videos_sha256, self.seed, self.fakes_sha256, features, list(self.unreadable)]
+
+    def files(self, path: Path) -> Mapping[Path, str]:
+        """None: it describes videos that the manifest has the hashes of."""
+        return {}
+
+
+def describe_video_set(
+    videos: VideoSet,
+    path: Path,
+    *,
+    seed: int,
+    fakes_sha256: str = "",
+    measure_quality: Callable[[], dict[str, float]] = dict,
+    report: ReportProgress = ignore_progress,
+) -> VideoSetRecord:
+    """Audit and describe a set of videos, or read what an earlier call wrote.
+
+    Args:
+        videos: All splits of a manifest.
+        path: Where the record lies.
+        seed: Seed of the permutations behind `shortcut_p`.
+        fakes_sha256: Hash of the fakes whose quality is measured.
+        measure_quality: Measures the fakes: method -> mean body SSIM.
+        report: Progress.
+
+    Raises:
+        BenchError: A split is empty, the set leaks or has clips of several sizes, or a training video cannot be
+            read or was changed.
+    """
+
+    def describe() -> VideoSetRecord:
+        _audit(videos, report)
+        height, width = require_one_size(videos.rows)
+        features, unreadable = _measure_clips(videos.split("train", "holdout"), report)
+        known = videos.split("train").methods
+        compared = videos.select(lambda row: row.video_id in features and (row.method is None or row.method in known))
+        return VideoSetRecord(
+            videos_sha256=videos.sha256,
+            seed=seed,
+            clip_height=height,
+            clip_width=width,
+            features=features,
+            unreadable=unreadable | _list_unreadable(videos.split("validation")),
+            controls=measure_shortcuts(compared, seed=seed),
+            quality=measure_quality(),
+            fakes_sha256=fakes_sha256,
+        )
+
+    return reuse_or_make(path, VideoSetRecord, [videos.sha256, seed, fakes_sha256, sorted(FEATURES), []], describe)
+
+
+def find_description(videos: VideoSet, path: Path) -> VideoSetRecord | None:
+    """The record at `path`, if it describes these videos."""
+    record = VideoSetRecord.load_if_usable(path)
+    return record if record is not None and record.videos_sha256 == videos.sha256 else None
+
+
+def _audit(videos: VideoSet, report: ReportProgress) -> None:
+    missing = [split for split in get_args(Split) if not videos.split(split)]
+    if missing:
+        raise BenchError(
+            f"The manifest has no videos of split {' and '.join(missing)}.",
+            hint="A detector is trained, its threshold chosen and its result measured on different people.",
+        )
+    audit_leaks(videos.rows)
+    require_one_size(videos.rows)
+    audit_frames(videos, report)
+
+
+def _measure_clips(videos: VideoSet, report: ReportProgress) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """Training-domain features by video_id, and why a held-out video has none."""
+    features: dict[str, dict[str, float]] = {}
+    unreadable: dict[str, str] = {}
+    for done, row in enumerate(videos):
+        report("describing clips", done, len(videos))
+        try:
+            features[row.video_id] = measure_clip((frame for _, frame in stream(videos.path(row))), row.fps)
+        except BenchError as error:
+            if row.split == "train":
+                reason = error.message.removeprefix(f"{row.video_id}: ")
+                raise BenchError(f"{row.video_id}: {reason}", hint=error.hint) from error
+            unreadable[row.video_id] = error.message
+    report("describing clips", len(videos), len(videos))
+    return features, unreadable
+
+
+def _list_unreadable(videos: VideoSet) -> dict[str, str]:
+    """The videos that are missing or changed, and why they were not audited."""
+    found: dict[str, str] = {}
+    for row in videos:
+        try:
+            videos.path(row)
+        except BenchError as error:
+            found[row.video_id] = error.message
+    return found

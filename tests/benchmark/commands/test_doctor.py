@@ -1,0 +1,83 @@
+"""`bench doctor`: what it finds, and what it says of something that is not there."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from dancebench.benchmark.cli import app
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def diagnose(workspace: Path, *arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["doctor", "--workspace", str(workspace), *arguments])
+    return result.exit_code, result.stdout
+
+
+def find_checks(workspace: Path) -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in json.loads(diagnose(workspace, "--json")[1])}
+
+
+def test_one_screen_and_json_name_the_same_and_nothing_is_written(tmp_path: Path) -> None:
+    code, screen = diagnose(tmp_path / "w")
+    checks = find_checks(tmp_path / "w")
+    assert code == 0
+    assert len(screen.splitlines()) <= 50
+    assert {"Python", "disk", "GPU", "torch", "mediapipe", "encoder", "decoders", "squeeze"} <= checks.keys()
+    assert checks["torch"]["found"] == importlib.metadata.version("torch")
+    assert all(name in screen for name, check in checks.items() if check["topic"] != "libraries")
+    assert all(check["needed_for"] for check in checks.values() if check["status"] != "ok")
+    assert not (tmp_path / "w").exists()
+
+
+def test_an_optional_library_that_is_missing_costs_only_its_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = importlib.metadata.version
+
+    def find_version(name: str) -> str:
+        if name in {"c2pa-python"}:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", find_version)
+    check = find_checks(tmp_path)["c2pa-python"]
+    assert (check["status"], check["hint"]) == ("missing", "pip install c2pa-python")
+    assert "credentials" in check["needed_for"]
+    assert diagnose(tmp_path)[0] == 0
+
+
+def test_a_required_library_that_is_missing_or_does_not_load_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = importlib.metadata.version
+
+    def find_version(name: str) -> str:
+        if name == "skops":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", find_version)
+    assert find_checks(tmp_path)["skops"]["status"] == "broken"
+    assert diagnose(tmp_path)[0] == 1
+
+
+def test_a_full_disk_is_an_error_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 10**12 - 10**8, 10**8))
+    check = find_checks(tmp_path / "not" / "there")["disk"]
+    assert (check["status"], str(tmp_path) in check["found"]) == ("broken", True)
+    assert "--workspace" in check["hint"]
+
+
+def test_weights_that_are_not_the_published_ones_are_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "squeezenet1_1_features.pth").write_bytes(b"another network")
+    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
+    assert find_checks(tmp_path)["squeeze"]["status"] == "broken"
