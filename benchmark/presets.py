@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from dancebench.core.errors import UnknownNameError
-from dancebench.core.schema import Strict
+from dancebench.core.schema import Strict, set_fields
 from dancebench.detect.detectors.base import DetectorConfig
 from dancebench.detect.detectors.ensemble import EnsembleConfig
 from dancebench.detect.detectors.pair_patch import PairPatchConfig
@@ -211,26 +211,36 @@ class RunSettings:
         trunk: Perceptual trunk instead of the preset's; None keeps that.
         precision: Numeric precision of the networks in training.
         batch: Batch size of every phase; None keeps the preset's.
+        fields: Further fields of the configuration of a method, by method and by path (`schedule.steps`).
     """
 
     seed: int = 0
     trunk: str | None = None
     precision: Precision = "fp32"
     batch: int | None = None
+    fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+
+
+_SET_BY_OPTIONS: Final = {"seed": "--seed", "precision": "--precision", "trunk": "--trunk"}
 
 
 def configure_method(name: str, method: str, settings: RunSettings) -> SynthConfig:
     """A preset's configuration of a method, with the settings of a run.
 
     Raises:
-        UnknownNameError: There is no such preset, method or trunk.
+        UnknownNameError: There is no such preset, method, trunk or field.
+        BenchError: The value of a field is refused.
     """
     chosen = find_preset(name).config(method)
     if settings.trunk is not None and settings.trunk not in ("off", *PERCEPTUAL_TRUNKS):
         raise UnknownNameError("perceptual trunk", settings.trunk, ("off", *PERCEPTUAL_TRUNKS))
     trunk = settings.trunk or chosen.trunk
     config = _override(chosen, {"seed": settings.seed, "precision": settings.precision, "trunk": trunk})
-    return config if settings.batch is None else _override_batch(config, settings.batch)
+    if settings.batch is not None:
+        config = _override_batch(config, settings.batch)
+    fields = settings.fields.get(method, {})
+    changed = set_fields(method, config, fields, _SET_BY_OPTIONS)
+    return _override(changed, {"long_side": changed.long_side}) if "long_side" in fields else changed
 
 
 def _override(config: SynthConfig, settings: Mapping[str, Any]) -> SynthConfig:

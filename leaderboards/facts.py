@@ -138,15 +138,15 @@ def list_warnings(record: RunRecord) -> list[str]:
 def list_remarks(record: RunRecord) -> list[str]:
     """The facts that have no column, by name, then the record's own remarks."""
     facts = record.entry.facts
-    named: dict[str, str | None] = {}
+    named: dict[str, str | None] = {"settings": facts.settings}
     if isinstance(facts, SynthesisFacts):
-        named = {
+        named |= {
             "perceptual_trunk_reason": facts.perceptual_trunk_reason,
             "precision": facts.precision,
             "seed_spread": facts.seed_spread,
         }
     elif isinstance(facts, DetectionFacts):
-        named = {"aggregator": facts.aggregator, "weights_from": facts.weights_from}
+        named |= {"aggregator": facts.aggregator, "weights_from": facts.weights_from}
         named |= _name_fakes(facts.fakes) if facts.fakes else {}
         named |= _name_submitted(facts.submitted) if facts.submitted else {}
     return [*(f"{name}: {text}" for name, text in sorted(named.items()) if text is not None), *facts.remarks]

@@ -111,7 +111,7 @@ def _render_theme(section: Section, theme: str) -> list[str]:
         ]
         for row in section.rows
     ]
-    titles = [*(fact.title for fact in facts), *(column.header for column in columns)]
+    titles = [*(fact.title for fact in facts), *(escape(column.header) for column in columns)]
     notes = [*_list_reasons(footnotes), *dict.fromkeys(column.remark for column in columns if column.remark)]
     blocks = _render_wide_table(["row"], titles, lines)
     return [*blocks, _render_bullets(notes)] if notes else blocks
@@ -155,7 +155,7 @@ def _render_values_per_subject(section: Section) -> list[str]:
         values = [row.record.per_subject[subject].get(column.metric) for subject in section.subjects]
         if any(value is not None for value in values):
             texts = [NOTHING if value is None else format(value, column.form) for value in values]
-            lines.append([escape(row.label), column.header, *texts])
+            lines.append([escape(row.label), escape(column.header), *texts])
     if not lines:
         return []
     subjects = [escape(subject) for subject in section.subjects]

@@ -71,6 +71,8 @@ class _Facts(Strict):
 
     frame_size: str | None = None
     """HEIGHTxWIDTH of what was measured; rows are compared only within it."""
+    settings: str | None = None
+    """What `--set` changed in its configuration: `KEY=VALUE, …`; null for nothing."""
     warnings: tuple[str, ...] = ()
     """Sentences that mark the row."""
     remarks: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from dancebench.core.metric import Metric
+from dancebench.core.metric import Metric, MetricKey
 from dancebench.core.stats import RELIABLE_SUBJECTS
 from dancebench.leaderboards.facts import (
     CONTROLS,
@@ -82,6 +82,7 @@ _TEMPORAL = "Flicker and warp error"
 _VIDEO = "Video level"
 _PAIR = "Pair level"
 _CALIBRATION = "Calibration and abstention"
+_OTHERS = "Other metrics"
 
 _SAME_DETECTOR = (
     "Pose columns: poses are found by the MediaPipe whose poses also drive the synthesis, so both miss the same; "
@@ -159,6 +160,8 @@ COLUMNS: dict[RunKind, tuple[Column, ...]] = {
     ),
 }  # fmt: skip
 """The kinds that have a leaderboard, and their columns; the first is the primary metric."""
+_CSV_ALONE = {"background_flicker", "background_flicker_real", "warp_error", "warp_error_real"}
+"""Metrics that no table shows: their ratios say more."""
 
 
 RANKING_SEEDS = 3
@@ -331,6 +334,7 @@ def _make_section(
 ) -> Section:
     primary, *others = COLUMNS[kind]
     measured = [column for column in others if any(column.metric in record.metrics for record in records)]
+    measured += _list_other_columns(kind, records)
     scores = [(record, _orient_value(record, primary)) for record in records]
     rows = [
         Row(record, None if own is None else 1 + sum(other is not None and other > own for _, other in scores))
@@ -339,6 +343,20 @@ def _make_section(
     last = len(rows) + 1
     rows.sort(key=lambda row: (row.rank or last, row.record.entry.name, row.record.run.id))
     return Section(kind, dataset, dataset_id, subjects, frame_size, (primary, *measured), tuple(rows))
+
+
+def _list_other_columns(kind: RunKind, records: Iterable[RunRecord]) -> list[Column]:
+    """Columns of the metrics that only a plug-in knows, by name; a record says which direction is better."""
+    known = {column.metric for column in COLUMNS[kind]} | _CSV_ALONE
+    directions: dict[str, set[bool | None]] = defaultdict(set)
+    for record in records:
+        for name, metric in record.metrics.items():
+            if name not in known and MetricKey.parse(name).condition is None:
+                directions[name].add(metric.higher_is_better)
+    return [
+        Column(name, name, found.pop() if len(found) == 1 else None, theme=_OTHERS)
+        for name, found in sorted(directions.items())
+    ]
 
 
 def _orient_value(record: RunRecord, column: Column) -> float | None:

@@ -23,7 +23,7 @@ from torch import nn
 
 from dancebench.core.nn.trunks import Trunk
 from dancebench.core.progress import ReportProgress
-from dancebench.core.registry import Registry
+from dancebench.core.registry import Registry, list_missing_parts
 from dancebench.core.schema import Strict
 from dancebench.synth.clip import Batch, Motion, TrainingClip
 
@@ -207,7 +207,12 @@ class Phase(ABC):
         """Samples of training progress: (N, 3, H, W) in [-1, 1], real and generated images alternating in N."""
 
 
-METHODS: Registry[type[Method]] = Registry("method", package="dancebench.synth.methods")
+METHODS: Registry[type[Method]] = Registry(
+    "method",
+    package="dancebench.synth.methods",
+    group="dancebench.methods",
+    list_missing=lambda entry: list_missing_parts(entry, Method, ("section",)),
+)
 
 
 def find_base_method(method: str) -> str | None:

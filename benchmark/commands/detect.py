@@ -14,12 +14,14 @@ from dancebench.benchmark.commands.options import (
     JobsOption,
     JsonOption,
     SeedOption,
+    SetOption,
     WorkspaceOption,
     choose_worker_count,
     err,
     open_workspace,
     out,
     parse_pair_count,
+    parse_settings,
     print_json,
     read_argv,
     resolve_device,
@@ -52,10 +54,7 @@ def detect(
     preset: Annotated[str, typer.Option(help="A preset (see bench list presets).")] = "protocol",
     aggregator: Annotated[
         str,
-        typer.Option(
-            help="Rule that turns pair logits into a video's score: mean-logit, product (the paper's), mean-prob, "
-            "median, top-k, learned."
-        ),
+        typer.Option(help="Rule that turns pair logits into a video's score (see bench list aggregators)."),
     ] = "mean-logit",
     pairs: Annotated[str | None, typer.Option(help="Number of pairs to score of each video, or all.")] = None,
     robustness: Annotated[
@@ -72,6 +71,7 @@ def detect(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
     seed: SeedOption = 0,
+    changes: SetOption = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -81,6 +81,7 @@ def detect(
 
     [dim]Examples: bench detect --holdout · bench detect --holdout --dataset demo-small --preset demo ·
     bench detect --holdout --detector pair-patch --detector spectrum --test-method posewarp --robustness ·
+    bench detect --holdout --set pair-patch.steps=3000 --aggregator top-k --set top-k.share=0.1 ·
     bench detect --submit scores.csv --name their-detector[/]
     """
     if holdout == (submit is not None):
@@ -89,8 +90,13 @@ def detect(
         raise typer.BadParameter("--submit, --name and --manifest belong together", param_hint="bench detect")
     opened = open_workspace(workspace)
     from dancebench.benchmark.runs.synthesis import open_dataset
+    from dancebench.detect.evaluation.aggregation import set_options
 
     data = open_dataset(opened, dataset)
+    detectors = list(dict.fromkeys(detector or ["pair-patch"])) if submit is None else []
+    fields = parse_settings(changes, [*detectors, aggregator])
+    if aggregator in fields:
+        aggregator = set_options(aggregator, fields.pop(aggregator))
     if submit is not None and name is not None:
         from dancebench.benchmark.runs.submission import run_submission
 
@@ -106,9 +112,7 @@ def detect(
     others = tuple(other for other in dict.fromkeys(test_method or []) if other != method)
     fakes = FakePlan(opened, data, method, others, preset, settings, device=device)
     count = None if pairs is None else parse_pair_count(pairs)
-    chosen = [
-        DetectionJob(fakes, each, aggregator, count, robustness) for each in dict.fromkeys(detector or ["pair-patch"])
-    ]
+    chosen = [DetectionJob(fakes, each, aggregator, count, robustness, fields.get(each, {})) for each in detectors]
     check_names(chosen)
     with ProgressBars(err) as display:
         detected = run_detection(

@@ -1,9 +1,9 @@
-"""`bench list`: what there is to choose from."""
+"""`bench list`: what there is to choose from, and where each comes from, as plain rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
@@ -18,8 +18,15 @@ from dancebench.benchmark.commands.options import (
     print_json,
 )  # fmt: skip
 
+if TYPE_CHECKING:
+    from dancebench.benchmark.presets import Preset
+    from dancebench.core.registry import Registry
+    from dancebench.core.workspace import Workspace
+    from dancebench.detect.detectors.base import DetectorConfig
+    from dancebench.synth.clip import TrainingClip
+
 app = typer.Typer(
-    help="List methods, detectors, presets, metrics or subjects.",
+    help="List methods, detectors, metrics, aggregators, layouts, presets or subjects.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -27,34 +34,38 @@ app = typer.Typer(
 
 @app.command(epilog="Example: bench list methods --json")
 def methods(json: JsonOption = False) -> None:
-    """Synthesis methods, with the paper's section and the parameters of each network per preset."""
-    from dancebench.benchmark.commands.inventory import list_methods
-
+    """Synthesis methods: where each comes from, the paper's section, the parameters of each network per preset."""
     _show(list_methods(), json)
 
 
 @app.command(epilog="Example: bench list detectors")
 def detectors(json: JsonOption = False) -> None:
-    """Detectors."""
-    from dancebench.benchmark.commands.inventory import list_detectors
-
+    """Detectors, and where each comes from."""
     _show(list_detectors(), json)
 
 
 @app.command(epilog="Example: bench list presets --json")
 def presets(json: JsonOption = False) -> None:
     """Presets, with everything they set."""
-    from dancebench.benchmark.commands.inventory import list_presets
-
     _show(list_presets(), json)
 
 
 @app.command(epilog="Example: bench list metrics")
 def metrics(json: JsonOption = False) -> None:
-    """Metrics, with units and the direction of better."""
-    from dancebench.benchmark.commands.inventory import list_metrics
-
+    """Metrics of fakes: unit, direction of better, and where each comes from."""
     _show(list_metrics(), json)
+
+
+@app.command(epilog="Example: bench list aggregators")
+def aggregators(json: JsonOption = False) -> None:
+    """Rules from a video's pair logits to its score: their options, and where each comes from."""
+    _show(list_aggregators(), json)
+
+
+@app.command(epilog="Example: bench list layouts")
+def layouts(json: JsonOption = False) -> None:
+    """Layouts that bench data import reads, and where each importer comes from."""
+    _show(list_layouts(), json)
 
 
 @app.command(epilog="Example: bench list subjects --dataset demo")
@@ -62,9 +73,169 @@ def subjects(
     dataset: DatasetOption = "demo", workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False
 ) -> None:
     """Subjects of a dataset, with their roles."""
-    from dancebench.benchmark.commands.inventory import list_subjects
-
     _show(list_subjects(open_workspace(workspace), dataset), json)
+
+
+# ---------------------------------------------------------------- rows
+
+
+def list_methods() -> list[dict[str, Any]]:
+    """Name, section of the paper, parameters of each network per preset, and where it comes from."""
+    from dancebench.benchmark.presets import PRESETS
+    from dancebench.synth.base import METHODS
+
+    return [
+        {
+            "method": name,
+            "section": _explain_unusable(METHODS, name) or METHODS[name].section,
+            "parameters": {preset.name: _count_parameters(name, preset) for preset in PRESETS.values()}
+            if not METHODS.list_missing(name)
+            else {},
+            "from": METHODS.source(name),
+        }
+        for name in METHODS.names()
+    ]
+
+
+def _explain_unusable(registry: Registry[Any], name: str) -> str | None:
+    missing = registry.list_missing(name)
+    return f"cannot be used: it lacks {', '.join(missing)}" if missing else None
+
+
+def _count_parameters(method: str, preset: Preset) -> dict[str, int]:
+    """Count the parameters of each network, built on the meta device, without weights."""
+    import torch
+
+    from dancebench.synth.base import METHODS, LearnedMethod
+
+    method_class = METHODS[method]
+    if not issubclass(method_class, LearnedMethod):
+        return {}
+    with torch.device("meta"):
+        built = method_class(preset.config(method), _make_empty_clip(), torch.device("meta"))
+        phases = {name: built.start_phase(name, None).networks() for name in built.list_phases()}
+    found = {} if method_class.base is None else _count_parameters(method_class.base, preset)
+    return found | {
+        f"{phase} {name}": sum(weight.numel() for weight in network.parameters())
+        for phase, networks in phases.items()
+        for name, network in networks.items()
+    }
+
+
+def _make_empty_clip() -> TrainingClip:
+    """A clip without frames: the networks are built but never run."""
+    import numpy as np
+
+    from dancebench.synth.clip import CachedFrames, TrainingClip
+
+    nothing = CachedFrames(lambda _: np.zeros((0, 0, 0, 3), np.uint8), 0, cached=False)
+    points = np.zeros((0, 75, 3), np.float32)
+    return TrainingClip(
+        nothing, nothing, points, points[:, 0, :2], np.zeros(0, bool), (0, 0), lambda _: _make_empty_clip()
+    )
+
+
+def list_detectors() -> list[dict[str, Any]]:
+    """Name (of a family with NAME in place of its member), description, default settings, where it comes from."""
+    from dancebench.detect.detectors.base import DETECTORS
+
+    rows = []
+    for name in DETECTORS.names():
+        unusable = _explain_unusable(DETECTORS, name)
+        family = not unusable and DETECTORS[name].VARIANT is not None
+        rows.append(
+            {
+                "detector": f"{name}:NAME" if family else name,
+                "what": unusable or _summarise(DETECTORS[name]),
+                "defaults": {} if unusable else _list_defaults(DETECTORS[name].Config),
+                "from": DETECTORS.source(name),
+            }
+        )
+    return rows
+
+
+def _list_defaults(config: type[DetectorConfig]) -> dict[str, Any]:
+    """Default settings; a family's member has no default and is left out."""
+    return {
+        name: field.get_default(call_default_factory=True)
+        for name, field in config.model_fields.items()
+        if not field.is_required()
+    }
+
+
+def _summarise(entry: object) -> str:
+    """The first line of a docstring."""
+    return (entry.__doc__ or "").strip().partition("\n")[0]
+
+
+def list_metrics() -> list[dict[str, Any]]:
+    """Full name, unit, direction (None where neither is better), and where it comes from."""
+    from dancebench.benchmark.metrics.base import METRICS
+
+    return [
+        {
+            "metric": name,
+            "unit": METRICS[name].info.unit,
+            "higher_is_better": METRICS[name].info.higher_is_better,
+            "from": METRICS.source(name),
+        }
+        for name in METRICS.names()
+    ]
+
+
+def list_aggregators() -> list[dict[str, Any]]:
+    """Name, description, options with their defaults, and where it comes from."""
+    from dancebench.detect.evaluation.aggregation import AGGREGATORS, list_options
+
+    rows = []
+    for name in AGGREGATORS.names():
+        unusable = _explain_unusable(AGGREGATORS, name)
+        options = {} if unusable else {key: option.default for key, option in list_options(name).items()}
+        what = unusable or _summarise(AGGREGATORS[name])
+        rows.append({"aggregator": name, "what": what, "options": options, "from": AGGREGATORS.source(name)})
+    return rows
+
+
+def list_layouts() -> list[dict[str, Any]]:
+    """Name, description, and where its importer comes from."""
+    from dancebench.datasets.importers.base import IMPORTERS
+
+    return [
+        {
+            "layout": name,
+            "what": _explain_unusable(IMPORTERS, name) or _summarise(IMPORTERS[name]),
+            "from": IMPORTERS.source(name),
+        }
+        for name in IMPORTERS.names()
+    ]
+
+
+def list_presets() -> list[dict[str, Any]]:
+    """Name, purpose and settings."""
+    from dancebench.benchmark.presets import PRESETS
+
+    return [
+        {
+            "preset": preset.name,
+            "purpose": preset.purpose,
+            "synth": {type(config).__name__: config.model_dump() for config in preset.synth},
+        }
+        for preset in PRESETS.values()
+    ]
+
+
+def list_subjects(workspace: Workspace, dataset: str) -> list[dict[str, Any]]:
+    """Id, role, and whether the clip has been made."""
+    from dancebench.benchmark.runs.synthesis import open_dataset
+
+    data = open_dataset(workspace, dataset)
+    return [
+        {"subject": entry.id, "role": entry.role, "prepared": data.is_prepared(entry.id)}
+        for entry in data.record.subjects
+    ]
+
+
+# ---------------------------------------------------------------- showing them
 
 
 def _show(facts: Sequence[dict[str, Any]], as_json: bool) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 from rich.console import Console
 
-from dancebench.core.errors import BenchError
+from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ JobsOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME.KEY=VALUE", help="Another value of a setting of what is run; repeatable."),
+]
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Name of the dataset.")]
 
 
@@ -96,6 +101,40 @@ def parse_pair_count(text: str) -> int | Literal["all"]:
     if text.isdecimal() and int(text) >= 1:
         return int(text)
     raise typer.BadParameter(f"'{text}' is neither a number above 0 nor 'all'", param_hint="--pairs")
+
+
+def parse_settings(texts: Sequence[str] | None, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Parse `NAME.KEY=VALUE`: by name and key, what JSON makes of the value, else the text itself.
+
+    Args:
+        texts: As given on the command line.
+        names: What is run and may be set.
+
+    Raises:
+        UnknownNameError: A text begins with no such name.
+        BenchError: It is not of this form.
+    """
+    settings: dict[str, dict[str, Any]] = {}
+    for text in texts or ():
+        path, equals, value = text.partition("=")
+        owners = [name for name in names if path.startswith(f"{name}.")]
+        if not equals or "." not in path:
+            raise BenchError(f"'{text}' sets nothing.", hint=f"Write NAME.KEY=VALUE, like {names[0]}.KEY=VALUE.")
+        if not owners:
+            raise UnknownNameError("method, detector or aggregator of this run", path.partition(".")[0], names)
+        owner = max(owners, key=len)
+        settings.setdefault(owner, {})[path.removeprefix(f"{owner}.")] = _parse_value(value)
+    return settings
+
+
+def _parse_value(text: str) -> Any:
+    def refuse(constant: str) -> float:
+        raise ValueError(constant)
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except ValueError:
+        return text
 
 
 def choose_worker_count(jobs: int | None, device_name: str = "cpu") -> int:

@@ -15,11 +15,13 @@ from dancebench.benchmark.commands.options import (
     JsonOption,
     PrecisionOption,
     SeedOption,
+    SetOption,
     WorkspaceOption,
     choose_worker_count,
     err,
     open_workspace,
     out,
+    parse_settings,
     print_json,
     read_argv,
     resolve_device,
@@ -61,6 +63,7 @@ def synth(
     seeds: Annotated[
         int, typer.Option(min=1, help="Training seeds, from --seed on; the record holds their mean. A ranking needs 3.")
     ] = 1,
+    changes: SetOption = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -71,6 +74,7 @@ def synth(
     [dim]Examples: bench synth --subject 3 · bench synth --subject all --method fbf-ts-fg ·
     bench synth --subject all --method fbf --method fbf-ts --method fbf-ts-fg --seeds 3 ·
     bench synth --dataset mine --subject me --preset small ·
+    bench synth --subject 3 --method fbf --set fbf.ngf=32 --set fbf.schedule.steps=2000 ·
     torchrun --nproc-per-node 4 -m dancebench.benchmark.cli synth --subject me --dataset mine
     --preset paper --batch 4[/]
     """
@@ -90,7 +94,8 @@ def synth(
 
     clock = RunClock(read_argv())
     device = resolve_device(device_name)
-    settings = RunSettings(seed, trunk, resolve_precision(precision_name, device), batch)
+    fields = parse_settings(changes, method)
+    settings = RunSettings(seed, trunk, resolve_precision(precision_name, device), batch, fields)
     options = TrainingOptions(tensorboard=tensorboard, checkpointing=checkpointing, compiled=compiled)
     opened = open_workspace(workspace)
     data = open_dataset(opened, dataset)

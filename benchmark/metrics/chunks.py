@@ -1,10 +1,11 @@
-"""Measure two aligned clips in chunks, so that memory use does not grow with their length."""
+"""A fake and its real, and how both are measured in chunks, so that memory use does not grow with their length."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import pandas as pd
 
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import ReportProgress, ignore_progress
+from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.datasets.video.clips import VideoReader
 
 CHUNK: Final = 256
@@ -21,12 +23,52 @@ Frames = npt.NDArray[np.uint8]
 """uint8 RGB [T, H, W, 3]."""
 SegmentStarts = npt.NDArray[np.bool_]
 """[T]: True where a segment of consecutive frames starts, as frame 0 always does."""
-Measure = Callable[[Frames, Frames, slice], pd.DataFrame]
-"""`measure(fakes, reals, span)`: one row for each frame of `span`, in order."""
+
+
+Clip = TypeVar("Clip", Path, Frames)
+
+
+@dataclass(frozen=True, eq=False)
+class FakeAndReal(Generic[Clip]):
+    """A fake and its real, as two files or as the frames of two files.
+
+    Attributes:
+        fake: T frames.
+        real: The same frames of the recording, at the same size.
+        keypoints: Poses of the real frames, which drove the fake: float32 [T, 75, 3] in pixels of the frames.
+        truth: The drawn dancer's true keypoints, the same shape and pixels; None where they are not known.
+        starts: Where a segment of consecutive frames starts, bool [T]; None for a clip without gaps.
+    """
+
+    fake: Clip
+    real: Clip
+    keypoints: Keypoints
+    truth: Keypoints | None = None
+    starts: SegmentStarts | None = None
+
+    @property
+    def follows(self) -> npt.NDArray[np.bool_]:
+        """Whether the previous frame is there and is consecutive, bool [T]."""
+        first = start_once(len(self.keypoints))
+        return ~first if self.starts is None else ~(first | self.starts)
+
+    def take(self, fake: Frames, real: Frames, span: slice) -> FakeAndReal[Frames]:
+        """These frames of `span`, with what is known of them."""
+        return FakeAndReal(
+            fake,
+            real,
+            self.keypoints[span],
+            None if self.truth is None else self.truth[span],
+            None if self.starts is None else self.starts[span],
+        )
+
+
+Measure = Callable[[FakeAndReal[Frames]], pd.DataFrame]
+"""One row for each frame, in order."""
 
 
 def measure_in_chunks(
-    fake: Path, real: Path, n_frames: int, measure: Measure, *, report: ReportProgress = ignore_progress
+    clips: FakeAndReal[Path], measure: Measure, *, report: ReportProgress = ignore_progress
 ) -> pd.DataFrame:
     """Measure two whole clips chunk by chunk.
 
@@ -34,9 +76,7 @@ def measure_in_chunks(
     may use the previous frame.
 
     Args:
-        fake: Clip file.
-        real: Clip file of the same frames.
-        n_frames: Number of frames that there are poses of.
+        clips: Two files.
         measure: Called for each chunk.
         report: Progress.
 
@@ -46,7 +86,8 @@ def measure_in_chunks(
     Raises:
         BenchError: The clips or the poses differ in length.
     """
-    with VideoReader(fake) as fakes, VideoReader(real) as reals:
+    n_frames = len(clips.keypoints)
+    with VideoReader(clips.fake) as fakes, VideoReader(clips.real) as reals:
         if not len(fakes) == len(reals) == n_frames:
             raise BenchError(
                 f"The clips cannot be compared frame by frame: {len(fakes)} frames against {len(reals)} "
@@ -58,9 +99,9 @@ def measure_in_chunks(
             overlap = min(start, 1)
             span = slice(start - overlap, min(start + CHUNK, n_frames))
             frames = range(span.start, span.stop)
-            rows = measure(fakes.read(frames), reals.read(frames), span)
+            rows = measure(clips.take(fakes.read(frames), reals.read(frames), span))
             tables.append(rows[overlap:].assign(t=frames[overlap:]))
-            report(f"measuring {fake.stem}", span.stop, n_frames)
+            report(f"measuring {clips.fake.stem}", span.stop, n_frames)
     return pd.concat(tables, ignore_index=True)
 
 

@@ -28,7 +28,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dancebench.benchmark.metrics.chunks import Frames, SegmentStarts
+from dancebench.benchmark.metrics.base import METRICS, MetricInfo, Ratio
+from dancebench.benchmark.metrics.chunks import FakeAndReal, Frames
 from dancebench.datasets.pose.skeleton import Keypoints, compute_body_box
 
 MIN_SHARE: Final = 0.05
@@ -46,24 +47,56 @@ MOVING: Final = "the background moves: the camera is not still"
 Mask = npt.NDArray[np.bool_]
 
 
-def measure_flicker(fake: Frames, real: Frames, keypoints: Keypoints, *, starts: SegmentStarts) -> pd.DataFrame:
-    """Measure the flicker of both clips, before it is known whether the camera is still (`hide_moving`).
+def hide_moving(rows: pd.DataFrame) -> pd.DataFrame:
+    """Set a whole clip's rows to null where its background moves; adds `background_flicker_excess`."""
+    measured = rows["background_flicker_real"].notna()
+    moving = rows["background_moves"]
+    if moving.sum() * 2 > measured.sum():
+        moving = measured
+    fake, real = (rows[name].mask(moving) for name in ("background_flicker", "background_flicker_real"))
+    return rows.drop(columns="background_moves").assign(
+        background_flicker=fake,
+        background_flicker_real=real,
+        background_flicker_excess=(fake - real).abs(),
+        background_reason=rows["background_reason"].mask(moving, MOVING),
+    )
 
-    Args:
-        fake: uint8 RGB [T, H, W, 3].
-        real: The same frames of the real clip.
-        keypoints: float32 [T, 75, 3] of the real frames, in pixels of these frames.
-        starts: Where a segment of consecutive frames starts, bool [T].
+
+def _describe(unit: str, higher_is_better: bool | None) -> MetricInfo:
+    return MetricInfo(
+        unit, higher_is_better, "no two consecutive frames show a still background", reasons="background_reason"
+    )
+
+
+METRICS.register_ratio(
+    "background_flicker_ratio",
+    _describe("ratio to the real clip's", None),
+    Ratio("background_flicker", "background_flicker_real", undefined="nothing changes in the real clip"),
+    module=__name__,
+)
+
+
+@METRICS.register_frames(
+    {
+        "background_flicker": _describe("8-bit levels", None),
+        "background_flicker_real": _describe("8-bit levels", None),
+        "background_flicker_excess": _describe("8-bit levels", False),
+    },
+    finish=hide_moving,
+)
+def measure_flicker(clips: FakeAndReal[Frames]) -> pd.DataFrame:
+    """Measure the flicker of both clips, before it is known whether the camera is still (`hide_moving`).
 
     Returns:
         One row per frame: `background_flicker`, `background_flicker_real`, `background_reason`, and whether
         the background moves, `background_moves`.
     """
+    fake, real, keypoints, follows = clips.fake, clips.real, clips.keypoints, clips.follows
     moves = np.zeros(len(real), np.bool_)
     flicker = np.full((len(real), 2), np.nan)
     reasons: list[str | None] = []
     for t in range(len(real)):
-        if t == 0 or starts[t]:
+        if not follows[t]:
             reasons.append(NO_FRAME_BEFORE)
             continue
         background = _mask_background(keypoints[t - 1 : t + 1], real.shape[1], real.shape[2])
@@ -78,21 +111,6 @@ def measure_flicker(fake: Frames, real: Frames, keypoints: Keypoints, *, starts:
             "background_reason": pd.Series(reasons, dtype=object),
             "background_moves": moves,
         }
-    )
-
-
-def hide_moving(rows: pd.DataFrame) -> pd.DataFrame:
-    """Set a whole clip's rows to null where its background moves; adds `background_flicker_excess`."""
-    measured = rows["background_flicker_real"].notna()
-    moving = rows["background_moves"]
-    if moving.sum() * 2 > measured.sum():
-        moving = measured
-    fake, real = (rows[name].mask(moving) for name in ("background_flicker", "background_flicker_real"))
-    return rows.drop(columns="background_moves").assign(
-        background_flicker=fake,
-        background_flicker_real=real,
-        background_flicker_excess=(fake - real).abs(),
-        background_reason=rows["background_reason"].mask(moving, MOVING),
     )
 
 

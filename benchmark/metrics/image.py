@@ -1,4 +1,4 @@
-"""SSIM, PSNR, MSE and LPIPS of aligned clips: per frame and region, in float, batched.
+"""SSIM, PSNR and MSE of aligned clips, and how metrics of images are measured: per frame and region, in batches.
 
 What goes in: two clips of the same frames, as uint8 RGB, and the poses that define the regions. What
 comes out: one row per frame. Conventions:
@@ -7,7 +7,6 @@ comes out: one row per frame. Conventions:
             all pixels of the crop count, windows at its edge are padded by reflection
     psnr    dB, data range 1; averaged over items, never computed from a mean MSE
     mse     squared 8-bit levels, 0 to 65025 (as in Dance Dance Generation's tables)
-    lpips_B version 0.1 with backbone B, inputs in [-1, 1]
     diff_mse  MSE of the difference of consecutive frames (DDG, T3), in squared 8-bit levels
 
 A value is null if the region is missing in that frame, or if it needs a previous frame and there is none.
@@ -16,7 +15,7 @@ A value is null if the region is missing in that frame, or if it needs a previou
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,9 +24,8 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from dancebench.benchmark.metrics.base import REGION_METRICS
-from dancebench.benchmark.metrics.chunks import Frames, SegmentStarts, measure_in_chunks, start_once
-from dancebench.benchmark.metrics.perceptual import Lpips
+from dancebench.benchmark.metrics.base import METRICS, ImageFunction, ImageMeasure, MetricInfo
+from dancebench.benchmark.metrics.chunks import FakeAndReal, Frames, measure_in_chunks
 from dancebench.benchmark.metrics.regions import REGIONS, locate_region
 from dancebench.core.errors import BenchError
 from dancebench.core.nn import torchvision_ops
@@ -35,58 +33,89 @@ from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.datasets.video.box import Box
 
 _BATCH: Final = 32
+_TORCHMETRICS: Final[dict[str, Any]] = {"data_range": 1.0, "reduction": "none"}
 
 
-def measure_images(
-    fake: Frames, real: Frames, keypoints: Keypoints, *, lpips: Lpips | None, starts: SegmentStarts | None = None
-) -> pd.DataFrame:
-    """Compare two clips frame by frame.
+# ---------------------------------------------------------------- metrics of crops (N, 3, h, w) in [0, 1], each (N,)
+
+
+@METRICS.register_image("ssim", MetricInfo("SSIM in [-1, 1]", True))
+def ssim(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Structural similarity (Wang et al. 2004)."""
+    torchvision_ops.declare_missing_ops()
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    found = structural_similarity_index_measure(fake, real, gaussian_kernel=True, sigma=1.5, **_TORCHMETRICS)
+    return torch.as_tensor(found)
+
+
+@METRICS.register_image("psnr", MetricInfo("dB", True))
+def psnr(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Peak signal-to-noise ratio; infinite, so null, of equal images."""
+    torchvision_ops.declare_missing_ops()
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
+    return torch.as_tensor(peak_signal_noise_ratio(fake, real, dim=(1, 2, 3), **_TORCHMETRICS))
+
+
+@METRICS.register_image("mse", MetricInfo("squared 8-bit levels", False))
+def mse(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Mean squared error."""
+    return (fake - real).square().mean(dim=(1, 2, 3)) * 255.0**2
+
+
+# ---------------------------------------------------------------- measuring them
+
+
+def measure_images(clips: FakeAndReal[Frames], only: Collection[str] | None = None) -> pd.DataFrame:
+    """Compare two clips frame by frame, with every metric of images that can be measured on this machine.
 
     Args:
-        fake: uint8 RGB [T, H, W, 3].
-        real: The same frames of the real clip.
-        keypoints: float32 [T, 75, 3] of the real frames, in pixels of these frames.
-        lpips: None leaves the LPIPS columns null.
-        starts: Where a segment of consecutive frames starts, bool [T]; None for a clip without gaps.
+        clips: Frames of two clips.
+        only: Full names of the metrics to measure; None: all.
 
     Returns:
-        One row per frame: `t` and a column `REGION_METRIC` each; NaN stands for null.
+        One row per frame, and a column `REGION_METRIC` each; NaN stands for null.
 
     Raises:
-        BenchError: The clips differ in length or size.
+        BenchError: The clips differ in length or size, or a metric does not give one value for each image.
     """
+    fake, real, keypoints = clips.fake, clips.real, clips.keypoints
     if fake.shape != real.shape or len(keypoints) != len(real):
         raise BenchError(
             f"The clips cannot be compared frame by frame: {fake.shape[:3]} against {real.shape[:3]} "
             f"with {len(keypoints)} poses.",
             hint="Both must hold the same frames at the same size.",
         )
-    columns = {f"{region}_{metric}": np.full(len(real), np.nan) for region in REGIONS for metric in REGION_METRICS}
-    follows = ~(start_once(len(real)) if starts is None else starts)
+    measures = {
+        name: metric.measure
+        for name, metric in METRICS.entries().items()
+        if isinstance(metric.measure, ImageMeasure) and (only is None or name in only)
+    }
+    columns = {name: np.full(len(real), np.nan) for name in measures}
     for region in REGIONS:
-        boxes = [locate_region(region, points, (real.shape[1], real.shape[2])) for points in keypoints]
-        for index, box in _group_by_shape(boxes):
-            found = _compare(_crop(fake[index], box), _crop(real[index], box), lpips)
-            for metric, values in found.items():
-                columns[f"{region}_{metric}"][index] = values
-        columns[f"{region}_diff_mse"][1:] = list(_compare_differences(fake, real, boxes, follows))
-    return pd.DataFrame({"t": np.arange(len(real)), **columns})
+        own = {
+            name: measure.compare
+            for name, measure in measures.items()
+            if measure.region == region and measure.explain_absence() is None
+        }
+        boxes = [locate_region(region, points, (real.shape[1], real.shape[2])) for points in keypoints] if own else []
+        for index, group in _group_by_shape(boxes):
+            crops = _crop(fake[index], group), _crop(real[index], group)
+            for name, compare in own.items():
+                columns[name][index] = _compare(name, compare, *crops)
+    return pd.DataFrame(columns)
 
 
-def measure_clips(fake: Path, real: Path, keypoints: Keypoints, *, lpips: Lpips | None) -> pd.DataFrame:
+def measure_clips(fake: Path, real: Path, keypoints: Keypoints, *, only: Collection[str] | None = None) -> pd.DataFrame:
     """`measure_images` on two clip files without gaps, in chunks.
 
     >>> from dancebench import measure_clips
-    >>> rows = measure_clips(fake, real, keypoints, lpips=None)
+    >>> rows = measure_clips(fake, real, keypoints, only=["body_ssim"])
     >>> len(rows) == len(keypoints), bool(rows["body_ssim"].between(-1, 1).all())
     (True, True)
     """
-    return measure_in_chunks(
-        fake,
-        real,
-        len(keypoints),
-        lambda fakes, reals, span: measure_images(fakes, reals, keypoints[span], lpips=lpips),
-    )
+    return measure_in_chunks(FakeAndReal(fake, real, keypoints), lambda clips: measure_images(clips, only))
 
 
 def _group_by_shape(boxes: list[Box[int] | None]) -> Iterator[tuple[list[int], list[Box[int]]]]:
@@ -107,38 +136,42 @@ def _crop(frames: Frames, boxes: list[Box[int]]) -> torch.Tensor:
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255.0
 
 
-def _compare(fake: torch.Tensor, real: torch.Tensor, lpips: Lpips | None) -> dict[str, npt.NDArray[np.float64]]:
-    """Per-item metrics of crops (N, 3, h, w) in [0, 1]."""
-    torchvision_ops.declare_missing_ops()
-    from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
-
-    settings: dict[str, Any] = {"data_range": 1.0, "reduction": "none"}
-    found = {
-        "ssim": structural_similarity_index_measure(fake, real, gaussian_kernel=True, sigma=1.5, **settings),
-        "psnr": peak_signal_noise_ratio(fake, real, dim=(1, 2, 3), **settings),
-        "mse": (fake - real).square().mean(dim=(1, 2, 3)) * 255.0**2,
-    }
-    if lpips is not None:
-        found[f"lpips_{lpips.backbone}"] = lpips(fake * 2 - 1, real * 2 - 1)
-    return {name: _to_finite(value) for name, value in found.items()}
-
-
-def _to_finite(value: Any) -> npt.NDArray[np.float64]:
-    """As float64 [N]; infinite (the PSNR of equal images) becomes null."""
-    values = torch.as_tensor(value).detach().double().reshape(-1).numpy().copy()
+def _compare(name: str, compare: ImageFunction, fake: torch.Tensor, real: torch.Tensor) -> npt.NDArray[np.float64]:
+    """Values of a metric, float64 [N]; infinite ones become null."""
+    with torch.no_grad():
+        values = torch.as_tensor(compare(fake, real)).double().reshape(-1).numpy().copy()
+    if len(values) != len(fake):
+        raise BenchError(
+            f"The metric '{name}' gives {len(values)} values for {len(fake)} images.",
+            hint="Its function must return a tensor (N,).",
+        )
     values[~np.isfinite(values)] = np.nan
     return np.asarray(values, dtype=np.float64)
 
 
-def _compare_differences(
-    fake: Frames, real: Frames, boxes: list[Box[int] | None], follows: npt.NDArray[np.bool_]
-) -> Iterator[float]:
-    """MSE between the frame differences of the two clips, for every frame but the first."""
-    for t in range(1, len(real)):
-        box = boxes[t]
-        if box is None or not follows[t]:
-            yield float("nan")
-            continue
-        window = box.rows, box.columns
-        changes = [clip[t][window].astype(np.float64) - clip[t - 1][window] for clip in (fake, real)]
-        yield float(np.square(changes[0] - changes[1]).mean())
+# ---------------------------------------------------------------- differences of consecutive frames
+
+
+@METRICS.register_frames({f"{region}_diff_mse": MetricInfo("squared 8-bit levels", False) for region in REGIONS})
+def measure_differences(clips: FakeAndReal[Frames]) -> pd.DataFrame:
+    """MSE between the frame differences of the two clips, in every region: a column `REGION_diff_mse` each."""
+    size = clips.real.shape[1], clips.real.shape[2]
+    return pd.DataFrame(
+        {
+            f"{region}_diff_mse": [
+                _compare_difference(clips, t, locate_region(region, clips.keypoints[t], size)) if follows else np.nan
+                for t, follows in enumerate(clips.follows)
+            ]
+            for region in REGIONS
+        },
+        dtype=np.float64,
+    )
+
+
+def _compare_difference(clips: FakeAndReal[Frames], t: int, box: Box[int] | None) -> float:
+    """MSE between the changes from the frame before `t` to it, inside a box; NaN without one."""
+    if box is None:
+        return float("nan")
+    window = box.rows, box.columns
+    changes = [clip[t][window].astype(np.float64) - clip[t - 1][window] for clip in (clips.fake, clips.real)]
+    return float(np.square(changes[0] - changes[1]).mean())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dancebench.benchmark.metrics.base import METRICS, RATIOS, find_metric
+from dancebench.benchmark.metrics.base import METRICS, ImageMeasure, Ratio
 
 
 def average_per_subject(rows: pd.DataFrame) -> pd.DataFrame:
@@ -20,26 +20,33 @@ def average_per_subject(rows: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Subjects as index, a column for each metric in `rows`; NaN where a subject has no value.
     """
-    names = [str(name) for name in rows if find_metric(str(name))]
+    names = [str(name) for name in rows if name in METRICS]
     values = rows.groupby("subject")[names].mean()
-    for ratio, (numerator, denominator) in RATIOS.items():
-        if numerator in values and denominator in values:
-            means = rows.dropna(subset=[numerator, denominator]).groupby("subject")[[numerator, denominator]].mean()
-            values[ratio] = means[numerator] / means[denominator].where(means[denominator] > 0)
+    for name, ratio in METRICS.find_ratios().items():
+        columns = [ratio.numerator, ratio.denominator]
+        if set(columns) <= set(names):
+            means = rows.dropna(subset=columns).groupby("subject")[columns].mean()
+            values[name] = means[ratio.numerator] / means[ratio.denominator].where(means[ratio.denominator] > 0)
     return values
 
 
 def count_frames(rows: pd.DataFrame, name: str) -> int:
     """Number of frames behind a metric's value; a ratio needs both of its columns."""
-    return len(rows.dropna(subset=list(RATIOS.get(name, (name,)))))
+    measure = METRICS[name].measure
+    columns = [measure.numerator, measure.denominator] if isinstance(measure, Ratio) else [name]
+    return len(rows.dropna(subset=columns))
 
 
 def explain_null(rows: pd.DataFrame, name: str) -> str:
     """Why a metric has no value in these rows, as the record states it."""
-    if name in RATIOS and count_frames(rows, name):
-        return "nothing changes in the real clip"
-    if name.startswith("background_") and "background_reason" in rows:
-        reasons = rows["background_reason"].dropna()
+    info, measure = METRICS[name].info, METRICS[name].measure
+    if isinstance(measure, Ratio) and count_frames(rows, name):
+        return measure.undefined
+    absence = measure.explain_absence() if isinstance(measure, ImageMeasure) else None
+    if absence is not None:
+        return absence
+    if info.reasons is not None and info.reasons in rows:
+        reasons = rows[info.reasons].dropna()
         if len(reasons):
             return str(reasons.value_counts().index[0])
-    return METRICS[name].missing
+    return info.missing

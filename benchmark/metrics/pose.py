@@ -21,12 +21,14 @@ how reliable the extractor is.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dancebench.benchmark.metrics.chunks import SegmentStarts
+from dancebench.benchmark.metrics.base import METRICS, MetricInfo
+from dancebench.benchmark.metrics.chunks import FakeAndReal, start_once
 from dancebench.benchmark.metrics.detected_poses import detect_poses
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.distance import pose_distances, shared_joints
@@ -36,23 +38,28 @@ from dancebench.datasets.video.clips import VideoReader
 Values = npt.NDArray[np.float64]
 
 
-def measure_poses(
-    fake: Path,
-    real: Path,
-    keypoints: Keypoints,
-    *,
-    truth: Keypoints | None,
-    starts: SegmentStarts,
-    report: ReportProgress = ignore_progress,
-) -> pd.DataFrame:
+_HEIGHT: Final = "% of frame height"
+_MISSED: Final = "joints of 25 per frame"
+_UNDETECTED: Final = "no frame has both an input pose and a detected one"
+_NO_INPUT: Final = "no frame has an input pose"
+_NO_TRUTH: Final = "the true keypoints are not known"
+
+
+@METRICS.register_files(
+    {
+        "pose_distance": MetricInfo(_HEIGHT, False, _UNDETECTED),
+        "pose_distance_real": MetricInfo(_HEIGHT, None, _UNDETECTED),
+        "pose_missed": MetricInfo(_MISSED, False, _NO_INPUT),
+        "pose_missed_real": MetricInfo(_MISSED, None, _NO_INPUT),
+        "pose_distance_true": MetricInfo(_HEIGHT, False, _NO_TRUTH),
+        "pose_distance_true_real": MetricInfo(_HEIGHT, None, _NO_TRUTH),
+    }
+)
+def measure_poses(clips: FakeAndReal[Path], report: ReportProgress = ignore_progress) -> pd.DataFrame:
     """Detect poses on both clips, or load those cached beside them, and compare.
 
     Args:
-        fake: Clip file.
-        real: Clip file of the same frames, at the same size.
-        keypoints: Input poses float32 [T, 75, 3], in pixels of the clips.
-        truth: True keypoints, the same shape and pixels; None where they are not known.
-        starts: Where a segment of consecutive frames starts, bool [T].
+        clips: Two files.
         report: Progress.
 
     Returns:
@@ -61,14 +68,16 @@ def measure_poses(
     Raises:
         BenchError: MediaPipe cannot be imported.
     """
-    with VideoReader(real) as reader:
+    with VideoReader(clips.real) as reader:
         height = reader.height
+    starts = start_once(len(clips.keypoints)) if clips.starts is None else clips.starts
     columns: dict[str, Values] = {}
-    for clip, suffix in ((fake, ""), (real, "_real")):
+    for clip, suffix in ((clips.fake, ""), (clips.real, "_real")):
         detected = detect_poses(clip, starts, report=report)
+        truth = clips.truth
         unknown = np.full(len(detected), np.nan)
-        columns[f"pose_distance{suffix}"] = measure_distance(detected, keypoints, height)
-        columns[f"pose_missed{suffix}"] = count_missed(detected, keypoints)
+        columns[f"pose_distance{suffix}"] = measure_distance(detected, clips.keypoints, height)
+        columns[f"pose_missed{suffix}"] = count_missed(detected, clips.keypoints)
         columns[f"pose_distance_true{suffix}"] = unknown if truth is None else measure_distance(detected, truth, height)
     return pd.DataFrame(columns)
 

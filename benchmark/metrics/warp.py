@@ -24,7 +24,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.ndimage import map_coordinates
 
-from dancebench.benchmark.metrics.chunks import Frames, SegmentStarts
+from dancebench.benchmark.metrics.base import METRICS, MetricInfo, Ratio
+from dancebench.benchmark.metrics.chunks import FakeAndReal, Frames
 from dancebench.datasets.pose.skeleton import LIMBS, Keypoints, is_found
 
 POINTS_PER_LIMB: Final = 8
@@ -35,25 +36,31 @@ Places = npt.NDArray[np.float64]
 """[N, 2]: x and y in pixels; pixel centres are whole numbers."""
 
 
-def measure_warp(fake: Frames, real: Frames, truth: Keypoints | None, *, starts: SegmentStarts) -> pd.DataFrame:
-    """Measure the warp error of both clips.
+_MISSING: Final = "the true motion is not known"
 
-    Args:
-        fake: uint8 RGB [T, H, W, 3].
-        real: The same frames of the real clip.
-        truth: True keypoints of the real frames, float32 [T, 75, 3] in pixels of these frames; None where
-            they are not known.
-        starts: Where a segment of consecutive frames starts, bool [T].
+METRICS.register_ratio(
+    "warp_error_ratio",
+    MetricInfo("ratio to the real clip's", None, _MISSING),
+    Ratio("warp_error", "warp_error_real", undefined="nothing changes in the real clip"),
+    module=__name__,
+)
+
+
+@METRICS.register_frames(
+    {name: MetricInfo("8-bit levels", None, _MISSING) for name in ("warp_error", "warp_error_real")}
+)
+def measure_warp(clips: FakeAndReal[Frames]) -> pd.DataFrame:
+    """Measure the warp error of both clips.
 
     Returns:
         One row per frame: `warp_error`, `warp_error_real`.
     """
+    fake, real, truth, follows = clips.fake, clips.real, clips.truth, clips.follows
     errors = np.full((len(real), 2), np.nan)
     if truth is not None:
-        for t in range(1, len(real)):
-            if not starts[t]:
-                places = _sample_limb_points(truth[t - 1 : t + 1], real.shape[1], real.shape[2])
-                errors[t] = [_compute_mean_colour_change(clip[t - 1 : t + 1], places) for clip in (fake, real)]
+        for t in np.flatnonzero(follows):
+            places = _sample_limb_points(truth[t - 1 : t + 1], real.shape[1], real.shape[2])
+            errors[t] = [_compute_mean_colour_change(clip[t - 1 : t + 1], places) for clip in (fake, real)]
     return pd.DataFrame({"warp_error": errors[:, 0], "warp_error_real": errors[:, 1]})
 
 

@@ -5,11 +5,11 @@ dataset ──▶ a synthesizer per subject ──▶ fakes/ + reals/ ──▶ 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import pandas as pd
 
@@ -24,9 +24,10 @@ from dancebench.benchmark.runs.synthesis_record import read_body_points
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress
+from dancebench.core.schema import describe_fields, set_fields
 from dancebench.datasets.corpora.manifest import write_manifest
 from dancebench.datasets.subjects.dataset import Dataset
-from dancebench.detect.detectors.base import DetectorConfig, configure_detector
+from dancebench.detect.detectors.base import DetectorConfig, configure_detector, find_detector_class
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, check_rule
 from dancebench.detect.evaluation.controls import NULL_SHIFT_LIMIT
 from dancebench.detect.inputs.video_set import VideoSet
@@ -44,6 +45,7 @@ class DetectionJob:
         fakes: The fakes to train and evaluate on.
         pairs: Number of pairs scored of each video; None keeps the preset's.
         robustness: Whether the held-out videos are also scored under perturbations.
+        fields: Further fields of the detector's configuration, by path.
     """
 
     fakes: FakePlan
@@ -51,6 +53,12 @@ class DetectionJob:
     aggregator: str = DEFAULT_RULE
     pairs: int | Literal["all"] | None = None
     robustness: bool = False
+    fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+_SET_ELSEWHERE: Final = {
+    "seed": "--seed", "pairs": "--pairs", "height": "the size of the fakes", "width": "the size of the fakes",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,11 +75,11 @@ def check_names(jobs: Sequence[DetectionJob]) -> None:
     """Refuse unknown names at once, not after an hour of synthesis.
 
     Raises:
-        UnknownNameError: There is no such detector, rule, method or preset.
-        BenchError: A detector's name lacks its variant.
+        UnknownNameError: There is no such detector, field of its configuration, rule, method or preset.
+        BenchError: A detector's name lacks its variant, or the value of a field is refused.
     """
     for job in jobs:
-        configure_detector(job.detector)
+        _set_fields(job, configure_detector(job.detector))
         check_rule(job.aggregator)
         for method in (job.fakes.method, *job.fakes.others):
             METHODS[method]
@@ -181,13 +189,21 @@ def _record_detection(recording: _Recording, report: ReportProgress) -> Detectio
 def _configure_detector(job: DetectionJob, description: VideoSetRecord) -> DetectorConfig:
     standard = find_preset(job.fakes.preset).detectors.get(job.detector.partition(":")[0])
     settings: dict[str, Any] = {} if job.pairs is None else {"pairs": job.pairs}
-    return configure_detector(
+    config = configure_detector(
         job.detector,
         standard,
         height=description.clip_height,
         width=description.clip_width,
         seed=job.fakes.settings.seed,
         **settings,
+    )
+    return _set_fields(job, config)
+
+
+def _set_fields(job: DetectionJob, config: DetectorConfig) -> DetectorConfig:
+    variant = find_detector_class(job.detector).VARIANT
+    return set_fields(
+        job.detector, config, job.fields, _SET_ELSEWHERE | ({variant: "the detector's name"} if variant else {})
     )
 
 
@@ -201,7 +217,7 @@ def _measure_quality(fakes: Sequence[SynthesisResult]) -> dict[str, float]:
     """Mean body SSIM over subjects, per method: how good the fakes are."""
     values: dict[str, list[float]] = {}
     for result in fakes:
-        rows = measure_clips(result.fake_path, result.real_path, read_body_points(result), lpips=None)
+        rows = measure_clips(result.fake_path, result.real_path, read_body_points(result), only=["body_ssim"])
         values.setdefault(result.job.method, []).append(float(rows["body_ssim"].mean()))
     return {method: float(pd.Series(means).mean()) for method, means in values.items()}
 
@@ -218,6 +234,7 @@ def _make_record(recording: _Recording, result: HoldoutResult, run: records.Run)
         aggregator=result.card.aggregator,
         null_control=_read_null_control(result.metrics["null_shift"]),
         weights_from=result.card.origin,
+        settings=describe_fields(job.fields) or None,
         warnings=result.card.flags,
     )
     return records.RunRecord(

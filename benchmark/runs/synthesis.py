@@ -15,6 +15,7 @@ from dancebench.benchmark.presets import RunSettings, configure_method
 from dancebench.core.errors import BenchError
 from dancebench.core.nn import distributed
 from dancebench.core.progress import ReportProgress
+from dancebench.core.schema import describe_fields
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import SELECTIONS, draw_subject, open_demo
 from dancebench.datasets.subjects.dataset import Dataset, Subject
@@ -32,7 +33,11 @@ MIN_SHOWN_FRAMES: Final = 2
 
 @dataclass(frozen=True)
 class SynthesisJob:
-    """One subject, one method: everything that determines the result."""
+    """One subject, one method: everything that determines the result.
+
+    Attributes:
+        changes: What in `config` was set for this run, in words for the record; empty where nothing was.
+    """
 
     workspace: Workspace
     dataset: Dataset
@@ -42,6 +47,7 @@ class SynthesisJob:
     config: SynthConfig
     device: str = "cpu"
     options: TrainingOptions = DEFAULT_OPTIONS
+    changes: str = ""
 
     @property
     def variant(self) -> str:
@@ -77,8 +83,9 @@ def plan_jobs(
         UnknownNameError: There is no such method, preset or trunk.
     """
     count = seeds if issubclass(METHODS[method], LearnedMethod) else 1
+    changes = describe_fields(settings.fields.get(method, {}))
     return [
-        SynthesisJob(workspace, dataset, subject, method, preset, config, device=device, options=options)
+        SynthesisJob(workspace, dataset, subject, method, preset, config, device, options, changes)
         for seed in range(settings.seed, settings.seed + count)
         for config in (configure_method(preset, method, replace(settings, seed=seed)),)
         for subject in subjects

@@ -17,14 +17,13 @@ import pandas as pd
 
 from dancebench.benchmark.jobs import Job, JobFailure, require_all, run_jobs
 from dancebench.benchmark.metrics.base import METRICS
+from dancebench.benchmark.metrics.chunks import FakeAndReal
 from dancebench.benchmark.metrics.fake_clip import measure_fake
 from dancebench.benchmark.metrics.per_subject import average_per_subject, count_frames, explain_null
-from dancebench.benchmark.metrics.perceptual import Lpips
 from dancebench.benchmark.runs.run_clock import RunClock
 from dancebench.benchmark.runs.synthesis import SynthesisJob, SynthesisResult, synthesize_all
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
-from dancebench.core.nn.trunks import TrunkUnavailableError
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.stats import mean_interval
 from dancebench.datasets.dancers.catalogue import TRUTH
@@ -34,7 +33,7 @@ from dancebench.datasets.subjects.prepare import read_poses
 from dancebench.datasets.subjects.real_clips import list_shown_frames
 from dancebench.leaderboards import records
 from dancebench.leaderboards.tables import COLUMNS
-from dancebench.synth.base import METHODS, LearnedMethod
+from dancebench.synth.base import METHODS, LearnedMethod, SynthConfig
 
 _PRIMARY: Final = COLUMNS["synthesis"][0].metric
 
@@ -63,15 +62,14 @@ def _scale_to_fake(result: SynthesisResult, keypoints: Keypoints) -> Keypoints:
 def measure_synthesized(result: SynthesisResult, report: ReportProgress = ignore_progress) -> pd.DataFrame:
     """Per-frame rows of one subject: the fake against the real."""
     shown = list_shown_frames(_open_subject(result))
-    rows = measure_fake(
+    clips = FakeAndReal(
         result.fake_path,
         result.real_path,
         read_body_points(result),
         truth=read_true_points(result),
         starts=np.diff(shown, prepend=shown[0] - 2) != 1,
-        lpips=load_lpips()[0],
-        report=report,
     )
+    rows = measure_fake(clips, report)
     item = f"{result.job.subject}/{result.job.subject}/{result.job.method}"
     return rows.assign(item=item, subject=result.job.subject, seed=result.job.config.seed)
 
@@ -118,12 +116,11 @@ def record_synthesis(
         raise failed[0].to_error()
     rows = measure_all(results, workers=workers, report=report)
     values = average_per_subject(rows)  # over the frames of all seeds
-    lpips_reason = load_lpips()[1]
     record = records.RunRecord(
         run=_describe_run(jobs, clock),
         data=_describe_data(jobs, results),
         entry=_describe_entry(results, rows),
-        metrics={str(name): _make_metric(str(name), rows, values, lpips_reason) for name in values},
+        metrics={str(name): _make_metric(str(name), rows, values) for name in values},
         per_subject={
             str(subject): {str(name): None if pd.isna(value) else float(value) for name, value in row.items()}
             for subject, row in values.iterrows()
@@ -134,20 +131,12 @@ def record_synthesis(
     return record, results
 
 
-def load_lpips() -> tuple[Lpips | None, str | None]:
-    """LPIPS if its trunk is on disk, else None and the reason; evaluation downloads nothing."""
-    try:
-        return Lpips("squeeze"), None
-    except TrunkUnavailableError as error:
-        return None, error.message
-
-
-def _make_metric(name: str, rows: pd.DataFrame, values: pd.DataFrame, lpips_reason: str | None) -> Metric:
+def _make_metric(name: str, rows: pd.DataFrame, values: pd.DataFrame) -> Metric:
     """The mean over subjects of their values, with its 95% confidence interval over subjects."""
-    info = METRICS[name]
+    info = METRICS[name].info
     known = values[name].dropna()
     if known.empty:
-        reason = lpips_reason if "lpips" in name and lpips_reason else explain_null(rows, name)
+        reason = explain_null(rows, name)
         return Metric(value=None, reason=reason, n=0, unit=info.unit, higher_is_better=info.higher_is_better)
     return Metric(
         value=float(known.mean()),
@@ -181,7 +170,8 @@ def _list_seeds(jobs: Sequence[SynthesisJob]) -> list[int]:
 def _select_deciding_config(job: SynthesisJob) -> dict[str, Any]:
     """The part of the configuration that a method's result depends on: retrieval has no seed and no trunk."""
     learned = issubclass(METHODS[job.method], LearnedMethod)
-    return job.config.model_dump(mode="json") if learned else {"long_side": job.config.long_side}
+    unused = set() if learned else set(SynthConfig.model_fields) - {"long_side"}
+    return job.config.model_dump(mode="json", exclude=unused)
 
 
 def _describe_data(jobs: Sequence[SynthesisJob], results: Sequence[SynthesisResult]) -> records.Data:
@@ -219,6 +209,7 @@ def _describe_entry(results: Sequence[SynthesisResult], rows: pd.DataFrame) -> r
             precision=first.job.config.precision if learned else None,
             training_seeds=min(_count_seeds(results).values()) if learned else None,
             seed_spread=_describe_seed_spread(rows) if len(seeds) > 1 else None,
+            settings=first.job.changes or None,
         ),
     )
 

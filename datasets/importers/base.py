@@ -38,4 +38,9 @@ class ImportRequest:
 Importer = Callable[[ImportRequest], Imported]
 """Reads and validates a whole folder; raises BenchError where it is not in the layout."""
 
-IMPORTERS: Registry[Importer] = Registry("layout", package="dancebench.datasets.importers")
+IMPORTERS: Registry[Importer] = Registry(
+    "layout",
+    package="dancebench.datasets.importers",
+    group="dancebench.importers",
+    list_missing=lambda entry: [] if callable(entry) else ["a function of an ImportRequest"],
+)

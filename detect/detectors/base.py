@@ -5,6 +5,7 @@ A new detector is one new module in `detect/detectors/` with a typed config and 
     @DETECTORS.register("pair-patch")
     class PairPatch(Detector): ...
 
+or one module of another package, offered through an entry point of the group `dancebench.detectors`.
 A detector that needs more temporal context sets a longer `window` of consecutive frames; what is said of pairs
 then applies to its windows. A family of detectors takes its variant's name after a colon (`timm:resnet18`).
 """
@@ -22,7 +23,7 @@ from pydantic import Field
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json
 from dancebench.core.progress import ReportProgress
-from dancebench.core.registry import Registry
+from dancebench.core.registry import Registry, list_missing_parts
 from dancebench.core.schema import Strict
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 
@@ -159,7 +160,12 @@ class Detector(ABC):
         """
 
 
-DETECTORS: Registry[type[Detector]] = Registry("detector", package="dancebench.detect.detectors")
+DETECTORS: Registry[type[Detector]] = Registry(
+    "detector",
+    package="dancebench.detect.detectors",
+    group="dancebench.detectors",
+    list_missing=lambda entry: list_missing_parts(entry, Detector, ("Config",)),
+)
 
 
 def find_detector_class(name: str) -> type[Detector]:

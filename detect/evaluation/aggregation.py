@@ -1,4 +1,4 @@
-"""Aggregation of a video's pair logits to one score, and how much the score depends on the video's length.
+"""Aggregation of a video's pair logits to one score.
 
 `mean-logit` (the default) is the mean log-odds: videos of different lengths are comparable. `product` is the rule
 of Everybody Dance Now (section 5): multiply the pairs' probabilities for fake and for real. Their ratio is
@@ -10,34 +10,35 @@ some quantiles, fitted on the validation set.
 
 All are scores on the scale of log-odds; higher = more likely fake. None depends on the order of the pairs,
 all are non-decreasing in every logit, and only `product` depends on the number of pairs.
-A new rule is a function and its line in `_FIXED`.
+
+A new rule is one function of a video's logits under `@AGGREGATORS.register(name)`. Its keyword parameters are its
+options; each has a type and a default. Options that are set stand behind the rule's name, and are part of it
+wherever it is recorded: `top-k(share=0.5)`.
 """
 
 from __future__ import annotations
 
+import ast
+import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import scipy.optimize
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
 from scipy.special import expit, log_expit, logsumexp
-from sklearn.metrics import roc_auc_score
 
 from dancebench.core.errors import BenchError, UnknownNameError
-from dancebench.core.metric import Metric
+from dancebench.core.registry import Registry
 from dancebench.core.schema import Strict
-from dancebench.core.stats import jackknife_interval
 from dancebench.detect.evaluation.calibration import balance_weights, smooth_targets
-from dancebench.detect.inputs.pairs import choose_pair_starts
 
 DEFAULT_RULE = "mean-logit"
 LEARNED = "learned"
-TOP_SHARE = 1 / 4
-"""Share of a video's pairs that `top-k` uses."""
 QUANTILES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 7 / 8)
 """What `learned` uses besides the mean. Eighths, so that a repeated video has exactly the same quantiles."""
 
@@ -46,40 +47,70 @@ Logits = npt.NDArray[np.floating[Any]] | Sequence[float]
 Rule = Callable[[Array], float]
 """Maps the logits (N,) of a video's pairs to its score."""
 
+_FITTED = "fitted"
 
-# ---------------------------------------------------------------- rules, on sorted float64 (N,) with N >= 1
+
+def _list_missing_parts(rule: Callable[..., float]) -> list[str]:
+    if not callable(rule):
+        return ["a function of a video's logits"]
+    try:
+        options = _read_options(rule)
+    except (NameError, TypeError, ValueError) as error:
+        return [f"a signature that can be read ({error})"]
+    return [f"a default of its option '{key}'" for key, option in options.items() if option.default is option.empty]
 
 
-def _mean_logit(logits: Array) -> float:
+def _read_options(rule: Callable[..., float]) -> dict[str, inspect.Parameter]:
+    parameters = list(inspect.signature(rule, eval_str=True).parameters.values())[1:]
+    return {each.name: each for each in parameters if each.name != _FITTED}
+
+
+AGGREGATORS: Registry[Callable[..., float]] = Registry(
+    "aggregator", package=__name__, group="dancebench.aggregators", list_missing=_list_missing_parts
+)
+"""Rules: functions of logits, sorted float64 (N,) with N >= 1, and of options. A rule with a parameter `fitted` is
+given the `LearnedRule` that was fitted on the validation set."""
+
+
+# ---------------------------------------------------------------- rules
+
+
+@AGGREGATORS.register(DEFAULT_RULE)
+def mean_logit(logits: Array) -> float:
+    """Mean log-odds."""
     return float(logits.mean())
 
 
-def _sum_logits(logits: Array) -> float:
+@AGGREGATORS.register("product")
+def sum_logits(logits: Array) -> float:
+    """The rule of Everybody Dance Now, as a sum of log-odds; it depends on the number of pairs."""
     return float(logits.sum())
 
 
-def _mean_probability(logits: Array) -> float:
+@AGGREGATORS.register("mean-prob")
+def mean_probability(logits: Array) -> float:
     """Log-odds of the mean probability: mean p over mean 1 - p, both as logarithms, finite for any logits."""
     return float(logsumexp(log_expit(logits)) - logsumexp(log_expit(-logits)))
 
 
-def _median_logit(logits: Array) -> float:
+@AGGREGATORS.register("median")
+def median_logit(logits: Array) -> float:
+    """Median log-odds."""
     return float(np.median(logits))
 
 
-def _mean_of_top(logits: Array) -> float:
-    """Mean of the highest `TOP_SHARE` of the pairs: the last one is weighted by its fraction; one pair at least."""
-    size = max(len(logits) * TOP_SHARE, 1.0)
+@AGGREGATORS.register("top-k")
+def mean_of_top(logits: Array, *, share: Annotated[float, Field(gt=0, le=1)] = 1 / 4) -> float:
+    """Mean of the highest `share` of the pairs: the last one is weighted by its fraction; one pair at least."""
+    size = max(len(logits) * share, 1.0)
     weights = np.clip(size - np.arange(len(logits)), 0, 1)  # 1, …, 1, a fraction, 0, …, 0
     return float(weights @ logits[::-1] / size)
 
 
-_FIXED: dict[str, Rule] = {
-    DEFAULT_RULE: _mean_logit, "product": _sum_logits, "mean-prob": _mean_probability, "median": _median_logit,
-    "top-k": _mean_of_top,
-}  # fmt: skip
-RULES: tuple[str, ...] = (*_FIXED, LEARNED)
-"""Names of all rules."""
+@AGGREGATORS.register(LEARNED)
+def learned_score(logits: Array, *, fitted: LearnedRule) -> float:
+    """Weighted sum of the mean and some quantiles, fitted on the validation set."""
+    return fitted.score(logits)
 
 
 Weight = Annotated[float, Field(ge=0)]
@@ -152,35 +183,105 @@ def fit_learned_rule(
 
 
 def check_rule(name: str) -> None:
-    """Refuse the name of a rule that does not exist.
+    """Refuse the name of a rule that does not exist, or options that it does not have.
+
+    Raises:
+        UnknownNameError: There is no such rule, or it has no such option.
+        BenchError: The value of an option is refused.
+    """
+    _parse_rule(name)
+
+
+def list_options(name: str) -> dict[str, inspect.Parameter]:
+    """The options of a rule by name.
 
     Raises:
         UnknownNameError: There is no such rule.
     """
-    if name not in RULES:
-        raise UnknownNameError("aggregator", name, RULES)
+    return _read_options(AGGREGATORS[name])
+
+
+def set_options(name: str, values: Mapping[str, Any]) -> str:
+    """The name of a rule with options: those that differ from their defaults stand behind it, in a fixed order.
+
+    Raises:
+        UnknownNameError: There is no such rule, or it has no such option.
+        BenchError: A value is refused.
+    """
+    options = list_options(name)
+    checked = {key: _check_option(name, key, values[key]) for key in sorted(values)}
+    changed = {key: value for key, value in checked.items() if value != options[key].default}
+    texts = [f"{key}={to_jsonable_python(value)!r}" for key, value in changed.items()]
+    return f"{name}({', '.join(texts)})" if texts else name
+
+
+def _check_option(name: str, key: str, value: Any) -> Any:
+    options = list_options(name)
+    if key not in options:
+        raise UnknownNameError(f"option of the aggregator '{name}'", key, options)
+    option = options[key]
+    kind = Any if option.annotation is option.empty else option.annotation
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise BenchError(
+            f"{name}.{key}={value} is refused: {error.errors()[0]['msg']}.", hint=f"Its default is {option.default}."
+        ) from error
+
+
+def _parse_rule(name: str) -> tuple[str, dict[str, Any]]:
+    """Name and options of a rule, from what `set_options` wrote."""
+    rule, bracket, text = name.partition("(")
+    AGGREGATORS[rule]
+    if not bracket:
+        return rule, {}
+    try:
+        call = ast.parse(f"rule({text}", mode="eval").body
+        keywords = call.keywords if isinstance(call, ast.Call) else []
+        options = {str(each.arg): ast.literal_eval(each.value) for each in keywords}
+    except (SyntaxError, ValueError):
+        options = {}
+    if set_options(rule, options) != name:
+        raise BenchError(f"'{name}' is no aggregator with options.", hint=f"Set them so: --set {rule}.OPTION=VALUE.")
+    return rule, {key: _check_option(rule, key, value) for key, value in options.items()}
 
 
 def find_rule(name: str, learned: LearnedRule | None = None) -> Rule:
     """Find a rule by name: it maps logits (N,) in any order to a score, and raises as `aggregate` does.
 
     Args:
-        name: One of `RULES`.
-        learned: The fitted rule for the name `learned`; ignored for other names.
+        name: A name in `AGGREGATORS`, with its options if some are set.
+        learned: The rule that was fitted on the validation set; other rules ignore it.
+
+    Raises:
+        UnknownNameError: There is no such rule or option.
+        BenchError: The rule needs a fitted one, and there is none.
+    """
+    chosen, options = _parse_rule(name)
+    if needs_fitting(chosen):
+        if learned is None:
+            raise BenchError(
+                f"The aggregator '{name}' was not fitted.",
+                hint=f"Use '{DEFAULT_RULE}', or train the detector with videos of validation people.",
+            )
+        options[_FITTED] = learned
+    return _add_checks(partial(AGGREGATORS[chosen], **options))
+
+
+def needs_fitting(name: str) -> bool:
+    """Whether a rule uses what was fitted on the validation set.
 
     Raises:
         UnknownNameError: There is no such rule.
-        BenchError: `learned` was not fitted.
     """
-    check_rule(name)
-    if name != LEARNED:
-        return _add_checks(_FIXED[name])
-    if learned is None:
-        raise BenchError(
-            f"The aggregator '{LEARNED}' was not fitted.",
-            hint=f"Use '{DEFAULT_RULE}', or train the detector with videos of validation people.",
-        )
-    return _add_checks(learned.score)
+    return _FITTED in inspect.signature(AGGREGATORS[name]).parameters
+
+
+def resolve_rule(rule: Rule | LearnedRule | str) -> Rule:
+    """What `find_rule` returns for a name or a fitted rule; a rule itself is returned as it is."""
+    if isinstance(rule, LearnedRule):
+        return find_rule(LEARNED, rule)
+    return find_rule(rule) if isinstance(rule, str) else rule
 
 
 def aggregate(logits: Logits, rule: str | LearnedRule = DEFAULT_RULE) -> float:
@@ -188,14 +289,13 @@ def aggregate(logits: Logits, rule: str | LearnedRule = DEFAULT_RULE) -> float:
 
     Args:
         logits: (N,) log-odds of its pairs, finite; their order does not matter.
-        rule: One of `RULES`, or a fitted one.
+        rule: A name as for `find_rule`, or a fitted rule.
 
     Raises:
         UnknownNameError: There is no such rule.
         BenchError: No pair, a logit that is not finite, or `learned` was not fitted.
     """
-    chosen = find_rule(LEARNED, rule) if isinstance(rule, LearnedRule) else find_rule(rule)
-    return chosen(np.asarray(logits, dtype=np.float64))
+    return resolve_rule(rule)(np.asarray(logits, dtype=np.float64))
 
 
 def _add_checks(rule: Rule) -> Rule:
@@ -212,89 +312,3 @@ def _check_logits(logits: Logits) -> Array:
             hint="The detector's weights are unusable: train it again.",
         )
     return np.sort(values)  # rounding then cannot depend on the order
-
-
-# ---------------------------------------------------------------- length
-
-
-class LengthSensitivity(Strict):
-    """How a rule's scores depend on the length of the videos: pairs are cut to an evenly placed quarter."""
-
-    shift: Metric
-    """How far a video's score moves when it is cut, as a share of the gap between reals and fakes."""
-    auc: Metric
-    """AUC of the videos at full length."""
-    auc_short_fakes: Metric
-    """AUC when only the fakes are cut."""
-    auc_short_reals: Metric
-    """AUC when only the reals are cut."""
-
-    def metrics(self) -> dict[str, Metric]:
-        """By name: `length_shift`, `length_auc`, `length_auc_short_fakes`, `length_auc_short_reals`."""
-        return {f"length_{name}": getattr(self, name) for name in type(self).model_fields}
-
-
-def measure_length_sensitivity(pairs: pd.DataFrame, videos: pd.DataFrame, rule: str | LearnedRule) -> LengthSensitivity:
-    """Score each video from all of its pairs and from an evenly placed quarter of them (one at least).
-
-    Args:
-        pairs: video_id, t, logit.
-        videos: video_id, label, subject_id; those without a pair are left out.
-        rule: As for `aggregate`.
-
-    Returns:
-        Metrics that are null with their reason if all videos are of one kind, or the gap is zero.
-
-    Raises:
-        UnknownNameError: There is no such rule.
-        BenchError: As `aggregate`.
-    """
-    chosen = find_rule(LEARNED, rule) if isinstance(rule, LearnedRule) else find_rule(rule)
-    ordered = pairs.sort_values(["video_id", "t"], kind="stable")
-    logits = {str(video): part.to_numpy(np.float64) for video, part in ordered.groupby("video_id")["logit"]}
-    scored = videos[videos["video_id"].isin(logits.keys())]
-    labels, people = scored["label"].to_numpy(np.int64), [str(subject) for subject in scored["subject_id"]]
-    series = [logits[str(video)] for video in scored["video_id"]]
-    full = np.array([chosen(values) for values in series])  # (V,)
-    cut = np.array([chosen(values[choose_pair_starts(len(values), max(len(values) // 4, 1), 1)]) for values in series])
-    return LengthSensitivity(
-        shift=_make_shift_metric(labels, full, cut),
-        auc=_make_auc_metric(labels, full, people, "at full length"),
-        auc_short_fakes=_make_auc_metric(labels, np.where(labels == 1, cut, full), people, "fakes cut to a quarter"),
-        auc_short_reals=_make_auc_metric(labels, np.where(labels == 0, cut, full), people, "reals cut to a quarter"),
-    )
-
-
-_ONE_KIND = "all scored videos are of one kind"
-
-
-def _make_shift_metric(labels: npt.NDArray[np.int64], full: Array, cut: Array) -> Metric:
-    value, reason = None, _ONE_KIND
-    if len(np.unique(labels)) == 2:
-        gap = abs(float(np.median(full[labels == 1]) - np.median(full[labels == 0])))
-        value = float(np.median(np.abs(cut - full))) / gap if gap > 0 else None
-        reason = "reals and fakes have the same median score"
-    return Metric(
-        value=value,
-        reason=reason if value is None else None,
-        n=len(labels),
-        unit="median shift of a video's score when cut to a quarter, share of the real-fake gap of medians",
-        higher_is_better=False,
-    )
-
-
-def _make_auc_metric(labels: npt.NDArray[np.int64], scores: Array, people: Sequence[str], length: str) -> Metric:
-    def compute_auc(chosen: npt.NDArray[np.intp]) -> float:
-        both = len(np.unique(labels[chosen])) == 2
-        return float(roc_auc_score(labels[chosen], scores[chosen])) if both else float("nan")
-
-    value = compute_auc(np.arange(len(labels)))
-    defined = math.isfinite(value)
-    return Metric(
-        value=value if defined else None,
-        reason=None if defined else _ONE_KIND,
-        ci95=jackknife_interval(compute_auc, people) if defined else None,
-        n=len(labels),
-        unit=f"AUC over videos in [0, 1], chance 0.5, {length}",
-        higher_is_better=True,
-    )

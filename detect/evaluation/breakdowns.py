@@ -11,7 +11,8 @@ from collections.abc import Collection
 import pandas as pd
 
 from dancebench.core.metric import Metric, MetricKey
-from dancebench.detect.evaluation.aggregation import LEARNED, RULES, LearnedRule, measure_length_sensitivity
+from dancebench.detect.evaluation.aggregation import AGGREGATORS, LearnedRule, find_rule, needs_fitting
+from dancebench.detect.evaluation.length_sensitivity import measure_length_sensitivity
 from dancebench.detect.evaluation.metrics import Thresholds, evaluate
 from dancebench.detect.evaluation.score_tables import ScoreTables
 
@@ -45,11 +46,10 @@ def break_down_by_rule(tables: ScoreTables, learned: LearnedRule | None) -> dict
 
     Thresholds are chosen for one rule only, so there is no accuracy.
     """
-    rules: dict[str, str | LearnedRule | None] = {**{name: name for name in RULES}, LEARNED: learned}
     metrics: dict[str, Metric] = {}
-    for name, rule in rules.items():
-        if rule is not None:
-            sensitivity = measure_length_sensitivity(tables.pairs, tables.scored, rule)
+    for name in AGGREGATORS.entries():
+        if learned is not None or not needs_fitting(name):
+            sensitivity = measure_length_sensitivity(tables.pairs, tables.scored, find_rule(name, learned))
             measured = {
                 MetricKey("auc", "video"): sensitivity.auc,
                 MetricKey("length_shift"): sensitivity.shift,

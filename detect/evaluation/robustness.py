@@ -29,7 +29,7 @@ from dancebench.core.stats import Indices, jackknife_interval, share_interval
 from dancebench.datasets.corpora.manifest import VideoRow, resolve_inside
 from dancebench.datasets.video.clips import ENCODER, stream, write_clip
 from dancebench.detect.detectors.base import Scorer
-from dancebench.detect.evaluation.aggregation import LEARNED, LearnedRule, Rule, find_rule
+from dancebench.detect.evaluation.aggregation import LearnedRule, Rule, resolve_rule
 from dancebench.detect.evaluation.metrics import Thresholds, auc
 from dancebench.detect.evaluation.score_tables import ScoreTables, make_score_tables
 from dancebench.detect.inputs.perturbations import NONE, PERTURBATIONS, Perturbation, find_perturbation
@@ -108,7 +108,7 @@ def score_perturbed(
     Raises:
         UnknownNameError: There is no such perturbation or rule.
     """
-    perturbation, scoring = find_perturbation(name), _resolve_rule(rule)
+    perturbation, scoring = find_perturbation(name), resolve_rule(rule)
     found = []
     for done, row in enumerate(videos):
         report(f"scoring under {name}", done, len(videos))
@@ -153,12 +153,6 @@ def write_perturbed(videos: VideoSet, row: VideoRow, perturbation: Perturbation,
         }
     )
     return VideoSet(folder, (copy,))
-
-
-def _resolve_rule(rule: Rule | LearnedRule | str) -> Rule:
-    if isinstance(rule, LearnedRule):
-        return find_rule(LEARNED, rule)
-    return find_rule(rule) if isinstance(rule, str) else rule
 
 
 def _describe(row: VideoRow, perturbation: Perturbation) -> dict[str, object]:

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from dancebench.core.errors import BenchError
+from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.metric import Metric
-from dancebench.core.schema import Document, Name, NewerSchemaError
+from dancebench.core.schema import Document, Name, NewerSchemaError, Strict, describe_fields, set_fields
 
 
 class Recipe(Document):
@@ -96,3 +96,36 @@ def test_names_that_cannot(name: str) -> None:
 def test_metric_has_a_finite_value_or_a_reason(value: float | None, reason: str | None) -> None:
     with pytest.raises(ValidationError):
         Metric(value=value, reason=reason, n=1, unit="dB", higher_is_better=True)
+
+
+class Inner(Strict):
+    steps: int = 3
+
+
+class Outer(Strict):
+    inner: Inner = Inner()
+    name: str = "a"
+    sizes: tuple[int, ...] = (1, 2)
+    seed: int = 0
+
+
+def test_fields_are_set_by_path_and_the_original_is_kept() -> None:
+    config = Outer()
+    changed = set_fields("x", config, {"inner.steps": 5, "sizes": [3]}, {})
+    assert changed == Outer(inner=Inner(steps=5), sizes=(3,))
+    assert config == Outer()
+    assert set_fields("x", changed, {}, {}) == changed
+    assert describe_fields({"sizes": [3], "inner.steps": 5}) == "inner.steps=5, sizes=[3]"
+
+
+def test_fields_that_cannot_be_set_are_named() -> None:
+    with pytest.raises(UnknownNameError, match="Unknown setting of 'x' 'step'") as unknown:
+        set_fields("x", Outer(), {"inner.step": 5}, {})
+    assert unknown.value.hint == "Did you mean 'steps'? Available: steps."
+    with pytest.raises(BenchError, match=r"'x.seed' is not set here") as elsewhere:
+        set_fields("x", Outer(), {"seed": 5}, {"seed": "--seed"})
+    assert elsewhere.value.hint == "It is set by --seed."
+    with pytest.raises(BenchError, match=r"x.inner.steps is refused: Input should be a valid integer"):
+        set_fields("x", Outer(), {"inner.steps": "many"}, {})
+    with pytest.raises(BenchError, match="'name' has no fields"):
+        set_fields("x", Outer(), {"name.length": 1}, {})

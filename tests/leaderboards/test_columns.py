@@ -8,9 +8,16 @@ import pandas as pd
 from rich.console import Console
 
 from dancebench.benchmark.metrics.base import METRICS
+from dancebench.core.metric import Interval, Metric
 from dancebench.leaderboards.board import make_screen_tables, rebuild
 from dancebench.leaderboards.records import RunRecord, save_run
 from dancebench.leaderboards.tables import COLUMNS, group_sections
+
+
+def metric(value: float, subjects: int, *, higher_is_better: bool | None) -> Metric:
+    interval = Interval(low=value, high=value, method="Student t over subjects", subjects=subjects, reliable=True)
+    return Metric(value=value, ci95=interval, n=60, unit="share", higher_is_better=higher_is_better)
+
 
 MakeRecord = Callable[..., RunRecord]
 BEYOND = {
@@ -23,7 +30,7 @@ SAME_DETECTOR = "Pose columns: poses are found by the MediaPipe whose poses also
 
 def test_columns_of_the_synthesis_board_are_metrics_that_the_suite_measures_in_the_same_direction() -> None:
     for column in COLUMNS["synthesis"]:
-        assert column.higher_is_better is METRICS[column.metric].higher_is_better, column.metric
+        assert column.higher_is_better is METRICS[column.metric].info.higher_is_better, column.metric
     assert set(BEYOND) <= {column.metric for column in COLUMNS["synthesis"]}
 
 
@@ -75,3 +82,26 @@ def test_the_screen_has_no_room_for_them(make_record: MakeRecord) -> None:
     text = capture.get()
     assert "pose" not in text
     assert "ratio" not in text
+
+
+def test_metrics_of_plugins_stand_in_a_table_of_their_own(make_record: MakeRecord, tmp_path: Path) -> None:
+    known = {"body_ssim": 0.8, "warp_error": 3.0, "background_flicker_real": 2.0, "acme@source=same": 0.5}
+    lower = metric(0.25, 12, higher_is_better=False)
+    save_run(tmp_path, make_record("a", {**known, "acme_b": lower}), pd.DataFrame({"item": ["a"]}))
+    save_run(tmp_path, make_record("b", {**known, "acme_b": lower, "acme_a": 0.5}), pd.DataFrame({"item": ["a"]}))
+    rebuild(tmp_path, tmp_path / "out")
+    page = (tmp_path / "out" / "synthesis.md").read_text()
+    table = page.split("### Other metrics\n\n")[1].split("\n\n")[0].splitlines()
+    assert table[0] == "| row | acme_a ↑ | acme_b ↓ |"
+    assert [line.split(" | ")[0] for line in table[2:]] == ["| a (tiny)", "| b (tiny)"]
+    assert "acme@" not in page
+    assert "warp_error" not in page
+
+
+def test_a_metric_on_whose_direction_records_disagree_has_none(make_record: MakeRecord) -> None:
+    values = [{"body_ssim": 0.8, "acme": metric(0.5, 12, higher_is_better=better)} for better in (True, False)]
+    records = [make_record(name, each) for name, each in zip("ab", values, strict=True)]
+    for order in (records, records[::-1]):
+        [section] = group_sections(order, "synthesis")
+        assert section.columns[-1].header == "acme"
+        assert section.find_best(section.columns[-1]) == frozenset()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from dancebench.core.errors import BenchError
+from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import write_json
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -23,6 +24,59 @@ class Strict(BaseModel):
     """A typed value: unknown fields are errors, and so is NaN, which JSON cannot hold."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+Config = TypeVar("Config", bound=Strict)
+
+
+def set_fields(owner: str, config: Config, values: Mapping[str, Any], set_by: Mapping[str, str]) -> Config:
+    """A configuration with other values of some of its fields.
+
+    Args:
+        owner: What is configured, for messages.
+        config: The configuration to start from; it is not changed.
+        values: By the field's name, behind those of the fields that hold it: `schedule.steps`.
+        set_by: Fields that may not be set so, at any depth, and what sets them instead.
+
+    Raises:
+        UnknownNameError: There is no such field.
+        BenchError: The field may not be set so, or its value is refused.
+    """
+    if not values:
+        return config
+    data = config.model_dump()
+    for path, value in values.items():
+        *outer, field = path.split(".")
+        if field in set_by:
+            raise BenchError(f"'{owner}.{path}' is not set here.", hint=f"It is set by {set_by[field]}.")
+        part: Any = config
+        target = data
+        for name in outer:
+            _require_field(owner, part, name)
+            part, target = getattr(part, name), target[name]
+            if not isinstance(part, BaseModel):
+                raise BenchError(f"'{owner}.{path}': '{name}' has no fields.", hint=f"It is {json.dumps(target)}.")
+        _require_field(owner, part, field)
+        target[field] = value
+    try:
+        return type(config).model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join([owner, *(str(part) for part in first["loc"])])
+        raise BenchError(
+            f"{where} is refused: {first['msg']}.", hint=f"Set for '{owner}': {describe_fields(values)}."
+        ) from error
+
+
+def describe_fields(values: Mapping[str, Any]) -> str:
+    """What `set_fields` is given, in a line."""
+    return ", ".join(f"{path}={json.dumps(value)}" for path, value in sorted(values.items()))
+
+
+def _require_field(owner: str, part: BaseModel, name: str) -> None:
+    fields = type(part).model_fields
+    if name not in fields:
+        raise UnknownNameError(f"setting of '{owner}'", name, fields)
 
 
 class Document(Strict):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from dancebench.benchmark.metrics import flicker
-from dancebench.benchmark.metrics.chunks import start_once
+from dancebench.benchmark.metrics.chunks import FakeAndReal, start_once
 from dancebench.benchmark.metrics.flicker import hide_moving, measure_flicker
 from dancebench.benchmark.metrics.per_subject import average_per_subject, explain_null
 from dancebench.benchmark.metrics.warp import POINTS_PER_LIMB, measure_warp
@@ -40,7 +40,7 @@ def textured(n: int, seed: int = 0, sigma: float = 3) -> Frames:
 def background(fake: Frames, real: Frames, keypoints: Keypoints | None = None, starts: object = None) -> pd.DataFrame:
     points = body_at_the_left(len(real)) if keypoints is None else keypoints
     segment_starts = start_once(len(real)) if starts is None else np.asarray(starts)
-    return hide_moving(measure_flicker(fake, real, points, starts=segment_starts))
+    return hide_moving(measure_flicker(FakeAndReal(fake, real, points, starts=segment_starts)))
 
 
 # flicker
@@ -125,7 +125,7 @@ def test_one_flash_of_the_real_is_null_and_the_others_are_not() -> None:
 @pytest.mark.parametrize("pan", [1, 2])
 def test_a_camera_that_pans_slowly_over_a_smooth_background_is_not_still(pan: int) -> None:
     real = np.stack([np.roll(frame, pan * t, axis=1) for t, frame in enumerate(textured(6))])
-    assert measure_flicker(real, real, body_at_the_left(6), starts=start_once(6))["background_flicker"].max() < 12
+    assert measure_flicker(FakeAndReal(real, real, body_at_the_left(6)))["background_flicker"].max() < 12
     rows = background(real, real)
     assert rows["background_flicker"].isna().all()
     assert explain_null(rows, "background_flicker") == "the background moves: the camera is not still"
@@ -168,6 +168,12 @@ def arm(n: int, step: tuple[float, float]) -> Keypoints:
     return truth
 
 
+def measure_moving(
+    fake: Frames, real: Frames, truth: Keypoints | None, *, starts: npt.NDArray[np.bool_]
+) -> pd.DataFrame:
+    return measure_warp(FakeAndReal(fake, real, np.zeros((len(real), 75, 3), np.float32), truth, starts))
+
+
 def moving(n: int, step: tuple[int, int]) -> Frames:
     """A pattern that moves by `step` (x, y) a frame."""
     return np.stack([np.roll(f, (step[1] * t, step[0] * t), axis=(0, 1)) for t, f in enumerate(textured(n))])
@@ -175,7 +181,7 @@ def moving(n: int, step: tuple[int, int]) -> Frames:
 
 def test_closed_form_a_texture_that_moves_with_the_limb_has_no_warp_error() -> None:
     real, truth = moving(4, (2, 1)), arm(4, (2, 1))
-    rows = measure_warp(np.repeat(real[:1], 4, axis=0), real, truth, starts=start_once(4))
+    rows = measure_moving(np.repeat(real[:1], 4, axis=0), real, truth, starts=start_once(4))
     assert np.isnan(rows["warp_error_real"][0])
     assert (rows["warp_error_real"][1:] < 1e-9).all()
     assert (rows["warp_error"][1:] > 1).all()  # a static copy
@@ -183,12 +189,12 @@ def test_closed_form_a_texture_that_moves_with_the_limb_has_no_warp_error() -> N
 
 def test_closed_form_warp_error_of_half_a_pixel_is_bilinear() -> None:
     ramp = np.broadcast_to(4 * np.arange(48)[None, :, None], (*SIZE, 3)).astype(np.uint8)
-    rows = measure_warp(np.stack([ramp, ramp]), np.stack([ramp, ramp]), arm(2, (0.5, 0.25)), starts=start_once(2))
+    rows = measure_moving(np.stack([ramp, ramp]), np.stack([ramp, ramp]), arm(2, (0.5, 0.25)), starts=start_once(2))
     assert rows["warp_error"][1] == pytest.approx(2.0)  # half of the slope of 4 levels a pixel
 
 
 def test_closed_form_warp_error_does_not_wrap_round() -> None:
-    rows = measure_warp(grey([255, 0, 255]), grey([0, 255, 0]), arm(3, (1, 1)), starts=start_once(3))
+    rows = measure_moving(grey([255, 0, 255]), grey([0, 255, 0]), arm(3, (1, 1)), starts=start_once(3))
     assert rows["warp_error"][1:].tolist() == pytest.approx([255.0] * 2)
 
 
@@ -197,14 +203,14 @@ def test_closed_form_every_limb_counts_the_same_however_long() -> None:
     frames[1, :10] = 110  # the short limb lies here
     truth = arm(2, (0, 0))
     truth[:, L_ELBOW], truth[:, L_WRIST] = (30, 4, 1), (32, 4, 1)
-    assert measure_warp(frames, frames, truth, starts=start_once(2))["warp_error"][1] == pytest.approx(5.0)
+    assert measure_moving(frames, frames, truth, starts=start_once(2))["warp_error"][1] == pytest.approx(5.0)
 
 
 def test_warp_error_is_null_at_a_start_and_without_the_truth() -> None:
     real, truth = moving(4, (2, 1)), arm(4, (2, 1))
     starts = np.array([True, False, True, False])
-    assert measure_warp(real, real, truth, starts=starts)["warp_error"].isna().tolist() == starts.tolist()
-    rows = measure_warp(real, real, None, starts=starts)
+    assert measure_moving(real, real, truth, starts=starts)["warp_error"].isna().tolist() == starts.tolist()
+    rows = measure_moving(real, real, None, starts=starts)
     assert rows.isna().all(axis=None)
     assert explain_null(rows, "warp_error_ratio") == "the true motion is not known"
 
@@ -212,12 +218,12 @@ def test_warp_error_is_null_at_a_start_and_without_the_truth() -> None:
 def test_only_points_known_and_inside_in_both_frames_count() -> None:
     real, truth = moving(2, (0, 0)), arm(2, (0, 0))
     truth[1, R_WRIST, 2] = 0
-    assert np.isnan(measure_warp(real, real, truth, starts=start_once(2))["warp_error"][1])
+    assert np.isnan(measure_moving(real, real, truth, starts=start_once(2))["warp_error"][1])
     outside = arm(2, (200, 0))
-    assert np.isnan(measure_warp(real, real, outside, starts=start_once(2))["warp_error"][1])
+    assert np.isnan(measure_moving(real, real, outside, starts=start_once(2))["warp_error"][1])
     partly = np.zeros((2, 75, 3), np.float32)
     partly[:, NECK], partly[:, NOSE] = (-10, 10, 1), (10, 10, 1)  # half of it outside
-    assert measure_warp(real, real, partly, starts=start_once(2))["warp_error"][1] == 0
+    assert measure_moving(real, real, partly, starts=start_once(2))["warp_error"][1] == 0
 
 
 def test_frozen_points_per_limb() -> None:

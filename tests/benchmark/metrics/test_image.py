@@ -6,14 +6,17 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from dancebench.benchmark.metrics import chunks
-from dancebench.benchmark.metrics.image import measure_clips, measure_images
+from dancebench.benchmark.metrics import chunks, perceptual
+from dancebench.benchmark.metrics.chunks import FakeAndReal
+from dancebench.benchmark.metrics.image import measure_clips, measure_differences, measure_images
+from dancebench.benchmark.metrics.per_subject import explain_null
 from dancebench.benchmark.metrics.perceptual import Lpips
 from dancebench.benchmark.metrics.regions import locate_region
 from dancebench.core.errors import BenchError
@@ -41,7 +44,7 @@ def clips(n: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray, Keypoints]
 
 def test_foreign_reference_ssim_is_scikit_images() -> None:
     fake, real, keypoints = clips()
-    ours = measure_images(fake, real, keypoints, lpips=None)["frame_ssim"]
+    ours = measure_images(FakeAndReal(fake, real, keypoints))["frame_ssim"]
     for t in range(3):
         # torchmetrics averages over all pixels, with windows at the edge filled by reflection
         padded = [np.pad(clip[t], ((5, 5), (5, 5), (0, 0)), "reflect") for clip in (real, fake)]
@@ -54,14 +57,14 @@ def test_foreign_reference_ssim_is_scikit_images() -> None:
 
 def test_foreign_reference_psnr_is_scikit_images() -> None:
     fake, real, keypoints = clips()
-    ours = measure_images(fake, real, keypoints, lpips=None)["frame_psnr"]
+    ours = measure_images(FakeAndReal(fake, real, keypoints))["frame_psnr"]
     for t in range(3):
         assert ours[t] == pytest.approx(peak_signal_noise_ratio(real[t], fake[t], data_range=255), abs=1e-3)
 
 
 def test_closed_form_mse_is_in_squared_levels_and_does_not_overflow() -> None:
     real, keypoints = np.zeros((2, *SIZE, 3), np.uint8), clips(2)[2]
-    rows = measure_images(np.full_like(real, 255), real, keypoints, lpips=None)
+    rows = measure_images(FakeAndReal(np.full_like(real, 255), real, keypoints))
     assert rows["frame_mse"].tolist() == pytest.approx([65025.0] * 2)
     assert rows["frame_psnr"].tolist() == pytest.approx([0.0] * 2, abs=1e-4)
 
@@ -69,19 +72,19 @@ def test_closed_form_mse_is_in_squared_levels_and_does_not_overflow() -> None:
 def test_closed_form_difference_mse_sees_flicker_and_not_an_offset() -> None:
     _, real, keypoints = clips(3)
     real = real // 2
-    offset = measure_images(real + 10, real, keypoints, lpips=None)
+    offset = measure_differences(FakeAndReal(real + 10, real, keypoints))
     assert np.isnan(offset["frame_diff_mse"][0])
     assert offset["frame_diff_mse"][1:].tolist() == pytest.approx([0.0, 0.0])
     flicker = real.copy()
     flicker[1] += 10
-    assert measure_images(flicker, real, keypoints, lpips=None)["frame_diff_mse"][1:].tolist() == pytest.approx(
+    assert measure_differences(FakeAndReal(flicker, real, keypoints))["frame_diff_mse"][1:].tolist() == pytest.approx(
         [100.0] * 2
     )
 
 
 def test_equal_clips_are_perfect_and_their_infinite_psnr_is_null() -> None:
     _, real, keypoints = clips()
-    rows = measure_images(real, real, keypoints, lpips=None)
+    rows = measure_images(FakeAndReal(real, real, keypoints))
     assert rows["body_ssim"].tolist() == pytest.approx([1.0] * 3)
     assert rows["body_mse"].tolist() == [0.0] * 3
     assert rows["body_psnr"].isna().all()
@@ -91,7 +94,7 @@ def test_equal_clips_are_perfect_and_their_infinite_psnr_is_null() -> None:
 @given(st.integers(0, 10_000))
 def test_ssim_and_mse_are_symmetric(seed: int) -> None:
     fake, real, keypoints = clips(1, seed)
-    there, back = measure_images(fake, real, keypoints, lpips=None), measure_images(real, fake, keypoints, lpips=None)
+    there, back = measure_images(FakeAndReal(fake, real, keypoints)), measure_images(FakeAndReal(real, fake, keypoints))
     for name in ("frame_ssim", "frame_mse", "body_mse"):
         assert there[name][0] == pytest.approx(back[name][0], rel=1e-5)
 
@@ -100,7 +103,7 @@ def test_a_region_sees_its_own_pixels_only() -> None:
     _, real, keypoints = clips(2)
     fake = real.copy()
     fake[:, :4, :4] = 255 - fake[:, :4, :4]  # a corner far from body and face
-    rows = measure_images(fake, real, keypoints, lpips=None)
+    rows = measure_images(FakeAndReal(fake, real, keypoints))
     assert (rows["frame_mse"] > 0).all()
     assert (rows["face_mse"] == 0).all()
 
@@ -108,7 +111,8 @@ def test_a_region_sees_its_own_pixels_only() -> None:
 def test_without_a_pose_the_region_is_null_and_the_frame_is_not() -> None:
     fake, real, keypoints = clips(3)
     keypoints[1] = 0
-    rows = measure_images(fake, real, keypoints, lpips=None)
+    compared = FakeAndReal(fake, real, keypoints)
+    rows = pd.concat([measure_images(compared), measure_differences(compared)], axis=1)
     for name in ("body_ssim", "face_ssim", "body_diff_mse"):
         assert rows[name].isna().tolist()[1]
         assert not rows[name].isna().tolist()[2]
@@ -120,7 +124,10 @@ def test_lpips_is_null_without_its_trunk(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(TrunkUnavailableError, match="not in BENCH_WEIGHTS"):
         Lpips("squeeze")
-    assert measure_images(*clips(), lpips=None)["frame_lpips_squeeze"].isna().all()
+    perceptual.load_lpips.cache_clear()
+    rows = measure_images(FakeAndReal(*clips()))
+    assert rows["frame_lpips_squeeze"].isna().all()
+    assert "not in BENCH_WEIGHTS" in explain_null(rows, "frame_lpips_squeeze")
 
 
 def test_a_trunk_of_another_hash_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -146,7 +153,7 @@ def test_foreign_reference_lpips_gives_the_published_distances(trunk_weights: Pa
 
 def test_lpips_of_equal_frames_is_zero_in_every_region(trunk_weights: Path) -> None:
     _, real, keypoints = clips()
-    rows = measure_images(real, real, keypoints, lpips=Lpips("squeeze"))
+    rows = measure_images(FakeAndReal(real, real, keypoints))
     for region in ("frame", "body", "face"):
         assert rows[f"{region}_lpips_squeeze"].abs().max() < 1e-6
 
@@ -183,16 +190,16 @@ def test_regions_lie_inside_the_frame(x0: float, y0: float, x1: float, y1: float
 def test_clips_of_other_shapes_are_refused() -> None:
     fake, real, keypoints = clips()
     with pytest.raises(BenchError, match="cannot be compared frame by frame"):
-        measure_images(fake[:2], real, keypoints, lpips=None)
+        measure_images(FakeAndReal(fake[:2], real, keypoints))
 
 
 def test_chunks_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake, real, keypoints = clips(7)
     write_clip(tmp_path / "fake.mp4", fake, 25)
     write_clip(tmp_path / "real.mp4", real, 25)
-    whole = measure_clips(tmp_path / "fake.mp4", tmp_path / "real.mp4", keypoints, lpips=None)
+    whole = measure_clips(tmp_path / "fake.mp4", tmp_path / "real.mp4", keypoints)
     monkeypatch.setattr(chunks, "CHUNK", 3)
-    parts = measure_clips(tmp_path / "fake.mp4", tmp_path / "real.mp4", keypoints, lpips=None)
+    parts = measure_clips(tmp_path / "fake.mp4", tmp_path / "real.mp4", keypoints)
     assert whole["t"].tolist() == parts["t"].tolist() == list(range(7))
     for name in whole:
         assert np.allclose(whole[name], parts[name], equal_nan=True, rtol=1e-5), name
@@ -201,7 +208,6 @@ def test_chunks_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_closed_form_the_difference_mse_is_null_without_a_previous_frame() -> None:
     fake, real, keypoints = clips(4)
     starts = np.array([True, False, True, False])
-    rows = measure_images(fake, real, keypoints, lpips=None, starts=starts)
+    rows = measure_differences(FakeAndReal(fake, real, keypoints, starts=starts))
     for region in ("frame", "body", "face"):
         assert rows[f"{region}_diff_mse"].isna().tolist() == starts.tolist()
-    assert rows["frame_ssim"].notna().all()

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from dancebench.benchmark.commands.inventory import list_metrics
+from dancebench.benchmark.commands.listing import list_metrics
 from dancebench.benchmark.metrics import detected_poses as detections
-from dancebench.benchmark.metrics.base import METRICS, RATIOS, REGION_METRICS, find_metric
-from dancebench.benchmark.metrics.chunks import start_once
+from dancebench.benchmark.metrics.base import METRICS
+from dancebench.benchmark.metrics.chunks import FakeAndReal, start_once
 from dancebench.benchmark.metrics.detected_poses import detect_poses
 from dancebench.benchmark.metrics.fake_clip import measure_fake
 from dancebench.benchmark.metrics.per_subject import average_per_subject, count_frames, explain_null
@@ -108,7 +108,7 @@ def test_each_clip_is_compared_with_the_input_and_with_the_truth(tmp_path: Path,
     fake, real = write_levels(tmp_path / "fake.mp4", [0, 9, 3]), write_levels(tmp_path / "real.mp4", [0, 1, 2])
     wanted, truth = poses(6)[:3], poses(6)[:3] + np.float32(0)
     truth[..., 0] += 1.28  # 1% of the height
-    rows = measure_poses(fake, real, wanted, truth=truth, starts=start_once(3))
+    rows = measure_poses(FakeAndReal(fake, real, wanted, truth))
     assert rows["pose_distance_real"].tolist() == [0.0] * 3
     assert rows["pose_distance_true_real"].tolist() == pytest.approx([1.0] * 3, abs=1e-4)
     assert rows["pose_distance_true"][0] == pytest.approx(1.0, abs=1e-4)
@@ -116,7 +116,7 @@ def test_each_clip_is_compared_with_the_input_and_with_the_truth(tmp_path: Path,
     assert np.isnan(rows["pose_distance"][1])
     assert rows["pose_distance"][2] > 1
     assert rows["pose_missed"].tolist() == [0.0, 23.0, 0.0]
-    unknown = measure_poses(fake, real, wanted, truth=None, starts=start_once(3))
+    unknown = measure_poses(FakeAndReal(fake, real, wanted))
     assert unknown[["pose_distance_true", "pose_distance_true_real"]].isna().all(axis=None)
     assert explain_null(unknown, "pose_distance_true") == "the true keypoints are not known"
 
@@ -181,15 +181,15 @@ def test_a_fake_has_all_columns_whatever_the_chunks(
 
     def measure() -> pd.DataFrame:
         return measure_fake(
-            fake, real, poses(6)[:4], truth=poses(6)[:4], starts=starts, lpips=None,
-            report=lambda what, done, total: seen.append((what, done, total)),
+            FakeAndReal(fake, real, poses(6)[:4], poses(6)[:4], starts),
+            lambda what, done, total: seen.append((what, done, total)),
         )  # fmt: skip
 
     whole = measure()
     monkeypatch.setattr("dancebench.benchmark.metrics.chunks.CHUNK", 2)
     assert whole.equals(measure())
     names = [name for name in whole if name in METRICS]
-    assert set(names) == set(METRICS) - set(RATIOS)
+    assert set(names) == set(METRICS.names()) - set(METRICS.find_ratios())
     assert list(whole["t"]) == [0, 1, 2, 3]
     assert {("measuring fake", 4, 4), ("detecting poses in fake", 4, 4), ("detecting poses in real", 4, 4)} <= set(seen)
 
@@ -197,10 +197,10 @@ def test_a_fake_has_all_columns_whatever_the_chunks(
 def test_lengths_that_differ_are_refused(tmp_path: Path, extractor: Extractor) -> None:
     fake, real = write_levels(tmp_path / "fake.mp4", [0, 1, 2]), write_levels(tmp_path / "real.mp4", [0, 1, 2])
     with pytest.raises(BenchError, match="3 frames against 3 with 4 poses"):
-        measure_fake(fake, real, poses(4), truth=None, starts=start_once(4), lpips=None)
+        measure_fake(FakeAndReal(fake, real, poses(4)))
     for starts, truth in ((start_once(4), None), (start_once(3), poses(4)), (np.zeros(3, bool), None)):
-        with pytest.raises(ValueError, match="starts and truth"):
-            measure_fake(fake, real, poses(3), truth=truth, starts=starts, lpips=None)
+        with pytest.raises(ValueError, match="one entry for each pose"):
+            measure_fake(FakeAndReal(fake, real, poses(3), truth, starts))
 
 
 def test_a_drawn_dancer_is_found_where_the_truth_says(tmp_path: Path) -> None:
@@ -209,14 +209,14 @@ def test_a_drawn_dancer_is_found_where_the_truth_says(tmp_path: Path) -> None:
     keypoints = np.stack(list(extract_poses(frames)))
     write_clip(tmp_path / "real.mp4", frames, 25)
     write_clip(tmp_path / "fake.mp4", frames[::-1], 25)  # the right person in other poses
-    rows = measure_poses(tmp_path / "fake.mp4", tmp_path / "real.mp4", keypoints, truth=truth, starts=start_once(10))
+    rows = measure_poses(FakeAndReal(tmp_path / "fake.mp4", tmp_path / "real.mp4", keypoints, truth))
     means = rows.mean()
     assert means["pose_distance_real"] < 0.5  # what coding and tracking change
     assert means["pose_distance_true_real"] < 2.0
     assert means["pose_distance"] > 2 * means["pose_distance_real"]
     assert means["pose_distance_true"] > means["pose_distance_true_real"]
     assert means["pose_missed_real"] < 1
-    warp = measure_warp(frames[::-1], frames, truth, starts=start_once(10)).mean()
+    warp = measure_warp(FakeAndReal(frames[::-1], frames, keypoints, truth)).mean()
     assert warp["warp_error"] > warp["warp_error_real"]
 
 
@@ -224,23 +224,23 @@ def test_a_drawn_dancer_is_found_where_the_truth_says(tmp_path: Path) -> None:
 
 
 def test_metric_names_are_known_by_region_and_metric() -> None:
-    info = find_metric("face_lpips_squeeze")
-    assert info is not None
-    assert info.higher_is_better is False
-    assert find_metric("subject") is None
-    assert find_metric("elbow_ssim") is None
-    assert find_metric("background_reason") is None
+    assert METRICS["face_lpips_squeeze"].info.higher_is_better is False
+    for name in ("subject", "elbow_ssim", "background_reason"):
+        assert name not in METRICS
 
 
-def test_every_metric_is_listed_with_unit_and_direction() -> None:
+def test_every_metric_is_listed_with_unit_direction_and_where_it_comes_from() -> None:
     facts = {fact["metric"]: fact for fact in list_metrics()}
-    assert list(facts) == list(METRICS)
-    assert {f"{region}_{name}" for region in REGIONS for name in REGION_METRICS} <= set(facts)
-    assert {*RATIOS, *(column for pair in RATIOS.values() for column in pair)} <= set(facts)
-    assert all(fact["unit"] for fact in facts.values())
+    assert list(facts) == METRICS.names()
+    images = ("ssim", "psnr", "mse", "lpips_squeeze", "diff_mse")
+    assert {f"{region}_{name}" for region in REGIONS for name in images} <= set(facts)
+    ratios = METRICS.find_ratios()
+    assert set(ratios) == {"background_flicker_ratio", "warp_error_ratio"}
+    assert {column for ratio in ratios.values() for column in (ratio.numerator, ratio.denominator)} <= set(facts)
+    assert all(fact["unit"] and fact["from"] == "built in" for fact in facts.values())
     lower = [name for name, fact in facts.items() if "_" in name and fact["higher_is_better"] is False]
     assert {"pose_distance", "pose_distance_true", "pose_missed", "background_flicker_excess"} <= set(lower)
-    for name in (*RATIOS, "warp_error", "background_flicker", *(name for name in facts if name.endswith("_real"))):
+    for name in (*ratios, "warp_error", "background_flicker", *(name for name in facts if name.endswith("_real"))):
         assert facts[name]["higher_is_better"] is None
 
 

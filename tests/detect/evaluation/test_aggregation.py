@@ -14,17 +14,20 @@ from sklearn.linear_model import LogisticRegression
 
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.detect.evaluation.aggregation import (
-    RULES,
+    AGGREGATORS,
     LearnedRule,
     aggregate,
     check_rule,
     find_rule,
     fit_learned_rule,
-    measure_length_sensitivity,
+    list_options,
+    mean_of_top,
+    set_options,
 )
+from dancebench.detect.evaluation.length_sensitivity import measure_length_sensitivity
 
 LEARNED = LearnedRule(intercept=-0.5, mean=0.25, quantiles=(0.0, 0.5, 1.0, 0.0, 2.0), subjects=8)
-ALL: list[str | LearnedRule] = [*(rule for rule in RULES if rule != "learned"), LEARNED]
+ALL: list[str | LearnedRule] = [*(rule for rule in AGGREGATORS.entries() if rule != "learned"), LEARNED]
 
 finite = st.floats(-50, 50)
 logits = st.lists(finite, min_size=1, max_size=40)
@@ -213,6 +216,42 @@ def test_product_grows_with_the_length(values: list[float], times: int) -> None:
 @given(logits, st.sampled_from(["mean-logit", "mean-prob", "median", "top-k"]))
 def test_the_score_lies_within_the_logits(values: list[float], rule: str) -> None:
     assert min(values) - 1e-9 <= aggregate(values, rule) <= max(values) + 1e-9
+
+
+# --- options
+
+
+def test_closed_form_an_option_changes_the_rule() -> None:
+    name = set_options("top-k", {"share": 0.5})
+    assert name == "top-k(share=0.5)"
+    check_rule(name)
+    assert aggregate(np.arange(16.0), name) == np.arange(8.0, 16.0).mean()
+    assert list(list_options("top-k")) == ["share"]
+    assert list_options("learned") == {}  # what was fitted is no option
+
+
+def test_an_option_at_its_default_is_not_set() -> None:
+    assert set_options("top-k", {"share": 0.25}) == set_options("top-k", {}) == "top-k"
+
+
+@given(logits, st.floats(0.01, 1))
+def test_a_name_with_options_is_the_rule_with_them(values: list[float], share: float) -> None:
+    assert aggregate(values, set_options("top-k", {"share": share})) == mean_of_top(np.sort(values), share=share)
+
+
+def test_unknown_options_and_values_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match="Unknown option of the aggregator 'top-k' 'shares'") as unknown:
+        set_options("top-k", {"shares": 0.5})
+    assert unknown.value.hint == "Did you mean 'share'? Available: share."
+    for value in (0, 2, "much", float("nan")):
+        with pytest.raises(BenchError, match=r"top-k.share=\S+ is refused"):
+            set_options("top-k", {"share": value})
+    with pytest.raises(UnknownNameError, match="Unknown option"):
+        set_options("mean-logit", {"share": 0.5})
+    for name in ("top-k(share=", "top-k(share=0.5", "top-k()()", "top-k(share=open())", "top-k(0.5)", "top-k(**{})"):
+        with pytest.raises(BenchError) as caught:
+            check_rule(name)
+        assert caught.value.hint
 
 
 # --- bad input

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dancebench.detect.evaluation.aggregation import RULES
+from dancebench.detect.evaluation.aggregation import AGGREGATORS
 from dancebench.detect.evaluation.breakdowns import (
     break_down_by_method,
     break_down_by_rule,
@@ -66,7 +66,7 @@ def test_closed_form_by_method_compares_fakes_in_their_own_motion() -> None:
 def test_every_rule_is_measured_and_only_the_product_depends_on_length() -> None:
     metrics = break_down_by_rule(tables(WORLD), None)
     measured = {name.partition("=")[2] for name in metrics}
-    assert measured == set(RULES) - {"learned"}
+    assert measured == set(AGGREGATORS.names()) - {"learned"}
     for rule in measured:
         assert metrics[f"video_auc@rule={rule}"].value == metrics["video_auc@rule=mean-logit"].value
         shift = metrics[f"length_shift@rule={rule}"].value
