@@ -18,7 +18,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from dancebench.core.environment import set_workers
 from dancebench.core.errors import BenchError
 from dancebench.core.files import Hashes, add_known_hashes, known_hashes
 from dancebench.core.progress import ReportProgress
@@ -64,7 +63,7 @@ def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: ReportProgres
     messages = context.Queue()
     count = min(workers, len(jobs))
     with ProcessPoolExecutor(
-        count, mp_context=context, initializer=_initialise_worker, initargs=(messages, count, known_hashes())
+        count, mp_context=context, initializer=_initialise_worker, initargs=(messages, known_hashes())
     ) as pool:
         futures = [pool.submit(_run_job_in_worker, job) for job in jobs]
         try:
@@ -126,11 +125,10 @@ _messages: Any = None
 _stopping = False
 
 
-def _initialise_worker(messages: Any, count: int, hashes: Hashes) -> None:
+def _initialise_worker(messages: Any, hashes: Hashes) -> None:
     global _messages
     _messages = messages
     add_known_hashes(hashes)
-    set_workers(count)
     quiet_libraries()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     signal.signal(signal.SIGTERM, _stop)

@@ -1,4 +1,4 @@
-"""Presets: all settings of synthesizers and detectors, as named, typed configurations.
+"""Presets: names under which each method and detector has a configuration, and what a run overrides of it.
 
 tiny      seconds on one core, for tests; its images are not worth a look
 demo      about 20 s per subject and core, for the forensic dancers of `bench demo`
@@ -16,177 +16,55 @@ from typing import Any, Final, TypeVar
 
 from dancebench.core.errors import UnknownNameError
 from dancebench.core.schema import Strict, set_fields
-from dancebench.detect.detectors.base import DetectorConfig
-from dancebench.detect.detectors.ensemble import EnsembleConfig
-from dancebench.detect.detectors.pair_patch import PairPatchConfig
-from dancebench.detect.detectors.spectrum import SpectrumConfig
+from dancebench.detect.detectors.base import DetectorConfig, find_detector_class
 from dancebench.synth.base import METHODS, Precision, Schedule, SynthConfig, TrunkChoice
 from dancebench.synth.gan.losses import PERCEPTUAL_TRUNKS
-from dancebench.synth.gan.method import GanConfig, LocalStage
-from dancebench.synth.methods.fbf_ts_fg import FaceGanConfig
-from dancebench.synth.methods.posewarp.method import PoseWarpConfig
 
 Part = TypeVar("Part", bound=Strict)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A named set of configurations.
+    """A named set of configurations: each method and detector has its own beside its code.
 
     Attributes:
-        synth: One configuration of each class that the methods use; `long_side` is the same in all.
-        detectors: Settings of detectors, by name; size and seed come from the run. Other detectors have
-            their defaults.
+        long_side: Larger side of the frames, of every method.
+        trunk: Perceptual trunk of every method that uses one.
     """
 
     name: str
     purpose: str
-    synth: tuple[SynthConfig, ...]
-    detectors: Mapping[str, DetectorConfig] = field(default_factory=dict)
+    long_side: int
+    trunk: TrunkChoice = "off"
 
     def config(self, method: str) -> SynthConfig:
-        """The configuration of a method: the preset's of that class, else the class's defaults.
+        """The configuration of a method: its own for this preset, else its defaults.
 
         Raises:
             UnknownNameError: There is no such method.
         """
-        config_class = METHODS[method].Config
-        for config in self.synth:
-            if type(config) is config_class:
-                return config
-        first = self.synth[0]
-        return config_class(long_side=first.long_side, trunk=first.trunk)
+        method_class = METHODS[method]
+        config = method_class.presets.get(self.name)
+        return method_class.Config(long_side=self.long_side, trunk=self.trunk) if config is None else config
 
+    def detector_config(self, detector: str) -> DetectorConfig | None:
+        """The settings of a detector, but for size and seed, which come from the run; None for its defaults.
 
-def _make_short_configs(
-    long_side: int,
-    *,
-    ngf: int,
-    steps: int,
-    learning_rate: float,
-    face_steps: int,
-    warp_width: int,
-    warp_steps: int,
-    trunk: TrunkChoice = "off",
-) -> tuple[SynthConfig, ...]:
-    """Configurations for a training that is too short for the paper's schedule.
+        Raises:
+            UnknownNameError: There is no such detector.
+        """
+        return find_detector_class(detector).PRESETS.get(self.name)
 
-    It works because of an L1 pixel loss with pix2pix's weight, batches of one example (more updates in the
-    same time), and a learning rate schedule that starts high and decays to zero.
-    """
-    gan = GanConfig(
-        long_side=long_side,
-        ngf=ngf,
-        n_down=3,
-        n_blocks=4,
-        ndf=16,
-        n_scales=2,
-        schedule=Schedule(steps=steps, learning_rate=learning_rate, decay_share=0.8),
-        trunk=trunk,
-        pixel_weight=100.0,
-    )
-    face = FaceGanConfig(
-        long_side=long_side,
-        main=gan,
-        face_ngf=16,
-        face_n_down=2,
-        face_n_blocks=3,
-        face_ndf=16,
-        face_schedule=Schedule(steps=face_steps, batch=4, learning_rate=1e-3, decay_share=0.8),
-        face_pixel_weight=100.0,
-        trunk=trunk,
-    )
-    warp = PoseWarpConfig(
-        long_side=long_side,
-        width=warp_width,
-        schedule=Schedule(steps=warp_steps, learning_rate=1.5e-3, decay_share=0.8),
-        trunk=trunk,
-    )
-    return gan, face, warp
-
-
-def _make_paper_configs(long_side: int, local: LocalStage | None) -> tuple[SynthConfig, ...]:
-    gan = GanConfig(long_side=long_side, trunk="vgg19", local=local)
-    return (
-        gan,
-        FaceGanConfig(long_side=long_side, trunk="vgg19", main=gan),
-        PoseWarpConfig(long_side=long_side, trunk="vgg19", n_down=5),
-    )
-
-
-_TINY: Final = GanConfig(
-    long_side=64, ngf=8, n_down=2, n_blocks=1, ndf=8, n_scales=1, schedule=Schedule(steps=12, batch=2)
-)
-
-_HARDENED: Final = PairPatchConfig(steps=3000, degraded=0.75, copies=3)
-"""Longer training on more compressed copies: pair AUC 0.87 instead of 0.81 on the validation set at CRF 40."""
 
 PRESETS: Final = {
     preset.name: preset
     for preset in (
-        Preset(
-            "tiny",
-            "seconds on one core, for tests",
-            (
-                _TINY,
-                FaceGanConfig(
-                    long_side=64,
-                    main=_TINY,
-                    face_ngf=8,
-                    face_n_down=2,
-                    face_n_blocks=1,
-                    face_ndf=8,
-                    face_schedule=Schedule(steps=6, batch=2),
-                ),
-                PoseWarpConfig(long_side=64, width=8, schedule=Schedule(steps=6, batch=2)),
-            ),
-            {
-                "pair-patch": PairPatchConfig(ndf=8, steps=60, batch=8, pairs=6),
-                "spectrum": SpectrumConfig(windows=120, pairs=6),
-            },
-        ),
-        Preset(
-            "demo",
-            "about 20 s per subject and core",
-            _make_short_configs(
-                128, ngf=16, steps=250, learning_rate=1.5e-3, face_steps=150, warp_width=12, warp_steps=280
-            ),
-        ),
-        Preset(
-            "protocol",
-            "about a minute per subject and core",
-            _make_short_configs(
-                128, ngf=20, steps=600, learning_rate=1e-3, face_steps=300, warp_width=16, warp_steps=600
-            ),
-            {
-                "pair-patch": _HARDENED,
-                "ensemble": EnsembleConfig(
-                    degraded=_HARDENED.degraded,
-                    copies=_HARDENED.copies,
-                    configs={"pair-patch": {"steps": _HARDENED.steps}},
-                ),
-            },
-        ),
-        Preset(
-            "small",
-            "minutes per subject and core",
-            _make_short_configs(
-                192,
-                ngf=16,
-                steps=1000,
-                learning_rate=1e-3,
-                face_steps=500,
-                warp_width=16,
-                warp_steps=1000,
-                trunk="vgg19",
-            ),
-        ),
-        Preset("paper-global", "EDN's global stage alone, for a GPU", _make_paper_configs(512, None)),
-        Preset(
-            "paper",
-            "EDN's global and local stages, for a GPU",
-            _make_paper_configs(1024, LocalStage(schedule=Schedule(epochs=30.0))),
-        ),
+        Preset("tiny", "seconds on one core, for tests", 64),
+        Preset("demo", "about 20 s per subject and core", 128),
+        Preset("protocol", "about a minute per subject and core", 128),
+        Preset("small", "minutes per subject and core", 192, "vgg19"),
+        Preset("paper-global", "EDN's global stage alone, for a GPU", 512, "vgg19"),
+        Preset("paper", "EDN's global and local stages, for a GPU", 1024, "vgg19"),
     )
 }
 

@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import Field, NonNegativeInt, StringConstraints, model_validator
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import atomic_path, is_temporary
+from dancebench.core.files import atomic_path, is_temporary, to_file_name
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Document, Name, Strict
 from dancebench.leaderboards.record_version1 import read_notes
@@ -220,7 +220,7 @@ def new_run_id(kind: RunKind, name: str, digest: str) -> str:
 
     Args:
         kind: Kind of the run.
-        name: Method or detector; characters that a file name cannot have become `_`.
+        name: Method or detector; `to_file_name` of it is used.
         digest: Hex SHA-256 of everything that the result depends on (the name among it); 12 digits are kept.
 
     Raises:
@@ -228,8 +228,7 @@ def new_run_id(kind: RunKind, name: str, digest: str) -> str:
     """
     if not _DIGEST.fullmatch(digest):
         raise ValueError(f"a digest has 12 to 64 lower-case hexadecimal digits, not '{digest}'")
-    plain = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:_NAME_ROOM]
-    return f"{kind}-{plain}-{digest[:12]}"
+    return f"{kind}-{to_file_name(name)[:_NAME_ROOM]}-{digest[:12]}"
 
 
 def save_run(results_dir: Path, record: RunRecord, rows: pd.DataFrame) -> Path:

@@ -79,10 +79,12 @@ class Method(ABC):
 
     Class attributes:
         Config: Class of its configuration.
+        presets: Its configurations by name of the preset; in other presets its defaults apply.
         section: Section of the paper that describes it.
     """
 
     Config: ClassVar[type[SynthConfig]] = SynthConfig
+    presets: ClassVar[Mapping[str, SynthConfig]] = {}
     section: ClassVar[str]
 
     def __init__(self, config: SynthConfig, clip: TrainingClip, device: torch.device) -> None:

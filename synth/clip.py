@@ -14,7 +14,6 @@ import numpy.typing as npt
 import psutil
 import torch
 
-from dancebench.core.environment import count_workers
 from dancebench.core.errors import BenchError
 from dancebench.core.nn.distributed import world_size
 from dancebench.datasets.pose.skeleton import NOSE, Keypoints, has_person, scale_keypoints
@@ -217,8 +216,10 @@ def scale_to_long_side(size: tuple[int, int], long_side: int) -> tuple[int, int]
     return round(height * scale), round(width * scale)
 
 
-def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
+def load_training_clip(subject: Subject, long_side: int, sharing: int = 1) -> TrainingClip:
     """The training span of a subject at `long_side`; pixels are read when they are first needed.
+
+    `sharing` is the number of processes that hold a clip in this machine's memory at once, besides ranks.
 
     Raises:
         BenchError: The clip is smaller than that: its frames would have to be upscaled.
@@ -235,7 +236,7 @@ def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
     starts_segment = subject.starts_segment[span.start : span.stop].copy()
     starts_segment[:1] = True
     frame_bytes = size[0] * size[1] * 3
-    memory_budget = _SHARE_OF_MEMORY * psutil.virtual_memory().available / (count_workers() * world_size())
+    memory_budget = _SHARE_OF_MEMORY * psutil.virtual_memory().available / (sharing * world_size())
 
     draw_pose_map = subject.make_pose_map_drawer()
 
@@ -259,7 +260,7 @@ def load_training_clip(subject: Subject, long_side: int) -> TrainingClip:
         face_centres=scale_points(locate_faces(subject)[span.start : span.stop], across, down),
         starts_segment=starts_segment,
         size=size,
-        at=lambda other: load_training_clip(subject, other),
+        at=lambda other: load_training_clip(subject, other, sharing),
     )
 
 

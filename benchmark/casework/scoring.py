@@ -25,7 +25,7 @@ import av
 
 import dancebench
 from dancebench.benchmark.jobs import end_with_parent, quiet_libraries, use_one_thread
-from dancebench.core.environment import collect_versions, read_code_version, set_workers
+from dancebench.core.environment import collect_versions, read_code_version
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.core.progress import ReportProgress, ignore_progress
@@ -195,7 +195,7 @@ class _WorkerPool:
     def _start_worker(self) -> None:
         context = _choose_context()
         pipe, child_pipe = context.Pipe()
-        process = context.Process(target=_run_worker, args=(child_pipe, self.how, self.scratch, self.size), daemon=True)
+        process = context.Process(target=_run_worker, args=(child_pipe, self.how, self.scratch), daemon=True)
         process.start()
         child_pipe.close()  # else the death of the worker would not close the pipe
         self.workers.append(_Worker(process, pipe))
@@ -268,11 +268,10 @@ class _ProgressSender:
             self._pipe.send(_Progress(what, done, total))
 
 
-def _run_worker(pipe: Connection, how: ScoringSetup, scratch: Path, count: int) -> None:
+def _run_worker(pipe: Connection, how: ScoringSetup, scratch: Path) -> None:
     """Main loop of a worker: load the detector, then score one file after the other until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=end_with_parent, daemon=True).start()
-    set_workers(count)
     quiet_libraries()
     use_one_thread()
     try:

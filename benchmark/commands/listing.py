@@ -211,14 +211,16 @@ def list_layouts() -> list[dict[str, Any]]:
 
 
 def list_presets() -> list[dict[str, Any]]:
-    """Name, purpose and settings."""
+    """Name, purpose, and the settings of each method."""
     from dancebench.benchmark.presets import PRESETS
+    from dancebench.synth.base import METHODS
 
+    usable = METHODS.entries()
     return [
         {
             "preset": preset.name,
             "purpose": preset.purpose,
-            "synth": {type(config).__name__: config.model_dump() for config in preset.synth},
+            "synth": {method: preset.config(method).model_dump() for method in usable},
         }
         for preset in PRESETS.values()
     ]

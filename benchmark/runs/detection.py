@@ -170,8 +170,7 @@ def _record_detection(recording: _Recording, report: ReportProgress) -> Detectio
         "dataset_id": plan.dataset.record.dataset_id,
     }
     digest = sha256_json(identity)
-    name = job.detector.replace(":", "-")
-    run_id = records.new_run_id("detection", name, digest)
+    run_id = records.new_run_id("detection", job.detector, digest)
     manifest = plan.workspace.manifest(run_id)
     write_manifest(manifest, recording.videos)
     folder = plan.workspace.detector(job.detector, run_id)
@@ -180,14 +179,14 @@ def _record_detection(recording: _Recording, report: ReportProgress) -> Detectio
         aggregator=job.aggregator, device=plan.device,
     )  # fmt: skip
     seeds = {"detector": plan.settings.seed, "synth": plan.settings.seed}
-    run = clock.run("detection", name, digest, seeds=seeds, device=plan.device)
+    run = clock.run("detection", job.detector, digest, seeds=seeds, device=plan.device)
     record = _make_record(recording, result, run)
     records.save_run(plan.workspace.results, record, result.tables.join_levels())
     return DetectionResult(record, folder, manifest)
 
 
 def _configure_detector(job: DetectionJob, description: VideoSetRecord) -> DetectorConfig:
-    standard = find_preset(job.fakes.preset).detectors.get(job.detector.partition(":")[0])
+    standard = find_preset(job.fakes.preset).detector_config(job.detector)
     settings: dict[str, Any] = {} if job.pairs is None else {"pairs": job.pairs}
     config = configure_detector(
         job.detector,

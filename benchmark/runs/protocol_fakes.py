@@ -116,7 +116,7 @@ def make_fakes(plan: FakePlan, *, workers: int, report: ReportProgress) -> list[
     Raises:
         BenchError: The dataset lacks people, or a fake could not be made.
     """
-    jobs = list_fake_jobs(plan)
+    jobs = [replace(job, synthesis=job.synthesis.sharing_memory(workers)) for job in list_fake_jobs(plan)]
     dataset = plan.dataset
     driving = {driver for job in jobs for driver in job.drivers}
     draw_missing(dataset, [*dataset.ids(*SPLITS), *sorted(driving)], workers, report)

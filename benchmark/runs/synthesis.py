@@ -54,6 +54,10 @@ class SynthesisJob:
         """Name of the folder: one method may be trained on a subject in several ways."""
         return f"{self.preset}-s{self.config.seed}"
 
+    def sharing_memory(self, processes: int) -> SynthesisJob:
+        """The same job beside others: so many processes hold a clip in this machine's memory at once."""
+        return replace(self, options=replace(self.options, sharing=processes))
+
     def locate_fake(self, source: str) -> Path:
         """Where the fake lies that is driven by `source`."""
         return self.workspace.fake(self.method, self.dataset.name, self.subject, self.variant, source=source)
@@ -197,5 +201,6 @@ def synthesize_all(
     jobs: Sequence[SynthesisJob], *, workers: int, report: ReportProgress
 ) -> list[SynthesisResult | JobFailure]:
     """Run all jobs; returns the result of each, in order, or why it failed."""
-    named_jobs = [Job(f"{job.method} on {job.subject}", synthesize, job) for job in jobs]
+    sharing = min(workers, len(jobs))
+    named_jobs = [Job(f"{job.method} on {job.subject}", synthesize, job.sharing_memory(sharing)) for job in jobs]
     return run_jobs(named_jobs, workers=workers, report=report)

@@ -85,6 +85,8 @@ class TransferResult:
 class _TransferJob:
     plan: TransferPlan
     target: str
+    sharing: int
+    """Processes that hold a clip in this machine's memory at once."""
 
 
 def run_transfer(plan: TransferPlan, *, workers: int, report: ReportProgress) -> TransferResult:
@@ -100,7 +102,10 @@ def run_transfer(plan: TransferPlan, *, workers: int, report: ReportProgress) ->
     source = _find_source(plan, report)  # extracted here once, loaded again by every job
     for job, _ in trained:
         _check_pose_maps(job.subject, source)
-    jobs = [Job(f"{plan.method} on {target}", _transfer, _TransferJob(plan, target)) for target in plan.targets]
+    sharing = min(workers, len(plan.targets))
+    jobs = [
+        Job(f"{plan.method} on {target}", _transfer, _TransferJob(plan, target, sharing)) for target in plan.targets
+    ]
     outcomes = run_jobs(jobs, workers=workers, report=report)
     fakes = require_all(outcomes)
     targets = "+".join(plan.targets) if len(plan.targets) <= _NAMED_TARGETS else f"{len(plan.targets)}-targets"
@@ -129,7 +134,7 @@ def export_copies(result: TransferResult, folder: Path) -> list[Path]:
     return [*copies, together]
 
 
-def _find_trained(plan: TransferPlan, target: str) -> tuple[TrainJob, TrainRecord]:
+def _find_trained(plan: TransferPlan, target: str, sharing: int = 1) -> tuple[TrainJob, TrainRecord]:
     """The finished training of a target, whatever its configuration."""
     dataset = plan.dataset
     dataset.entry(target)
@@ -137,7 +142,7 @@ def _find_trained(plan: TransferPlan, target: str) -> tuple[TrainJob, TrainRecor
     if record is not None and dataset.is_prepared(target):
         config = METHODS[plan.method].Config.model_validate(record.config)
         job = SynthesisJob(plan.workspace, dataset, target, plan.method, plan.preset, config, device=plan.device)
-        training = make_training_job(job, dataset.subject(target))
+        training = make_training_job(job.sharing_memory(sharing), dataset.subject(target))
         if find_intact(training) is not None:
             return training, record
     trained = [each for each in dataset.ids() if plan.locate_training(each).exists() and each != target]
@@ -165,7 +170,7 @@ def _check_pose_maps(target: Subject, source: MotionSource) -> None:
 def _transfer(job: _TransferJob, report: ReportProgress) -> TransferredFake:
     """Generate one target's fake, or reuse it if it was made from the same inputs."""
     plan = job.plan
-    training, record = _find_trained(plan, job.target)
+    training, record = _find_trained(plan, job.target, job.sharing)
     source = _find_source(plan, report)
     drives_itself = source.subject is not None and source.subject.folder == training.subject.folder
     if not drives_itself and source.recordings & list_recordings(training.subject.record.source):

@@ -13,6 +13,7 @@ then applies to its windows. A family of detectors takes its variant's name afte
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
 
@@ -82,6 +83,8 @@ class Detector(ABC):
     """
 
     Config: ClassVar[type[DetectorConfig]]
+    PRESETS: ClassVar[Mapping[str, DetectorConfig]] = {}
+    """Its settings by name of the preset, size and seed aside; in other presets its defaults apply."""
     WEIGHTS: ClassVar[str] = "weights.safetensors"
     """Name of the one file that `save` writes."""
     VARIANT: ClassVar[str | None] = None

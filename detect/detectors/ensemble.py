@@ -12,6 +12,7 @@ parameters, and each member's own file as bytes (`member/0` …, uint8).
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
@@ -34,6 +35,7 @@ from dancebench.detect.detectors.base import (
     configure_detector,
     find_detector_class,
 )
+from dancebench.detect.detectors.pair_patch import HARDENED
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 
 _SHARED: Final = ("height", "width", "degraded", "copies", "seed")
@@ -65,6 +67,11 @@ class Ensemble(Detector):
     """Several detectors, fused on people that none of them trained on."""
 
     Config: ClassVar[type[DetectorConfig]] = EnsembleConfig
+    PRESETS: ClassVar[Mapping[str, DetectorConfig]] = {
+        "protocol": EnsembleConfig(
+            degraded=HARDENED.degraded, copies=HARDENED.copies, configs={"pair-patch": {"steps": HARDENED.steps}}
+        ),
+    }
     config: EnsembleConfig
 
     def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:

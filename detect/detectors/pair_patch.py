@@ -12,7 +12,8 @@ AUC over pairs of unseen people at 0.51 to 0.62; with both, 150 steps gave 0.95.
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from collections.abc import Mapping
+from typing import ClassVar, Final, Literal, cast
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from dancebench.core.nn.patchgan import PatchTrunk
 from dancebench.detect.detectors._gradcam import FeatureMapNetwork
 from dancebench.detect.detectors._neural import NeuralConfig, NeuralDetector
-from dancebench.detect.detectors.base import DETECTORS
+from dancebench.detect.detectors.base import DETECTORS, DetectorConfig
 
 
 class PairPatchConfig(NeuralConfig):
@@ -38,6 +39,10 @@ class PairPatchConfig(NeuralConfig):
     norm: Literal["batch", "instance"] = "batch"
     high_pass: float = Field(default=10.0, ge=0)
     """Gain on the residual (frame minus its 3x3 mean), before tanh; with 0 the input is the frames themselves."""
+
+
+HARDENED: Final = PairPatchConfig(steps=3000, degraded=0.75, copies=3)
+"""Longer training on more compressed copies: pair AUC 0.87 instead of 0.81 on the validation set at CRF 40."""
 
 
 class PairPatchNetwork(FeatureMapNetwork):
@@ -70,6 +75,10 @@ class PairPatch(NeuralDetector):
     """The paper's detector: the discriminator's layers over two frames."""
 
     Config = PairPatchConfig
+    PRESETS: ClassVar[Mapping[str, DetectorConfig]] = {
+        "tiny": PairPatchConfig(ndf=8, steps=60, batch=8, pairs=6),
+        "protocol": HARDENED,
+    }
     config: PairPatchConfig
     network: PairPatchNetwork
 

@@ -17,8 +17,9 @@ pixel from 0 to 0.5; frames are windowed (Hann) after their mean is removed.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +64,7 @@ class Spectrum(FeatureDetector):
     """Radial power spectrum and noise residual of two frames, and a logistic regression."""
 
     Config = SpectrumConfig
+    PRESETS: ClassVar[Mapping[str, DetectorConfig]] = {"tiny": SpectrumConfig(windows=120, pairs=6)}
     NAMES = NAMES
     config: SpectrumConfig
 

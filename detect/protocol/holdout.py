@@ -96,8 +96,11 @@ def train_and_evaluate(
     Raises:
         UnknownNameError: No such detector or aggregator.
         BenchError: Training or validation lack a kind of video, or a training video cannot be read.
+        ValueError: The description is of other videos.
     """
     check_rule(aggregator)  # before hours of training
+    if description.videos_sha256 != videos.sha256:
+        raise ValueError("the description is of other videos: describe_video_set makes that of these")
     training, held_out = videos.split("train"), videos.split("holdout")
     training_id = _make_training_id(detector_name, config, training)
     detector = _load_or_train(detector_name, config, training_id, folder, training, device, report)

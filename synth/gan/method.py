@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from dancebench.core.nn.trunks import Trunk
 from dancebench.core.schema import Strict
-from dancebench.synth.base import LearnedMethod, Phase, Schedule, SynthConfig
+from dancebench.synth.base import LearnedMethod, Phase, Schedule, SynthConfig, TrunkChoice
 from dancebench.synth.clip import Batch, Motion, TrainingClip, to_pixels, to_tensor
 from dancebench.synth.gan.losses import FEATURE_MATCHING_WEIGHT, PerceptualLoss, feature_matching_loss, gan_loss
 from dancebench.synth.gan.networks import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
@@ -54,6 +54,39 @@ class GanConfig(SynthConfig):
     local: LocalStage | None = None
 
 
+def _make_short_config(
+    long_side: int, ngf: int, *, steps: int, learning_rate: float, trunk: TrunkChoice = "off"
+) -> GanConfig:
+    """A training that is too short for the paper's schedule.
+
+    It works because of an L1 pixel loss with pix2pix's weight, batches of one example (more updates in the
+    same time), and a learning rate schedule that starts high and decays to zero.
+    """
+    return GanConfig(
+        long_side=long_side,
+        ngf=ngf,
+        n_down=3,
+        n_blocks=4,
+        ndf=16,
+        n_scales=2,
+        schedule=Schedule(steps=steps, learning_rate=learning_rate, decay_share=0.8),
+        trunk=trunk,
+        pixel_weight=100.0,
+    )
+
+
+GAN_PRESETS: Final[Mapping[str, GanConfig]] = {
+    "tiny": GanConfig(
+        long_side=64, ngf=8, n_down=2, n_blocks=1, ndf=8, n_scales=1, schedule=Schedule(steps=12, batch=2)
+    ),
+    "demo": _make_short_config(128, 16, steps=250, learning_rate=1.5e-3),
+    "protocol": _make_short_config(128, 20, steps=600, learning_rate=1e-3),
+    "small": _make_short_config(192, 16, steps=1000, learning_rate=1e-3, trunk="vgg19"),
+    "paper-global": GanConfig(long_side=512, trunk="vgg19"),
+    "paper": GanConfig(long_side=1024, trunk="vgg19", local=LocalStage(schedule=Schedule(epochs=30.0))),
+}
+
+
 @dataclass(frozen=True)
 class LossWeights:
     """Weights of a phase's losses beside the adversarial one, whose weight is 1."""
@@ -71,6 +104,7 @@ class GanMethod(LearnedMethod):
     """
 
     Config: ClassVar[type[SynthConfig]] = GanConfig
+    presets: ClassVar[Mapping[str, SynthConfig]] = GAN_PRESETS
     window: ClassVar[int]
     generator_channels: ClassVar[int]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from dancebench.datasets.video.box import Box
 from dancebench.synth.base import METHODS, LearnedMethod, Phase, Schedule, SynthConfig
 from dancebench.synth.clip import Batch, Motion, TrainingClip, scale_points, to_pixels, to_tensor
 from dancebench.synth.gan.losses import Features, PerceptualLoss, gan_loss
-from dancebench.synth.gan.method import GanConfig
+from dancebench.synth.gan.method import GAN_PRESETS, GanConfig
 from dancebench.synth.gan.networks import GlobalGenerator
 from dancebench.synth.gan.phase import AdversarialPhase, DiscriminatorOutputs
 from dancebench.synth.methods.fbf_ts import TemporalSmoothing
@@ -43,6 +43,25 @@ class FaceGanConfig(SynthConfig):
     """Weight of an L1 loss on the pixels of the final face; as for `GanConfig.pixel_weight`."""
 
 
+def _make_preset(name: str, **face: Any) -> FaceGanConfig:
+    """The main generator's preset with these settings of the face GAN."""
+    main = GAN_PRESETS[name]
+    return FaceGanConfig(long_side=main.long_side, trunk=main.trunk, main=main, **face)
+
+
+def _make_short_preset(name: str, *, steps: int) -> FaceGanConfig:
+    """As `_make_preset`, for a training that is too short for the paper's schedule."""
+    return _make_preset(
+        name,
+        face_ngf=16,
+        face_n_down=2,
+        face_n_blocks=3,
+        face_ndf=16,
+        face_schedule=Schedule(steps=steps, batch=4, learning_rate=1e-3, decay_share=0.8),
+        face_pixel_weight=100.0,
+    )
+
+
 @METHODS.register("fbf-ts-fg")
 class FaceGan(LearnedMethod):
     """r = G_f(x_F, G(x)_F) is added to the face G(x)_F that the frozen main generator produced.
@@ -53,6 +72,16 @@ class FaceGan(LearnedMethod):
     """
 
     Config: ClassVar[type[SynthConfig]] = FaceGanConfig
+    presets: ClassVar[Mapping[str, SynthConfig]] = {
+        "tiny": _make_preset(
+            "tiny", face_ngf=8, face_n_down=2, face_n_blocks=1, face_ndf=8, face_schedule=Schedule(steps=6, batch=2)
+        ),
+        "demo": _make_short_preset("demo", steps=150),
+        "protocol": _make_short_preset("protocol", steps=300),
+        "small": _make_short_preset("small", steps=500),
+        "paper-global": _make_preset("paper-global"),
+        "paper": _make_preset("paper"),
+    }
     section: ClassVar[str] = "EDN 3.3, FBF+TS+FG"
     base: ClassVar[str | None] = "fbf-ts"
 

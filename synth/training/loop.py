@@ -38,11 +38,13 @@ class TrainingOptions:
         tensorboard: Loss curves and sample grids for TensorBoard.
         checkpointing: Gradient checkpointing: recompute activations of residual blocks to save memory.
         compiled: Compile the networks with torch.compile.
+        sharing: Worker processes that hold a clip in this machine's memory at once.
     """
 
     tensorboard: bool = False
     checkpointing: bool = False
     compiled: bool = False
+    sharing: int = 1
 
 
 DEFAULT_OPTIONS: Final = TrainingOptions()

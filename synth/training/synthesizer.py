@@ -137,7 +137,7 @@ def train(job: TrainJob, *, report: ReportProgress = ignore_progress) -> TrainRe
         if finished is not None:
             return finished
         seed_everything(job.config.seed)
-        clip = load_training_clip(job.subject, job.config.long_side)
+        clip = load_training_clip(job.subject, job.config.long_side, job.options.sharing)
         method = method_class(job.config, clip, torch.device(job.device))
         if job.base is not None and base is not None and isinstance(method, LearnedMethod):
             method.load_base(_load_checked_weights(job.base, base))
@@ -189,7 +189,7 @@ def load_method(job: TrainJob, record: TrainRecord) -> Method:
             f"than the requested {job.method} of preset {job.preset}.",
             hint="Remove the folder and train again: bench synth.",
         )
-    clip = load_training_clip(job.subject, job.config.long_side)
+    clip = load_training_clip(job.subject, job.config.long_side, job.options.sharing)
     method = METHODS[job.method](job.config, clip, torch.device(job.device))
     method.load_weights(_load_checked_weights(job, record))
     return method

@@ -69,20 +69,6 @@ def _run_git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-_workers = 1
-
-
-def set_workers(count: int) -> None:
-    """Set how many processes of this run share the machine's memory."""
-    global _workers
-    _workers = count
-
-
-def count_workers() -> int:
-    """How many processes of this run share the machine's memory; 1 unless set."""
-    return _workers
-
-
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy's legacy generator (libraries use it) and torch."""
     import torch  # slow to import; only training and synthesis call this

@@ -155,6 +155,11 @@ def sha256_json(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def to_file_name(name: str) -> str:
+    """`name` with `_` for every character that not every file system takes (`timm:resnet18`, `module/class`)."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
+
+
 def is_temporary(path: Path) -> bool:
     """Whether `path` is an unfinished write of `atomic_path` or `atomic_folder`."""
     return path.name.startswith(_TEMPORARY)

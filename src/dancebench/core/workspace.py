@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import sweep
+from dancebench.core.files import sweep, to_file_name
 from dancebench.core.schema import Document
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -63,7 +63,7 @@ class Workspace:
         return self.root / "transfers"
 
     def detector(self, detector: str, run: str) -> Path:
-        return self.root / "detectors" / detector.replace(":", "_") / run
+        return self.root / "detectors" / to_file_name(detector) / run
 
     def list_detectors(self) -> list[Path]:
         """Folders of the trained detectors, the latest last; the parent's name is the detector's."""

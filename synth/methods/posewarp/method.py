@@ -31,7 +31,7 @@ from dancebench.core.nn.trunks import Trunk
 from dancebench.datasets.pose.distance import find_nearest_pose, pose_distances
 from dancebench.datasets.pose.skeleton import scale_keypoints
 from dancebench.synth.acceleration import autocast, make_adam, to_device_layout
-from dancebench.synth.base import METHODS, LearnedMethod, Phase, Schedule, SynthConfig
+from dancebench.synth.base import METHODS, LearnedMethod, Phase, Schedule, SynthConfig, TrunkChoice
 from dancebench.synth.clip import Batch, Motion, TrainingClip, to_pixels, to_tensor
 from dancebench.synth.gan.losses import Features, PerceptualLoss, gan_loss
 from dancebench.synth.gan.phase import AdversarialPhase, DiscriminatorOutputs
@@ -57,11 +57,25 @@ class PoseWarpConfig(SynthConfig):
     ndf: int = Field(64, ge=1)
 
 
+def _make_short_config(long_side: int, width: int, *, steps: int, trunk: TrunkChoice = "off") -> PoseWarpConfig:
+    """A training that is too short for the default schedule: fewer channels, a learning rate that decays to zero."""
+    schedule = Schedule(steps=steps, learning_rate=1.5e-3, decay_share=0.8)
+    return PoseWarpConfig(long_side=long_side, width=width, schedule=schedule, trunk=trunk)
+
+
 @METHODS.register("posewarp")
 class PoseWarp(LearnedMethod):
     """The training frame of the nearest pose, warped to the requested pose."""
 
     Config: ClassVar[type[SynthConfig]] = PoseWarpConfig
+    presets: ClassVar[Mapping[str, SynthConfig]] = {
+        "tiny": PoseWarpConfig(long_side=64, width=8, schedule=Schedule(steps=6, batch=2)),
+        "demo": _make_short_config(128, 12, steps=280),
+        "protocol": _make_short_config(128, 16, steps=600),
+        "small": _make_short_config(192, 16, steps=1000, trunk="vgg19"),
+        "paper-global": PoseWarpConfig(long_side=512, trunk="vgg19", n_down=5),
+        "paper": PoseWarpConfig(long_side=1024, trunk="vgg19", n_down=5),
+    }
     section: ClassVar[str] = "EDN 4.1, PoseWarp (Balakrishnan et al. 2018)"
 
     def __init__(self, config: SynthConfig, clip: TrainingClip, device: torch.device) -> None:
