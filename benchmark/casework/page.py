@@ -35,12 +35,12 @@ from dancebench.benchmark.casework.words import (
 )
 from dancebench.core.files import write_text
 from dancebench.core.opencv import cv2
+from dancebench.datasets.video.decoding import Frame
 
 if TYPE_CHECKING:
     from dancebench.detect.casework.score import ScoredVideo, ScoreReport, SuspiciousPairImage, VideoScore
     from dancebench.detect.evaluation.training_domain import FeatureDeviation
 
-Picture = npt.NDArray[np.uint8]
 
 _SHOWN_HEIGHT = 256  # of the images, in CSS pixels
 _MAX_OPACITY = 0.65  # of the saliency map over the frame, where it is 1
@@ -226,7 +226,7 @@ def show_pair(picture: SuspiciousPairImage) -> ShownPair:
     )
 
 
-def overlay_saliency(frame: Picture, saliency: npt.NDArray[np.float32]) -> Picture:
+def overlay_saliency(frame: Frame, saliency: npt.NDArray[np.float32]) -> Frame:
     """Overlay a saliency map, from transparent (0) to the yellow end of the inferno colour map (1).
 
     Args:
@@ -236,10 +236,10 @@ def overlay_saliency(frame: Picture, saliency: npt.NDArray[np.float32]) -> Pictu
     levels = (255 * saliency.clip(0, 1)).round().astype(np.uint8)
     colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     weight = _MAX_OPACITY * saliency.clip(0, 1)[..., None]  # (H, W, 1)
-    mixed: Picture = (frame * (1 - weight) + colours * weight).round().astype(np.uint8)
+    mixed: Frame = (frame * (1 - weight) + colours * weight).round().astype(np.uint8)
     return mixed
 
 
-def _to_data_url(picture: Picture) -> str:
+def _to_data_url(picture: Frame) -> str:
     _, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     return "data:image/png;base64," + base64.b64encode(png.tobytes()).decode()

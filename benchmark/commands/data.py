@@ -43,7 +43,7 @@ ConsentOption = Annotated[
 LegalBasisOption = Annotated[
     str | None, typer.Option("--legal-basis", help="For every other role: the legal basis, as a text or a file.")
 ]
-GrownDatasetOption = Annotated[str, typer.Option("--dataset", help="Dataset to add to; created if it does not exist.")]
+AddToDatasetOption = Annotated[str, typer.Option("--dataset", help="Dataset to add to; created if it does not exist.")]
 SizeOption = Annotated[
     str | None,
     typer.Option("--size", help="HEIGHTxWIDTH of a new dataset's clips; default: the nearest aspect ratio."),
@@ -78,7 +78,7 @@ def add(
     role: Annotated[str, typer.Option(help="target, train, validation, holdout or driver.")] = "target",
     consent: ConsentOption = None,
     legal_basis: LegalBasisOption = None,
-    dataset: GrownDatasetOption = "mine",
+    dataset: AddToDatasetOption = "mine",
     size: SizeOption = None,
     fps: Annotated[
         float | None, typer.Option(min=1, help="Highest frame rate of a new dataset's clips; 30 if not given.")
@@ -127,7 +127,10 @@ def import_layout(
         Path,
         typer.Argument(help="edn: holds train_img, train_label, test_img, test_label. openpose: *_keypoints.json."),
     ],
-    layout: Annotated[str, typer.Option(help="edn (that of the Everybody-Dance-Now release) or openpose.")],
+    layout: Annotated[
+        str,
+        typer.Option(help="edn (that of the Everybody-Dance-Now release), openpose, or another of bench list layouts."),
+    ],
     subject: SubjectOption,
     licence: LicenceOption,
     frames: Annotated[
@@ -138,7 +141,7 @@ def import_layout(
     ] = "target",
     consent: ConsentOption = None,
     legal_basis: LegalBasisOption = None,
-    dataset: GrownDatasetOption = "mine",
+    dataset: AddToDatasetOption = "mine",
     size: SizeOption = None,
     fps: Annotated[
         float | None, typer.Option(min=1, help="Rate at which numbered frames were taken; 30 if not given.")

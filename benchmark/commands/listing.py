@@ -81,20 +81,31 @@ def subjects(
 
 def list_methods() -> list[dict[str, Any]]:
     """Name, section of the paper, parameters of each network per preset, and where it comes from."""
-    from dancebench.benchmark.presets import PRESETS
     from dancebench.synth.base import METHODS
 
-    return [
-        {
-            "method": name,
-            "section": _explain_unusable(METHODS, name) or METHODS[name].section,
-            "parameters": {preset.name: _count_parameters(name, preset) for preset in PRESETS.values()}
-            if not METHODS.list_missing(name)
-            else {},
-            "from": METHODS.source(name),
-        }
-        for name in METHODS.names()
-    ]
+    return [_describe_method(name) for name in METHODS.names()]
+
+
+def _describe_method(name: str) -> dict[str, Any]:
+    from dancebench.benchmark.presets import PRESETS
+    from dancebench.core.registry import BUILT_IN
+    from dancebench.synth.base import METHODS
+
+    unusable = _explain_unusable(METHODS, name)
+    parameters: dict[str, dict[str, int]] | None = None
+    if unusable is None:
+        try:
+            parameters = {preset.name: _count_parameters(name, preset) for preset in PRESETS.values()}
+        except Exception as error:  # a plug-in's code may raise anything
+            if METHODS.source(name) == BUILT_IN:
+                raise
+            unusable = f"its networks cannot be built: {type(error).__name__}: {error}"
+    return {
+        "method": name,
+        "section": unusable or METHODS[name].section,
+        "parameters": parameters,
+        "from": METHODS.source(name),
+    }
 
 
 def _explain_unusable(registry: Registry[Any], name: str) -> str | None:

@@ -95,7 +95,12 @@ class FakeMetric:
 
 
 class MetricRegistry(Registry[FakeMetric]):
-    """Metrics by their full name, which is their column in rows and their name in records."""
+    """Metrics by their full name, which is their column in rows and their name in records.
+
+    >>> from dancebench import METRICS
+    >>> METRICS["body_ssim"].info.unit, METRICS["body_ssim"].info.higher_is_better
+    ('SSIM in [-1, 1]', True)
+    """
 
     def register_image(
         self,

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from dancebench.benchmark.runs.synthesis import SynthesisResult
 from dancebench.benchmark.runs.synthesis_record import read_body_points
@@ -18,6 +17,7 @@ from dancebench.core.files import write_bytes
 from dancebench.core.opencv import cv2
 from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.video.clips import VideoReader, write_clip
+from dancebench.datasets.video.decoding import Frame
 
 SYNTHETIC: Final = {"comment": "Synthetic: made by dancebench."}
 """Metadata of every exported video."""
@@ -25,8 +25,6 @@ _HEIGHT: Final = 256
 """Height of each panel in pixels, whatever the synthesis size."""
 _BAND: Final = 24
 _TEXT: Final = (235, 235, 235)
-
-Picture = npt.NDArray[np.uint8]
 
 
 def save_sheet(path: Path, fake: SynthesisResult, *, moments: int = 4) -> None:
@@ -57,7 +55,7 @@ def save_side_by_side(path: Path, fakes: Sequence[SynthesisResult]) -> None:
     readers = [VideoReader(first.real_path), *(VideoReader(each.fake_path) for each in fakes)]
     labels = ["sticks", "real", *(each.job.method for each in fakes)]
 
-    def frames() -> Iterator[Picture]:
+    def frames() -> Iterator[Frame]:
         for t in range(first.real.n_frames):
             panels = [draw_stick_figure(points[t], size, size), *(reader[t] for reader in readers)]
             yield join_panels(panels, labels)
@@ -67,12 +65,12 @@ def save_side_by_side(path: Path, fakes: Sequence[SynthesisResult]) -> None:
         reader.close()
 
 
-def join_panels(panels: Sequence[Picture], labels: Sequence[str]) -> Picture:
+def join_panels(panels: Sequence[Frame], labels: Sequence[str]) -> Frame:
     """Join images uint8 [H, W, 3] side by side, each under its label."""
     return np.hstack([_make_panel(image, label) for image, label in zip(panels, labels, strict=True)])
 
 
-def _make_panel(image: Picture, label: str) -> Picture:
+def _make_panel(image: Frame, label: str) -> Frame:
     """The image at the panel height under a band with its label; both sides even, as the encoder requires."""
     width = round(image.shape[1] * _HEIGHT / image.shape[0] / 2) * 2
     shown = cv2.resize(image, (width, _HEIGHT), interpolation=cv2.INTER_CUBIC)

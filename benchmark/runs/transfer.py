@@ -160,7 +160,7 @@ def _find_source(plan: TransferPlan, report: ReportProgress) -> MotionSource:
 
 
 def _check_pose_maps(target: Subject, source: MotionSource) -> None:
-    if target.pose_map_style == "given" and (source.subject is None or source.subject.pose_map_style != "given"):
+    if target.pose_map_style == "supplied" and (source.subject is None or source.subject.pose_map_style != "supplied"):
         raise BenchError(
             f"'{target.id}' was trained on pose maps supplied with its frames; '{source.label}' has none.",
             hint="Drive it with a subject of the same import, or add its recording with bench data add.",
@@ -205,7 +205,7 @@ def make_driving_motion(
     segments = source.segments() if shown is None else _keep_end(source, shown)
     keypoints, facts = source.fit_to(target.size), None
     centres = Letterbox(source.size, target.size).map_points(source.face_centres)
-    supplied = target.pose_map_style == "given"
+    supplied = target.pose_map_style == "supplied"
     if normalisation != AS_IS and not supplied:  # supplied pose maps cannot be normalised: they are used unchanged
         own = target.keypoints()[target.train.start : target.train.stop]
         fitted = fit_normalisation(keypoints, own, frame_height=target.size[0], kind=normalisation)
@@ -250,7 +250,7 @@ def _make_motion(
         assert source.subject is not None
         return source.subject.pose_maps([source.indices[t] for t in segment], size)
 
-    pose_maps = read_supplied_pose_maps if target.pose_map_style == "given" else draw_pose_maps
+    pose_maps = read_supplied_pose_maps if target.pose_map_style == "supplied" else draw_pose_maps
     return Motion(points, target.size, pose_maps, centres[part])
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from dancebench.core.opencv import cv2
-from dancebench.datasets.dancers.paint import TILE, Colour, Fabric, Picture, tint
+from dancebench.datasets.dancers.paint import TILE, Colour, Fabric, FloatImage, tint
 
 SKINS: Final[tuple[Colour, ...]] = (
     (250, 218, 194), (240, 196, 164), (228, 176, 138), (206, 150, 112), (178, 122, 84), (148, 98, 66),
@@ -111,13 +111,13 @@ def weave(cloth: Cloth) -> Fabric:
             second = ((y + 0.5 * np.abs((x * 2) % 1 - 0.5)) % 0.5) < 0.22
         case _:
             return Fabric(cloth.colour)
-    tile: Picture = np.where(second[..., None], cloth.second, cloth.colour).astype(np.float32)
+    tile: FloatImage = np.where(second[..., None], cloth.second, cloth.colour).astype(np.float32)
     wrapped = np.tile(tile, (3, 3, 1))
     smooth = cv2.GaussianBlur(wrapped, (0, 0), 1.6)[TILE : 2 * TILE, TILE : 2 * TILE]
     return Fabric(cloth.colour, np.ascontiguousarray(smooth), cloth.metres)
 
 
-def make_folds(rng: np.random.Generator) -> Picture:
+def make_folds(rng: np.random.Generator) -> FloatImage:
     """Soft creases of a shirt: shades [TILE, TILE] around 1."""
     noise = rng.normal(0, 1, (TILE, TILE)).astype(np.float32)
     wide = cv2.GaussianBlur(np.tile(noise, (3, 3)), (0, 0), sigmaX=9, sigmaY=5)[TILE : 2 * TILE, TILE : 2 * TILE]

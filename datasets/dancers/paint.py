@@ -18,7 +18,7 @@ from dancebench.core.opencv import cv2
 
 Colour = tuple[float, float, float]
 Points = npt.NDArray[np.float64]
-Picture = npt.NDArray[np.float32]
+FloatImage = npt.NDArray[np.float32]
 
 TILE: Final = 64
 """Pixels along a fabric's tile."""
@@ -34,7 +34,7 @@ class Fabric:
     """What a surface is made of: one colour, or a pattern that repeats."""
 
     colour: Colour
-    tile: Picture | None = None
+    tile: FloatImage | None = None
     """[TILE, TILE, 3]"""
     metres: float = 0.2
     """Size of the tile on the body."""
@@ -69,7 +69,7 @@ class Canvas:
         background: float32 RGB [H, W, 3] in 0-255; copied.
     """
 
-    def __init__(self, background: Picture) -> None:
+    def __init__(self, background: FloatImage) -> None:
         self.pixels = background.copy()
 
     def draw_tube(
@@ -133,7 +133,7 @@ class Canvas:
         bottom: Points,
         half_width: float,
         halo: float = 0.0,
-        folds: Picture | None = None,
+        folds: FloatImage | None = None,
     ) -> None:
         """A cut piece with outline [N, 2], shaded as a round body about the axis from `top` to `bottom`.
 
@@ -186,7 +186,7 @@ class Canvas:
         row, column = np.exp(-(((x - cx) / radii[0]) ** 2)), np.exp(-(((y - cy) / radii[1]) ** 2))
         patch *= (1 - depth * column * row)[..., None]
 
-    def lay(self, sketch: Sketch, light: Picture | None = None) -> None:
+    def lay(self, sketch: Sketch, light: FloatImage | None = None) -> None:
         """Put a sketch on top; `light` is a shade per canvas pixel of the sketch's region."""
         fine = cv2.resize(sketch.pixels, None, fx=1 / FINE, fy=1 / FINE, interpolation=cv2.INTER_AREA)
         left, top = sketch.corner
@@ -208,7 +208,7 @@ class Canvas:
 
     def _select_region(
         self, left: float, top: float, right: float, bottom: float
-    ) -> tuple[Picture, Picture, Picture] | None:
+    ) -> tuple[FloatImage, FloatImage, FloatImage] | None:
         """The part of the picture between these pixels, and its x [1, w] and y [h, 1]; None outside."""
         height, width = self.pixels.shape[:2]
         x0, y0 = max(0, math.floor(left)), max(0, math.floor(top))
@@ -220,7 +220,7 @@ class Canvas:
         return self.pixels[y0:y1, x0:x1], x, y
 
     @staticmethod
-    def _blend(patch: Picture, cover: Picture, colour: Picture, light: Picture) -> None:
+    def _blend(patch: FloatImage, cover: FloatImage, colour: FloatImage, light: FloatImage) -> None:
         patch += cover[..., None] * (colour * light[..., None] - patch)
 
 
@@ -255,7 +255,7 @@ class Sketch:
         size = round(radius * FINE * (1 << _SHIFT))
         cv2.circle(self.pixels, (int(x), int(y)), size, (*colour, 255), -1, cv2.LINE_8, _SHIFT)
 
-    def grid(self) -> tuple[Picture, Picture]:
+    def grid(self) -> tuple[FloatImage, FloatImage]:
         """X and y of the canvas pixels below it, [h, w]."""
         y, x = np.mgrid[: self.size[0], : self.size[1]].astype(np.float32)
         return x + np.float32(self.corner[0]), y + np.float32(self.corner[1])
@@ -264,13 +264,13 @@ class Sketch:
         return np.asarray(np.rint(points * (FINE << _SHIFT) + self._offset), np.int32)
 
 
-def _shade(across: Picture, nx: float, ny: float) -> Picture:
+def _shade(across: FloatImage, nx: float, ny: float) -> FloatImage:
     """Shade of a cylinder; `across` (-1 to 1) is the normal's part along picture direction (nx, ny)."""
     facing = across * (nx * _LIGHT[0] + ny * _LIGHT[1]) + np.sqrt(1 - across * across) * _LIGHT[2]
     return np.asarray(_AMBIENT + _LAMP * facing, dtype=np.float32)
 
 
-def _sample_weave(fabric: Fabric, aside: Picture, along: Picture, scale: float) -> Picture:
+def _sample_weave(fabric: Fabric, aside: FloatImage, along: FloatImage, scale: float) -> FloatImage:
     """Colour per pixel, [h, w, 3] or [3], of a fabric at pixels (aside, along) of its piece."""
     if fabric.tile is None:
         return np.asarray(fabric.colour, np.float32)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dancebench.core.opencv import cv2
 from dancebench.datasets.dancers.body import DISTANCE, HEIGHT, WIDTH, Camera
-from dancebench.datasets.dancers.paint import Colour, Picture, Points, tint
+from dancebench.datasets.dancers.paint import Colour, FloatImage, Points, tint
 
 _FINE: Final = 2
 _WALL_Z: Final = -1.35
@@ -62,7 +62,7 @@ def make_scene(rng: np.random.Generator) -> Scene:
     )
 
 
-def draw_scene(scene: Scene, camera: Camera, rng: np.random.Generator) -> Picture:
+def draw_scene(scene: Scene, camera: Camera, rng: np.random.Generator) -> FloatImage:
     """float32 RGB [HEIGHT, WIDTH, 3], 0-255."""
     height, width = HEIGHT * _FINE, WIDTH * _FINE
     y, x = np.mgrid[:height, :width].astype(np.float32) / _FINE
@@ -86,14 +86,14 @@ def draw_scene(scene: Scene, camera: Camera, rng: np.random.Generator) -> Pictur
     return np.asarray(np.clip(small, 0, 255), np.float32)
 
 
-def _make_noise(rng: np.random.Generator, sigma: float) -> Picture:
+def _make_noise(rng: np.random.Generator, sigma: float) -> FloatImage:
     """Smooth noise [HEIGHT · 2, WIDTH · 2] with unit deviation."""
     raw = rng.normal(0, 1, (HEIGHT * _FINE, WIDTH * _FINE)).astype(np.float32)
     soft = cv2.GaussianBlur(raw, (0, 0), sigma)
     return np.asarray(soft / soft.std(), np.float32)
 
 
-def _paint_wall(scene: Scene, x: Picture, y: Picture, rng: np.random.Generator) -> Picture:
+def _paint_wall(scene: Scene, x: FloatImage, y: FloatImage, rng: np.random.Generator) -> FloatImage:
     shade = 1 + 0.018 * _make_noise(rng, 5) + 0.012 * _make_noise(rng, 1.0)
     match scene.paper:
         case "stripes":
@@ -114,7 +114,7 @@ def _paint_wall(scene: Scene, x: Picture, y: Picture, rng: np.random.Generator) 
     return np.asarray(shade[..., None] * np.array(scene.wall), np.float32)
 
 
-def _paint_ground(scene: Scene, x: Picture, z: Picture, rng: np.random.Generator) -> Picture:
+def _paint_ground(scene: Scene, x: FloatImage, z: FloatImage, rng: np.random.Generator) -> FloatImage:
     shade = 1 + 0.03 * _make_noise(rng, 1.2)
     match scene.ground:
         case "planks":
@@ -139,7 +139,7 @@ def _paint_ground(scene: Scene, x: Picture, z: Picture, rng: np.random.Generator
 class _Room:
     """The wall as a drawing board in metres: x from the middle, y from the floor."""
 
-    def __init__(self, pixels: Picture, edge: float, scale: float) -> None:
+    def __init__(self, pixels: FloatImage, edge: float, scale: float) -> None:
         self.pixels, self._edge, self._scale = pixels, edge, scale
 
     def _at(self, points: Points) -> npt.NDArray[np.int32]:

@@ -85,8 +85,8 @@ class Subject:
 
     @property
     def pose_map_style(self) -> str:
-        """`given` where the pose maps were supplied with the frames, `sticks` where stick figures are drawn."""
-        return "sticks" if self.record.labels_sha256 is None else "given"
+        """`supplied` where the pose maps were supplied with the frames, `sticks` where stick figures are drawn."""
+        return "sticks" if self.record.labels_sha256 is None else "supplied"
 
     def pose_maps(self, span: Iterable[int], size: tuple[int, int]) -> Iterator[npt.NDArray[np.uint8]]:
         """The pose maps (conditioning images) of some frames.
@@ -103,7 +103,7 @@ class Subject:
 
     def make_pose_map_drawer(self) -> Callable[[int, tuple[int, int]], npt.NDArray[np.uint8]]:
         """Make a function that draws the pose map of a frame at a size; poses are read once, here."""
-        if self.pose_map_style == "given":
+        if self.pose_map_style == "supplied":
             return lambda t, size: resize(read_label(self.folder, t), size)
         keypoints = self.keypoints()
         return lambda t, size: draw_stick_figure(keypoints[t], self.size, size)

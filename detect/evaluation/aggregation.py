@@ -28,7 +28,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import scipy.optimize
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 from scipy.special import expit, log_expit, logsumexp
 
@@ -57,7 +57,21 @@ def _list_missing_parts(rule: Callable[..., float]) -> list[str]:
         options = _read_options(rule)
     except (NameError, TypeError, ValueError) as error:
         return [f"a signature that can be read ({error})"]
-    return [f"a default of its option '{key}'" for key, option in options.items() if option.default is option.empty]
+    missing = [f"a default of its option '{key}'" for key, option in options.items() if option.default is option.empty]
+    unchecked = [key for key, option in options.items() if not _has_checked_type(option)]
+    return [*missing, *(f"a type of its option '{key}' that can be checked" for key in unchecked)]
+
+
+def _has_checked_type(option: inspect.Parameter) -> bool:
+    try:
+        TypeAdapter(_get_type(option))
+    except PydanticUserError:
+        return False
+    return True
+
+
+def _get_type(option: inspect.Parameter) -> Any:
+    return Any if option.annotation is option.empty else option.annotation
 
 
 def _read_options(rule: Callable[..., float]) -> dict[str, inspect.Parameter]:
@@ -220,9 +234,8 @@ def _check_option(name: str, key: str, value: Any) -> Any:
     if key not in options:
         raise UnknownNameError(f"option of the aggregator '{name}'", key, options)
     option = options[key]
-    kind = Any if option.annotation is option.empty else option.annotation
     try:
-        return TypeAdapter(kind).validate_python(value)
+        return TypeAdapter(_get_type(option)).validate_python(value)
     except ValidationError as error:
         raise BenchError(
             f"{name}.{key}={value} is refused: {error.errors()[0]['msg']}.", hint=f"Its default is {option.default}."

@@ -12,14 +12,24 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from dancebench.benchmark.metrics.base import METRICS as METRICS
     from dancebench.benchmark.metrics.image import measure_clips as measure_clips
+    from dancebench.datasets.importers.base import IMPORTERS as IMPORTERS
     from dancebench.detect.casework.score import score_video as score_video
+    from dancebench.detect.detectors.base import DETECTORS as DETECTORS
+    from dancebench.detect.evaluation.aggregation import AGGREGATORS as AGGREGATORS
     from dancebench.detect.evaluation.metrics import evaluate as evaluate
     from dancebench.detect.evaluation.score_tables import make_score_tables as make_score_tables
     from dancebench.detect.inputs.video_set import VideoSet as VideoSet
     from dancebench.detect.protocol.card import load_detector as load_detector
+    from dancebench.synth.base import METHODS as METHODS
 
 _MODULES = {
+    "AGGREGATORS": "dancebench.detect.evaluation.aggregation",
+    "DETECTORS": "dancebench.detect.detectors.base",
+    "IMPORTERS": "dancebench.datasets.importers.base",
+    "METHODS": "dancebench.synth.base",
+    "METRICS": "dancebench.benchmark.metrics.base",
     "VideoSet": "dancebench.detect.inputs.video_set",
     "evaluate": "dancebench.detect.evaluation.metrics",
     "load_detector": "dancebench.detect.protocol.card",

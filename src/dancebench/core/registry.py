@@ -69,6 +69,12 @@ class Registry(Generic[T]):
         package: Package whose modules enter what is built in, those whose name begins with `_` aside; or one module.
         group: Group of entry points that name the modules of plug-ins.
         list_missing: What an entry lacks to be used; checked when it is looked up.
+
+    >>> from dancebench import DETECTORS
+    >>> "pair-patch" in DETECTORS, DETECTORS.source("pair-patch")
+    (True, 'built in')
+    >>> DETECTORS["pair-patch"].Config().size
+    (128, 64)
     """
 
     def __init__(

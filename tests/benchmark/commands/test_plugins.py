@@ -52,6 +52,17 @@ class Still(Method):
         for _ in motion.keypoints:
             yield np.full((*self.clip.size, 3), self.level, np.uint8)
 '''
+LEARNED_METHOD = '''
+from dancebench.synth.base import METHODS
+from dancebench.synth.methods.fbf import FrameByFrame
+
+@METHODS.register("acme-gan")
+class Acme(FrameByFrame):
+    """A method that needs memory of its own."""
+
+    def __init__(self, config, clip, device):
+        raise RuntimeError("no meta device")
+'''
 METRIC = """
 import numpy as np
 from dancebench.benchmark.metrics.base import METRICS, MetricInfo
@@ -259,6 +270,16 @@ def test_a_method_that_is_no_method_is_named(install: Install) -> None:
     assert rows["acme-none"]["section"] == "cannot be used: it lacks the base class Method"
 
 
+def test_a_method_whose_networks_cannot_be_built_is_named(install: Install) -> None:
+    install("methods", LEARNED_METHOD)
+    result = bench("list", "methods", "--json")
+    assert result.exit_code == 0
+    rows = {row["method"]: row for row in json.loads(result.stdout)}
+    assert rows["acme-gan"]["section"] == "its networks cannot be built: RuntimeError: no meta device"
+    assert rows["acme-gan"]["parameters"] is None
+    assert "acme-gan" in bench("list", "methods").stdout
+
+
 def test_of_two_with_one_name_the_built_in_is_listed(install: Install) -> None:
     install("aggregators", AGGREGATOR.replace("acme-quantile", "median"))
     result = bench("list", "aggregators", "--json")
@@ -273,6 +294,7 @@ def test_of_two_with_one_name_the_built_in_is_listed(install: Install) -> None:
     [
         ("def rule(logits, *, q): ...", "a default of its option 'q'"),
         ("def rule(logits, *, q: Nowhere = 1): ...", "a signature that can be read"),
+        ("def rule(logits, *, q: type('Odd', (), {}) = 1): ...", "a type of its option 'q' that can be checked"),
     ],
 )
 def test_a_rule_whose_options_cannot_be_set_is_named(install: Install, signature: str, missing: str) -> None:

@@ -134,7 +134,7 @@ def test_closed_form_parts_breaks_and_pose_maps(tmp_path: Path, import_edn: Impo
     assert subject.segments(subject.train) == [range(5), range(5, 8)]
     assert subject.segments(subject.test) == [range(8, 11), range(11, 13)]
     assert np.flatnonzero(subject.starts_segment).tolist() == [0, 5, 8, 11]
-    assert subject.pose_map_style == "given"
+    assert subject.pose_map_style == "supplied"
     pose_maps = list(subject.pose_maps(range(13), SIZE))
     assert all(np.array_equal(got, label_of(n)) for got, n in zip(pose_maps, [*TRAIN, *TEST], strict=True))
     assert [picture.shape for picture in subject.pose_maps([12, 0], (64, 32))] == [(64, 32, 3)] * 2
