@@ -1,12 +1,15 @@
-# One-word verbs. `make demo` and `make test` work on a fresh clone.
-PYTHON ?= python3
+# One-word verbs. `make demo` and `make test` work on a fresh clone, with the newest Python that works there, or with
+# `make demo PYTHON=…`.
+PYTHON ?=
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES = pyproject.toml constraints.txt
 WORKERS ?= auto
+# What the wheel is tried in by `make dist`.
+TRIAL   = build/trial
 
-.PHONY: demo test test-long lint speed clean
+.PHONY: demo test test-long lint speed dist clean python
 
 demo: $(VENV)/.installed
 	$(BIN)/bench demo
@@ -25,15 +28,33 @@ lint: $(VENV)/.developer
 speed: $(VENV)/.developer
 	$(BIN)/python -m pytest tests/speed -m speed -s
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+# The sdist, and the wheel from it; then the wheel as a stranger installs it.
+dist: $(VENV)/.developer
+	rm -rf dist $(TRIAL)
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m venv $(TRIAL)
+	scripts/install_torch.sh $(TRIAL)/bin/python
+	$(TRIAL)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt dist/*.whl
+	cd $(TRIAL) && bin/bench --version && bin/bench list methods
 
-$(VENV)/.installed: $(SOURCES) | $(BIN)/python
+# Runs always: an environment of another Python than the one asked for is noticed.
+python:
+	@python=$$(scripts/choose_python.sh $(VENV) "$(PYTHON)") && \
+	  { [ "$$python" = $(BIN)/python ] || { echo "$$python -m venv $(VENV)"; "$$python" -m venv $(VENV); }; }
+
+# The models of the pose extractor are part of what is installed: after it nothing needs a network. Where no extractor can
+# run, the demo says so, not the install.
+$(VENV)/.installed: $(SOURCES) | python
+	scripts/install_torch.sh $(BIN)/python
 	$(PIP) install --quiet --constraint constraints.txt --editable .
+	-$(BIN)/bench data models >/dev/null
 	touch $@
 
-$(VENV)/.developer: $(SOURCES) | $(BIN)/python
+$(VENV)/.developer: $(SOURCES) | python
+	scripts/install_torch.sh $(BIN)/python
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev,tensorboard]'
+	-$(BIN)/bench data models >/dev/null
 	touch $@ $(VENV)/.installed
 
 clean:

@@ -44,6 +44,10 @@ LegalBasisOption = Annotated[
     str | None, typer.Option("--legal-basis", help="For every other role: the legal basis, as a text or a file.")
 ]
 AddToDatasetOption = Annotated[str, typer.Option("--dataset", help="Dataset to add to; created if it does not exist.")]
+PosesOption = Annotated[
+    str | None,
+    typer.Option("--poses", help="Pose extractor of a new dataset (bench list extractors); default: what fits here."),
+]
 SizeOption = Annotated[
     str | None,
     typer.Option("--size", help="HEIGHTxWIDTH of a new dataset's clips; default: the nearest aspect ratio."),
@@ -53,6 +57,7 @@ SizeOption = Annotated[
 @app.command(epilog="Examples: bench data demo · bench data demo --selection demo-small --jobs 2")
 def demo(
     selection: Annotated[str, typer.Option(help="demo, demo-small or demo-tiny.")] = "demo",
+    poses: PosesOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     jobs: JobsOption = None,
 ) -> None:
@@ -61,10 +66,11 @@ def demo(
     from dancebench.datasets.dancers.catalogue import open_demo
 
     opened = open_workspace(workspace)
-    dataset = open_demo(opened, selection)
+    dataset = open_demo(opened, selection, poses)
     with ProgressBars(err) as display:
         draw_missing(dataset, dataset.ids(), choose_worker_count(jobs), display.report)
     out.print(f"{len(dataset.ids())} dancers in {dataset.folder}", soft_wrap=True, highlight=False)
+    out.print(f"poses: {dataset.record.poses.description}", soft_wrap=True, highlight=False)
 
 
 @app.command(
@@ -80,6 +86,7 @@ def add(
     legal_basis: LegalBasisOption = None,
     dataset: AddToDatasetOption = "mine",
     size: SizeOption = None,
+    poses: PosesOption = None,
     fps: Annotated[
         float | None, typer.Option(min=1, help="Highest frame rate of a new dataset's clips; 30 if not given.")
     ] = None,
@@ -101,7 +108,7 @@ def add(
         source = open_source(recording)
         return source.height, source.width
 
-    settings = _Settings(_parse_size(size) if size else None, fps, train_fraction)
+    settings = _Settings(_parse_size(size) if size else None, fps, train_fraction, poses)
     data = _open_or_create(open_workspace(workspace), dataset, settings, read_frame_size)
     with ProgressBars(err) as display:
         data, added = data.add(
@@ -111,6 +118,8 @@ def add(
     out.print(
         f"Added '{subject}' to '{dataset}' as {role}: {facts.n_frames} frames of {facts.height}x{facts.width} "
         f"(height x width) at {facts.fps:g} fps, a person in {facts.person_frames} of them.",
+        f"poses: {facts.pose_extractor}",
+        sep="\n",
         soft_wrap=True,
         highlight=False,
     )
@@ -143,6 +152,7 @@ def import_layout(
     legal_basis: LegalBasisOption = None,
     dataset: AddToDatasetOption = "mine",
     size: SizeOption = None,
+    poses: PosesOption = None,
     fps: Annotated[
         float | None, typer.Option(min=1, help="Rate at which numbered frames were taken; 30 if not given.")
     ] = None,
@@ -155,7 +165,7 @@ def import_layout(
     chosen = _parse_role(role)
     permission = state_permission(chosen, consent=consent, legal_basis=legal_basis)
     _refuse_catalogue(dataset)
-    settings = _Settings(_parse_size(size) if size else None)
+    settings = _Settings(_parse_size(size) if size else None, poses=poses)
     opened = open_workspace(workspace)
     imported = IMPORTERS[layout](ImportRequest(folder, frames, fps))
     footage = imported.footage
@@ -174,6 +184,17 @@ def import_layout(
         soft_wrap=True,
         highlight=False,
     )
+
+
+@app.command(epilog="Example: bench data models")
+def models() -> None:
+    """Have the models of this machine's pose extractor at hand: what is missing is fetched, once, for work offline."""
+    from dancebench.datasets.pose.extractors.base import find_default_extractor, open_extractor
+
+    extractor = open_extractor()
+    for name, sha256 in sorted(extractor.model_hashes().items()):
+        out.print(f"{name:<36} SHA-256 {sha256[:12]}…", soft_wrap=True, highlight=False)
+    out.print(f"{find_default_extractor()}: {extractor.describe()}", soft_wrap=True, highlight=False)
 
 
 @app.command("list", epilog="Example: bench data list --json")
@@ -272,6 +293,7 @@ class _Settings:
     size: tuple[int, int] | None = None
     fps: float | None = None
     train_fraction: float | None = None
+    poses: str | None = None
 
 
 def _open_or_create(
@@ -279,7 +301,7 @@ def _open_or_create(
 ) -> Dataset:
     """Open the dataset, or set up a new one, not yet written, whose clip size fits its first footage."""
     from dancebench.datasets.subjects.dataset import Dataset, choose_clip_size
-    from dancebench.datasets.subjects.records import DatasetRecord, PrepareConfig, SplitConfig
+    from dancebench.datasets.subjects.records import DatasetRecord, PoseSource, PrepareConfig, SplitConfig
 
     if name in workspace.list_datasets():
         data = Dataset.open(workspace, name)
@@ -291,6 +313,7 @@ def _open_or_create(
         licence="per subject",
         prepare=PrepareConfig(height=height, width=width, fps=settings.fps or 30.0),
         split=SplitConfig(train_fraction=settings.train_fraction or 0.8),
+        poses=PoseSource.choose(settings.poses),
     )
     return Dataset(workspace.dataset(name), record)
 
@@ -302,6 +325,7 @@ def _check_settings(record: DatasetRecord, settings: _Settings) -> None:
         ("--size", settings.size, (prepare.height, prepare.width)),
         ("--fps", settings.fps, prepare.fps),
         ("--train-fraction", settings.train_fraction, record.split.train_fraction),
+        ("--poses", settings.poses, record.poses.extractor),
     ):
         if supplied is not None and supplied != existing:
             raise BenchError(

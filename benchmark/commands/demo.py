@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import time
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dancebench.benchmark.commands.data import PosesOption
 from dancebench.benchmark.commands.options import (
     DEFAULT_WORKSPACE,
     DeviceOption,
@@ -16,6 +20,7 @@ from dancebench.benchmark.commands.options import (
     WorkspaceOption,
     choose_worker_count,
     err,
+    name_program,
     open_workspace,
     out,
     print_json,
@@ -24,12 +29,17 @@ from dancebench.benchmark.commands.options import (
     resolve_precision,
 )  # fmt: skip
 from dancebench.benchmark.commands.progress_bars import ProgressBars
+from dancebench.core.environment import find_missing_system_libraries
 from dancebench.core.errors import BenchError
+
+if TYPE_CHECKING:
+    from dancebench.benchmark.runs.demo import DemoResult
 
 
 def demo(
     full: Annotated[bool, typer.Option("--full", help="All 5 targets and 62 forensic dancers: hours.")] = False,
     size: Annotated[str | None, typer.Option(help="small (the default) or tiny (seconds, for tests).")] = None,
+    poses: PosesOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
     seed: SeedOption = 0,
@@ -40,8 +50,8 @@ def demo(
 
     [dim]Examples: bench demo · bench demo --workspace try --seed 1[/]
     """
+    _require_system_libraries()
     from dancebench.benchmark.runs.demo import PLANS, run_demo
-    from dancebench.leaderboards.board import make_screen_tables
 
     if full and size is not None:
         raise typer.BadParameter("--full and --size exclude each other")
@@ -55,6 +65,7 @@ def demo(
         result = run_demo(
             opened,
             PLANS[plan],
+            extractor=poses,
             seed=seed,
             precision=resolve_precision("auto", device),
             device=device,
@@ -65,8 +76,50 @@ def demo(
     if json:
         print_json([record.model_dump(mode="json") for record in result.records])
         return
+    _show(result, opened.leaderboards, time.perf_counter() - started)
+    _show_next_steps(workspace)
+
+
+def _require_system_libraries() -> None:
+    """Refuse at once, not when the first pose is read, where shared libraries are missing."""
+    missing = find_missing_system_libraries()
+    if missing:
+        raise BenchError(
+            f"This system lacks {', '.join(missing)}, which OpenCV or MediaPipe needs.",
+            hint=f"apt-get install {' '.join(sorted(missing.values()))} (Debian, Ubuntu)",
+        )
+
+
+def _show(result: DemoResult, tables: Path, seconds: float) -> None:
+    from dancebench.leaderboards.board import make_screen_tables
+
     for table in make_screen_tables(result.records, width=out.width):
         out.print(table)
-    for label, path in (("picture", result.sheet), ("video", result.video), ("tables", opened.leaderboards)):
-        out.print(f"{label:<8} {path}", soft_wrap=True, highlight=False)
-    out.print(f"done in {time.perf_counter() - started:.0f} s", highlight=False)
+    for label, found in (
+        ("poses", result.poses), ("picture", result.sheet), ("video", result.video), ("tables", tables)
+    ):  # fmt: skip
+        out.print(f"{label:<8} {found}", soft_wrap=True, highlight=False)
+    stages = ", ".join(f"{stage} {spent:.0f}" for stage, spent in result.seconds.items())
+    out.print(f"done in {seconds:.0f} s: {stages}", highlight=False)
+
+
+def list_next_steps(program: str, workspace: Path) -> list[tuple[str, list[str]]]:
+    """What to do after the demo: for each purpose its commands, ready for a shell but for the name of the video."""
+    default = workspace == DEFAULT_WORKSPACE and "BENCH_WORKSPACE" not in os.environ
+    place = "" if default else f" --workspace {shlex.quote(str(workspace))}"
+    own_clip = [
+        f'{program} data add VIDEO --subject me --licence "my own" --consent "I am in it"{place}',
+        f"{program} synth --dataset mine --subject me --preset small{place}",
+    ]
+    score = [f"{program} score VIDEO --detector pair-patch{place}"]
+    return [
+        ("Your own clip of one person, before a still camera: train on it, and measure the fake", own_clip),
+        ("A video to score; this detector has seen drawn dancers alone, and abstains from much else", score),
+    ]
+
+
+def _show_next_steps(workspace: Path) -> None:
+    for purpose, commands in list_next_steps(name_program(), workspace):
+        out.print(f"\n{purpose}:", highlight=False)
+        for command in commands:
+            out.print(f"  {command}", soft_wrap=True, highlight=False, markup=False)

@@ -17,16 +17,21 @@ from rich.table import Table
 from rich.text import Text
 
 from dancebench.benchmark.commands.options import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, out, print_json
+from dancebench.core.environment import (
+    describe_opencv_conflict,
+    find_missing_system_libraries,
+    find_opencv_distributions,
+    suggest_opencv,
+)  # fmt: skip
 
 Status = Literal["ok", "missing", "broken"]
 _LIBRARIES: Final = {
     "torch": "torch", "torchvision": "torchvision", "torchmetrics": "torchmetrics", "lpips": "lpips", "timm": "timm",
-    "scikit-learn": "sklearn", "skops": "skops", "av": "av", "opencv-contrib-python": "cv2", "numpy": "numpy",
+    "scikit-learn": "sklearn", "skops": "skops", "av": "av", "numpy": "numpy",
     "pandas": "pandas", "pyarrow": "pyarrow", "matplotlib": "matplotlib",
 }  # fmt: skip
 """Distributions without which commands do not run, and the module of each."""
 _OPTIONAL: Final = {
-    "mediapipe": ("mediapipe", "data add, data demo, demo: poses; detect and list need none"),
     "decord": ("decord", "nothing: PyAV reads in its place, scattered frames more slowly"),
     "c2pa-python": ("c2pa", "score: content credentials are not checked"),
     "tensorboard": ("tensorboard", "synth --tensorboard"),
@@ -76,8 +81,11 @@ def list_checks(workspace: Path) -> list[Check]:
     """Everything that is looked at, in the order in which it is shown."""
     return [
         *_check_machine(workspace),
+        _check_system_libraries(),
         *(_check_library(name, module, "every command", required=True) for name, module in _LIBRARIES.items()),
+        _check_opencv(),
         *(_check_library(name, module, lost, required=False) for name, (module, lost) in _OPTIONAL.items()),
+        *_check_extractors(),
         *_check_codecs(),
         *_check_weights(),
     ]
@@ -130,6 +138,15 @@ def _check_gpu() -> Check:
     return Check("machine", "GPU", "missing", "no CUDA device that torch can use", lost)
 
 
+def _check_system_libraries() -> Check:
+    """The shared libraries that the wheels do not bring."""
+    missing = find_missing_system_libraries()
+    if not missing:
+        return Check("machine", "system libraries", "ok", "none missing")
+    hint = f"apt-get install {' '.join(sorted(missing.values()))} (Debian, Ubuntu)"
+    return Check("machine", "system libraries", "broken", f"no {', '.join(missing)}", "every command with poses", hint)
+
+
 # ---------------------------------------------------------------- libraries and codecs
 
 
@@ -143,7 +160,7 @@ def _check_library(name: str, module: str, lost: str, *, required: bool) -> Chec
         return Check(topic, name, status, "not installed", lost, f"pip install {name}")
     try:
         if module == "cv2":
-            from dancebench.core.opencv import cv2  # noqa: F401  names the system libraries that it lacks
+            from dancebench.core.opencv import cv2  # noqa: F401  its error says what is missing
         elif importlib.util.find_spec(module) is None:
             raise ImportError("its module is not there")
     except Exception as error:
@@ -152,6 +169,34 @@ def _check_library(name: str, module: str, lost: str, *, required: bool) -> Chec
             topic, name, "broken", f"{version}, does not load: {reason}", lost, getattr(error, "hint", None) or ""
         )
     return Check(topic, name, "ok", version)
+
+
+def _check_extractors() -> list[Check]:
+    """Which pose extractors can run; the default is marked."""
+    from dancebench.datasets.pose.extractors.base import EXTRACTORS, find_default_extractor
+
+    default = find_default_extractor()
+    lost = "" if default else "data add, demo without --poses truth, score --person-crop, pose-jitter"
+    checks = []
+    for name, extractor in EXTRACTORS.entries().items():
+        reason = extractor.explain_absence()
+        if extractor.priority is None:
+            continue
+        if reason is not None:
+            needed = lost or f"nothing: poses come from {default}"
+            checks.append(Check("pose extractors", name, "missing", reason, needed))
+        else:
+            said = extractor.describe() + (" (the default)" if name == default else "")
+            checks.append(Check("pose extractors", name, "ok", said))
+    return checks
+
+
+def _check_opencv() -> Check:
+    """The one distribution of OpenCV, or why there is a choice to make."""
+    for cause, hint in describe_opencv_conflict():
+        return Check("libraries", "OpenCV", "broken", cause, "every command", hint)
+    name = next(iter(find_opencv_distributions()), suggest_opencv())
+    return _check_library(name, "cv2", "every command", required=True)
 
 
 def _check_codecs() -> list[Check]:
@@ -221,8 +266,9 @@ def _make_table(checks: list[Check]) -> Table:
 def _merge_ok(checks: list[Check]) -> list[Check]:
     """The required libraries that are there in one row; everything else as it is."""
     fine = [check for check in checks if check.topic == "libraries" and check.status == "ok"]
-    merged = Check("libraries", "all others" if len(fine) < len(_LIBRARIES) else "all", "ok",
-                   ", ".join(f"{check.name} {check.found}" for check in fine))  # fmt: skip
     rest = [check for check in checks if check not in fine]
+    others = any(check.topic == "libraries" for check in rest)
+    merged = Check("libraries", "all others" if others else "all", "ok",
+                   ", ".join(f"{check.name} {check.found}" for check in fine))  # fmt: skip
     place = next((k for k, check in enumerate(rest) if check.topic not in ("machine", "libraries")), len(rest))
     return [*rest[:place], *([merged] if fine else []), *rest[place:]]

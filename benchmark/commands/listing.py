@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dancebench.synth.clip import TrainingClip
 
 app = typer.Typer(
-    help="List methods, detectors, metrics, aggregators, layouts, presets or subjects.",
+    help="List methods, detectors, metrics, aggregators, layouts, pose extractors, presets or subjects.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -42,6 +42,12 @@ def methods(json: JsonOption = False) -> None:
 def detectors(json: JsonOption = False) -> None:
     """Detectors, and where each comes from."""
     _show(list_detectors(), json)
+
+
+@app.command(epilog="Example: bench list extractors")
+def extractors(json: JsonOption = False) -> None:
+    """Pose extractors: which can run here, which is the default, and where each comes from."""
+    _show(list_extractors(), json)
 
 
 @app.command(epilog="Example: bench list presets --json")
@@ -219,6 +225,19 @@ def list_layouts() -> list[dict[str, Any]]:
         }
         for name in IMPORTERS.names()
     ]
+
+
+def list_extractors() -> list[dict[str, Any]]:
+    """Name, whether it runs here, what it is, which is the default, and where it comes from."""
+    from dancebench.datasets.pose.extractors.base import EXTRACTORS, find_default_extractor
+
+    default = find_default_extractor()
+    rows = []
+    for name in EXTRACTORS.names():
+        reason = _explain_unusable(EXTRACTORS, name) or EXTRACTORS[name].explain_absence()
+        what = f"cannot run here: {reason}" if reason else EXTRACTORS[name].describe()
+        rows.append({"extractor": name, "default": name == default, "what": what, "from": EXTRACTORS.source(name)})
+    return rows
 
 
 def list_presets() -> list[dict[str, Any]]:

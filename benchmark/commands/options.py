@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -145,6 +147,17 @@ def choose_worker_count(jobs: int | None, device_name: str = "cpu") -> int:
 def print_json(value: Any) -> None:
     """Write one JSON document to standard output."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def name_program() -> str:
+    """How this program was called, as it can be called again from here: `bench` where the shell finds it."""
+    called = Path(sys.argv[0])
+    if called.name == "cli.py":
+        return shlex.join([sys.executable, "-m", "dancebench.benchmark.cli"])
+    found = shutil.which("bench")
+    if called.stem != "bench" or (found and called.exists() and called.samefile(found)):
+        return "bench"
+    return shlex.quote(str(called))
 
 
 def read_argv() -> list[str]:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import ReportProgress, ignore_progress
+from dancebench.datasets.pose.extractors.base import PoseExtractor
 from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.datasets.video.clips import VideoReader
 
@@ -38,6 +39,7 @@ class FakeAndReal(Generic[Clip]):
         keypoints: Poses of the real frames, which drove the fake: float32 [T, 75, 3] in pixels of the frames.
         truth: The drawn dancer's true keypoints, the same shape and pixels; None where they are not known.
         starts: Where a segment of consecutive frames starts, bool [T]; None for a clip without gaps.
+        extractor: That of the keypoints, or why none can find poses that compare with them; None: this machine's.
     """
 
     fake: Clip
@@ -45,6 +47,7 @@ class FakeAndReal(Generic[Clip]):
     keypoints: Keypoints
     truth: Keypoints | None = None
     starts: SegmentStarts | None = None
+    extractor: PoseExtractor | str | None = None
 
     @property
     def follows(self) -> npt.NDArray[np.bool_]:
@@ -60,6 +63,7 @@ class FakeAndReal(Generic[Clip]):
             self.keypoints[span],
             None if self.truth is None else self.truth[span],
             None if self.starts is None else self.starts[span],
+            self.extractor,
         )
 
 

@@ -17,7 +17,7 @@ from dancebench.benchmark.metrics.chunks import SegmentStarts
 from dancebench.core.artifacts import ArtifactRecord, reuse_or_make
 from dancebench.core.files import sha256_once
 from dancebench.core.progress import ReportProgress, ignore_progress
-from dancebench.datasets.pose.holistic import describe_extractor, extract_poses
+from dancebench.datasets.pose.extractors.base import PoseExtractor
 from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.datasets.subjects.prepare import read_poses, write_poses
 from dancebench.datasets.video.clips import VideoReader
@@ -41,7 +41,9 @@ class DetectedPosesRecord(ArtifactRecord):
         return {path.with_suffix(".npz"): self.poses_sha256}
 
 
-def detect_poses(clip: Path, starts: SegmentStarts, *, report: ReportProgress = ignore_progress) -> Keypoints:
+def detect_poses(
+    clip: Path, starts: SegmentStarts, extractor: PoseExtractor, *, report: ReportProgress = ignore_progress
+) -> Keypoints:
     """The poses that the extractor finds in a clip: float32 [T, 75, 3] in its pixels.
 
     Tracking restarts at every segment, because its first frame does not continue the previous one.
@@ -49,29 +51,30 @@ def detect_poses(clip: Path, starts: SegmentStarts, *, report: ReportProgress = 
     Args:
         clip: Clip file of T frames.
         starts: Where a segment of consecutive frames starts, bool [T].
+        extractor: What finds them.
         report: Progress.
 
     Raises:
-        BenchError: MediaPipe cannot be imported.
+        BenchError: The extractor cannot run.
     """
     poses = clip.with_suffix(".poses.npz")
-    clip_sha256, extractor, begins = sha256_once(clip), describe_extractor(), np.flatnonzero(starts).tolist()
+    clip_sha256, description, begins = sha256_once(clip), extractor.describe(), np.flatnonzero(starts).tolist()
 
     def detect() -> DetectedPosesRecord:
-        write_poses(poses, np.stack(list(_detect(clip, starts, report))))
+        write_poses(poses, np.stack(list(_detect(clip, starts, extractor, report))))
         return DetectedPosesRecord(
-            clip_sha256=clip_sha256, extractor=extractor, starts=tuple(begins), poses_sha256=sha256_once(poses)
+            clip_sha256=clip_sha256, extractor=description, starts=tuple(begins), poses_sha256=sha256_once(poses)
         )
 
-    reuse_or_make(poses.with_suffix(".json"), DetectedPosesRecord, [clip_sha256, extractor, begins], detect)
+    reuse_or_make(poses.with_suffix(".json"), DetectedPosesRecord, [clip_sha256, description, begins], detect)
     return read_poses(poses)
 
 
-def _detect(clip: Path, starts: SegmentStarts, report: ReportProgress) -> Iterator[Keypoints]:
+def _detect(clip: Path, starts: SegmentStarts, extractor: PoseExtractor, report: ReportProgress) -> Iterator[Keypoints]:
     begins = np.flatnonzero(starts).tolist()
     with VideoReader(clip) as frames:
         for begin, end in zip(begins, [*begins[1:], len(frames)], strict=True):
             segment = (frames[t] for t in range(begin, end))
-            for t, points in enumerate(extract_poses(segment), start=begin):
+            for t, points in enumerate(extractor.extract(segment), start=begin):
                 report(f"detecting poses in {clip.stem}", t + 1, len(frames))
                 yield points

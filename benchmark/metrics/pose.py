@@ -13,7 +13,8 @@ the frame's height, so that sizes are comparable:
 Where nothing is detected the distance is null and all joints count as missed; without an input pose (or without
 true keypoints) there is nothing to compare and both are null.
 
-The input poses and the detected ones come from the same MediaPipe, so the metric shares the errors of the
+The input poses and the detected ones come from the same extractor (else all are null, since poses of two extractors
+are not comparable), so the metric shares the errors of the
 poses that conditioned the synthesis. `pose_distance_true` does not depend on the input poses; `*_real` shows
 how reliable the extractor is.
 """
@@ -30,8 +31,10 @@ import pandas as pd
 from dancebench.benchmark.metrics.base import METRICS, MetricInfo
 from dancebench.benchmark.metrics.chunks import FakeAndReal, start_once
 from dancebench.benchmark.metrics.detected_poses import detect_poses
+from dancebench.core.errors import BenchError
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.distance import pose_distances, shared_joints
+from dancebench.datasets.pose.extractors.base import PoseExtractor, open_extractor
 from dancebench.datasets.pose.skeleton import BODY, Keypoints, is_found
 from dancebench.datasets.video.clips import VideoReader
 
@@ -43,18 +46,19 @@ _MISSED: Final = "joints of 25 per frame"
 _UNDETECTED: Final = "no frame has both an input pose and a detected one"
 _NO_INPUT: Final = "no frame has an input pose"
 _NO_TRUTH: Final = "the true keypoints are not known"
+REASON: Final = "pose_reason"
+"""Column with the reason why no poses were detected, the same in every frame; there only where none were."""
+_METRICS: Final = {
+    "pose_distance": MetricInfo(_HEIGHT, False, _UNDETECTED, REASON),
+    "pose_distance_real": MetricInfo(_HEIGHT, None, _UNDETECTED, REASON),
+    "pose_missed": MetricInfo(_MISSED, False, _NO_INPUT, REASON),
+    "pose_missed_real": MetricInfo(_MISSED, None, _NO_INPUT, REASON),
+    "pose_distance_true": MetricInfo(_HEIGHT, False, _NO_TRUTH, REASON),
+    "pose_distance_true_real": MetricInfo(_HEIGHT, None, _NO_TRUTH, REASON),
+}
 
 
-@METRICS.register_files(
-    {
-        "pose_distance": MetricInfo(_HEIGHT, False, _UNDETECTED),
-        "pose_distance_real": MetricInfo(_HEIGHT, None, _UNDETECTED),
-        "pose_missed": MetricInfo(_MISSED, False, _NO_INPUT),
-        "pose_missed_real": MetricInfo(_MISSED, None, _NO_INPUT),
-        "pose_distance_true": MetricInfo(_HEIGHT, False, _NO_TRUTH),
-        "pose_distance_true_real": MetricInfo(_HEIGHT, None, _NO_TRUTH),
-    }
-)
+@METRICS.register_files(_METRICS)
 def measure_poses(clips: FakeAndReal[Path], report: ReportProgress = ignore_progress) -> pd.DataFrame:
     """Detect poses on both clips, or load those cached beside them, and compare.
 
@@ -63,23 +67,34 @@ def measure_poses(clips: FakeAndReal[Path], report: ReportProgress = ignore_prog
         report: Progress.
 
     Returns:
-        One row per frame, with the columns above.
-
-    Raises:
-        BenchError: MediaPipe cannot be imported.
+        One row per frame, with the columns above; all null, with the reason, without an extractor.
     """
+    extractor = _open_extractor(clips)
+    if isinstance(extractor, str):
+        nothing = dict.fromkeys(_METRICS, np.nan)
+        return pd.DataFrame({**nothing, REASON: extractor}, index=range(len(clips.keypoints)))
     with VideoReader(clips.real) as reader:
         height = reader.height
     starts = start_once(len(clips.keypoints)) if clips.starts is None else clips.starts
     columns: dict[str, Values] = {}
     for clip, suffix in ((clips.fake, ""), (clips.real, "_real")):
-        detected = detect_poses(clip, starts, report=report)
+        detected = detect_poses(clip, starts, extractor, report=report)
         truth = clips.truth
         unknown = np.full(len(detected), np.nan)
         columns[f"pose_distance{suffix}"] = measure_distance(detected, clips.keypoints, height)
         columns[f"pose_missed{suffix}"] = count_missed(detected, clips.keypoints)
         columns[f"pose_distance_true{suffix}"] = unknown if truth is None else measure_distance(detected, truth, height)
     return pd.DataFrame(columns)
+
+
+def _open_extractor(clips: FakeAndReal[Path]) -> PoseExtractor | str:
+    """The extractor of the input poses, or why there is none."""
+    if clips.extractor is not None:
+        return clips.extractor
+    try:
+        return open_extractor()
+    except BenchError as error:
+        return error.message
 
 
 def measure_distance(detected: Keypoints, wanted: Keypoints, height: int) -> Values:

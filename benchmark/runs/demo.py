@@ -6,21 +6,25 @@ demo resumes where it stopped, and a finished one is only measured again, in sec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from dancebench.benchmark.jobs import require_all
 from dancebench.benchmark.presets import RunSettings, configure_method
 from dancebench.benchmark.runs.contact_sheets import save_sheet, save_side_by_side
-from dancebench.benchmark.runs.detection import DetectionJob, run_detection
-from dancebench.benchmark.runs.protocol_fakes import SPLITS, FakePlan
+from dancebench.benchmark.runs.detection import DetectionJob, run_detectors
+from dancebench.benchmark.runs.protocol_fakes import SPLITS, FakePlan, make_fakes
 from dancebench.benchmark.runs.run_clock import RunClock
-from dancebench.benchmark.runs.synthesis import SynthesisJob, draw_missing, synthesize_all
+from dancebench.benchmark.runs.synthesis import SynthesisJob, SynthesisResult, draw_missing, synthesize_all
 from dancebench.benchmark.runs.synthesis_record import record_synthesis
 from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import open_demo
+from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.leaderboards.board import rebuild
 from dancebench.leaderboards.records import RunRecord
 from dancebench.synth.base import Precision, find_base_method
@@ -48,19 +52,38 @@ PLANS: Final = {
 
 
 @dataclass(frozen=True)
+class StageTimer:
+    """Seconds that each stage took, in the order in which they ran."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Time what runs within."""
+        begin = time.perf_counter()
+        yield
+        self.seconds[stage] = time.perf_counter() - begin
+
+
+@dataclass(frozen=True)
 class DemoResult:
-    """Run records, and the paths of the tables, the contact sheet and the video."""
+    """Run records, the paths of the tables, the contact sheet and the video, what the poses are of, and the seconds of
+    each stage.
+    """
 
     records: list[RunRecord]
     tables: list[Path]
     sheet: Path
     video: Path
+    poses: str
+    seconds: dict[str, float]
 
 
 def run_demo(
     workspace: Workspace,
     plan: DemoPlan,
     *,
+    extractor: str | None,
     seed: int,
     precision: Precision,
     device: str,
@@ -69,41 +92,62 @@ def run_demo(
     report: ReportProgress,
 ) -> DemoResult:
     """Draw dancers, prepare, train, generate fakes, measure, detect, and write the leaderboards."""
-    clock = RunClock(argv)
-    dataset = open_demo(workspace, plan.dataset)
+    clock, stages = RunClock(argv), StageTimer()
+    dataset = open_demo(workspace, plan.dataset, extractor)
     targets = dataset.ids("target")
-    draw_missing(dataset, [*targets, *dataset.ids(*SPLITS)], workers, report)
+    with stages.measure("drawing"):
+        draw_missing(dataset, [*targets, *dataset.ids(*SPLITS)], workers, report)
     settings = RunSettings(seed=seed, trunk="off", precision=precision)
-    # The slowest first, so that no worker idles at the end; a method with a base method would wait for it.
-    slowest = [method for method in reversed(TARGET_METHODS) if find_base_method(method) is None]
-    wanted = [
-        SynthesisJob(
-            workspace,
-            dataset,
-            target,
-            method,
-            plan.target_preset,
-            configure_method(plan.target_preset, method, settings),
-            device=device,
-        )
-        for method in [*slowest, *(method for method in TARGET_METHODS if find_base_method(method))]
-        for target in targets
-    ]
-    results = dict(zip(wanted, require_all(synthesize_all(wanted, workers=workers, report=report)), strict=True))
+    wanted = _plan_synthesis(workspace, dataset, plan.target_preset, settings, device)
+    with stages.measure("synthesizers"):
+        made = require_all(synthesize_all(wanted, workers=workers, report=report))
+    results = dict(zip(wanted, made, strict=True))
     records = []
-    for method in TARGET_METHODS:
-        jobs = [job for job in wanted if job.method == method]
-        records.append(
-            record_synthesis(jobs, [results[job] for job in jobs], clock=clock, workers=workers, report=report)[0]
-        )
+    with stages.measure("measuring"):
+        for method in TARGET_METHODS:
+            jobs = [job for job in wanted if job.method == method]
+            records.append(
+                record_synthesis(jobs, [results[job] for job in jobs], clock=clock, workers=workers, report=report)[0]
+            )
     fakes = FakePlan(
         workspace, dataset, _FORENSIC_METHOD, (), plan.forensic_preset, settings, device=device
     )  # fmt: skip
-    detection_jobs = [DetectionJob(fakes, detector) for detector in DETECTORS_SHOWN]
-    detected = run_detection(detection_jobs, argv=argv, workers=workers, report=report)
+    with stages.measure("forensic fakes"):
+        forensic = make_fakes(fakes, workers=workers, report=report)
+    with stages.measure("detectors"):
+        jobs_of_detectors = [DetectionJob(fakes, detector) for detector in DETECTORS_SHOWN]
+        detected = run_detectors(jobs_of_detectors, forensic, argv=argv, workers=workers, report=report)
     records += [each.record for each in detected]
+    with stages.measure("pictures"):
+        sheet, video = _save_pictures(
+            workspace, {job.method: results[job] for job in wanted if job.subject == targets[0]}
+        )
+    with stages.measure("leaderboards"):
+        tables = rebuild(workspace.results, workspace.leaderboards)
+    return DemoResult(records, tables, sheet, video, dataset.record.poses.description, stages.seconds)
+
+
+def _plan_synthesis(
+    workspace: Workspace, dataset: Dataset, preset: str, settings: RunSettings, device: str
+) -> list[SynthesisJob]:
+    """Every method on every target; the slowest first, so that no worker idles at the end.
+
+    A method with a base method would wait for it, so these come last.
+    """
+    slowest = [method for method in reversed(TARGET_METHODS) if find_base_method(method) is None]
+    methods = [*slowest, *(method for method in TARGET_METHODS if find_base_method(method))]
+    return [
+        SynthesisJob(
+            workspace, dataset, target, method, preset, configure_method(preset, method, settings), device=device
+        )
+        for method in methods
+        for target in dataset.ids("target")
+    ]
+
+
+def _save_pictures(workspace: Workspace, shown: dict[str, SynthesisResult]) -> tuple[Path, Path]:
+    """The contact sheet and the side-by-side video of one person's fakes, by method."""
     sheet, video = workspace.root / "demo" / "sheet.png", workspace.root / "demo" / "side-by-side.mp4"
-    shown = {job.method: results[job] for job in wanted if job.subject == targets[0]}
     save_sheet(sheet, shown[_SHOWN])
     save_side_by_side(video, [shown[method] for method in TARGET_METHODS])
-    return DemoResult(records, rebuild(workspace.results, workspace.leaderboards), sheet, video)
+    return sheet, video

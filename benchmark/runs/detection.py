@@ -26,6 +26,8 @@ from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress
 from dancebench.core.schema import describe_fields, set_fields
 from dancebench.datasets.corpora.manifest import write_manifest
+from dancebench.datasets.pose.extractors.base import find_default_extractor
+from dancebench.datasets.pose.extractors.truth import TRUTH_EXTRACTOR
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.detect.detectors.base import DetectorConfig, configure_detector, find_detector_class
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, check_rule
@@ -188,6 +190,8 @@ def _record_detection(recording: _Recording, report: ReportProgress) -> Detectio
 def _configure_detector(job: DetectionJob, description: VideoSetRecord) -> DetectorConfig:
     standard = find_preset(job.fakes.preset).detector_config(job.detector)
     settings: dict[str, Any] = {} if job.pairs is None else {"pairs": job.pairs}
+    if "extractor" in find_detector_class(job.detector).Config.model_fields:
+        settings["extractor"] = _choose_extractor(job.fakes.dataset)
     config = configure_detector(
         job.detector,
         standard,
@@ -197,6 +201,12 @@ def _configure_detector(job: DetectionJob, description: VideoSetRecord) -> Detec
         **settings,
     )
     return _set_fields(job, config)
+
+
+def _choose_extractor(dataset: Dataset) -> str:
+    """The dataset's own, as far as it finds poses in frames; else this machine's default."""
+    own = dataset.record.poses.extractor
+    return (find_default_extractor() or own) if own == TRUTH_EXTRACTOR else own
 
 
 def _set_fields(job: DetectionJob, config: DetectorConfig) -> DetectorConfig:

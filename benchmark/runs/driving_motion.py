@@ -23,7 +23,7 @@ from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
 from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.pose.holistic import describe_extractor, extract_poses
+from dancebench.datasets.pose.extractors.base import PoseExtractor
 from dancebench.datasets.pose.skeleton import Keypoints, is_found
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.datasets.subjects.prepare import check_person, read_poses, write_poses
@@ -123,16 +123,23 @@ def find_motion_source(
 
     Raises:
         UnknownNameError: There is no such subject and no such file.
-        BenchError: The video cannot be read or shows no person.
+        BenchError: The video cannot be read or shows no person; or poses of another extractor than the targets' would
+            be mixed with theirs.
     """
     if text in dataset.ids():
         return _from_subject(dataset.subject(text), text, text, fps)
     path = Path(text)
     if path.exists():
-        return _from_file(workspace, path, fps, report)
+        return _from_file(workspace, path, dataset.record.poses.open(), fps, report)
     name, slash, subject_id = text.partition("/")
     if slash and name in workspace.list_datasets():
         other = Dataset.open(workspace, name)
+        if other.record.poses.description != dataset.record.poses.description:
+            raise BenchError(
+                f"The poses of '{name}' are of {other.record.poses.extractor}, those of the targets of "
+                f"{dataset.record.poses.extractor}.",
+                hint="Poses of two extractors are not comparable: drive with a video, or a subject of that dataset.",
+            )
         return _from_subject(other.subject(subject_id), text, f"{name}.{subject_id}", fps)
     raise UnknownNameError("source (neither a subject nor a file)", text, dataset.ids())
 
@@ -172,14 +179,16 @@ def _from_subject(subject: Subject, label: str, name: str, fps: float, span: ran
     )
 
 
-def _from_file(workspace: Workspace, path: Path, fps: float, report: ReportProgress) -> MotionSource:
+def _from_file(
+    workspace: Workspace, path: Path, extractor: PoseExtractor, fps: float, report: ReportProgress
+) -> MotionSource:
     video = open_source(path)
     folder = workspace.motion(video.sha256, fps)
     record = reuse_or_make(
         folder / "motion.json",
         MotionRecord,
-        [video.sha256, describe_extractor()],
-        lambda: _extract_motion(video, path.name, fps, folder, report),
+        [video.sha256, extractor.describe()],
+        lambda: _extract_motion(video, path.name, extractor, fps, folder, report),
     )
     keypoints = read_poses(folder / _POSES)
     starts_segment = np.zeros(len(keypoints), np.bool_)
@@ -199,7 +208,9 @@ def _from_file(workspace: Workspace, path: Path, fps: float, report: ReportProgr
     )
 
 
-def _extract_motion(video: FrameSource, name: str, fps: float, folder: Path, report: ReportProgress) -> MotionRecord:
+def _extract_motion(
+    video: FrameSource, name: str, extractor: PoseExtractor, fps: float, folder: Path, report: ReportProgress
+) -> MotionRecord:
     expected = max(1, round(video.n_frames * min(1.0, fps / video.fps)))
     found_poses: list[Keypoints] = []
     indices: list[int] = []
@@ -209,7 +220,7 @@ def _extract_motion(video: FrameSource, name: str, fps: float, folder: Path, rep
             indices.append(index)
             yield frame
 
-    for points in extract_poses(frames()):
+    for points in extractor.extract(frames()):
         found_poses.append(points)
         report(f"finding poses in {name}", min(len(found_poses), expected), expected)
     keypoints = np.stack(found_poses)
@@ -224,7 +235,7 @@ def _extract_motion(video: FrameSource, name: str, fps: float, folder: Path, rep
         fps=rate,
         height=video.height,
         width=video.width,
-        pose_extractor=describe_extractor(),
+        pose_extractor=extractor.describe(),
         indices=tuple(indices),
         poses_sha256=sha256_file(folder / _POSES),
     )

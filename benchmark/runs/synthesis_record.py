@@ -22,11 +22,14 @@ from dancebench.benchmark.metrics.fake_clip import measure_fake
 from dancebench.benchmark.metrics.per_subject import average_per_subject, count_frames, explain_null
 from dancebench.benchmark.runs.run_clock import RunClock
 from dancebench.benchmark.runs.synthesis import SynthesisJob, SynthesisResult, synthesize_all
+from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.stats import mean_interval
 from dancebench.datasets.dancers.catalogue import TRUTH
+from dancebench.datasets.pose.extractors.base import PoseExtractor
+from dancebench.datasets.pose.extractors.truth import TRUTH_EXTRACTOR
 from dancebench.datasets.pose.skeleton import Keypoints, scale_keypoints
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.datasets.subjects.prepare import read_poses
@@ -68,10 +71,24 @@ def measure_synthesized(result: SynthesisResult, report: ReportProgress = ignore
         read_body_points(result),
         truth=read_true_points(result),
         starts=np.diff(shown, prepend=shown[0] - 2) != 1,
+        extractor=_open_extractor(result),
     )
     rows = measure_fake(clips, report)
     item = f"{result.job.subject}/{result.job.subject}/{result.job.method}"
     return rows.assign(item=item, subject=result.job.subject, seed=result.job.config.seed)
+
+
+def _open_extractor(result: SynthesisResult) -> PoseExtractor | str:
+    """The extractor that the subject's own poses are of, or why this machine has none."""
+    dataset, supplied = result.job.dataset.record, _open_subject(result).record.pose_extractor
+    if dataset.poses.extractor == TRUTH_EXTRACTOR:
+        return "the input poses are the drawn dancer's own: none that are found in frames compare with them"
+    if supplied != dataset.poses.description:
+        return f"the input poses are of {supplied}, which cannot find any in the fake"
+    try:
+        return dataset.poses.open()
+    except BenchError as error:
+        return error.message
 
 
 def measure_all(results: Sequence[SynthesisResult], *, workers: int, report: ReportProgress) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,13 +24,16 @@ from dancebench.core.errors import UnknownNameError
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers import dancer as dancers
+from dancebench.datasets.pose.extractors.truth import TRUTH_EXTRACTOR
 from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.datasets.subjects.dataset import Dataset, prepare_subject
+from dancebench.datasets.subjects.footage import Footage, Segment, SuppliedFrame
 from dancebench.datasets.subjects.prepare import write_poses
 from dancebench.datasets.subjects.records import (
     DatasetRecord,
     DrawnSource,
     Permission,
+    PoseSource,
     PrepareConfig,
     Role,
     SplitConfig,
@@ -75,7 +78,7 @@ _SERIES: Final[dict[Role, tuple[str, int]]] = {
 }
 
 
-def build_catalogue(name: str) -> DatasetRecord:
+def build_catalogue(name: str, poses: PoseSource) -> DatasetRecord:
     """The dataset record of a demo selection; nothing is drawn yet.
 
     Raises:
@@ -104,17 +107,34 @@ def build_catalogue(name: str) -> DatasetRecord:
         licence=_LICENCE,
         prepare=PrepareConfig(height=dancers.HEIGHT, width=dancers.WIDTH, fps=FPS),
         split=SplitConfig(),
+        poses=poses,
         subjects=tuple(subjects),
     )
 
 
-def open_demo(workspace: Workspace, name: str) -> Dataset:
-    """The demo dataset of that name, listed in the workspace."""
-    return Dataset.create(workspace, build_catalogue(name))
+def open_demo(workspace: Workspace, name: str, extractor: str | None = None) -> Dataset:
+    """The demo dataset of that name, listed in the workspace.
+
+    Args:
+        workspace: Where it is, or will be.
+        name: Of the selection.
+        extractor: Of its poses; None: that which it has, or this machine's default for a new one.
+
+    Raises:
+        UnknownNameError: There is no such selection or extractor.
+        BenchError: The workspace's has other dancers, or poses of another extractor.
+    """
+    if extractor is None and name in workspace.list_datasets():
+        poses = Dataset.open(workspace, name).record.poses
+    else:
+        poses = PoseSource.choose(extractor)
+    return Dataset.create(workspace, build_catalogue(name, poses))
 
 
 def draw_subject(dataset: Dataset, subject_id: str, *, report: ReportProgress = ignore_progress) -> None:
     """Draw a dancer to an mp4 and prepare it like any recording; does nothing if it is prepared already.
+
+    In a dataset whose poses are `truth` the true keypoints come with the frames.
 
     `TRUTH` beside the clip keeps the true keypoints, the ground truth for MediaPipe's.
     """
@@ -141,12 +161,26 @@ def draw_subject(dataset: Dataset, subject_id: str, *, report: ReportProgress = 
 
         write_clip(drawing, frames(), FPS)
         write_poses(truth, np.stack(true_points))
+        recording = Footage.from_source(open_source(drawing))
+        if dataset.record.poses.extractor == TRUTH_EXTRACTOR:
+            recording = _supply_poses(recording, true_points, dataset.record.poses.description)
         prepare_subject(
             dataset,
             entry,
-            open_source(drawing),
+            recording,
             licence=_LICENCE,
             permission=permission,
             extra_files={TRUTH: truth},
             report=lambda what, done, total: report(f"drawing {subject_id}", done, total),
         )
+
+
+def _supply_poses(footage: Footage, poses: list[Keypoints], description: str) -> Footage:
+    """The same footage of one segment, with a pose for every frame."""
+    (segment,) = footage.segments
+
+    def frames() -> Iterator[tuple[float, SuppliedFrame]]:
+        for (seconds, supplied), pose in zip(segment.frames(), poses, strict=True):
+            yield seconds, replace(supplied, pose=pose)
+
+    return replace(footage, segments=(Segment(frames),), supplied_poses=description)

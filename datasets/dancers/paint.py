@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -220,7 +220,7 @@ class Canvas:
         return self.pixels[y0:y1, x0:x1], x, y
 
     @staticmethod
-    def _blend(patch: FloatImage, cover: FloatImage, colour: FloatImage, light: FloatImage) -> None:
+    def _blend(patch: FloatImage, cover: npt.NDArray[np.floating[Any]], colour: FloatImage, light: FloatImage) -> None:
         patch += cover[..., None] * (colour * light[..., None] - patch)
 
 

@@ -18,7 +18,6 @@ from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import atomic_folder, sha256_file, sha256_json
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.workspace import Workspace, validate_name
-from dancebench.datasets.pose.holistic import describe_extractor
 from dancebench.datasets.subjects.footage import Footage, Imported
 from dancebench.datasets.subjects.permission import StatedPermission
 from dancebench.datasets.subjects.prepare import prepare
@@ -60,6 +59,12 @@ class Dataset:
         if path.exists():
             existing = cls(folder, DatasetRecord.load(path))
             if existing.record.dataset_id != record.dataset_id:
+                if existing.record.model_copy(update={"poses": record.poses}).dataset_id == record.dataset_id:
+                    raise BenchError(
+                        f"The workspace's dataset '{record.name}' has poses of {existing.record.poses.extractor}, "
+                        f"not of {record.poses.extractor}.",
+                        hint="Poses of two extractors are not comparable: choose another --workspace.",
+                    )
                 raise BenchError(
                     f"The workspace already has another dataset named '{record.name}'.",
                     hint="Choose another name, another --workspace, or remove the old one.",
@@ -253,8 +258,9 @@ def prepare_subject(
         report: Progress.
     """
     footage = recording if isinstance(recording, Footage) else Footage.from_source(recording)
+    extractor = dataset.record.poses.open() if footage.supplied_poses is None else None
     with atomic_folder(dataset.subject_folder(entry.id)) as folder:
-        prepared = prepare(footage, dataset.record.prepare, folder, report=report)
+        prepared = prepare(footage, dataset.record.prepare, folder, extractor=extractor, report=report)
         for name, path in (extra_files or {}).items():
             shutil.copyfile(path, folder / name)
         SubjectRecord(
@@ -274,7 +280,7 @@ def prepare_subject(
             person_frames=prepared.person_frames,
             decoder=footage.decoder,
             encoder=prepared.clip.encoder,
-            pose_extractor=footage.supplied_poses or describe_extractor(),
+            pose_extractor=footage.supplied_poses or dataset.record.poses.description,
             clip_sha256=sha256_file(folder / "clip.mp4"),
             poses_sha256=sha256_file(folder / "poses.npz"),
             breaks=prepared.breaks,

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path, sha256_file
 from dancebench.core.progress import ReportProgress, ignore_progress
-from dancebench.datasets.pose.holistic import extract_poses
+from dancebench.datasets.pose.extractors.base import PoseExtractor
 from dancebench.datasets.pose.skeleton import L_HIP, L_SHOULDER, R_HIP, R_SHOULDER, Keypoints, has_person, is_found
 from dancebench.datasets.subjects.footage import Footage, SuppliedFrame
 from dancebench.datasets.subjects.records import PrepareConfig
@@ -67,9 +67,21 @@ class PreparedClip:
 
 
 def prepare(
-    source: FrameSource | Footage, config: PrepareConfig, folder: Path, *, report: ReportProgress = ignore_progress
+    source: FrameSource | Footage,
+    config: PrepareConfig,
+    folder: Path,
+    *,
+    extractor: PoseExtractor | None,
+    report: ReportProgress = ignore_progress,
 ) -> PreparedClip:
     """Write `clip.mp4` and `poses.npz` into `folder`, and `labels/` and `face_boxes.npz` if they were supplied.
+
+    Args:
+        source: The frames, and what came with them.
+        config: What they become.
+        folder: Where the files are written.
+        extractor: Of the poses; None only for footage that brings its own.
+        report: Progress.
 
     Raises:
         BenchError: The source cannot be read, shows no person or one in too few frames, or the tracked
@@ -77,7 +89,7 @@ def prepare(
     """
     footage = source if isinstance(source, Footage) else Footage.from_source(source)
     rate = reduce_rate(footage.fps, config.fps)
-    preparation = _Preparation(footage, config, folder, float(rate), report)
+    preparation = _Preparation(footage, config, folder, extractor, report)
     clip = write_clip(folder / "clip.mp4", preparation.frames(), rate)
     keypoints, breaks = np.stack(preparation.poses), tuple(preparation.starts[1:])
     check_person(keypoints, float(rate), breaks)
@@ -101,13 +113,20 @@ class _Preparation:
     """Footage while it becomes a clip: frames pass on to the encoder; what was supplied with them is kept here."""
 
     def __init__(
-        self, footage: Footage, config: PrepareConfig, folder: Path, rate: float, report: ReportProgress
+        self,
+        footage: Footage,
+        config: PrepareConfig,
+        folder: Path,
+        extractor: PoseExtractor | None,
+        report: ReportProgress,
     ) -> None:
         self.poses: list[Keypoints] = []
         self.boxes: list[Box[float]] = []
         self.starts: list[int] = []
         self.n_train: int | None = None
         self._footage, self._config, self._folder, self._report = footage, config, folder, report
+        self._extractor = extractor
+        rate = float(reduce_rate(footage.fps, config.fps))
         self._expected = max(1, round(footage.n_frames * rate / footage.fps))
         self._letterbox = Letterbox((footage.height, footage.width), (config.height, config.width))
 
@@ -124,7 +143,9 @@ class _Preparation:
 
     def _read_or_extract_poses(self, frames: Iterator[SuppliedFrame]) -> Iterator[Keypoints]:
         if self._footage.supplied_poses is None:
-            return extract_poses(supplied.frame for supplied in frames)
+            if self._extractor is None:
+                raise ValueError("footage without poses needs an extractor")
+            return self._extractor.extract(supplied.frame for supplied in frames)
         return (supplied.pose.copy() for supplied in frames if supplied.pose is not None)
 
     def _add_frame(self, supplied: SuppliedFrame, points: Keypoints) -> npt.NDArray[np.uint8]:

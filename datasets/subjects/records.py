@@ -1,24 +1,26 @@
 """The records of subjects and datasets, as typed JSON.
 
 `dataset_id` identifies the data behind a result and is the same on every machine: it hashes the sources
-(file hashes, or the drawing generator's version and seeds), the roles, the split and the prepare
-configuration. `content_sha256` hashes the prepared files themselves, against tampering; it differs between
-machines, since encoders and pose models round differently.
+(file hashes, or the drawing generator's version and seeds), the roles, the split, the prepare configuration and
+what the poses come from. `content_sha256` hashes the prepared files themselves, against tampering; it differs
+between machines, since encoders and pose models round differently.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json
 from dancebench.core.schema import Document, Name, Strict
+from dancebench.datasets.pose.extractors.base import PoseExtractor, find_default_extractor, open_extractor
+from dancebench.datasets.pose.extractors.truth import TRUTH_EXTRACTOR
 
 Role = Literal["target", "train", "validation", "holdout", "driver"]
 ROLES: tuple[Role, ...] = ("target", "train", "validation", "holdout", "driver")
-SPLIT_OF_ROLE = {"train": "train", "validation": "validation", "holdout": "holdout"}
 
 
 class FileSource(Strict):
@@ -180,28 +182,90 @@ class SubjectRecord(Document):
         return sha256_json(self.contents)
 
 
+class ModelFile(Strict):
+    """A file of a model, by its hash."""
+
+    name: str
+    sha256: str
+
+
+class PoseSource(Strict):
+    """Where the poses of a dataset come from; equal sources are comparable.
+
+    Attributes:
+        extractor: Its name in the registry.
+        description: Its library, version, models and settings in words.
+        models: The files of its models.
+    """
+
+    extractor: Name
+    description: str
+    models: tuple[ModelFile, ...] = ()
+
+    @classmethod
+    def choose(cls, name: str | None = None) -> Self:
+        """The extractor of that name; by default this machine's, or `truth` where none can run.
+
+        Raises:
+            UnknownNameError: There is no such extractor.
+            BenchError: It cannot run on this machine.
+        """
+        chosen = name or find_default_extractor() or TRUTH_EXTRACTOR
+        extractor = open_extractor(chosen)
+        models = tuple(ModelFile(name=file, sha256=sha256) for file, sha256 in sorted(extractor.model_hashes().items()))
+        return cls(extractor=chosen, description=extractor.describe(), models=models)
+
+    def open(self) -> PoseExtractor:
+        """The extractor itself.
+
+        Raises:
+            BenchError: This machine has none, or another version of it.
+        """
+        extractor = open_extractor(self.extractor)
+        if extractor.describe() != self.description:
+            raise BenchError(
+                f"These poses are of {self.description}; this machine has {extractor.describe()}.",
+                hint="Poses of two extractors are not comparable: prepare another dataset, or install that version.",
+            )
+        return extractor
+
+
+FIRST_POSE_SOURCE: Final = PoseSource(
+    extractor="holistic", description="mediapipe 0.10.21 holistic complexity=1 tracking visibility>=0.5"
+)
+"""Of every dataset whose record names none."""
+
+
 class DatasetRecord(Document):
     """`dataset.json`.
 
-    Version 2 may list imports; a file of version 1 lists none.
+    Version 2 may list imports; a file of version 1 lists none. Version 3 says where the poses come from.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 2
-    schema_version: int = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
+    schema_version: int = 3
 
     name: Name
     licence: str
     prepare: PrepareConfig
     split: SplitConfig = SplitConfig()
+    poses: PoseSource = Field(default_factory=PoseSource.choose)
     subjects: tuple[SubjectEntry, ...] = ()
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        return {"poses": FIRST_POSE_SOURCE.model_dump(), **data}
 
     @property
     def dataset_id(self) -> str:
-        """Hash of sources, roles, split and prepare configuration; the name does not enter."""
+        """Hash of sources, roles, split, prepare configuration and pose source; the name does not enter."""
         subjects = [
             {"id": entry.id, "role": entry.role, "source": entry.source.model_dump(exclude={"name"})}
             for entry in sorted(self.subjects, key=lambda entry: entry.id)
         ]
-        return sha256_json(
-            {"prepare": self.prepare.model_dump(), "split": self.split.model_dump(), "subjects": subjects}
-        )
+        facts: dict[str, Any] = {"prepare": self.prepare.model_dump(), "split": self.split.model_dump()}
+        if (
+            self.poses.description != FIRST_POSE_SOURCE.description
+        ):  # ids of datasets before version 3 stay as they were
+            facts["poses"] = self.poses.model_dump()
+        return sha256_json({**facts, "subjects": subjects})

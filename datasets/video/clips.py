@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
@@ -112,7 +113,7 @@ class VideoReader:
     Args:
         path: A prepared clip; other videos work too.
         decoder: "auto" takes decord for what `write_clip` wrote and PyAV for all else, or where decord is
-            absent or fails.
+            absent, fails, or is switched off (environment variable DECORD=off).
 
     Attributes:
         decoder: The decoder, with its version.
@@ -229,6 +230,8 @@ def _was_written_here(found: Inspection) -> bool:
 
 
 def _import_decord() -> Any:
+    if os.environ.get("DECORD") == "off":
+        raise ImportError("DECORD=off")
     import decord  # has no wheel on some platforms, where PyAV is used instead
 
     decord.logging.set_level(decord.logging.QUIET)

@@ -24,7 +24,7 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import is_temporary
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Strict
-from dancebench.datasets.pose.holistic import extract_poses
+from dancebench.datasets.pose.extractors.base import open_extractor
 from dancebench.datasets.pose.skeleton import compute_body_box
 from dancebench.datasets.video.box import Box
 from dancebench.datasets.video.clips import Frame, VideoReader, stream, write_clip
@@ -240,12 +240,12 @@ def find_person(found: Inspection, aspect: float) -> Crop:
         aspect: Width over height of the clips that the detector was trained on.
 
     Raises:
-        BenchError: No person was found, or MediaPipe cannot be imported.
+        BenchError: No person was found, or no pose extractor can run on this machine.
     """
     info = found.info
     indices = choose_pair_starts(info.n_frames, PERSON_FRAMES, 1).tolist()
     with VideoReader(info.path, decoder="pyav") as reader:
-        poses = list(extract_poses(_read_undamaged(reader, indices)))
+        poses = list(open_extractor().extract(_read_undamaged(reader, indices)))
     boxes = [box for points in poses if (box := compute_body_box(points, margin=0)) is not None]
     if not boxes:
         raise BenchError(

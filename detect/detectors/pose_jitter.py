@@ -1,13 +1,14 @@
 """`pose-jitter`, a detector of motion alone: a window of frames in, their estimated poses, one logit out.
 
 A synthesizer that generates frame by frame makes limbs jitter, change their length, or vanish. Features of the
-landmarks that MediaPipe finds in consecutive frames, in units of the torso (neck to mid-hip, the window's median):
+landmarks that a pose extractor finds in consecutive frames, in units of the torso (neck to mid-hip, the median of
+the window):
 
     PART velocity, acceleration, jerk    log of the mean size of the first, second, third difference in time
     PART missing, flicker                share of its points not found; share of changes between found and not
     BONE variation                       standard deviation of its length over the window, relative to its mean
     BONE asymmetry                       |log| of its mean length left over right
-    confidence, confidence change        MediaPipe's visibility of the body, and its mean change from frame to frame
+    confidence, confidence change        the body's confidence, and its mean change from frame to frame
     torso                                log of its length over the frame's height
     person missing                       share of frames without a torso
 
@@ -30,7 +31,7 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path
 from dancebench.core.progress import ReportProgress
 from dancebench.datasets.pose import skeleton as body
-from dancebench.datasets.pose.holistic import extract_poses
+from dancebench.datasets.pose.extractors.base import PoseExtractor, open_extractor
 from dancebench.datasets.pose.skeleton import Keypoints, has_person, is_found
 from dancebench.detect.detectors._features import FeatureDetector, Features, make_linear_model
 from dancebench.detect.detectors.base import DETECTORS, DetectorConfig
@@ -77,6 +78,8 @@ class PoseJitterConfig(DetectorConfig):
     """Length of a window in frames; the third difference (jerk) takes four."""
     windows: int = Field(default=200, ge=4, multiple_of=2)
     """Number of augmented windows that it is trained on."""
+    extractor: str = "holistic"
+    """Pose extractor that finds the landmarks; features of two are not comparable."""
     strength: float = Field(default=0.05, gt=0)
     """Inverse L2 strength of the logistic regression (C); smaller regularises more."""
 
@@ -99,7 +102,7 @@ class PoseJitter(FeatureDetector):
         for index in range(len(features), count, 2):
             report(what, index, count)
             windows, _ = pool.draw_batch(2, np.random.default_rng((self.config.seed, index)))  # a real, then a fake
-            features = np.concatenate([features, measure_jitter(windows)])
+            features = np.concatenate([features, self.measure(windows)])
             if len(features) % _SAVE_EVERY == 0:
                 with atomic_path(state / STATE) as path:
                     save_file({"features": features}, path, {"key": self.training_key})
@@ -107,7 +110,7 @@ class PoseJitter(FeatureDetector):
         self.model = make_linear_model(self.config.strength).fit(features, np.arange(count) % 2)
 
     def measure(self, pairs: Pairs) -> Features:
-        return measure_jitter(pairs)
+        return measure_jitter(pairs, open_extractor(self.config.extractor))
 
 
 def _restore(path: Path, key: str) -> Features:
@@ -131,19 +134,17 @@ def _restore(path: Path, key: str) -> Features:
         ) from error
 
 
-def measure_jitter(windows: Pairs) -> Features:
+def measure_jitter(windows: Pairs, extractor: PoseExtractor) -> Features:
     """Find the person in each window and measure the features that the module lists.
 
     Args:
         windows: uint8 (N, T, H, W, 3), T at least 4.
+        extractor: What finds the landmarks.
 
     Returns:
         float64 (N, features), in the order of `NAMES`; finite whatever is found.
-
-    Raises:
-        BenchError: MediaPipe cannot be imported.
     """
-    rows = [measure_poses(np.stack(list(extract_poses(window))), window.shape[1]) for window in windows]
+    rows = [measure_poses(np.stack(list(extractor.extract(window))), window.shape[1]) for window in windows]
     return np.array(rows).reshape(-1, len(NAMES))
 
 

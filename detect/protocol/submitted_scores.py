@@ -303,7 +303,9 @@ def _worst_scores(labels: pd.Series, *known: pd.Series) -> npt.NDArray[np.float6
     numbers = np.concatenate([series.to_numpy(np.float64) for series in known])
     low, high = numbers.min(), numbers.max()
     steps = 1 + np.arange(len(labels)) / len(labels)  # (N,) in [1, 2)
-    return np.where(labels == 1, low - max(1.0, abs(low)) * steps, high + max(1.0, abs(high)) * steps)
+    scores: npt.NDArray[np.float64]
+    scores = np.where(labels == 1, low - max(1.0, abs(low)) * steps, high + max(1.0, abs(high)) * steps)
+    return scores
 
 
 # ---------------------------------------------------------------- metrics

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,6 +20,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dancebench.benchmark.cli import app
+from dancebench.benchmark.commands.demo import list_next_steps
+from dancebench.benchmark.commands.options import name_program
 from dancebench.core import files
 from dancebench.datasets.video.clips import write_clip
 from dancebench.leaderboards.records import DetectionFacts, RunRecord
@@ -106,6 +110,55 @@ def test_the_demo_leaves_records_tables_a_picture_and_a_video(tiny_demo: Path) -
     }  # fmt: skip
     assert (tiny_demo / "demo" / "sheet.png").stat().st_size > 1000
     assert (tiny_demo / "demo" / "side-by-side.mp4").stat().st_size > 1000
+
+
+def test_the_demo_ends_with_commands_that_work(workspace: Path, tmp_path: Path) -> None:
+    """As printed, but for the name of the video and a preset of seconds."""
+    result = bench("demo", "--size", "tiny", "--workspace", workspace, "--jobs", "1")
+    assert re.search(r"done in \d+ s: drawing \d+, synthesizers \d+, .*leaderboards \d+", result.stdout, re.DOTALL)
+    commands = [line.strip() for line in result.stdout.splitlines() if line.startswith("  bench ")]
+    assert [command.split()[1] for command in commands] == ["data", "synth", "score"]
+    video = shutil.copy(workspace / "datasets/demo-tiny/subjects/1/clip.mp4", tmp_path / "my video.mp4")
+    for command in commands:
+        program, *arguments = shlex.split(command.replace("VIDEO", shlex.quote(str(video))).replace("small", "tiny"))
+        assert program == "bench"
+        result = bench(*arguments)
+        assert result.exit_code == 0, result.output
+
+
+def test_the_next_steps_name_the_workspace_and_the_program_where_they_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BENCH_WORKSPACE", raising=False)
+    commands = [command for _, steps in list_next_steps(".venv/bin/bench", Path("workspace")) for command in steps]
+    assert commands[-1] == ".venv/bin/bench score VIDEO --detector pair-patch"
+    assert not any("--workspace" in command for command in commands)
+    commands = [command for _, steps in list_next_steps("bench", Path("my work")) for command in steps]
+    assert all(command.endswith(" --workspace 'my work'") for command in commands)
+    monkeypatch.setenv("BENCH_WORKSPACE", "elsewhere")
+    commands = [command for _, steps in list_next_steps("bench", Path("workspace")) for command in steps]
+    assert all(command.endswith(" --workspace workspace") for command in commands)
+
+
+@pytest.mark.parametrize(
+    ("called", "named"),
+    [
+        (".venv/bin/bench", ".venv/bin/bench"),
+        ("on path/bench", "bench"),
+        ("somewhere else/bench", "'somewhere else/bench'"),
+        ("dancebench/benchmark/cli.py", f"{shlex.quote(sys.executable)} -m dancebench.benchmark.cli"),
+        ("pytest", "bench"),
+    ],
+)
+def test_the_program_is_named_as_it_can_be_called_again(
+    called: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (".venv/bin", "on path", "somewhere else"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "bench").write_text("#!/bin/sh\n")
+        (tmp_path / folder / "bench").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "on path"))
+    monkeypatch.setattr(sys, "argv", [called])
+    assert name_program() == named
 
 
 def test_lpips_is_a_number_or_null_with_the_reason(tiny_demo: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import shutil
+import sys
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dancebench.benchmark.cli import app
+from dancebench.core import environment
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -31,7 +33,7 @@ def test_one_screen_and_json_name_the_same_and_nothing_is_written(tmp_path: Path
     checks = find_checks(tmp_path / "w")
     assert code == 0
     assert len(screen.splitlines()) <= 50
-    assert {"Python", "disk", "GPU", "torch", "mediapipe", "encoder", "decoders", "squeeze"} <= checks.keys()
+    assert {"Python", "disk", "GPU", "torch", "holistic", "encoder", "decoders", "squeeze"} <= checks.keys()
     assert checks["torch"]["found"] == importlib.metadata.version("torch")
     assert all(name in screen for name, check in checks.items() if check["topic"] != "libraries")
     assert all(check["needed_for"] for check in checks.values() if check["status"] != "ok")
@@ -68,6 +70,30 @@ def test_a_required_library_that_is_missing_or_does_not_load_fails(
     monkeypatch.setattr(importlib.metadata, "version", find_version)
     assert find_checks(tmp_path)["skops"]["status"] == "broken"
     assert diagnose(tmp_path)[0] == 1
+
+
+def test_two_opencvs_are_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    conflict = {"opencv-contrib-python": "4.11.0.86", "opencv-python": "4.9.0.80"}
+    monkeypatch.setattr(environment, "find_opencv_distributions", lambda: conflict)
+    check = find_checks(tmp_path)["OpenCV"]
+    assert check["status"] == "broken"
+    assert "opencv-contrib-python 4.11.0.86 and opencv-python 4.9.0.80" in check["found"]
+    assert "pip uninstall opencv-contrib-python opencv-python" in check["hint"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the wheels bring what they need")
+def test_missing_system_libraries_are_named_with_their_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "_SYSTEM_LIBRARIES", {"numpy": {"libnone.so.1": "libnone1", "libc.so.6": "libc6"}})
+    check = find_checks(tmp_path)["system libraries"]
+    assert (check["status"], check["found"]) == ("broken", "no libnone.so.1")
+    assert check["hint"] == "apt-get install libnone1 (Debian, Ubuntu)"
+    result = CliRunner().invoke(app, ["demo", "--size", "tiny", "--workspace", str(tmp_path / "w")])
+    assert result.exit_code == 1
+    assert "libnone.so.1" in result.stderr
+    assert "apt-get install libnone1" in result.stderr
+    assert not (tmp_path / "w").exists()
 
 
 def test_a_full_disk_is_an_error_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

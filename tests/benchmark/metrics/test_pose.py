@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from extractors import StubExtractor
 
 from dancebench.benchmark.commands.listing import list_metrics
-from dancebench.benchmark.metrics import detected_poses as detections
 from dancebench.benchmark.metrics.base import METRICS
 from dancebench.benchmark.metrics.chunks import FakeAndReal, start_once
 from dancebench.benchmark.metrics.detected_poses import detect_poses
@@ -22,7 +22,7 @@ from dancebench.benchmark.metrics.regions import REGIONS
 from dancebench.benchmark.metrics.warp import measure_warp
 from dancebench.core.errors import BenchError
 from dancebench.datasets.dancers import dancer as dancers
-from dancebench.datasets.pose.holistic import extract_poses
+from dancebench.datasets.pose.extractors.base import open_extractor
 from dancebench.datasets.pose.skeleton import L_SMALL_TOE, R_SMALL_TOE, R_WRIST, Keypoints
 from dancebench.datasets.video.clips import write_clip
 
@@ -38,14 +38,15 @@ def poses(n: int, seed: int = 0) -> Keypoints:
     return keypoints
 
 
-class Extractor:
-    """Stub for MediaPipe: what it finds depends on the brightness of the frame; counts the frames of each call."""
+class Extractor(StubExtractor):
+    """What it finds depends on the brightness of the frame; counts the frames of each call."""
 
     def __init__(self, found: dict[int, Keypoints]) -> None:
+        super().__init__(self.find_levels)
         self.found = found
         self.calls: list[int] = []
 
-    def __call__(self, frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Keypoints]:
+    def find_levels(self, frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Keypoints]:
         self.calls.append(0)
         for frame in frames:
             self.calls[-1] += 1
@@ -58,10 +59,9 @@ def write_levels(path: Path, levels: list[int]) -> Path:
 
 
 @pytest.fixture
-def extractor(monkeypatch: pytest.MonkeyPatch) -> Extractor:
+def extractor() -> Extractor:
     """Finds pose k where the frame has level k, and nothing at level 9."""
     stub = Extractor({**dict(enumerate(poses(6))), 9: np.zeros((75, 3), np.float32)})
-    monkeypatch.setattr(detections, "extract_poses", stub)
     return stub
 
 
@@ -108,7 +108,7 @@ def test_each_clip_is_compared_with_the_input_and_with_the_truth(tmp_path: Path,
     fake, real = write_levels(tmp_path / "fake.mp4", [0, 9, 3]), write_levels(tmp_path / "real.mp4", [0, 1, 2])
     wanted, truth = poses(6)[:3], poses(6)[:3] + np.float32(0)
     truth[..., 0] += 1.28  # 1% of the height
-    rows = measure_poses(FakeAndReal(fake, real, wanted, truth))
+    rows = measure_poses(FakeAndReal(fake, real, wanted, truth, extractor=extractor))
     assert rows["pose_distance_real"].tolist() == [0.0] * 3
     assert rows["pose_distance_true_real"].tolist() == pytest.approx([1.0] * 3, abs=1e-4)
     assert rows["pose_distance_true"][0] == pytest.approx(1.0, abs=1e-4)
@@ -116,7 +116,7 @@ def test_each_clip_is_compared_with_the_input_and_with_the_truth(tmp_path: Path,
     assert np.isnan(rows["pose_distance"][1])
     assert rows["pose_distance"][2] > 1
     assert rows["pose_missed"].tolist() == [0.0, 23.0, 0.0]
-    unknown = measure_poses(FakeAndReal(fake, real, wanted))
+    unknown = measure_poses(FakeAndReal(fake, real, wanted, extractor=extractor))
     assert unknown[["pose_distance_true", "pose_distance_true_real"]].isna().all(axis=None)
     assert explain_null(unknown, "pose_distance_true") == "the true keypoints are not known"
 
@@ -126,8 +126,8 @@ def test_each_clip_is_compared_with_the_input_and_with_the_truth(tmp_path: Path,
 
 def test_poses_are_detected_once(tmp_path: Path, extractor: Extractor) -> None:
     clip = write_levels(tmp_path / "a.b.mp4", [0, 1, 2])
-    first = detect_poses(clip, start_once(3))
-    again = detect_poses(clip, start_once(3))
+    first = detect_poses(clip, start_once(3), extractor)
+    again = detect_poses(clip, start_once(3), extractor)
     assert extractor.calls == [3]
     assert first.dtype == again.dtype == np.float32
     assert (first == again).all()
@@ -138,34 +138,34 @@ def test_another_clip_extractor_or_segment_is_detected_again(
     tmp_path: Path, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = write_levels(tmp_path / "clip.mp4", [0, 1, 2])
-    detect_poses(clip, start_once(3))
+    detect_poses(clip, start_once(3), extractor)
     write_levels(clip, [3, 4, 5])
-    assert (detect_poses(clip, start_once(3)) == poses(6)[3:]).all()
-    monkeypatch.setattr(detections, "describe_extractor", lambda: "another")
-    detect_poses(clip, start_once(3))
+    assert (detect_poses(clip, start_once(3), extractor) == poses(6)[3:]).all()
+    extractor.description = "another"
+    detect_poses(clip, start_once(3), extractor)
     assert extractor.calls == [3, 3, 3]
-    detect_poses(clip, np.array([True, False, True]))
+    detect_poses(clip, np.array([True, False, True]), extractor)
     assert extractor.calls == [3, 3, 3, 2, 1]  # tracking restarted at frame 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 not really", b"junk"])
 def test_a_damaged_file_is_detected_again(tmp_path: Path, extractor: Extractor, damage: bytes) -> None:
     clip = write_levels(tmp_path / "clip.mp4", [0, 1])
-    first = detect_poses(clip, start_once(2))
+    first = detect_poses(clip, start_once(2), extractor)
     (tmp_path / "clip.poses.npz").write_bytes(damage)
-    assert (detect_poses(clip, start_once(2)) == first).all()
-    assert (detect_poses(clip, start_once(2)) == first).all()
+    assert (detect_poses(clip, start_once(2), extractor) == first).all()
+    assert (detect_poses(clip, start_once(2), extractor) == first).all()
     assert extractor.calls == [2, 2]
 
 
 def test_a_truncated_file_is_detected_again(tmp_path: Path, extractor: Extractor) -> None:
     clip = write_levels(tmp_path / "clip.mp4", [0, 1])
-    detect_poses(clip, start_once(2))
+    detect_poses(clip, start_once(2), extractor)
     cache = tmp_path / "clip.poses.npz"
     whole = cache.read_bytes()
     for share in (0.3, 0.6, 0.95):
         cache.write_bytes(whole[: int(share * len(whole))])
-        detect_poses(clip, start_once(2))
+        detect_poses(clip, start_once(2), extractor)
     assert extractor.calls == [2] * 4
 
 
@@ -181,7 +181,7 @@ def test_a_fake_has_all_columns_whatever_the_chunks(
 
     def measure() -> pd.DataFrame:
         return measure_fake(
-            FakeAndReal(fake, real, poses(6)[:4], poses(6)[:4], starts),
+            FakeAndReal(fake, real, poses(6)[:4], poses(6)[:4], starts, extractor),
             lambda what, done, total: seen.append((what, done, total)),
         )  # fmt: skip
 
@@ -206,7 +206,7 @@ def test_lengths_that_differ_are_refused(tmp_path: Path, extractor: Extractor) -
 def test_a_drawn_dancer_is_found_where_the_truth_says(tmp_path: Path) -> None:
     film = list(dancers.dance(dancers.make_dancer(101), 10))
     frames, truth = np.stack([frame for frame, _ in film]), np.stack([points for _, points in film])
-    keypoints = np.stack(list(extract_poses(frames)))
+    keypoints = np.stack(list(open_extractor().extract(frames)))
     write_clip(tmp_path / "real.mp4", frames, 25)
     write_clip(tmp_path / "fake.mp4", frames[::-1], 25)  # the right person in other poses
     rows = measure_poses(FakeAndReal(tmp_path / "fake.mp4", tmp_path / "real.mp4", keypoints, truth))

@@ -21,6 +21,7 @@ from dancebench.core.progress import ignore_progress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import build_catalogue
 from dancebench.datasets.subjects.dataset import Dataset
+from dancebench.datasets.subjects.records import FIRST_POSE_SOURCE
 from dancebench.datasets.subjects.subject import Subject
 from dancebench.detect.inputs.leak_audit import audit_leaks
 
@@ -38,13 +39,13 @@ def workspace(tiny_demo: Path, tmp_path: Path) -> Path:
 
 def test_the_drivers_of_the_held_out_set_are_unseen_in_training(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path).open()
-    drivers = assign_drivers(Dataset.create(workspace, build_catalogue("demo")))
+    drivers = assign_drivers(Dataset.create(workspace, build_catalogue("demo", FIRST_POSE_SOURCE)))
     assert drivers["train"] == drivers["validation"] == ("driver01", "driver02")
     assert drivers["holdout"] == ("driver03", "driver04")
 
 
 def test_one_driver_alone_is_not_used(tmp_path: Path) -> None:
-    record = build_catalogue("demo")
+    record = build_catalogue("demo", FIRST_POSE_SOURCE)
     subjects = tuple(each for each in record.subjects if each.role != "driver" or each.id == "driver01")
     dataset = Dataset.create(Workspace(tmp_path).open(), record.model_copy(update={"subjects": subjects}))
     assert set(assign_drivers(dataset).values()) == {()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -14,13 +15,14 @@ from typer.testing import CliRunner, Result
 from dancebench.benchmark.cli import app
 from dancebench.benchmark.runs.driving_motion import find_motion_source, select_held_out
 from dancebench.benchmark.runs.transfer import AS_IS, make_driving_motion
-from dancebench.core.errors import UnknownNameError
+from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
 from dancebench.core.progress import ignore_progress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.dancer import dance, make_dancer
 from dancebench.datasets.pose.normalise import fit_normalisation, locate_ankles
 from dancebench.datasets.subjects.dataset import Dataset
+from dancebench.datasets.subjects.records import PoseSource
 from dancebench.datasets.video.clips import VideoReader, write_clip
 from dancebench.datasets.video.frames import resize
 from dancebench.synth.render import FakeRecord
@@ -139,6 +141,15 @@ def test_the_held_out_part_of_a_source_is_the_subjects_own(tiny_demo: Path) -> N
     assert (elsewhere.label, elsewhere.name) == ("demo-tiny/train01", "demo-tiny.train01")
     with pytest.raises(UnknownNameError):
         find_motion_source(workspace, dataset, "nobody", fps=25.0, report=ignore_progress)
+
+
+def test_poses_of_another_extractor_do_not_drive(tiny_demo: Path) -> None:
+    workspace = Workspace(tiny_demo)
+    dataset = Dataset.open(workspace, "demo-tiny")
+    other = PoseSource(extractor="tasks", description="another")
+    changed = replace(dataset, record=dataset.record.model_copy(update={"poses": other}))
+    with pytest.raises(BenchError, match=r"poses of 'demo-tiny' are of \w+, those of the targets of tasks"):
+        find_motion_source(workspace, changed, "demo-tiny/train01", fps=25.0, report=ignore_progress)
 
 
 # ---------------------------------------------------------------- refusals

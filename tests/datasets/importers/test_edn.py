@@ -13,17 +13,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from extractors import always_open
 
 from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.importers.edn import read_edn
-from dancebench.datasets.pose.holistic import describe_extractor
 from dancebench.datasets.pose.skeleton import L_HIP, L_SHOULDER, MID_HIP, NECK, R_HIP, R_SHOULDER, Keypoints
-from dancebench.datasets.subjects import prepare as preparing
 from dancebench.datasets.subjects.dataset import Dataset, Subject
 from dancebench.datasets.subjects.permission import state_permission
-from dancebench.datasets.subjects.records import DatasetRecord, PrepareConfig, Role
+from dancebench.datasets.subjects.records import DatasetRecord, PoseSource, PrepareConfig, Role
 from dancebench.datasets.video.clips import write_clip
 
 SIZE = (128, 64)
@@ -88,7 +87,7 @@ def tracked(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
                 points[joint] = (x + number / 10, y, 1)
             yield points
 
-    monkeypatch.setattr(preparing, "extract_poses", extract)
+    monkeypatch.setattr(PoseSource, "open", always_open(extract))
     return trackings
 
 
@@ -141,7 +140,7 @@ def test_closed_form_parts_breaks_and_pose_maps(tmp_path: Path, import_edn: Impo
     assert subject.face_boxes() is None
     assert record.source.kind == "imported"
     assert (record.source.layout, record.source.name) == ("edn", "subject1")
-    assert record.pose_extractor == describe_extractor()
+    assert record.pose_extractor == open_dataset(tmp_path).record.poses.description
     assert (record.fps, record.source_frames, record.person_frames) == (30, 13, 13)
 
 
@@ -293,7 +292,7 @@ def test_a_person_may_jump_across_a_gap_but_not_within_a_segment(
                 points[:, 0] += 50 * (float(frame.mean()) > 18 + 4 * number)
                 yield points
 
-        monkeypatch.setattr(preparing, "extract_poses", extract)
+        monkeypatch.setattr(PoseSource, "open", always_open(extract))
 
     jump_at(8)
     with pytest.raises(BenchError, match="jumps to somebody else at frame 6"):
@@ -376,7 +375,7 @@ def test_a_failed_import_leaves_nothing(tmp_path: Path, import_edn: Import, monk
     def nobody(frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Keypoints]:
         return (np.zeros((75, 3), np.float32) for _ in frames)
 
-    monkeypatch.setattr(preparing, "extract_poses", nobody)
+    monkeypatch.setattr(PoseSource, "open", always_open(nobody))
     with pytest.raises(BenchError, match="No person was found in any of the 13 frames"):
         import_edn(folder)
     assert [path.name for path in (tmp_path / "w").rglob("*") if path.is_file()] == ["workspace.json"]

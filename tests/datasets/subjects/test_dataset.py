@@ -22,6 +22,7 @@ from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.subjects.dataset import Dataset, Subject, choose_clip_size
 from dancebench.datasets.subjects.permission import state_permission
 from dancebench.datasets.subjects.records import (
+    FIRST_POSE_SOURCE,
     DatasetRecord,
     FileSource,
     ImportedSource,
@@ -69,7 +70,7 @@ def test_frozen_published_dataset_ids_hold() -> None:
     drawn = [data for data in published if data["dataset"] in SELECTIONS]
     assert drawn
     for data in drawn:
-        assert build_catalogue(data["dataset"]).dataset_id == data["dataset_id"]
+        assert build_catalogue(data["dataset"], FIRST_POSE_SOURCE).dataset_id == data["dataset_id"]
 
 
 def test_frozen_content_hash_of_a_plain_recording(walker: Subject) -> None:
@@ -79,7 +80,7 @@ def test_frozen_content_hash_of_a_plain_recording(walker: Subject) -> None:
     assert plain.content_sha256 == "2ba3056e95d23c0c154eca683e330401c46e441d5074523e16349e29d7597a64"
 
 
-def test_records_of_version_1_are_read_and_written_as_version_2(walker: Subject) -> None:
+def test_records_of_version_1_are_read_and_written_as_the_latest(walker: Subject) -> None:
     path = walker.folder / "subject.json"
     version_2 = json.loads(path.read_text())
     assert version_2["schema_version"] == 2
@@ -89,8 +90,10 @@ def test_records_of_version_1_are_read_and_written_as_version_2(walker: Subject)
     assert SubjectRecord.load(path) == walker.record
     dataset = walker.folder.parents[1] / "dataset.json"
     lists = json.loads(dataset.read_text()) | {"schema_version": 1}
+    del lists["poses"]
     dataset.write_text(json.dumps(lists))
-    assert DatasetRecord.load(dataset).schema_version == 2
+    upgraded = DatasetRecord.load(dataset)
+    assert (upgraded.schema_version, upgraded.poses) == (3, FIRST_POSE_SOURCE)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dancebench.core.errors import BenchError
+from dancebench.datasets.pose.extractors.base import open_extractor
 from dancebench.datasets.pose.skeleton import L_HIP, L_SHOULDER, MID_HIP, NECK, NOSE, R_HIP, R_SHOULDER, Keypoints
 from dancebench.datasets.subjects import prepare as preparing
 from dancebench.datasets.subjects.prepare import check_person, prepare, read_poses, write_poses
@@ -71,7 +72,7 @@ def test_poses_are_read_as_written(tmp_path: Path) -> None:
 def test_poses_match_the_letterboxed_person(tmp_path: Path, real_clips: Path) -> None:
     """A 9:16 clip in a 1:1 frame: every point lies inside the image's own columns."""
     source = open_source(real_clips / "pose2sim_trial1_cam02.mp4")
-    prepared = prepare(source, PrepareConfig(height=256, width=256, fps=30), tmp_path)
+    prepared = prepare(source, PrepareConfig(height=256, width=256, fps=30), tmp_path, extractor=open_extractor())
     assert prepared.clip.n_frames == 50
     assert prepared.clip.fps == pytest.approx(30)
     assert prepared.person_frames == 50
@@ -89,7 +90,7 @@ def test_preparing_twice_gives_the_same_bytes(tmp_path: Path, real_clips: Path) 
     files = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        prepare(open_source(real_clips / "tfjs_pose_squats.mp4"), config, tmp_path / name)
+        prepare(open_source(real_clips / "tfjs_pose_squats.mp4"), config, tmp_path / name, extractor=open_extractor())
         files.append([(tmp_path / name / file).read_bytes() for file in ("clip.mp4", "poses.npz")])
     assert files[0] == files[1]
 
@@ -105,5 +106,5 @@ def test_an_interrupted_preparation_leaves_no_clip(
     folder = tmp_path / "a"
     folder.mkdir()
     with pytest.raises(KeyboardInterrupt):
-        prepare(source, PrepareConfig(height=128, width=64, fps=2), folder)
+        prepare(source, PrepareConfig(height=128, width=64, fps=2), folder, extractor=open_extractor())
     assert not (folder / "poses.npz").exists()

@@ -49,6 +49,13 @@ def decoded(clip: Path) -> Frame:
     return np.stack([frame for _, frame in stream(clip)])
 
 
+@pytest.fixture
+def decord(monkeypatch: pytest.MonkeyPatch) -> None:
+    """decord, also where the suite runs with DECORD=off; a skip where it is not installed."""
+    pytest.importorskip("decord")
+    monkeypatch.delenv("DECORD", raising=False)
+
+
 def difference(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> int:
     """The largest difference of two images, in levels."""
     return int(np.abs(a.astype(int) - b.astype(int)).max())
@@ -223,9 +230,9 @@ def test_not_contiguous_frames(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- random access
 
 
+@pytest.mark.usefixtures("decord")
 def test_decoders_agree_to_the_pixel(clip: Path, decoded: Frame) -> None:
     """Foreign reference: decord against PyAV; training must not depend on which of them reads."""
-    pytest.importorskip("decord")
     decoder: Literal["decord", "pyav"]
     for decoder in ("decord", "pyav"):
         with VideoReader(clip, decoder=decoder) as reader:
@@ -233,9 +240,9 @@ def test_decoders_agree_to_the_pixel(clip: Path, decoded: Frame) -> None:
             np.testing.assert_array_equal(reader.read(range(N)), decoded)
 
 
+@pytest.mark.usefixtures("decord")
 @pytest.mark.parametrize("size", [(16, 32), (34, 46), (98, 130), (66, 1022), (512, 256)])
 def test_decoders_agree_at_any_size(size: tuple[int, int], tmp_path: Path) -> None:
-    pytest.importorskip("decord")
     path = write_clip(tmp_path / "a.mp4", (noise(k, *size) for k in range(4)), 30).path
     with VideoReader(path, decoder="decord") as a, VideoReader(path, decoder="pyav") as b:
         np.testing.assert_array_equal(a.read(range(4)), b.read(range(4)))
@@ -291,9 +298,20 @@ def test_without_decord(clip: Path, decoded: Frame, monkeypatch: pytest.MonkeyPa
         VideoReader(clip, decoder="decord")
 
 
-def test_decord_failing_while_reading(clip: Path, decoded: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("decord")
+@pytest.mark.usefixtures("decord")
+def test_decord_switched_off(clip: Path, decoded: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
+    with VideoReader(clip) as reader:
+        assert reader.decoder.startswith("decord")
+    monkeypatch.setenv("DECORD", "off")
+    with VideoReader(clip) as reader:
+        assert reader.decoder.startswith("pyav")
+        np.testing.assert_array_equal(reader.read([7, 3, 3]), decoded[[7, 3, 3]])
+    with pytest.raises(BenchError, match=r"decord cannot read .*: DECORD=off"):
+        VideoReader(clip, decoder="decord")
 
+
+@pytest.mark.usefixtures("decord")
+def test_decord_failing_while_reading(clip: Path, decoded: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("no more\n")
 
@@ -306,9 +324,9 @@ def test_decord_failing_while_reading(clip: Path, decoded: Frame, monkeypatch: p
             strict.read([5])
 
 
+@pytest.mark.usefixtures("decord")
 def test_decord_counting_too_many_frames(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """get_batch may hang on such a file, so it is never called there."""
-    pytest.importorskip("decord")
     monkeypatch.setattr("decord.VideoReader.__len__", lambda _: N + 2)
     with VideoReader(clip) as reader:
         assert len(reader) == N

@@ -97,7 +97,7 @@ def make_alpha_frames(n_frames: int) -> list[Any]:
 def test_transparency_over_black(loaded: LoadedDetector, tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mov", make_alpha_frames(20), codec="png", pix_fmt="rgba", layout="rgba")
     assert has_warning(score_video(path, loaded).record, "over black")
-    half = next(prepare(path, loaded).frames()).max()
+    half = int(next(prepare(path, loaded).frames()).max())
     assert half == pytest.approx(115, abs=6)  # 230 at half opacity
 
 

@@ -12,6 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+from extractors import always_open
 from outside_files import make_detector, moving, write_video
 from pydantic import ValidationError
 
@@ -201,9 +202,13 @@ def make_pose_extractor(left: float, top: float, width: float, height: float) ->
     return poses
 
 
+def find_nobody(frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[npt.NDArray[np.float32]]:
+    return (np.zeros((75, 3), np.float32) for _ in frames)
+
+
 def test_crop_follows_the_person(untrained: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "wide.mp4", moving(40, (256, 512)))
-    monkeypatch.setattr(outside, "extract_poses", make_pose_extractor(400, 60, 40, 100))
+    monkeypatch.setattr(outside, "open_extractor", always_open(make_pose_extractor(400, 60, 40, 100)))
     found = score_video(path, untrained, ScoreSettings(person_crop=True)).record
     assert found.crop is not None
     assert (found.crop.left, found.crop.top, found.crop.width, found.crop.height) == (387, 45, 65, 130)
@@ -216,7 +221,7 @@ def test_crop_follows_the_person(untrained: LoadedDetector, tmp_path: Path, monk
 def test_a_video_without_a_person_is_a_failure_with_a_reason(
     untrained: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outside, "extract_poses", lambda frames: (np.zeros((75, 3), np.float32) for _ in frames))
+    monkeypatch.setattr(outside, "open_extractor", always_open(find_nobody))
     found = score_video(write_video(tmp_path / "a.mp4", moving(40)), untrained, ScoreSettings(person_crop=True)).record
     assert found.status == "failed"
     assert "No person was found in 16 frames" in str(found.reason)
@@ -225,7 +230,7 @@ def test_a_video_without_a_person_is_a_failure_with_a_reason(
 def test_small_person_is_enlarged_and_abstained_from(
     untrained: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outside, "extract_poses", make_pose_extractor(100, 60, 10, 20))
+    monkeypatch.setattr(outside, "open_extractor", always_open(make_pose_extractor(100, 60, 10, 20)))
     found = score_video(
         write_video(tmp_path / "far.mp4", moving(40, (256, 512))), untrained, ScoreSettings(person_crop=True)
     ).record

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from extractors import always_open
 from safetensors.numpy import load_file, save_file
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
@@ -99,7 +100,7 @@ def test_its_window_is_the_longest_of_its_members(monkeypatch: pytest.MonkeyPatc
     def find_nobody(frames: Any) -> Any:
         return (np.zeros((75, 3), np.float32) for _ in frames)
 
-    monkeypatch.setattr(pose_jitter, "extract_poses", find_nobody)
+    monkeypatch.setattr(pose_jitter, "open_extractor", always_open(find_nobody))
     config = EnsembleConfig(
         height=32, width=32, members=("spectrum", "pose-jitter"), fusion_windows=4,
         configs={"spectrum": {"windows": 8}, "pose-jitter": {"frames": 4, "windows": 4}},

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from extractors import always_open
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -57,7 +58,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         labels.append(int(bright))
         yield from moving(0.8 if bright else 0.2, seed=len(labels))
 
-    monkeypatch.setattr(pose_jitter, "extract_poses", extract)
+    monkeypatch.setattr(pose_jitter, "open_extractor", always_open(extract))
     return labels
 
 
