@@ -38,6 +38,8 @@ def read_results(workspace: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for pattern, fields in KEPT.items():
         for path in sorted(workspace.glob(pattern)):
+            if path.name.endswith(".poses.json"):  # of poses that were found again: the metrics tell them apart
+                continue
             name = path.relative_to(workspace).as_posix()
             if path.suffix == ".parquet":
                 table = pd.read_parquet(path)
