@@ -141,7 +141,7 @@ def _estimate_shift(before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8], m
     The least-squares step of Lucas and Kanade (1981), minus three of its standard errors.
     """
     earlier, later = (frame.mean(axis=-1, dtype=np.float64) for frame in (before, now))  # (H, W)
-    gradients = np.stack([gradient[mask] for gradient in np.gradient((earlier + later) / 2)])  # (2, pixels)
+    gradients = np.stack([np.asarray(gradient)[mask] for gradient in np.gradient((earlier + later) / 2)])  # (2, pixels)
     change = (earlier - later)[mask]
     inverse = np.linalg.pinv(gradients @ gradients.T)
     step = inverse @ gradients @ change  # (y, x)

@@ -100,8 +100,8 @@ def jackknife_interval(
         exact = scipy.stats.binomtest(round(estimate * count), count).proportion_ci(confidence, "exact")
         return _make_interval(float(exact.low), float(exact.high), "Clopper-Pearson over subjects", count)
     centre, half = scipy.special.logit(estimate), half / (estimate * (1 - estimate))
-    low, high = scipy.special.expit([centre - half, centre + half])
-    return _make_interval(float(low), float(high), "jackknife-t (logit)", count)
+    bounds = np.asarray(scipy.special.expit([centre - half, centre + half]))
+    return _make_interval(float(bounds[0]), float(bounds[1]), "jackknife-t (logit)", count)
 
 
 def share_interval(hits: Sequence[bool], subjects: Sequence[str], *, confidence: float = 0.95) -> Interval | None:
