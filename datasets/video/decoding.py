@@ -36,6 +36,10 @@ _HEAD: Final = 8
 """Frames of an interlaced stream that show whether its packets are fields."""
 _FIELDS: Final = 1.5
 """Packets to a frame from which on they are fields."""
+_NO_PTS: Final = "avi"
+"""The container that stores no stamps of display; libavformat guesses them."""
+_CONCEALING: Final = frozenset({"mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "h263", "flv1", "wmv1", "wmv2"})
+"""Codecs whose decoders show something for pictures that lack what they are predicted from; others skip them."""
 _DAMAGE_LIMIT: Final = 0.9
 """Share of the coded pictures below which a damaged file is refused."""
 
@@ -109,14 +113,14 @@ class Inspection:
 
     @property
     def in_coding_order(self) -> bool:
-        """Whether the stamps may be those of decoding, although frames are shown in another order (AVI)."""
-        return self.stamps_increase and self.reorders
+        """Whether the stamps may be those of decoding, although frames are shown in another order; always in AVI."""
+        return self.stamps_increase and (self.reorders or self.info.container == _NO_PTS)
 
     @property
     def spanned_frames(self) -> int:
-        """Frame periods up to the last stamp in a container that counts them (AVI); 0 in others."""
-        last = max((stamp for stamp in self.timeline.pts if stamp is not None), default=0)
-        return last + 1 if self.info.container == "avi" else 0
+        """Frame periods from first to last stamp in a container that counts them (AVI); 0 in others."""
+        stamps = [stamp for stamp in self.timeline.pts if stamp is not None]
+        return max(stamps) - min(stamps) + 1 if self.info.container == _NO_PTS and stamps else 0
 
     def complete(self, timeline: Timeline, losses: Losses) -> Inspection:
         """The same with what a pass over all frames found."""
@@ -147,7 +151,7 @@ def survey(path: Path) -> Inspection:
             stream or no frame in it, or its first frame cannot be decoded.
     """
     with open_video(path) as (container, source):
-        tally = Tally()
+        tally = Tally(by_dts=container.format.name == _NO_PTS)
         for packet in _demux(container, source, tally):
             tally.add(packet)
         stamps = tally.stamps
@@ -283,7 +287,8 @@ class Decoding:
 
     def __init__(self, found: Inspection, *, refuse_damage: bool = True) -> None:
         self._found, self._refuse_damage = found, refuse_damage
-        self._tally, self._moments, self._damaged = Tally(), list[Moment](), list[int]()
+        self._tally = Tally(conceals_cut=found.info.codec in _CONCEALING, by_dts=found.info.container == _NO_PTS)
+        self._moments, self._damaged = list[Moment](), list[int]()
         self._own_stamps: list[int | None] = []
         """Stamps of the packets that the frames were decoded from."""
 
@@ -295,11 +300,11 @@ class Decoding:
                 size changes within it.
         """
         found, path = self._found, self._found.info.path
-        clock, stamps = Clock(found.timeline.pace), _StampsInOrder(self._tally) if found.in_coding_order else None
+        clock, stamps = Clock(found.timeline.pace), self._order_stamps()
         shape: tuple[int, int] | None = None
         with open_video(path) as (container, source):
             for frame in decode_packets(container, source, self._tally):
-                moment = clock(frame.pts if stamps is None else stamps.take(frame.pts))
+                moment = clock(frame.pts if stamps is None else stamps.take(frame))
                 if shape is not None and (frame.height, frame.width) != shape:
                     raise BenchError(
                         f"{path} changes its picture size at {moment.seconds:.2f} s.", hint="Cut the video there."
@@ -315,6 +320,10 @@ class Decoding:
             raise _frameless_error(path)
         if self._refuse_damage:
             self._check_damage()
+
+    def _order_stamps(self) -> _StampsInOrder | None:
+        by_dts = self._found.info.container == _NO_PTS
+        return _StampsInOrder(self._tally, by_dts=by_dts) if self._found.in_coding_order else None
 
     def sum_up(self) -> Inspection:
         """What the file holds, once all its frames were decoded."""
@@ -338,18 +347,17 @@ class Decoding:
 class _StampsInOrder:
     """Stamps of a stream that has those of decoding only: the earliest one waiting belongs to the frame shown next."""
 
-    def __init__(self, tally: Tally) -> None:
-        self._tally, self._waiting, self._taken, self._begun = tally, list[int](), 0, False
+    def __init__(self, tally: Tally, *, by_dts: bool) -> None:
+        self._tally, self._by_dts, self._waiting, self._taken = tally, by_dts, list[int](), 0
 
-    def take(self, own: int | None) -> int | None:
-        """The stamp of the frame that is shown next, which was decoded from a packet stamped `own`."""
-        if own is None:
-            return None
+    def take(self, frame: av.VideoFrame) -> int | None:
+        """The stamp of a frame, which is shown next."""
+        # What precedes a key frame that is shown first could not be decoded.
+        first = frame.pts if frame.key_frame and not self._taken and not self._by_dts else None
         for stamp in self._tally.stamps[self._taken :]:
-            # What precedes the first frame shown could not be decoded: that frame is decoded before all others.
-            if stamp is not None and stamp not in self._tally.failed and (self._begun or stamp >= own):
+            if stamp is not None and stamp not in self._tally.failed and (first is None or stamp >= first):
                 heapq.heappush(self._waiting, stamp)
-        self._taken, self._begun = len(self._tally.stamps), True
+        self._taken = len(self._tally.stamps)
         return heapq.heappop(self._waiting) if self._waiting else None
 
 

@@ -38,9 +38,14 @@ class Losses:
 
 
 class Tally:
-    """Counts packets and frames during a pass over a stream."""
+    """Counts packets and frames during a pass over a stream.
 
-    def __init__(self) -> None:
+    Args:
+        conceals_cut: Whether the decoder shows something for what precedes the first key frame.
+        by_dts: Whether the container stores no stamps of display: those of decoding are taken.
+    """
+
+    def __init__(self, *, conceals_cut: bool = False, by_dts: bool = False) -> None:
         self.stamps: list[int | None] = []
         """Of the packets that are to be shown, in the order of decoding."""
         self.failed: set[int] = set()
@@ -48,6 +53,7 @@ class Tally:
         self._hidden = self._lost = self._frames = 0
         self._broken = False
         """Whether what follows is predicted from something damaged."""
+        self._conceals_cut, self._by_dts = conceals_cut, by_dts
         self._first: int | None = None
 
     def add(self, packet: av.Packet[av.video.VideoStream]) -> None:
@@ -55,27 +61,31 @@ class Tally:
         if packet.size and packet.is_discard:
             self._hidden += 1
         elif packet.size:
-            self.stamps.append(packet.pts)
+            self.stamps.append(self._read_stamp(packet))
 
     def add_failure(self, packet: av.Packet[av.video.VideoStream] | None = None) -> None:
         """Count a packet that could not be decoded; None: one that could not even be demuxed.
 
         Before the first frame that is no damage: the stream was cut there, and its first pictures lack others.
         """
-        if packet is not None and packet.pts is not None:
-            self.failed.add(packet.pts)
+        stamp = None if packet is None else self._read_stamp(packet)
+        if stamp is not None:
+            self.failed.add(stamp)
         if self._frames and (packet is None or (packet.size and not packet.is_discard)):
             self._lost += packet is not None
             self._mark()
 
     def meet_frame(self, frame: av.VideoFrame) -> bool:
         """Count a frame that was decoded; whether it is damaged."""
-        if frame.is_corrupt:
+        if frame.is_corrupt or (self._conceals_cut and not self._frames and not frame.key_frame):
             self._mark()
         elif frame.key_frame:
             self._broken = False
         self._frames += 1
         return self._broken
+
+    def _read_stamp(self, packet: av.Packet[av.video.VideoStream]) -> int | None:
+        return packet.dts if self._by_dts else packet.pts
 
     def _mark(self) -> None:
         self._broken = True

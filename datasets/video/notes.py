@@ -78,7 +78,7 @@ def _list_missing_frames(found: Inspection) -> list[str]:
     if missing > 0 and found.claimed_frames == found.spanned_frames:
         held = _plural(missing, "the frame before it is", "the frames before them are")
         warnings.append(f"{missing} of its frames {_plural(missing, 'is', 'are')} empty: {held} shown longer")
-    elif missing > 0:
+    elif missing > 0 and found.info.n_frames < found.claimed_frames:
         warnings.append(f"its header claims {found.claimed_frames} frames, {found.info.n_frames} were found")
     return warnings
 
