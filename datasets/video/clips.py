@@ -109,7 +109,8 @@ class VideoReader:
     """Random access to the frames of a clip, like a sequence that also reads many at once.
 
     Frame `i` is the i-th that `stream` gives. Of a clip that `write_clip` wrote its packets are believed (its hash is
-    what shows damage); any other file is decoded once when it is opened, so that its frames are known.
+    what shows damage); any other file is decoded once when it is opened, so that its frames are known. What a decoder
+    conceals in a damaged frame may differ from one decoding to the next.
 
     Args:
         path: A prepared clip; other videos work too.

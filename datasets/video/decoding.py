@@ -124,13 +124,11 @@ class Inspection:
 
     def complete(self, timeline: Timeline, losses: Losses) -> Inspection:
         """The same with what a pass over all frames found."""
-        return replace(self, info=_time(self.info, timeline), timeline=timeline, losses=losses)
-
-
-def _time(info: VideoInfo, timeline: Timeline) -> VideoInfo:
-    return replace(
-        info, n_frames=len(timeline), fps=timeline.fps, duration_s=timeline.duration_s, start_s=timeline.start_s
-    )
+        info = replace(
+            self.info,
+            n_frames=len(timeline), fps=timeline.fps, duration_s=timeline.duration_s, start_s=timeline.start_s,
+        )  # fmt: skip
+        return replace(self, info=info, timeline=timeline, losses=losses)
 
 
 def describe_pyav() -> str:
@@ -328,11 +326,13 @@ class Decoding:
     def sum_up(self) -> Inspection:
         """What the file holds, once all its frames were decoded."""
         timeline = Timeline.of(self._moments, self._found.timeline.pace)
-        losses = self._tally.sum_up(self._own_stamps, self._damaged, field_coded=self._found.picture.interlaced)
-        return self._found.complete(timeline, losses)
+        return self._found.complete(timeline, self._count_losses())
+
+    def _count_losses(self) -> Losses:
+        return self._tally.sum_up(self._own_stamps, self._damaged, field_coded=self._found.picture.interlaced)
 
     def _check_damage(self) -> None:
-        losses = self._tally.sum_up(self._own_stamps, self._damaged, field_coded=self._found.picture.interlaced)
+        losses = self._count_losses()
         n_frames = len(self._moments)
         total = n_frames + losses.lost
         if losses.lost and n_frames < _DAMAGE_LIMIT * total:
