@@ -35,7 +35,7 @@ from dancebench.benchmark.casework.words import (
 )
 from dancebench.core.files import write_text
 from dancebench.core.opencv import cv2
-from dancebench.datasets.video.decoding import Frame
+from dancebench.datasets.video.upright import Frame
 
 if TYPE_CHECKING:
     from dancebench.detect.casework.score import ScoredVideo, ScoreReport, SuspiciousPairImage, VideoScore
@@ -112,7 +112,7 @@ class Scale(NamedTuple):
 
 
 class Timeline(NamedTuple):
-    """Likelihood ratios of the pairs over the file's own time."""
+    """Likelihood ratios of the pairs over the time in the video."""
 
     x_ticks: list[Tick]
     y_ticks: list[Tick]

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 CSV_COLUMNS: Final = (
     "path", "sha256", "bytes", "status", "reason", "abstained_because", "container", "codec", "width", "height", "fps",
-    "n_frames", "duration_s", "decode_warnings", "score", "llr", "llr_low", "llr_high", "threshold", "above_threshold",
-    "n_pairs", "aggregator", "ood_distance", "ood_limit", "credentials",
+    "n_frames", "duration_s", "start_s", "decode_warnings", "score", "llr", "llr_low", "llr_high", "threshold",
+    "above_threshold", "n_pairs", "aggregator", "ood_distance", "ood_limit", "credentials",
 )  # fmt: skip
 """Of the CSV; what is the same for all videos of a call is in the JSON."""
 _MIN_PATH: Final = 18

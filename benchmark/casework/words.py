@@ -158,6 +158,7 @@ def describe_file(record: VideoScore) -> list[tuple[str, str]]:
             if record.duration_s is None
             else f"{format_time(record.duration_s)}, {record.n_frames:,} frames counted, {record.fps:.4g} per second",
         ),
+        ("clock", _describe_start(record.start_s)),
         (
             "part scored",
             None
@@ -168,6 +169,14 @@ def describe_file(record: VideoScore) -> list[tuple[str, str]]:
         ("frame handling", "; ".join(record.decode_warnings) or None),
     )
     return [(name, value) for name, value in entries if value is not None]
+
+
+def _describe_start(start: float | None) -> str | None:
+    """Where the file's own clock stands at the first frame, if that is not at its beginning."""
+    if not start:
+        return None
+    stands = format_time(abs(start)) + (" before its zero" if start < 0 else "")
+    return f"times count from the first frame; there the file's own clock stands at {stands}"
 
 
 def describe_feature(name: str) -> str:

@@ -17,7 +17,7 @@ from dancebench.core.files import write_bytes
 from dancebench.core.opencv import cv2
 from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.video.clips import VideoReader, write_clip
-from dancebench.datasets.video.decoding import Frame
+from dancebench.datasets.video.upright import Frame
 
 SYNTHETIC: Final = {"comment": "Synthetic: made by dancebench."}
 """Metadata of every exported video."""

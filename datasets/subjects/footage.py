@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.datasets.subjects.records import ImportedSource
 from dancebench.datasets.video.box import Box
-from dancebench.datasets.video.decoding import Frame
 from dancebench.datasets.video.frames import FrameSource
+from dancebench.datasets.video.upright import Frame
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Reading and writing video: a path goes in and RGB frames with time stamps come out, or the other way round.
 
-    probe        facts of a file; frames are counted by demuxing, since headers may be wrong
-    stream       any video file, frame by frame, upright, with its own time stamps (PyAV)
-    VideoReader  random access to a prepared clip (decord, PyAV where decord cannot)
+    probe        facts of a file; frames are counted by decoding, since headers and packets may be wrong
+    stream       any video file, frame by frame, upright, with its times (PyAV)
+    VideoReader  random access to the same frames (decord for prepared clips, else PyAV)
     write_clip   the one encoder: every clip that a detector scores, real or fake, is written here
 
 Frames are uint8 RGB (H, W, 3); times are seconds. decord and PyAV give the same pixels for what `write_clip`
@@ -15,8 +15,7 @@ import itertools
 import math
 import operator
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -32,18 +31,17 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path, remember_sha256, sha256_file
 from dancebench.datasets.video.decoding import (
-    Frame,
     Inspection,
-    Timeline,
     VideoInfo,
-    decode_stream,
     describe_pyav,
     inspect,
-    open_video,
     probe,
     stream,
-    to_upright,
+    survey,
 )  # fmt: skip
+from dancebench.datasets.video.losses import Losses
+from dancebench.datasets.video.random_access import PyavFrames
+from dancebench.datasets.video.upright import SQUARE, Frame
 
 __all__ = [
     "ENCODER",
@@ -110,24 +108,37 @@ class ClipInfo:
 class VideoReader:
     """Random access to the frames of a clip, like a sequence that also reads many at once.
 
+    Frame `i` is the i-th that `stream` gives. Of a clip that `write_clip` wrote its packets are believed (its hash is
+    what shows damage); any other file is decoded once when it is opened, so that its frames are known. What a decoder
+    conceals in a damaged frame may differ from one decoding to the next.
+
     Args:
         path: A prepared clip; other videos work too.
         decoder: "auto" takes decord for what `write_clip` wrote and PyAV for all else, or where decord is
             absent, fails, or is switched off (environment variable DECORD=off).
+        found: An inspection or survey of the file, which is believed.
 
     Attributes:
         decoder: The decoder, with its version.
-        timestamps: float64 [T], seconds.
+        timestamps: float64 [T], seconds from the first frame on.
 
     Raises:
         BenchError: As `probe`; or decord was asked for by name and cannot read the file.
     """
 
-    def __init__(self, path: Path, *, decoder: Literal["auto", "decord", "pyav"] = "auto") -> None:
-        found = inspect(path)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        decoder: Literal["auto", "decord", "pyav"] = "auto",
+        found: Inspection | None = None,
+    ) -> None:
+        if found is None:
+            surveyed = survey(path)
+            found = surveyed if _was_written_here(surveyed) else inspect(path, surveyed)
         self.info = found.info
         self.timestamps = found.timeline.timestamps
-        self._pyav = _PyavFrames(path, found.timeline)
+        self._pyav = PyavFrames(found)
         self._decord: Any = None
         self._strict = decoder == "decord"
         if decoder == "decord" or (decoder == "auto" and _was_written_here(found)):
@@ -145,7 +156,7 @@ class VideoReader:
 
     @property
     def fps(self) -> float:
-        """Mean rate over the time stamps."""
+        """Frames per second."""
         return self.info.fps
 
     @property
@@ -223,10 +234,19 @@ class VideoReader:
 
 
 def _was_written_here(found: Inspection) -> bool:
-    """Whether the stream is of the kind that `write_clip` writes."""
+    """Whether the stream is of the kind that `write_clip` writes, and whole."""
     info = found.info
-    kind = (info.codec, info.pix_fmt, info.rotation, found.colours)
-    return kind == ("h264", ENCODER.pix_fmt, 0, (_COLORSPACE, _RANGE)) and bool(found.timeline.pts)
+    kind = (info.codec, info.pix_fmt, info.rotation, found.colours, found.picture.pixel_aspect, info.start_s)
+    return (
+        kind == ("h264", ENCODER.pix_fmt, 0, (_COLORSPACE, _RANGE), SQUARE, 0.0)
+        and found.claimed_frames == info.n_frames
+        and not found.picture.interlaced
+        and found.losses == Losses(packets=info.n_frames, coded=info.n_frames)
+        and found.n_streams == 1
+        and found.timeline.is_stamped
+        and found.stamps_increase
+        and not found.timeline.breaks
+    )
 
 
 def _import_decord() -> Any:
@@ -236,67 +256,6 @@ def _import_decord() -> Any:
 
     decord.logging.set_level(decord.logging.QUIET)
     return decord
-
-
-class _PyavFrames:
-    """Random access through PyAV: seek to the key frame before, decode up to the requested frame."""
-
-    _AHEAD = 2 * ENCODER.gop
-    """Decoding this many frames forward is cheaper than a seek."""
-
-    def __init__(self, path: Path, timeline: Timeline) -> None:
-        self._path = path
-        self._timeline = timeline
-        self._index_of: dict[int | None, int] = {pts: index for index, pts in enumerate(timeline.pts)}
-        self._file = ExitStack()
-        self._frames: Iterator[av.VideoFrame] = iter(())
-        self._position = -1
-        """Index of the frame decoded last."""
-
-    def read(self, indices: Sequence[int]) -> Frame:
-        found: dict[int, Frame] = {}
-        for index in sorted(set(indices)):  # one forward pass, whatever the requested order
-            found[index] = self._decode_frame(index)
-        return np.stack([found[index] for index in indices])
-
-    def close(self) -> None:
-        self._frames = iter(())
-        self._file.close()
-
-    def _decode_frame(self, index: int) -> Frame:
-        near = self._position < index <= self._position + self._AHEAD
-        frame = self._decode_forward(index) if near else None
-        if frame is None and self._index_of:
-            self._rewind(self._timeline.pts[index])
-            frame = self._decode_forward(index)
-        if frame is None:  # no clean time stamps, or a container that seeks badly
-            self._rewind(None)
-            frame = self._decode_forward(index)
-        if frame is None:
-            seconds = self._timeline.timestamps[index]
-            raise BenchError(
-                f"Frame {index} of {self._path} ({seconds:.2f} s) cannot be decoded.",
-                hint="The file is damaged there: prepare or copy it again.",
-            )
-        return to_upright(frame)
-
-    def _decode_forward(self, index: int) -> av.VideoFrame | None:
-        """Decode up to frame `index`; None if it is not reached."""
-        with suppress(BenchError):  # the file is damaged; decoding from the start shows whether this frame is
-            for frame in self._frames:
-                self._position = self._index_of.get(frame.pts, -1) if self._index_of else self._position + 1
-                if self._position >= index:
-                    return frame if self._position == index else None
-        return None
-
-    def _rewind(self, pts: int | None) -> None:
-        """Reopen at the key frame before `pts`, or at the start."""
-        self.close()
-        container, source = self._file.enter_context(open_video(self._path))
-        if pts is not None:
-            container.seek(pts, stream=source)
-        self._position = -1
-        self._frames = decode_stream(container, source, self._path)
 
 
 # ---------------------------------------------------------------- writing

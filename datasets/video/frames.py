@@ -1,7 +1,8 @@
 """Frames of any recording, resampling (dropping frames by time stamp) and letterboxing.
 
 A video file or a folder of images goes in; (time in seconds, uint8 RGB (H, W, 3)) comes out. Pixel
-coordinates are (x, y) with the centre of the first pixel at (0, 0). All resizing of frames happens here.
+coordinates are (x, y) with the centre of the first pixel at (0, 0). All resizing of frames happens here, but for
+pixels that are made square while a video is decoded.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.opencv import cv2
 from dancebench.datasets.video.clips import to_clip_rate
-from dancebench.datasets.video.decoding import Frame, composite_over_black, describe_pyav, probe, stream
+from dancebench.datasets.video.decoding import Inspection, describe_pyav, inspect, stream
+from dancebench.datasets.video.upright import Frame, composite_over_black
 
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 DEFAULT_FOLDER_FPS: Final = 25.0
@@ -48,11 +50,11 @@ class FrameSource(Protocol):
 
     @property
     def fps(self) -> float:
-        """Mean rate."""
+        """Frames per second."""
 
     @property
     def n_frames(self) -> int:
-        """Frames held; a damaged file may decode to fewer."""
+        """Frames that `frames` gives."""
 
     @property
     def sha256(self) -> str:
@@ -68,7 +70,7 @@ class FrameSource(Protocol):
 
 @dataclass(frozen=True)
 class VideoSource:
-    """A video file."""
+    """A video file, and what was found when it was decoded to count its frames."""
 
     path: Path
     height: int
@@ -77,6 +79,7 @@ class VideoSource:
     n_frames: int
     sha256: str
     decoder: str
+    found: Inspection
 
     def frames(self) -> Iterator[tuple[float, Frame]]:
         """(seconds, uint8 RGB (H, W, 3)) in order."""
@@ -115,8 +118,11 @@ def open_source(path: Path, *, fps: float = DEFAULT_FOLDER_FPS) -> FrameSource:
     """
     if path.is_dir():
         return _open_folder(path, fps)
-    info = probe(path)
-    return VideoSource(path, info.height, info.width, info.fps, info.n_frames, sha256_file(path), describe_pyav())
+    found = inspect(path)
+    info = found.info
+    return VideoSource(
+        path, info.height, info.width, info.fps, info.n_frames, sha256_file(path), describe_pyav(), found
+    )
 
 
 def _open_folder(path: Path, fps: float) -> FolderSource:

@@ -14,7 +14,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from dancebench.core.errors import BenchError
 from dancebench.core.schema import Strict
+from dancebench.datasets.video.containers import open_video
 
 OFFLINE = {
     "core": {"allowed_network_hosts": []},
@@ -57,17 +59,36 @@ def read_credentials(path: Path) -> Credentials:
     except (ImportError, OSError):  # OSError: its native library does not load
         return Credentials(status="not-checked", reason="c2pa-python is missing: pip install 'dancebench[provenance]'")
     try:
-        with c2pa.Context.from_dict(OFFLINE) as context:
-            reader = c2pa.Reader.try_create(path, context=context)
+        with c2pa.Context.from_dict(OFFLINE) as context, path.open("rb") as file:
+            kind = _name_container(file.read(12)) or path.suffix.lstrip(".").lower()
+            file.seek(0)
+            reader = c2pa.Reader.try_create(kind, file, context=context)
             if reader is None:
                 return Credentials(status="absent")
             with reader:
                 return _read_claims(_Store.model_validate(json.loads(reader.json())))
-    except c2pa.C2paError as error:
+    except c2pa.C2paError.NotSupported as error:
+        return _explain_unknown_container(path, str(error))
+    except (c2pa.C2paError, OSError) as error:
         return _explain_error(str(error))
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         return Credentials(status="unreadable", reason=f"its manifest has an unexpected shape at {where}")
+
+
+def _name_container(head: bytes) -> str | None:
+    """The container that the first bytes of a file show, whatever its name: by the name that the library knows it."""
+    if head[4:8] == b"ftyp":
+        return "mov" if head[8:12] == b"qt  " else "mp4"
+    return "avi" if head[:4] == b"RIFF" and head[8:12] == b"AVI " else None
+
+
+def _explain_unknown_container(path: Path, message: str) -> Credentials:
+    try:
+        with open_video(path):
+            return Credentials(status="not-checked", reason="the library does not know this container")
+    except BenchError:
+        return Credentials(status="unreadable", reason=message)
 
 
 def _explain_error(message: str) -> Credentials:

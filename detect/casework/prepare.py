@@ -14,7 +14,6 @@ import glob
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +27,10 @@ from dancebench.datasets.pose.extractors.base import open_extractor
 from dancebench.datasets.pose.skeleton import compute_body_box
 from dancebench.datasets.video.box import Box
 from dancebench.datasets.video.clips import Frame, VideoReader, stream, write_clip
-from dancebench.datasets.video.decoding import Inspection, decode_video, to_upright
+from dancebench.datasets.video.decoding import DecodedFrame, Decoding, Inspection, inspect
 from dancebench.datasets.video.frames import Letterbox, reduce_rate, resample, resize
+from dancebench.datasets.video.notes import list_decode_warnings
+from dancebench.datasets.video.random_access import can_seek
 from dancebench.detect.inputs.pairs import Pairs, choose_pair_starts, too_short_error
 from dancebench.detect.protocol.card import ClipFormat
 
@@ -45,9 +46,8 @@ _MARGIN = 0.15
 """Share of a bounding box added on each side: a pose's topmost points are the eyes, its outermost the fingers."""
 _BATCH = 64
 """Windows in memory at once."""
-_PQ, _HLG = 16, 18
-_UNEVEN = 0.1
-"""Share of the median step between frames by which a step may differ at a constant frame rate."""
+_SAME_RATE = 0.005
+"""Share by which the rate that the packets promised may differ from that of the frames."""
 
 
 class Crop(Strict):
@@ -72,24 +72,39 @@ class Crop(Strict):
 class PreparedVideo:
     """An outside video as a clip like those that the detector was trained on."""
 
+    found: Inspection
+    """What the file holds, by the pass over all of it that made the clip."""
     clip: Path
     fps: float
     """Of the clip."""
     times: npt.NDArray[np.float64]
-    """When each frame of the clip is shown, in seconds by the time stamps of the original (T,)."""
-    pts: npt.NDArray[np.int64] | None
-    """The same in the original's own time base; None where its time stamps are missing or repeated."""
+    """When each frame of the clip is shown, in seconds from the first frame of the original on (T,)."""
+    pts: Sequence[int | None]
+    """Raw stamps of the same frames, in the original's own time base (T,); None where missing or repeated."""
+    segments: npt.NDArray[np.intp]
+    """Which segment of the original each is from, counted from 0 (T,)."""
+
+    @property
+    def breaks(self) -> frozenset[int]:
+        """Frames of the clip that begin a segment, except for the first."""
+        return frozenset((np.flatnonzero(np.diff(self.segments)) + 1).tolist())
+
+    @property
+    def decode_warnings(self) -> tuple[str, ...]:
+        """What of the file no training clip has."""
+        return tuple(list_decode_warnings(self.found))
 
     def choose_starts(self, k: int | None, window: int) -> WindowStarts:
-        """Choose the first frames of `k` evenly placed windows (None: all).
+        """Choose the first frames of `k` evenly placed windows (None: all); none holds frames of two segments.
 
         Raises:
-            BenchError: The clip has fewer frames than a window.
+            BenchError: No segment has as many frames as a window.
         """
-        starts = choose_pair_starts(len(self.times), k, window)
-        if len(starts) == 0:
-            raise too_short_error("The video", window)
-        return starts
+        last = self.segments[window - 1 :]
+        places = np.flatnonzero(self.segments[: len(last)] == last)
+        if len(places) == 0:
+            raise too_short_error("The video" if not self.breaks else "Every segment of the video", window)
+        return places[choose_pair_starts(len(places) + window - 1, k, window)]
 
     def read_windows(self, starts: WindowStarts, size: tuple[int, int], window: int) -> Iterator[Pairs]:
         """Read the windows that start at these frames, letterboxed to `size`: batches of uint8 (N, window, H, W, 3)."""
@@ -110,8 +125,11 @@ def prepare_video(
 ) -> PreparedVideo:
     """Re-encode a video like the clips that a detector was trained on.
 
+    One pass decodes the video and finds what it really holds. Only where that shows another frame rate than the
+    packets promised (each is a field, say) is it decoded again, at that rate.
+
     Args:
-        found: The video.
+        found: A survey of the video.
         clips: Size and rate of those clips.
         crop: Keep only this part of the frame.
         folder: Where the clip is written.
@@ -120,23 +138,46 @@ def prepare_video(
     Raises:
         BenchError: The video cannot be decoded.
     """
+    prepared = _prepare_at(found.info.fps, found, clips, crop, folder, report)
+    fps = prepared.found.info.fps
+    if abs(fps - found.info.fps) > _SAME_RATE * fps:
+        prepared = _prepare_at(fps, found, clips, crop, folder, report)
+    return prepared
+
+
+def _prepare_at(
+    fps: float, found: Inspection, clips: ClipFormat, crop: Crop | None, folder: Path, report: ReportProgress
+) -> PreparedVideo:
+    """Prepare a video whose frame rate is `fps`."""
     info = found.info
     letterbox = Letterbox(cropped_size(found, crop), (clips.clip_height, clips.clip_width))
-    rate = reduce_rate(info.fps, clips.fps_max)
+    rate = reduce_rate(fps, clips.fps_max)
     expected = max(1, round(info.n_frames * float(rate) / info.fps))
-    times = array("d")
+    decoding = Decoding(found, refuse_damage=False)  # damage is a reason to abstain
+    times, segments = array("d"), array("l")
+    pts: list[int | None] = []
+
+    def numbered() -> Iterator[tuple[float, tuple[DecodedFrame, int]]]:
+        segment = -1
+        for decoded in decoding:
+            segment += decoded.moment.starts_segment
+            yield decoded.moment.seconds, (decoded, segment)
 
     def frames() -> Iterator[Frame]:
-        for seconds, stored in resample(decode_video(info.path), info.fps, clips.fps_max):
+        for seconds, (decoded, segment) in resample(numbered(), fps, clips.fps_max):
             times.append(seconds)
-            yield letterbox.apply(_crop(to_upright(stored), crop))
+            pts.append(decoded.moment.pts)
+            segments.append(segment)
+            yield letterbox.apply(_crop(decoded.upright(), crop))
             report(f"reading {info.path.name}", min(len(times), expected - 1), expected)
         report(f"reading {info.path.name}", expected, expected)
 
     clip = folder / "clip.mp4"
     write_clip(clip, frames(), rate)
-    seconds = np.asarray(times, dtype=np.float64)
-    return PreparedVideo(clip, float(rate), seconds, _to_pts(seconds, found))
+    return PreparedVideo(
+        decoding.sum_up(), clip, float(rate), np.asarray(times, dtype=np.float64), pts,
+        np.asarray(segments, dtype=np.intp),
+    )  # fmt: skip
 
 
 def cropped_size(found: Inspection, crop: Crop | None) -> tuple[int, int]:
@@ -149,14 +190,6 @@ def _crop(frame: Frame, crop: Crop | None) -> Frame:
         return frame
     box = crop.box
     return frame[box.rows, box.columns]
-
-
-def _to_pts(seconds: npt.NDArray[np.float64], found: Inspection) -> npt.NDArray[np.int64] | None:
-    if not found.timeline.pts:
-        return None
-    base: Fraction = found.timeline.time_base
-    stamps: npt.NDArray[np.int64] = np.rint(seconds * base.denominator / base.numerator).astype(np.int64)
-    return stamps
 
 
 # ---------------------------------------------------------------- which files
@@ -186,46 +219,6 @@ def _find_videos(folder: Path) -> list[Path]:
     return [path for path in files if path.is_file() and not is_temporary(path)]
 
 
-# ---------------------------------------------------------------- decode warnings
-
-
-def list_decode_warnings(found: Inspection) -> list[str]:
-    """Properties of a file, and conversions of its frames, that no training clip has, in words."""
-    info, picture = found.info, found.picture
-    warnings = []
-    if found.claimed_frames > info.n_frames:
-        warnings.append(f"its header claims {found.claimed_frames} frames, {info.n_frames} were found")
-    if steps := _find_uneven_steps(found.timeline.timestamps, float(found.timeline.time_base)):
-        warnings.append(f"variable frame rate: {steps[0]:.3g} to {steps[1]:.3g} s between frames; none was repeated")
-    if info.rotation:
-        warnings.append(f"turned upright by {info.rotation} degrees, as its metadata say")
-    curve = {_PQ: "PQ", _HLG: "HLG"}.get(picture.transfer)
-    if curve is not None:
-        warnings.append(f"high dynamic range ({curve}): not tone-mapped, so colours are off")
-    if picture.bits > 8:
-        warnings.append(f"{picture.bits} bits a component: reduced to 8")
-    if picture.interlaced:
-        warnings.append("interlaced: not deinterlaced, so moving edges are combed")
-    if picture.alpha == "over black":
-        warnings.append("transparency is shown over black")
-    if picture.alpha == "ignored":
-        warnings.append("its transparency is not decoded")
-    if info.height % 2 or info.width % 2:
-        warnings.append(f"odd picture size: {info.width}x{info.height}")
-    return warnings
-
-
-def _find_uneven_steps(timestamps: npt.NDArray[np.float64], tick: float) -> tuple[float, float] | None:
-    """Shortest and longest step in seconds, if they differ by more than the rounding of a container."""
-    if len(timestamps) < 3:
-        return None
-    steps = np.diff(timestamps)
-    median = float(np.median(steps))
-    if np.abs(steps - median).max() <= max(_UNEVEN * median, 1.5 * tick):
-        return None
-    return float(steps.min()), float(steps.max())
-
-
 # ---------------------------------------------------------------- the person
 
 
@@ -236,15 +229,17 @@ def find_person(found: Inspection, aspect: float) -> Crop:
     widened to the aspect ratio of the detector's clips as far as the frame allows.
 
     Args:
-        found: The video.
+        found: A survey of the video.
         aspect: Width over height of the clips that the detector was trained on.
 
     Raises:
         BenchError: No person was found, or no pose extractor can run on this machine.
     """
+    if not can_seek(found):  # its frames are to be counted from the start, and there may be fewer than packets
+        found = inspect(found.info.path, found)
     info = found.info
     indices = choose_pair_starts(info.n_frames, PERSON_FRAMES, 1).tolist()
-    with VideoReader(info.path, decoder="pyav") as reader:
+    with VideoReader(info.path, decoder="pyav", found=found) as reader:
         poses = list(open_extractor().extract(_read_undamaged(reader, indices)))
     boxes = [box for points in poses if (box := compute_body_box(points, margin=0)) is not None]
     if not boxes:

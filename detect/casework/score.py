@@ -22,15 +22,15 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Document, Strict
-from dancebench.datasets.video.decoding import Inspection, inspect
+from dancebench.datasets.video.decoding import Inspection, survey
 from dancebench.datasets.video.frames import Letterbox
+from dancebench.datasets.video.notes import damaged_share, list_decode_warnings
 from dancebench.detect.casework.content_credentials import Credentials, read_credentials
 from dancebench.detect.casework.prepare import (
     Crop,
     PreparedVideo,
     cropped_size,
     find_person,
-    list_decode_warnings,
     prepare_video,
 )
 from dancebench.detect.casework.uncertainty import MIN_BLOCKS, block_jackknife, count_blocks, find_most_suspicious
@@ -42,6 +42,9 @@ MIN_PAIRS = 4
 """With fewer pairs the detector abstains: the score rests on too few frames."""
 SLOW = 0.5
 """Share of the lowest training frame rate below which consecutive frames differ by more than in training."""
+
+MAX_DAMAGED = 0.1
+"""Share of damaged and lost frames beyond which the detector abstains."""
 
 _RENAMED = {"domain": "out_of_distribution", "moments": "suspicious_pairs", "notes": "decode_warnings"}
 """Fields of a video's score, since version 2 of a report."""
@@ -66,9 +69,9 @@ class PairScore(Strict):
     """One pair of consecutive frames."""
 
     t: float
-    """When its first frame is shown, in seconds by the video's own time stamps."""
+    """When its first frame is shown, in seconds from the first frame of the video on, without gaps of its clock."""
     pts: int | None
-    """The same in the video's own time base; None where its time stamps are missing or repeated."""
+    """That frame's raw stamp in the video's own time base; None where it is missing or repeated."""
     logit: float
     llr: float
 
@@ -125,8 +128,12 @@ class VideoScore(Strict):
     """Of the upright frame."""
     fps: float | None = None
     n_frames: int | None = None
-    """Counted in the stream, not taken from the header."""
+    """Frames that the decoder gave, not the header's count."""
     duration_s: float | None = None
+    """Sum of the segments' lengths."""
+    start_s: float | None = None
+    """Stamp of the first frame by the file's own clock, in seconds, from which times count. None where it has none,
+    and in reports before version 3, whose times are by that clock."""
     decode_warnings: tuple[str, ...] = ()
     """Properties of the file, and conversions of its frames, that no training clip has."""
     crop: Crop | None = None
@@ -186,8 +193,8 @@ class ScoredVideo:
 class ScoreReport(Document):
     """Scores of one call, with all that is needed to reproduce them."""
 
-    SCHEMA_VERSION: ClassVar[int] = 2
-    schema_version: int = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
+    schema_version: int = 3
 
     dancebench: str
     git_sha: str | None
@@ -206,7 +213,9 @@ class ScoreReport(Document):
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Rename the fields of the videos of version 1."""
+        """Rename the fields of the videos of version 1; version 2 lacks `start_s`, which its times do not need."""
+        if data["schema_version"] > 1:
+            return data
         renamed = [{_RENAMED.get(name, name): value for name, value in video.items()} for video in data["videos"]]
         return data | {"videos": renamed}
 
@@ -240,16 +249,17 @@ def score_video(
     try:
         if path.is_file():
             fields |= {"sha256": sha256_file(path), "bytes": path.stat().st_size}
-        inspection = inspect(path)
-        fields |= _describe_file(inspection) | {"credentials": read_credentials(path)}
+        surveyed = survey(path)
+        fields |= _describe_file(surveyed) | {"credentials": read_credentials(path)}
         clips = loaded.card.clip_format
         if settings.person_crop:
-            fields["crop"] = find_person(inspection, clips.clip_width / clips.clip_height)
+            fields["crop"] = find_person(surveyed, clips.clip_width / clips.clip_height)
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
-            prepared = prepare_video(inspection, clips, fields.get("crop"), Path(folder), report)
+            prepared = prepare_video(surveyed, clips, fields.get("crop"), Path(folder), report)
+            fields |= _describe_file(prepared.found)
             scores, images = _score_prepared(prepared, loaded, settings.count(loaded.detector.config.count), pictures)
         reasons = _list_reasons_to_abstain(
-            inspection, fields.get("crop"), loaded, scores["n_pairs"], scores["out_of_distribution"]
+            prepared.found, fields.get("crop"), loaded, scores["n_pairs"], scores["out_of_distribution"]
         )
         status = "abstained" if reasons else "ok"
         return ScoredVideo(VideoScore(**fields, **scores, status=status, abstained_because=tuple(reasons)), images)
@@ -282,7 +292,7 @@ def describe_decision(path: Path, card: DetectorCard) -> dict[str, Any]:
 
 
 def _describe_file(inspection: Inspection) -> dict[str, Any]:
-    names = ("container", "codec", "width", "height", "fps", "n_frames", "duration_s")
+    names = ("container", "codec", "width", "height", "fps", "n_frames", "duration_s", "start_s")
     return {name: getattr(inspection.info, name) for name in names} | {
         "decode_warnings": tuple(list_decode_warnings(inspection))
     }
@@ -299,10 +309,12 @@ def _score_prepared(
     logits = np.concatenate([detector.logits(pairs) for pairs in batches]).astype(np.float64)  # (N,)
     times, llrs = prepared.times[starts], card.calibration.pair.llr(logits)
     chosen = find_most_suspicious(times, llrs, window / prepared.fps)
-    pts = [None] * len(starts) if prepared.pts is None else prepared.pts[starts].tolist()
+    pts = [prepared.pts[start] for start in starts]
     scores = _summarise_video(logits, card) | {
         "n_pairs": len(logits),
-        "out_of_distribution": card.training_domain.compare(measure_clip(prepared.frames(), prepared.fps)),
+        "out_of_distribution": card.training_domain.compare(
+            measure_clip(prepared.frames(), prepared.fps, prepared.breaks)
+        ),
         "pairs": tuple(
             PairScore(t=t, pts=stamp, logit=logit, llr=llr)
             for t, stamp, logit, llr in zip(times.tolist(), pts, logits.tolist(), llrs.tolist(), strict=True)
@@ -359,6 +371,8 @@ def _list_reasons_to_abstain(
             f"its {inspection.info.fps:.3g} frames per second are far below the {clips.fps_min:.3g} of training: "
             "consecutive frames differ by more than in training"
         )
+    if (share := damaged_share(inspection.losses, inspection.info.n_frames)) > MAX_DAMAGED:
+        reasons.append(f"{share:.0%} of its frames are damaged or lost")
     scored = cropped_size(inspection, crop)
     inner = Letterbox(scored, size).inner
     if inner[0] > scored[0] or inner[1] > scored[1]:

@@ -31,8 +31,9 @@ from dancebench.core.errors import BenchError
 from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.stats import jackknife_interval, permutation_p
-from dancebench.datasets.video.clips import probe, stream, write_clip
-from dancebench.datasets.video.decoding import open_video
+from dancebench.datasets.video.clips import stream, write_clip
+from dancebench.datasets.video.containers import open_video
+from dancebench.datasets.video.decoding import survey
 from dancebench.detect.detectors.base import Scorer
 from dancebench.detect.evaluation.aggregation import Rule
 from dancebench.detect.evaluation.metrics import Labels, Scores, auc, collect_videos
@@ -167,7 +168,7 @@ def _permute_auc(
 
 def read_container_features(path: Path) -> Features:
     """Read what does not depend on image content or file size: container, tags, picture size, duration, frame count."""
-    info = probe(path)
+    info = survey(path).info
     with open_video(path) as (container, video):
         tags: Features = {f"tag {key}": value for key, value in container.metadata.items()}
         tags |= {f"stream tag {key}": value for key, value in video.metadata.items()}
@@ -188,7 +189,7 @@ def read_container_features(path: Path) -> Features:
 
 def measure_bytes_per_frame(path: Path) -> Features:
     """Measure the logarithm of the file's bytes per frame."""
-    info = probe(path)
+    info = survey(path).info
     return {"log bytes per frame": math.log(info.bytes / info.n_frames)}
 
 

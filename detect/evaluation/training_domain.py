@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from sklearn.model_selection import GroupKFold
 from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
 from dancebench.core.schema import Strict
-from dancebench.datasets.video.decoding import Frame
+from dancebench.datasets.video.upright import Frame
 
 Array = npt.NDArray[np.float64]
 Scale = Literal["linear", "log", "logit"]
@@ -86,12 +86,13 @@ FEATURES: Final[Mapping[str, Feature]] = {
 # ---------------------------------------------------------------- features
 
 
-def measure_clip(frames: Iterable[Frame], fps: float) -> dict[str, float]:
+def measure_clip(frames: Iterable[Frame], fps: float, breaks: Collection[int] = ()) -> dict[str, float]:
     """Measure a clip as a detector sees it.
 
     Args:
         frames: uint8 RGB (H, W, 3), all of the clip; read one at a time.
         fps: Frames a second.
+        breaks: Frames that do not follow the one before.
 
     Returns:
         The `FEATURES` in their own units.
@@ -102,7 +103,7 @@ def measure_clip(frames: Iterable[Frame], fps: float) -> dict[str, float]:
     measured: list[dict[str, float]] = []
     stride, previous = 1, None
     for index, frame in enumerate(frames):
-        if previous is not None and (index - 1) % stride == 0:
+        if previous is not None and (index - 1) % stride == 0 and index not in breaks:
             measured.append(_measure_pair(previous, frame))
             if len(measured) > 2 * MIN_PAIRS:
                 measured, stride = measured[::2], 2 * stride  # 2^k does not alias with the codec's groups of 15

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.opencv import cv2
-from dancebench.datasets.video.decoding import Frame
+from dancebench.datasets.video.upright import Frame
 
 FRAMES: Final = 8
 """How many frames of a clip are compared."""

@@ -12,7 +12,7 @@ import pytest
 from outside_files import make_detector, moving, write_video
 from speed.timing import medians, show
 
-from dancebench.datasets.video.decoding import stream
+from dancebench.datasets.video.decoding import inspect, stream
 from dancebench.datasets.video.frames import Letterbox
 from dancebench.detect.casework.score import score_video
 from dancebench.detect.protocol.card import load_detector
@@ -41,7 +41,9 @@ def test_scoring_costs_at_most_what_decoding_costs(tmp_path: Path) -> None:
             letterbox.apply(frame)
 
     decoding, scoring = medians(decode, lambda: score_video(path, loaded), repeats=3)
+    alone, inspecting = medians(decode, lambda: inspect(path), repeats=1)
     show("scoring 1080p over decoding it", f"{decoding / scoring:.2f}x ({250 / scoring:.0f} frames per second)")
+    show("inspecting 1080p, all decoded and none converted", f"{inspecting / alone:.2f}x of decoding")
     assert decoding / scoring >= 0.5
 
 

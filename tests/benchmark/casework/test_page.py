@@ -20,6 +20,7 @@ from dancebench.benchmark.casework.words import (
     ENFSI,
     FEATURES,
     describe_error_rates,
+    describe_file,
     describe_finding,
     describe_times,
     escape_unprintable,
@@ -240,6 +241,14 @@ def test_the_timeline_uses_the_files_own_time() -> None:
     assert all(20 <= y <= 204 for _, y in chart.dots)
     assert all(y < chart.zero for _, y in chart.dots)  # upwards = synthesized
     assert [tick.label for tick in chart.x_ticks] == ["0", "2", "4", "6", "8"]
+
+
+@pytest.mark.parametrize(("start", "words"), [(3601.4, "3601.40 s (1:00:01)"), (-0.32, "0.32 s before its zero")])
+def test_where_the_files_clock_stands_is_told(start: float, words: str) -> None:
+    told = dict(describe_file(make_score(start_s=start)))
+    assert told["clock"].endswith(f"the file's own clock stands at {words}")
+    assert "clock" not in dict(describe_file(make_score(start_s=0.0)))
+    assert "clock" not in dict(describe_file(make_score()))
 
 
 @settings(max_examples=40)

@@ -167,7 +167,7 @@ def test_variable_frame_rate(make_video: Make) -> None:
         "v.mkv", [picture(k) for k in range(10)], stamps=stamps, time_base=Fraction(1, 1000), max_b_frames=2
     )
     assert [round(1000 * seconds) for seconds, _ in stream(path)] == stamps
-    assert probe(path).fps == pytest.approx(9 / 0.5)
+    assert probe(path).fps == 25  # closed form: the median of the steps 10 10 10 33 40 67 90 100 140 ms
     with VideoReader(path) as reader:
         np.testing.assert_allclose(reader.timestamps, np.array(stamps) / 1000)
 
@@ -333,13 +333,12 @@ def test_small_damage_is_skipped(make_video: Make) -> None:
     path = make_video("d.mp4", frames, gop_size=2, container_options={"movflags": "+faststart"})
     shown = list(stream(_damage(path, 0.5, 0.53)))
     assert 54 <= len(shown) < 60
+    assert probe(path).n_frames == len(shown)
     with VideoReader(path) as reader:
-        assert len(reader) == 60
-        lost = set(np.round(reader.timestamps, 4)) - {round(seconds, 4) for seconds, _ in shown}
-        index = int(np.flatnonzero(np.isclose(reader.timestamps, min(lost), atol=1e-3))[0])
-        with pytest.raises(BenchError, match=f"Frame {index} "):
-            reader[index]
-        np.testing.assert_array_equal(reader[59], shown[-1][1])
+        assert len(reader) == len(shown)
+        np.testing.assert_array_equal(reader.timestamps, [seconds for seconds, _ in shown])
+        for index in (-1, 0, 40):
+            np.testing.assert_array_equal(reader[index], shown[index][1])
 
 
 def test_large_damage_is_reported_with_its_time(make_video: Make) -> None:

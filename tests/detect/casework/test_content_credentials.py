@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from outside_files import moving, write_video
 
 from dancebench.datasets.video.clips import write_clip
 from dancebench.detect.casework.content_credentials import OFFLINE, Credentials, read_credentials
@@ -139,6 +140,20 @@ def test_a_file_that_is_no_video(tmp_path: Path, name: str, content: bytes) -> N
     found = read_credentials(path)
     assert found.status == "unreadable"
     assert found.reason
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm", "a.ts", "a.mpg"])
+def test_a_container_that_the_library_does_not_know(name: str, tmp_path: Path) -> None:
+    codec = {"a.webm": "libvpx", "a.mpg": "mpeg2video"}.get(name, "libx264")
+    found = read_credentials(write_video(tmp_path / name, moving(4), codec=codec))
+    assert found == Credentials(status="not-checked", reason="the library does not know this container")
+
+
+def test_a_container_is_known_by_its_content(sign: Callable[..., Path], tmp_path: Path) -> None:
+    for name in ("carved", "clip.MTS"):
+        path = tmp_path / name
+        path.write_bytes(sign("signed.mp4").read_bytes())
+        assert read_credentials(path).status == "present"
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

@@ -1,18 +1,22 @@
 """Preparing outside videos: unusual files, each made here, and their decode warnings."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
+from foreign_videos import copy_packets, write_field_coded
 from hypothesis import given
 from hypothesis import strategies as st
 from outside_files import make_detector, moving, write_sound, write_video
 
+from dancebench.core.errors import BenchError
 from dancebench.datasets.video.box import Box
-from dancebench.datasets.video.decoding import inspect
+from dancebench.datasets.video.decoding import Decoding, inspect, survey
 from dancebench.detect.casework.prepare import PreparedVideo, fit_box, list_decode_warnings, prepare_video
 from dancebench.detect.casework.score import VideoScore, score_video
 from dancebench.detect.protocol.card import LoadedDetector, load_detector
@@ -117,6 +121,111 @@ def test_gif(loaded: LoadedDetector, tmp_path: Path) -> None:
 def test_interlaced(loaded: LoadedDetector, tmp_path: Path) -> None:
     path = write_video(tmp_path / "i.mp4", moving(30, LARGE), options={"x264-params": "interlaced=1:tff=1"})
     assert has_warning(score_video(path, loaded).record, "interlaced")
+
+
+# --- segments, cuts and clocks
+
+
+def count_passes(monkeypatch: pytest.MonkeyPatch, path: Path) -> list[int]:
+    """Count the passes over a file; those over the clip that is made of it are not counted."""
+    passes: list[int] = []
+    whole = Decoding.__iter__
+
+    def counted(self: Decoding) -> Any:
+        if self._found.info.path == path:
+            passes.append(1)
+        return whole(self)
+
+    monkeypatch.setattr(Decoding, "__iter__", counted)
+    return passes
+
+
+@pytest.mark.parametrize("thinned", [1, 2])
+def test_no_pair_of_frames_is_taken_across_a_jump_of_the_clock(
+    thinned: int, loaded: LoadedDetector, tmp_path: Path
+) -> None:
+    """Frames get brighter by 4 within a part and go dark between them: no scored pair gets darker."""
+    frames = [np.full((*LARGE, 3), 40 + 4 * (t % 20), np.uint8) for t in range(60)]
+    stamps = [t + 500 * (t // 20) for t in range(60)]
+    path = write_video(tmp_path / "a.mp4", frames, 25 * thinned, stamps=stamps)
+    prepared = prepare(path, loaded)
+    assert sorted(prepared.breaks) == [20 // thinned, 40 // thinned]
+    assert len(prepared.times) == 60 // thinned
+    for count in (None, 8):
+        starts = prepared.choose_starts(count, 2)
+        assert len(starts) == (8 if count else 60 // thinned - 3)
+        (pairs,) = prepared.read_windows(starts, (64, 32), 2)
+        steps = pairs[:, 1].astype(float).mean(axis=(1, 2, 3)) - pairs[:, 0].astype(float).mean(axis=(1, 2, 3))
+        np.testing.assert_allclose(steps, 4 * thinned, atol=2)
+
+
+def test_segments_shorter_than_a_window_are_not_scored(loaded: LoadedDetector, tmp_path: Path) -> None:
+    stamps = [0, 1000, 1001, 1002, 1003, 2000]
+    prepared = prepare(write_video(tmp_path / "a.mkv", moving(6, LARGE), stamps=stamps), loaded)
+    assert prepared.choose_starts(None, 2).tolist() == [1, 2, 3]
+    assert prepared.choose_starts(2, 2).tolist() == [1, 3]
+    with pytest.raises(BenchError, match="Every segment of the video has fewer than 5 frames"):
+        prepared.choose_starts(None, 5)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts", "fields.ts", "b.avi", "cut.ts"])
+def test_a_video_is_decoded_once(
+    name: str, loaded: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name
+    if name == "fields.ts":
+        write_field_coded(path, 30, size=LARGE)
+    else:
+        write_video(path, moving(40, LARGE), max_b_frames=2, options={"g": "12"})
+    if name == "cut.ts":
+        path = copy_packets(path, tmp_path / "cut_off.ts", lambda index: index >= 5)
+    passes = count_passes(monkeypatch, path)
+    found = require_score(score_video(path, loaded).record)
+    assert len(passes) == 1
+    assert found.fps == 25
+    assert found.n_frames == inspect(path).info.n_frames == round(25 * (found.duration_s or 0))
+    assert found.duration_s is not None
+    assert all(0 <= pair.t <= found.duration_s for pair in (*found.pairs, *found.suspicious_pairs))
+
+
+def test_a_rate_that_packets_do_not_tell_is_decoded_again(
+    loaded: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mp4", moving(40, LARGE))
+    surveyed = survey(path)
+    told_wrong = replace(surveyed, info=replace(surveyed.info, fps=50.0))
+    passes = count_passes(monkeypatch, path)
+    assert prepare_video(told_wrong, loaded.card.clip_format, None, tmp_path).fps == 25
+    assert len(passes) == 2
+
+
+def test_the_same_pictures_are_cropped_and_scored_alike_in_every_container(
+    loaded: LoadedDetector, tmp_path: Path
+) -> None:
+    """AVI has the stamps of decoding only: its frames are counted from the start."""
+    whole = write_video(tmp_path / "a.mp4", moving(40, LARGE), options={"x264-params": "bframes=3:b-adapt=0"})
+    paths = [whole, *(copy_packets(whole, tmp_path / f"a{suffix}") for suffix in (".ts", ".mkv"))]
+    paths.append(copy_packets(paths[1], tmp_path / "a.avi"))  # which takes start codes only, as in .ts
+    scores = [require_score(score_video(path, loaded).record) for path in paths]
+    assert len({score.score for score in scores}) == 1
+    for score in scores:
+        np.testing.assert_allclose([pair.t for pair in score.pairs], [pair.t for pair in scores[0].pairs], atol=1e-3)
+
+
+def test_damage_is_told_and_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", moving(60, LARGE), options={"g": "60"})
+    whole = score_video(path, loaded).record
+    assert not whole.decode_warnings
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for position, size in packets[10::6]:
+        data[position + size // 2 : position + size] = np.random.default_rng(size).bytes(size - size // 2)
+    path.write_bytes(data)
+    found = score_video(path, loaded).record
+    assert has_warning(found, "frames show damage or are predicted from it")
+    assert has_warning(found, "damaged from 0.")
+    assert any("of its frames are damaged or lost" in reason for reason in found.abstained_because)
 
 
 # --- files that a detector abstains on

@@ -102,14 +102,19 @@ def test_scoring_is_deterministic(untrained: LoadedDetector, manifest: Path) -> 
     assert score_video(path, untrained).record == score_video(path, untrained).record
 
 
-def test_times_are_the_time_stamps_of_the_file(
+def test_times_count_from_the_first_frame_by_the_stamps_of_the_file(
     untrained: LoadedDetector, clips: SimpleNamespace, tmp_path: Path
 ) -> None:
     """50 fps from 3 s on: every other frame is dropped, down to the 25 fps of training."""
     path = write_foreign(tmp_path / "late.mkv", clips.real_frames(5, n_frames=36), 50, start=3.0)
     times, pairs = prepare_pairs(path, untrained)
     assert len(pairs) == 8
-    np.testing.assert_allclose(times, 3 + np.array([1, 3, 5, 7, 9, 11, 13, 15]) / 25, atol=2e-3)
+    expected = np.array([1, 3, 5, 7, 9, 11, 13, 15]) / 25
+    np.testing.assert_allclose(times, expected, atol=2e-3)
+    found = score_video(path, untrained, ScoreSettings(pairs=8)).record
+    assert found.start_s == 3.0
+    np.testing.assert_allclose([pair.t for pair in found.pairs], expected, atol=2e-3)
+    np.testing.assert_allclose([pair.pts for pair in found.pairs], 1000 * (3 + expected), atol=2)  # Matroska's ms
 
 
 def test_pairs_stay_consecutive(untrained: LoadedDetector, tmp_path: Path) -> None:

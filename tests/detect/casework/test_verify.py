@@ -50,6 +50,18 @@ def test_a_report_of_version_1_is_read(videos: tuple[VideoScore, ...], tmp_path:
     assert ScoreReport.load(tmp_path / "report.json") == new
 
 
+def test_a_report_of_version_2_is_read(videos: tuple[VideoScore, ...], tmp_path: Path) -> None:
+    """It lacks `start_s`: its times are by the file's own clock."""
+    new = make_report(videos)
+    dumped = new.model_dump(mode="json")
+    old = [{name: value for name, value in video.items() if name != "start_s"} for video in dumped["videos"]]
+    (tmp_path / "report.json").write_text(json.dumps(dumped | {"schema_version": 2, "videos": old}))
+    read = ScoreReport.load(tmp_path / "report.json")
+    assert read.schema_version == 3
+    assert all(video.start_s is None for video in read.videos)
+    assert [video.pairs for video in read.videos] == [video.pairs for video in new.videos]
+
+
 def test_equal_reports_verify(videos: tuple[VideoScore, ...]) -> None:
     found = compare_reports(make_report(videos), make_report(videos, created="2027-01-01T00:00:00+00:00"))
     assert found.holds

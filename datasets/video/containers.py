@@ -1,0 +1,111 @@
+"""Opening of any video file: a path goes in; the container and the one video stream that is read come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import av
+import av.container
+import av.error
+import av.stream
+import av.video
+from av.stream import Disposition
+
+from dancebench.core.errors import BenchError
+
+_FORMATS: Final = (
+    "mov,mp4,matroska,webm,avi,gif,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,flv,asf,ogg,mxf,dv,mjpeg,apng,obu"
+)
+"""Demuxers that may open a file. By default libavformat also opens text files, playlists that fetch other
+files, and single images."""
+CONVERT: Final = "Convert it to H.264, for instance: ffmpeg -i VIDEO -c:v libx264 converted.mp4."
+_NO_VIDEO: Final = Disposition.attached_pic
+"""Cover art is no video."""
+_MINOR: Final = Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
+"""Of streams that are no video of their own."""
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.VideoStream]]:
+    """Open the video stream of `path`, or say why there is none."""
+    size = _check_readable(path)
+    try:
+        # The absolute path, since `name:…` would be read as a protocol.
+        container = av.open(
+            str(path.absolute()),
+            container_options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+    except (av.error.FFmpegError, ValueError) as error:
+        raise _unreadable_error(path, size) from error
+    with container:
+        yield container, _find_video_stream(container, path)
+
+
+def _check_readable(path: Path) -> int:
+    if path.is_dir():
+        raise BenchError(f"{path} is a folder, not a video.", hint="Name a video file in it.")
+    if not path.exists():
+        raise BenchError(f"{path} does not exist.", hint="Check the path of the video.")
+    if not path.is_file():
+        raise BenchError(f"{path} is not a regular file.", hint="Copy the video into a file first.")
+    try:
+        with path.open("rb") as handle:
+            handle.read(1)
+    except PermissionError as error:
+        raise BenchError(f"{path} may not be read.", hint="Check its permissions (chmod u+r).") from error
+    size = path.stat().st_size
+    if size == 0:
+        raise BenchError(f"{path} is empty (0 bytes).", hint="Copy or download it again.")
+    return size
+
+
+def _unreadable_error(path: Path, size: int) -> BenchError:
+    with path.open("rb") as handle:
+        head = handle.read(12)
+    if head[4:8] in (b"ftyp", b"mdat", b"moov", b"wide", b"free"):
+        return BenchError(
+            f"{path} is cut off or damaged: the index of its frames (moov) is missing.",
+            hint="Copy or download it again; a recording that was interrupted must be repaired first.",
+        )
+    return BenchError(
+        f"{path} is not a video that can be read ({size} bytes).",
+        hint="Expected a mp4, mov, mkv, webm, avi or gif file.",
+    )
+
+
+def list_video_streams(container: av.container.InputContainer) -> list[av.video.VideoStream]:
+    """The video streams, cover art apart."""
+    return [stream for stream in container.streams.video if not stream.disposition & _NO_VIDEO]
+
+
+def _find_video_stream(container: av.container.InputContainer, path: Path) -> av.video.VideoStream:
+    """The stream that a player shows: of those that can be decoded the default one, unless it is a thumbnail."""
+    streams = list_video_streams(container)
+    # The codec context is None where there is no decoder, despite the type stubs.
+    decodable = [stream for stream in streams if stream.codec_context is not None]
+    if decodable:
+        chosen = min(decodable, key=_rank)
+        chosen.codec_context.thread_count = 1
+        return chosen
+    if streams:
+        raise BenchError(f"{path} is encoded in a way that cannot be decoded here.", hint=CONVERT)
+    if container.streams.audio:
+        raise BenchError(f"{path} holds sound only, no video.", hint="Name a file that has a video stream.")
+    raise BenchError(f"{path} holds no video stream.", hint="Name a file that has a video stream.")
+
+
+def _rank(stream: av.video.VideoStream) -> tuple[bool, bool, int]:
+    thumbnail = stream.frames == 1 or bool(stream.disposition & _MINOR)
+    return thumbnail, not stream.disposition & Disposition.default, stream.index
+
+
+def describe_stream(stream: av.video.VideoStream) -> str:
+    """Number, codec and stored size of a stream, for messages."""
+    context = stream.codec_context
+    if context is None:
+        return f"stream {stream.index} (unknown codec)"
+    return f"stream {stream.index} ({context.name}, {context.width}x{context.height})"
