@@ -109,21 +109,20 @@ class VideoSet:
 
 def _state_pictures(workspace: Workspace, rows: tuple[VideoRow, ...]) -> tuple[VideoRow, ...]:
     """The rows with the kinds of pictures that their datasets state, as far as they state none and there is one."""
-    kinds: dict[str | None, dict[str, PictureKind]] = {None: {}}
-
-    def find_kind(row: VideoRow) -> PictureKind | None:
-        name = workspace.find_dataset_name(row.path)
-        if name not in kinds:
-            kinds[name] = _list_pictures(workspace, name)
-        return kinds[name].get(row.subject_id)
-
+    names = {row.video_id: workspace.find_dataset_name(row.path) for row in rows if row.pictures is None}
+    kinds = {name: _list_pictures(workspace, name) for name in set(names.values())}
     return tuple(
-        row if row.pictures is not None else row.model_copy(update={"pictures": find_kind(row)}) for row in rows
+        row.model_copy(update={"pictures": kinds[names[row.video_id]].get(row.subject_id)})
+        if row.video_id in names
+        else row
+        for row in rows
     )
 
 
-def _list_pictures(workspace: Workspace, dataset: str) -> dict[str, PictureKind]:
+def _list_pictures(workspace: Workspace, dataset: str | None) -> dict[str, PictureKind]:
     """Subject -> kind of pictures; empty without a dataset of that name that can be read."""
+    if dataset is None:
+        return {}
     try:
         return {entry.id: entry.pictures for entry in Dataset.open(workspace, dataset).record.subjects}
     except BenchError:
