@@ -24,6 +24,7 @@ from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 
 from dancebench.core.errors import BenchError
+from dancebench.datasets.video.picture_size import MAX_PIXELS, check_declared_size
 
 Frame = npt.NDArray[np.uint8]
 """uint8 RGB (H, W, 3)."""
@@ -36,6 +37,8 @@ files, and single images."""
 _CONVERT: Final = "Convert it to H.264, for instance: ffmpeg -i VIDEO -c:v libx264 converted.mp4."
 _DEFAULT_RATE: Final = Fraction(25)
 """For files that state neither a rate nor time stamps."""
+_ROWS: Final = 64
+"""Rows of a picture that are composited at once."""
 _DAMAGE_LIMIT: Final = 0.9
 """Share of the demuxed frames below which a damaged file is refused."""
 
@@ -76,7 +79,7 @@ def describe_pyav() -> str:
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.VideoStream]]:
-    """Open the video stream of `path`, or say why there is none."""
+    """Open the video stream of `path`, or say why there is none; its decoder takes no picture beyond `MAX_PIXELS`."""
     size = _check_readable(path)
     try:
         # The absolute path, since `name:…` would be read as a protocol.
@@ -88,7 +91,10 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.vid
     except (av.error.FFmpegError, ValueError) as error:
         raise _unreadable_error(path, size) from error
     with container:
-        yield container, _find_video_stream(container, path)
+        stream = _find_video_stream(container, path)
+        check_declared_size(path, stream.codec_context.height, stream.codec_context.width)
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # whatever is declared later in the stream
+        yield container, stream
 
 
 def _check_readable(path: Path) -> int:
@@ -271,8 +277,11 @@ def _to_rgb(frame: av.VideoFrame) -> Frame:
 
 def composite_over_black(rgba: Frame) -> Frame:
     """Straight alpha over black: uint8 (H, W, 4) → (H, W, 3)."""
-    alpha = rgba[..., 3:].astype(np.uint16)
-    return ((rgba[..., :3] * alpha + 127) // 255).astype(np.uint8)
+    composed = np.empty((*rgba.shape[:2], 3), np.uint8)
+    for row in range(0, len(rgba), _ROWS):  # the products have 16 bits: not for the whole picture at once
+        part = rgba[row : row + _ROWS]
+        composed[row : row + _ROWS] = (part[..., :3] * part[..., 3:].astype(np.uint16) + 127) // 255
+    return composed
 
 
 def decode_video(path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
