@@ -19,6 +19,7 @@ from dancebench.core.schema import Document, Name, Strict
 from dancebench.datasets.corpora.manifest import PictureKind
 from dancebench.datasets.pose.extractors.base import PoseExtractor, find_default_extractor, open_extractor
 from dancebench.datasets.pose.extractors.truth import TRUTH_EXTRACTOR
+from dancebench.datasets.video.picture_size import MAX_CLIP_SIDE
 
 Role = Literal["target", "train", "validation", "holdout", "driver"]
 ROLES: tuple[Role, ...] = ("target", "train", "validation", "holdout", "driver")
@@ -74,8 +75,8 @@ class PrepareConfig(Strict):
     most `fps` frames a second (never repeated).
     """
 
-    height: int = Field(512, ge=64, multiple_of=64)
-    width: int = Field(256, ge=64, multiple_of=64)
+    height: int = Field(512, ge=64, le=MAX_CLIP_SIDE, multiple_of=64)
+    width: int = Field(256, ge=64, le=MAX_CLIP_SIDE, multiple_of=64)
     fps: float = Field(30.0, gt=0)
 
     @model_validator(mode="after")

@@ -19,6 +19,8 @@ MAX_SIDE: Final = 16_384
 """Pixels of the longer side."""
 MAX_PIXELS: Final = 8_192 * 8_192
 """Height times width: a picture takes about 15 bytes a pixel while it is converted."""
+MAX_CLIP_SIDE: Final = 4_096
+"""Pixels of the longer side of a prepared clip, and of the frames that a detector sees; the paper's have 1,024."""
 _IMAGE_FORMATS: Final = ("PNG", "JPEG", "BMP", "WEBP")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from dancebench.core.artifacts import ArtifactRecord
 from dancebench.core.errors import BenchError
@@ -19,6 +19,7 @@ from dancebench.core.metric import Metric
 from dancebench.core.schema import Strict
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.corpora.manifest import PictureKind
+from dancebench.datasets.video.picture_size import MAX_CLIP_SIDE
 from dancebench.detect.detectors.base import Detector, DetectorConfig, find_detector_class
 from dancebench.detect.evaluation.aggregation import LearnedRule, Rule, find_rule
 from dancebench.detect.evaluation.calibration import Calibrations
@@ -42,8 +43,8 @@ class SplitData(Strict):
 class ClipFormat(Strict):
     """Format of the clips that the detector was trained on; it is not validated on videos unlike them."""
 
-    clip_height: int
-    clip_width: int
+    clip_height: int = Field(ge=1, le=MAX_CLIP_SIDE)
+    clip_width: int = Field(ge=1, le=MAX_CLIP_SIDE)
     """Size of the clips; outside videos are letterboxed and encoded at it."""
     fps_min: float
     fps_max: float

@@ -70,6 +70,19 @@ def test_a_card_of_version_3_has_the_pictures_of_its_runs_manifest(
     assert load_detector(tmp_path / "alone").card.pictures == ()
 
 
+@pytest.mark.parametrize("place", ["clip_format", "config"])
+@pytest.mark.parametrize("value", [10**9, 4097, 0, -5])
+def test_a_card_of_impossible_sizes_is_refused(result: HoldoutResult, tmp_path: Path, place: str, value: int) -> None:
+    card = result.card.model_dump(mode="json")
+    card[place] |= {"clip_height" if place == "clip_format" else "height": value}
+    (tmp_path / CARD).write_text(json.dumps(card))
+    shutil.copy(result.folder / PairPatch.WEIGHTS, tmp_path)
+    with pytest.raises(BenchError, match=r"card.json (is not a valid DetectorCard|has a config)") as caught:
+        load_detector(tmp_path)
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
+
+
 def test_pair_patch_scores_do_not_depend_on_the_encoder(result: HoldoutResult) -> None:
     shift = result.metrics["null_shift"].value
     assert shift is not None
