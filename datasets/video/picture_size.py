@@ -50,7 +50,7 @@ def check_image(path: Path, data: bytes) -> None:
             with PIL.Image.open(io.BytesIO(data), formats=_IMAGE_FORMATS) as image:
                 width, height = image.size
         except PIL.Image.DecompressionBombError as error:  # Pillow's own limit, beyond ours
-            raise _too_large_error(path, f"more than {PIL.Image.MAX_IMAGE_PIXELS} pixels") from error
+            raise _too_large_error(path, f"more than {PIL.Image.MAX_IMAGE_PIXELS:,} pixels") from error
         except (OSError, ValueError, SyntaxError) as error:
             raise undecodable_image_error(path) from error
     check_declared_size(path, height, width)

@@ -139,7 +139,7 @@ def _find_pictures(folder: Path) -> tuple[PictureKind, ...]:
         return ()
     try:
         return VideoSet.open(workspace.manifest(folder.name)).split("train").real_pictures
-    except BenchError:
+    except (BenchError, OSError):
         return ()
 
 
