@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.files import sha256_file
+from dancebench.datasets.corpora.manifest import PictureKind
 from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig
 from dancebench.detect.evaluation.calibration import Calibration, Calibrations
 from dancebench.detect.evaluation.metrics import ErrorRates, Thresholds
@@ -84,8 +85,16 @@ def write_sound(path: Path) -> Path:
     return path
 
 
-def make_detector(folder: Path, *, size: tuple[int, int] = SIZE, clip: tuple[int, int] = SIZE) -> Path:
+def make_detector(
+    folder: Path,
+    *,
+    size: tuple[int, int] = SIZE,
+    clip: tuple[int, int] = SIZE,
+    pictures: tuple[PictureKind, ...] = ("camera",),
+) -> Path:
     """Write a detector with random weights, whose card has videos like those of `moving` as its training domain.
+
+    By its card they are camera footage, unless `pictures` says otherwise.
 
     Returns its folder.
     """
@@ -104,6 +113,7 @@ def make_detector(folder: Path, *, size: tuple[int, int] = SIZE, clip: tuple[int
         origin=None,
         training_id="0" * 64,
         data={},
+        pictures=pictures,
         clip_format=ClipFormat(
             clip_height=clip[0], clip_width=clip[1], fps_min=25, fps_max=25, methods=("drawn",), encoder="none"
         ),

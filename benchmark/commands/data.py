@@ -258,14 +258,18 @@ def verify(
 
 
 def _parse_size(text: str) -> tuple[int, int]:
+    from dancebench.datasets.video.picture_size import MAX_CLIP_SIDE
+
     height, _, width = text.lower().partition("x")
     if not (height.isdigit() and width.isdigit()):
         raise BenchError(f"'{text}' is not a size.", hint="Write HEIGHTxWIDTH, e.g. 512x256.")
     sides = int(height), int(width)
-    if any(side < 64 or side % 64 for side in sides) or max(sides) not in (min(sides), 2 * min(sides)):
+    allowed = all(64 <= side <= MAX_CLIP_SIDE and side % 64 == 0 for side in sides)
+    if not allowed or max(sides) not in (min(sides), 2 * min(sides)):
         raise BenchError(
             f"{text} cannot be a clip size.",
-            hint="Both sides are multiples of 64, and one is as long as the other or twice as long.",
+            hint=f"Both sides are multiples of 64 up to {MAX_CLIP_SIDE}, and one is as long as the other or twice as "
+            "long.",
         )
     return sides
 

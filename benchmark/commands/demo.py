@@ -114,7 +114,7 @@ def list_next_steps(program: str, workspace: Path) -> list[tuple[str, list[str]]
     score = [f"{program} score VIDEO --detector pair-patch{place}"]
     return [
         ("Your own clip of one person, before a still camera: train on it, and measure the fake", own_clip),
-        ("A video to score; this detector has seen drawn dancers alone, and abstains from much else", score),
+        ("A video to score; this detector has seen drawn dancers alone, and abstains on every outside video", score),
     ]
 
 

@@ -170,6 +170,7 @@ def _make_row(workspace: Workspace, dataset: Dataset, result: SynthesisResult, *
             "subject_id": subject,
             "source_id": result.fake.source if fake else subject,
             "method": result.job.method if fake else None,
+            "pictures": dataset.entry(subject).pictures,
             "motion_sha256": result.fake.source_sha256 if fake else own_motion,
             "fps": record.fps,
             "n_frames": record.n_frames,

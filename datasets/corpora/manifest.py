@@ -17,6 +17,8 @@ from dancebench.core.files import write_text
 from dancebench.core.schema import Strict
 
 Split = Literal["train", "validation", "holdout"]
+PictureKind = Literal["drawn", "camera"]
+"""Where the pictures of a person come from: a drawing generator, or a camera."""
 
 
 class VideoRow(Strict):
@@ -35,6 +37,8 @@ class VideoRow(Strict):
     """None for a real."""
     motion_sha256: str | None = None
     """Hash of the recording whose motion drives; None where it is not known."""
+    pictures: PictureKind | None = None
+    """Kind of the person's pictures, in a fake those that it was made from; None where it is not stated."""
     derived_from: str | None = None
     """video_id of the video that this one is a perturbed copy of."""
     fps: float

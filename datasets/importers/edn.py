@@ -5,7 +5,8 @@
     train_facetexts128/*.txt     optional: "miny maxy minx maxx", the face's bounding box
     test_img, test_label, test_facetexts128   the held-out part, likewise
 
-A file belongs to the frame whose number its name carries (`list_numbered_files`). The supplied pose maps condition a
+A file belongs to the frame whose number its name carries (`list_numbered_files`); the numbers of the release step by 4,
+with larger gaps now and then (`split_segments`). The supplied pose maps condition a
 synthesizer as they are; poses are extracted from the frames, for the metrics.
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,13 +22,23 @@ from typing import Final
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.datasets.importers.base import DEFAULT_FPS, IMPORTERS, ImportRequest
-from dancebench.datasets.importers.numbered import list_numbered_files, open_images, select_images, split_segments
+from dancebench.datasets.importers.numbered import (
+    find_stride,
+    list_numbered_files,
+    open_images,
+    select_images,
+    split_segments,
+)
 from dancebench.datasets.subjects.footage import Footage, Imported, Segment, SuppliedFrame
 from dancebench.datasets.subjects.records import ImportedSource
 from dancebench.datasets.video.box import Box
 from dancebench.datasets.video.frames import FolderSource
 
 _PARTS: Final = ("train", "test")
+_DARK: Final = 40
+"""Of 255: label pictures without a brighter value are nearly black; class numbers are, stick figures are not."""
+_DARK_SAMPLE: Final = 16
+"""Label pictures of a part, evenly spaced, in which the brightest value is looked for."""
 _LAYOUT_HINT: Final = "Expected train_img, train_label, test_img and test_label in it."
 
 
@@ -45,6 +56,23 @@ class _Part:
     def hashes(self) -> list[str | list[list[str]]]:
         texts = [[path.name, sha256_file(path)] for path in self.texts]
         return [self.images.sha256, self.labels.sha256, texts]
+
+    def list_notes(self) -> list[str]:
+        """What the user should know of this part, a sentence each."""
+        notes = []
+        stride = find_stride(self.numbers)
+        if stride > 1:
+            notes.append(
+                f"The numbers in {self.images.images[0].parent.name} step by {stride}: frames that are {stride} apart "
+                "are taken for consecutive, other steps for gaps."
+            )
+        brightest = _find_brightest(self.labels)
+        if brightest < _DARK:
+            notes.append(
+                f"The pictures in {self.labels.images[0].parent.name} are nearly black (brightest value {brightest} of "
+                "255): if they hold class numbers, import pictures in which each class has its colour."
+            )
+        return notes
 
     def iterate_frames(self, span: range) -> Iterator[tuple[float, SuppliedFrame]]:
         """(seconds, supplied frame) at consecutive positions."""
@@ -105,7 +133,14 @@ def read_edn(folder: Path, *, fps: float) -> Imported:
         frames_sha256=(train.sha256, test.sha256),
         fps=fps,
     )
-    return Imported(footage, source)
+    return Imported(footage, source, tuple(note for part in parts for note in part.list_notes()))
+
+
+def _find_brightest(labels: FolderSource) -> int:
+    """The highest value of any channel in some of the label pictures, 0 to 255."""
+    step = -(-labels.n_frames // _DARK_SAMPLE)
+    sample = replace(labels, images=labels.images[::step])
+    return max(int(label.max()) for _, label in sample.frames())
 
 
 def _check_folders(folder: Path) -> None:
@@ -134,7 +169,7 @@ def _read_part(folder: Path, name: str, fps: float) -> _Part:
         first = ", ".join(str(number) for number in list(images)[:3])
         raise BenchError(
             f"No two frames of {folder / name}_img follow each other: their numbers are {first} …",
-            hint="Renumber the frames in steps of one if they are consecutive.",
+            hint="Renumber the frames in steps of one length if they are consecutive.",
         )
     frames, pose_maps = open_images(images, fps), open_images(labels, fps)
     size = frames.height, frames.width

@@ -1,14 +1,17 @@
 """Files that carry a frame's number in their name, as frame000123.png or 000123_keypoints.json do.
 
-The number is the last group of digits in the stem. Frames are consecutive where their numbers are: a missing
-number is a gap in time, and no pair of frames may straddle it.
+The number is the last group of digits in the stem. Frames are consecutive where their numbers are one stride apart;
+any other step is a gap in time, and no pair of frames may straddle it. The stride is the most common step: 1, or 4
+where a recording of 120 frames per second was thinned to 30 and its frames kept their numbers.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from dancebench.core.errors import BenchError
@@ -52,9 +55,21 @@ def list_numbered_files(
     return dict(sorted(files.items()))
 
 
+def find_stride(numbers: Sequence[int]) -> int:
+    """The most common step between `numbers` (ascending), the smallest of several.
+
+    1 where every step is another one: such frames follow each other only where their numbers do.
+    """
+    steps = Counter(b - a for a, b in pairwise(numbers))
+    if not steps or (len(steps) > 1 and max(steps.values()) == 1):
+        return 1
+    return min(steps, key=lambda step: (-steps[step], step))
+
+
 def split_segments(numbers: Sequence[int]) -> list[range]:
-    """Segments: positions in `numbers` (ascending) of the maximal ranges of consecutive numbers."""
-    cuts = [k for k in range(1, len(numbers)) if numbers[k] != numbers[k - 1] + 1]
+    """Segments: positions in `numbers` (ascending) of the maximal ranges whose numbers are one stride apart."""
+    stride = find_stride(numbers)
+    cuts = [k for k in range(1, len(numbers)) if numbers[k] != numbers[k - 1] + stride]
     return [range(a, b) for a, b in zip([0, *cuts], [*cuts, len(numbers)], strict=True)]
 
 

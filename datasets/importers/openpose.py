@@ -159,7 +159,7 @@ def read_people(path: Path) -> tuple[Keypoints, int | None]:
 
     Returns:
         float32 [N, 75, 3], leaving out people without any body point, and the number of points of their
-        bodies (25 or 18; None without people).
+        bodies (25 or 18; None without people). An empty list of body points is nobody.
 
     Raises:
         BenchError: The file is not in OpenPose's format.
@@ -171,6 +171,7 @@ def read_people(path: Path) -> tuple[Keypoints, int | None]:
     persons = document.get("people") if isinstance(document, dict) else None
     if not isinstance(persons, list) or not all(isinstance(person, dict) for person in persons):
         raise _malformed_error(path, "it has no list of people")
+    persons = [person for person in persons if person.get("pose_keypoints_2d") != []]
     sizes = {len(_read_triples(path, person, "pose_keypoints_2d", _BODY_POINTS)) for person in persons}
     if len(sizes) > 1:
         raise _malformed_error(path, "its people have bodies of both 25 and 18 points")

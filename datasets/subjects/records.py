@@ -16,8 +16,10 @@ from pydantic import Field, model_validator
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json
 from dancebench.core.schema import Document, Name, Strict
+from dancebench.datasets.corpora.manifest import PictureKind
 from dancebench.datasets.pose.extractors.base import PoseExtractor, find_default_extractor, open_extractor
 from dancebench.datasets.pose.extractors.truth import TRUTH_EXTRACTOR
+from dancebench.datasets.video.picture_size import MAX_CLIP_SIDE
 
 Role = Literal["target", "train", "validation", "holdout", "driver"]
 ROLES: tuple[Role, ...] = ("target", "train", "validation", "holdout", "driver")
@@ -73,8 +75,8 @@ class PrepareConfig(Strict):
     most `fps` frames a second (never repeated).
     """
 
-    height: int = Field(512, ge=64, multiple_of=64)
-    width: int = Field(256, ge=64, multiple_of=64)
+    height: int = Field(512, ge=64, le=MAX_CLIP_SIDE, multiple_of=64)
+    width: int = Field(256, ge=64, le=MAX_CLIP_SIDE, multiple_of=64)
     fps: float = Field(30.0, gt=0)
 
     @model_validator(mode="after")
@@ -121,6 +123,17 @@ class SubjectEntry(Strict):
     id: Name
     role: Role
     source: Source
+    pictures: PictureKind = "camera"
+    """Where it is not stated: `drawn` for a drawn source, `camera` for any other."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _infer_pictures(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "pictures" in data:
+            return data
+        source = data.get("source")
+        kind = source.get("kind") if isinstance(source, dict) else getattr(source, "kind", None)
+        return data | {"pictures": "drawn" if kind == "drawn" else "camera"}
 
 
 class SubjectRecord(Document):
@@ -239,11 +252,12 @@ FIRST_POSE_SOURCE: Final = PoseSource(
 class DatasetRecord(Document):
     """`dataset.json`.
 
-    Version 2 may list imports; a file of version 1 lists none. Version 3 says where the poses come from.
+    Version 2 may list imports; a file of version 1 lists none. Version 3 says where the poses come from, version 4
+    of what kind each subject's pictures are: in an earlier file they are inferred from its source.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 3
-    schema_version: int = 3
+    SCHEMA_VERSION: ClassVar[int] = 4
+    schema_version: int = 4
 
     name: Name
     licence: str
@@ -258,7 +272,10 @@ class DatasetRecord(Document):
 
     @property
     def dataset_id(self) -> str:
-        """Hash of sources, roles, split, prepare configuration and pose source; the name does not enter."""
+        """Hash of sources, roles, split, prepare configuration and pose source, not of the name.
+
+        The kind of the pictures does not enter either: ids of datasets before version 4 stay as they were.
+        """
         subjects = [
             {"id": entry.id, "role": entry.role, "source": entry.source.model_dump(exclude={"name"})}
             for entry in sorted(self.subjects, key=lambda entry: entry.id)

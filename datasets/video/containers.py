@@ -15,6 +15,7 @@ import av.video
 from av.stream import Disposition
 
 from dancebench.core.errors import BenchError
+from dancebench.datasets.video.picture_size import MAX_PIXELS, check_declared_size
 
 _FORMATS: Final = (
     "mov,mp4,matroska,webm,avi,gif,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,flv,asf,ogg,mxf,dv,mjpeg,apng,obu"
@@ -30,7 +31,7 @@ _MINOR: Final = Disposition.timed_thumbnails | Disposition.still_image | Disposi
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.VideoStream]]:
-    """Open the video stream of `path`, or say why there is none."""
+    """Open the video stream of `path`, or say why there is none; its decoder takes no picture beyond `MAX_PIXELS`."""
     size = _check_readable(path)
     try:
         # The absolute path, since `name:…` would be read as a protocol.
@@ -42,7 +43,10 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.vid
     except (av.error.FFmpegError, ValueError) as error:
         raise _unreadable_error(path, size) from error
     with container:
-        yield container, _find_video_stream(container, path)
+        stream = _find_video_stream(container, path)
+        check_declared_size(path, stream.codec_context.height, stream.codec_context.width)
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # whatever is declared later in the stream
+        yield container, stream
 
 
 def _check_readable(path: Path) -> int:

@@ -24,6 +24,7 @@ from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.opencv import cv2
 from dancebench.datasets.video.clips import to_clip_rate
 from dancebench.datasets.video.decoding import Inspection, describe_pyav, inspect, stream
+from dancebench.datasets.video.picture_size import check_image, undecodable_image_error
 from dancebench.datasets.video.upright import Frame, composite_over_black
 
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
@@ -114,7 +115,8 @@ def open_source(path: Path, *, fps: float = DEFAULT_FOLDER_FPS) -> FrameSource:
         fps: Frame rate of a folder; a video has its own.
 
     Raises:
-        BenchError: As `probe`; a folder without images; an image that cannot be decoded or differs in size.
+        BenchError: As `probe`; a folder without images; an image that cannot be decoded, is too large or differs in
+            size.
     """
     if path.is_dir():
         return _open_folder(path, fps)
@@ -159,21 +161,27 @@ def natural_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:
 
 
 def _decode_image(path: Path, data: bytes) -> Frame:
+    check_image(path, data)
     raw = np.frombuffer(data, dtype=np.uint8)
     if path.suffix.lower() not in {".jpg", ".jpeg"}:  # JPEG has no transparency
-        stored = _imdecode(raw, cv2.IMREAD_UNCHANGED)
-        if stored is not None and stored.ndim == 3 and stored.shape[2] == 4:
-            straight = stored if stored.dtype == np.uint8 else (stored // 257).astype(np.uint8)
+        stored = _imdecode(path, raw, cv2.IMREAD_UNCHANGED)
+        if stored.ndim == 3 and stored.shape[2] == 4:
+            straight = stored if stored.dtype == np.uint8 else np.floor_divide(stored, 257, out=stored).astype(np.uint8)
             return composite_over_black(straight[..., [2, 1, 0, 3]])
-    pixels = _imdecode(raw, cv2.IMREAD_COLOR)  # 8 bits, rotated as Exif says
-    if pixels is None:
-        raise BenchError(f"{path} cannot be decoded as an image.", hint="Replace it or remove it.")
+        del stored
+    pixels = _imdecode(path, raw, cv2.IMREAD_COLOR)  # 8 bits, rotated as Exif says
     return np.ascontiguousarray(pixels[..., ::-1])
 
 
-def _imdecode(raw: npt.NDArray[np.uint8], flags: int) -> npt.NDArray[Any] | None:
-    """BGR or BGRA, or None; OpenCV raises on empty data."""
-    return cv2.imdecode(raw, flags) if raw.size else None
+def _imdecode(path: Path, raw: npt.NDArray[np.uint8], flags: int) -> npt.NDArray[Any]:
+    """BGR or BGRA."""
+    try:
+        pixels: npt.NDArray[Any] | None = cv2.imdecode(raw, flags)
+    except cv2.error as error:
+        raise undecodable_image_error(path) from error
+    if pixels is None:
+        raise undecodable_image_error(path)
+    return pixels
 
 
 # ---------------------------------------------------------------- rate

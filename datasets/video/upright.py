@@ -17,6 +17,8 @@ Frame = npt.NDArray[np.uint8]
 """uint8 RGB (H, W, 3)."""
 
 SQUARE: Final = Fraction(1)
+_ROWS: Final = 64
+"""Rows of a picture that are composited at once."""
 _MAX_ASPECT: Final = 8
 """A pixel that is claimed to be longer than so many times its other side is taken for square: a damaged header."""
 
@@ -78,5 +80,8 @@ def _to_rgb(frame: av.VideoFrame) -> Frame:
 
 def composite_over_black(rgba: Frame) -> Frame:
     """Straight alpha over black: uint8 (H, W, 4) → (H, W, 3)."""
-    alpha = rgba[..., 3:].astype(np.uint16)
-    return ((rgba[..., :3] * alpha + 127) // 255).astype(np.uint8)
+    composed = np.empty((*rgba.shape[:2], 3), np.uint8)
+    for row in range(0, len(rgba), _ROWS):  # the products have 16 bits: not for the whole picture at once
+        part = rgba[row : row + _ROWS]
+        composed[row : row + _ROWS] = (part[..., :3] * part[..., 3:].astype(np.uint16) + 127) // 255
+    return composed

@@ -355,9 +355,18 @@ def _summarise_video(logits: npt.NDArray[np.float64], card: DetectorCard) -> dic
 def _list_reasons_to_abstain(
     inspection: Inspection, crop: Crop | None, loaded: LoadedDetector, n_pairs: int, distance: OutOfDistribution
 ) -> list[str]:
-    """Why the likelihood ratio should not be relied on, in words; empty for a video within the training domain."""
+    """Why the likelihood ratio should not be relied on, in words; empty for a video within the training domain.
+
+    Clip statistics are close to those of drawn people in some camera footage too: who has never seen any abstains.
+    """
     clips, size = loaded.card.clip_format, loaded.detector.config.size
     reasons = []
+    if "camera" not in loaded.card.pictures:
+        reasons.append(
+            "the detector says nothing of camera footage: it has only ever seen drawn people"
+            if loaded.card.pictures
+            else "the card of the detector does not say whether it has ever seen camera footage"
+        )
     if distance.outside:
         named = ", ".join(deviation.feature.replace("_", " ") for deviation in distance.furthest)
         reasons.append(

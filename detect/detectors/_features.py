@@ -1,13 +1,14 @@
 """Detectors that measure features and classify them with scikit-learn.
 
 The classifier is stored with skops, whose files hold no code: only the types of its own closed list (those of
-scikit-learn and NumPy) are loaded, and none is added to it.
+scikit-learn and NumPy) are loaded, and none is added to it. What an archive holds is checked before it is unpacked.
 """
 
 from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from abc import abstractmethod
 from io import BytesIO
 from pathlib import Path
@@ -27,6 +28,11 @@ from dancebench.detect.detectors.base import Detector, DetectorConfig, Logits
 from dancebench.detect.inputs.pairs import Pairs
 
 MODEL: Final = "model.skops"
+
+_MAX_BYTES: Final = 64 * 2**20
+"""Size of a model, packed and unpacked; a regression on a hundred features takes kilobytes."""
+_SCHEMA: Final = "schema.json"
+_NPY: Final = b"\x93NUMPY"
 
 Features = npt.NDArray[np.float64]
 """(N, features), finite."""
@@ -112,19 +118,44 @@ def load_model(path: Path, n_features: int) -> Pipeline:
     """Read what `save_model` wrote.
 
     Raises:
-        BenchError: It is no such model, holds types that are not on the list, or takes another number of features.
+        BenchError: It is no such model, is larger than any, holds types that are not on the list, or takes another
+            number of features.
     """
     try:
-        model: Any = skops.io.loads(path.read_bytes(), trusted=[])
+        model: Any = skops.io.loads(_read_archive(path), trusted=[])
         if not isinstance(model, Pipeline) or model.n_features_in_ != n_features:
             raise ValueError(f"not a model of {n_features} features")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile,
-            UntrustedTypesFoundException) as error:  # fmt: skip
-        reason = str(error).splitlines()[0]
+        predict_log_odds(model, np.zeros((1, n_features)))  # a part that is missing is noticed here, not in a score
+        count_parameters(model)
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError,
+            MemoryError, zipfile.BadZipFile, zlib.error, UntrustedTypesFoundException) as error:  # fmt: skip
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise BenchError(
             f"{path} does not hold the model of this detector ({reason}).", hint="Train it again."
         ) from error
     return model
+
+
+def _read_archive(path: Path) -> bytes:
+    """The bytes of a skops file whose members, unpacked, are arrays and a schema of together at most `_MAX_BYTES`.
+
+    An array may not be an archive in its turn, as those of sparse matrices are: their sizes would be unchecked.
+
+    Raises:
+        ValueError: It holds anything else.
+    """
+    if path.stat().st_size > _MAX_BYTES:
+        raise ValueError(f"more than {_MAX_BYTES:,} bytes")
+    data = path.read_bytes()
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > _MAX_BYTES:
+            raise ValueError(f"more than {_MAX_BYTES:,} bytes when unpacked")
+        for member in members:
+            with archive.open(member) as stored:
+                if member.filename != _SCHEMA and stored.read(len(_NPY)) != _NPY:
+                    raise ValueError(f"'{member.filename}' is no array")
+    return data
 
 
 def _canonicalise(data: bytes) -> bytes:
@@ -135,12 +166,12 @@ def _canonicalise(data: bytes) -> bytes:
         return found[1] + numbers.setdefault(found[2], str(len(numbers)))
 
     with zipfile.ZipFile(BytesIO(data)) as archive:
-        schema = _OBJECT_ID.sub(renumber, archive.read("schema.json").decode())
+        schema = _OBJECT_ID.sub(renumber, archive.read(_SCHEMA).decode())
         members = {f"{numbers[Path(name).stem]}{Path(name).suffix}": archive.read(name)
-                   for name in archive.namelist() if name != "schema.json"}  # fmt: skip
+                   for name in archive.namelist() if name != _SCHEMA}  # fmt: skip
     written = BytesIO()
     with zipfile.ZipFile(written, "w") as archive:
         for name in sorted(members):
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), members[name])
-        archive.writestr(zipfile.ZipInfo("schema.json", _EPOCH), schema)
+        archive.writestr(zipfile.ZipInfo(_SCHEMA, _EPOCH), schema)
     return written.getvalue()

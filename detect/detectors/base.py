@@ -26,6 +26,7 @@ from dancebench.core.files import sha256_json
 from dancebench.core.progress import ReportProgress
 from dancebench.core.registry import Registry, list_missing_parts
 from dancebench.core.schema import Strict
+from dancebench.datasets.video.picture_size import MAX_CLIP_SIDE
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 
 Logits = npt.NDArray[np.float32]
@@ -34,8 +35,8 @@ Logits = npt.NDArray[np.float32]
 class DetectorConfig(Strict):
     """Settings that all detectors share; each detector adds its own."""
 
-    height: int = Field(default=128, ge=16)
-    width: int = Field(default=64, ge=16)
+    height: int = Field(default=128, ge=16, le=MAX_CLIP_SIDE)
+    width: int = Field(default=64, ge=16, le=MAX_CLIP_SIDE)
     """Size of the frames that the detector sees; videos are letterboxed to it."""
     pairs: Annotated[int, Field(ge=1)] | Literal["all"] = 16
     """Number of evenly placed pairs of each video that are scored."""

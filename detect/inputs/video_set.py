@@ -12,7 +12,9 @@ from pathlib import Path
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json, sha256_once
-from dancebench.datasets.corpora.manifest import Split, VideoRow, read_manifest, resolve_inside
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.corpora.manifest import PictureKind, Split, VideoRow, read_manifest, resolve_inside
+from dancebench.datasets.subjects.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,16 @@ class VideoSet:
     def open(cls, manifest: Path) -> VideoSet:
         """Read a manifest; its videos are looked at when they are asked for.
 
+        Rows of an earlier release do not state the kind of their pictures; in a workspace, their dataset does.
+
         Raises:
             BenchError: It is missing or damaged, repeats a video, or a path leaves the folder.
         """
         root = manifest.absolute().parent
         if root.name == "manifests" and (root.parent / "workspace.json").exists():
             root = root.parent
-        return cls(root, tuple(read_manifest(manifest, root)))
+        rows = tuple(read_manifest(manifest, root))
+        return cls(root, _state_pictures(Workspace(root), rows))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -54,8 +59,8 @@ class VideoSet:
 
     @property
     def sha256(self) -> str:
-        """Hash of the rows: equal hashes are the same videos in the same splits."""
-        return sha256_json([row.model_dump(mode="json") for row in self.rows])
+        """Hash of the rows: equal hashes are the same videos in the same splits, their kind stated or not."""
+        return sha256_json([row.model_dump(mode="json", exclude={"pictures"}) for row in self.rows])
 
     def split(self, *names: Split) -> VideoSet:
         """The videos of some splits."""
@@ -69,6 +74,14 @@ class VideoSet:
     def methods(self) -> frozenset[str]:
         """The synthesis methods of its fakes."""
         return frozenset(row.method for row in self.rows if row.method is not None)
+
+    @property
+    def real_pictures(self) -> tuple[PictureKind, ...]:
+        """Kinds of pictures of its reals, sorted; none where they might be others than those that are stated."""
+        kinds = {row.pictures for row in self.rows if row.label == 0}
+        if None in kinds and "camera" not in kinds:
+            return ()
+        return tuple(sorted(kind for kind in kinds if kind is not None))
 
     def hash_files(self) -> None:
         """Read every file for its hash now, so that worker processes need not; a missing one is met by `path`."""
@@ -92,3 +105,25 @@ class VideoSet:
                 hint="Make the video and its manifest again.",
             )
         return path
+
+
+def _state_pictures(workspace: Workspace, rows: tuple[VideoRow, ...]) -> tuple[VideoRow, ...]:
+    """The rows with the kinds of pictures that their datasets state, as far as they state none and there is one."""
+    names = {row.video_id: workspace.find_dataset_name(row.path) for row in rows if row.pictures is None}
+    kinds = {name: _list_pictures(workspace, name) for name in set(names.values())}
+    return tuple(
+        row.model_copy(update={"pictures": kinds[names[row.video_id]].get(row.subject_id)})
+        if row.video_id in names
+        else row
+        for row in rows
+    )
+
+
+def _list_pictures(workspace: Workspace, dataset: str | None) -> dict[str, PictureKind]:
+    """Subject -> kind of pictures; empty without a dataset of that name that can be read."""
+    if dataset is None:
+        return {}
+    try:
+        return {entry.id: entry.pictures for entry in Dataset.open(workspace, dataset).record.subjects}
+    except BenchError:
+        return {}

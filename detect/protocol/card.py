@@ -8,20 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from dancebench.core.artifacts import ArtifactRecord
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Strict
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.corpora.manifest import PictureKind
+from dancebench.datasets.video.picture_size import MAX_CLIP_SIDE
 from dancebench.detect.detectors.base import Detector, DetectorConfig, find_detector_class
 from dancebench.detect.evaluation.aggregation import LearnedRule, Rule, find_rule
 from dancebench.detect.evaluation.calibration import Calibrations
 from dancebench.detect.evaluation.metrics import ErrorRates, Thresholds
 from dancebench.detect.evaluation.training_domain import TrainingDomain
+from dancebench.detect.inputs.video_set import VideoSet
 
 CARD = "card.json"
 _RENAMED = {"domain": "clip_format", "familiarity": "training_domain"}  # since version 3
@@ -39,8 +43,8 @@ class SplitData(Strict):
 class ClipFormat(Strict):
     """Format of the clips that the detector was trained on; it is not validated on videos unlike them."""
 
-    clip_height: int
-    clip_width: int
+    clip_height: int = Field(ge=1, le=MAX_CLIP_SIDE)
+    clip_width: int = Field(ge=1, le=MAX_CLIP_SIDE)
     """Size of the clips; outside videos are letterboxed and encoded at it."""
     fps_min: float
     fps_max: float
@@ -52,8 +56,8 @@ class ClipFormat(Strict):
 class DetectorCard(ArtifactRecord):
     """Description and metrics of a trained detector."""
 
-    SCHEMA_VERSION: ClassVar[int] = 3
-    schema_version: int = 3
+    SCHEMA_VERSION: ClassVar[int] = 4
+    schema_version: int = 4
 
     detector: str
     """Its full name, that of its variant included."""
@@ -66,6 +70,9 @@ class DetectorCard(ArtifactRecord):
     """Hash of detector, config and training videos: equal ids are the same training."""
     data: dict[str, SplitData]
     """By split."""
+    pictures: tuple[PictureKind, ...]
+    """Kinds of pictures of the training reals; empty where that is not known. Without `camera` among them the detector
+    abstains on every outside video."""
     clip_format: ClipFormat
     training_domain: TrainingDomain
     """Statistics of the training clips: the out-of-distribution distance from them decides whether to abstain."""
@@ -86,6 +93,8 @@ class DetectorCard(ArtifactRecord):
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Rename the fields of version 2; refuse version 1, which holds no calibration to read.
 
+        Before version 4 a card did not say what kind of pictures it was trained on: `load` looks for it.
+
         Raises:
             BenchError: The card is of version 1.
         """
@@ -94,7 +103,18 @@ class DetectorCard(ArtifactRecord):
                 "The detector was trained by an earlier release, which did not calibrate its scores.",
                 hint="Train it again: bench detect --holdout.",
             )
-        return {_RENAMED.get(name, name): value for name, value in data.items()}
+        return {"pictures": ()} | {_RENAMED.get(name, name): value for name, value in data.items()}
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read and validate a card; where it does not state the kinds of pictures, its run's manifest does.
+
+        Raises:
+            NewerSchemaError: A later release wrote it.
+            BenchError: It is missing or damaged, or of version 1.
+        """
+        card = super().load(path)
+        return card if card.pictures else card.model_copy(update={"pictures": _find_pictures(path.absolute().parent)})
 
     @property
     def key(self) -> Any:
@@ -108,6 +128,19 @@ class DetectorCard(ArtifactRecord):
     def rule(self) -> Rule:
         """From the logits of a video's pairs to its score."""
         return find_rule(self.aggregator, self.learned)
+
+
+def _find_pictures(folder: Path) -> tuple[PictureKind, ...]:
+    """Kinds of pictures of the training reals of a detector in its workspace; empty where that cannot be found."""
+    if len(folder.parents) < 3:
+        return ()
+    workspace = Workspace(folder.parents[2])
+    if folder != workspace.detector(folder.parent.name, folder.name):
+        return ()
+    try:
+        return VideoSet.open(workspace.manifest(folder.name)).split("train").real_pictures
+    except (BenchError, OSError):
+        return ()
 
 
 @dataclass(frozen=True)

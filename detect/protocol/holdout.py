@@ -126,6 +126,7 @@ def train_and_evaluate(
         origin=detector.origin,
         training_id=training_id,
         data={split: _describe_split(videos.split(split)) for split in get_args(Split)},
+        pictures=training.real_pictures,
         clip_format=_describe_clip_format(training),
         training_domain=training_domain,
         aggregator=aggregator,

@@ -67,6 +67,7 @@ def add_video(root: Path, subject: int, split: Split, label: Label, frames: list
         subject_id=person,
         source_id=person,
         method=kind if label else None,
+        pictures="camera",
         fps=info.fps,
         n_frames=info.n_frames,
         codec="h264",

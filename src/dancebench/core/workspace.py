@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sweep, to_file_name
@@ -52,6 +52,14 @@ class Workspace:
     def real(self, dataset: str, subject: str, long_side: int) -> Path:
         """The real clip that fakes of this size are compared with."""
         return self.root / "reals" / dataset / subject / f"{long_side}.mp4"
+
+    @staticmethod
+    def find_dataset_name(clip: str) -> str | None:
+        """Name of the dataset of a `fake` or a `real`, by its path relative to the root; None for another path."""
+        match PurePosixPath(clip).parts:
+            case ("reals", dataset, _, _) | ("fakes", _, dataset, _, _, _):
+                return dataset
+        return None
 
     def motion(self, sha256: str, fps: float) -> Path:
         """Folder of the poses extracted from a driving video, at a frame rate."""

@@ -131,6 +131,7 @@ def test_the_next_steps_name_the_workspace_and_the_program_where_they_must(monke
     commands = [command for _, steps in list_next_steps(".venv/bin/bench", Path("workspace")) for command in steps]
     assert commands[-1] == ".venv/bin/bench score VIDEO --detector pair-patch"
     assert not any("--workspace" in command for command in commands)
+    assert "abstains on every outside video" in list_next_steps("bench", Path("workspace"))[-1][0]
     commands = [command for _, steps in list_next_steps("bench", Path("my work")) for command in steps]
     assert all(command.endswith(" --workspace 'my work'") for command in commands)
     monkeypatch.setenv("BENCH_WORKSPACE", "elsewhere")
@@ -236,7 +237,8 @@ def test_score_reports_each_video_and_one_bad_file_is_a_row(workspace: Path, tmp
     result = bench("score", fake, bad, tmp_path / "none.mp4", "--workspace", workspace, "--format", "json")
     assert result.exit_code == 0, result.output
     rows: list[dict[str, Any]] = json.loads(result.stdout)["videos"]
-    assert [row["status"] for row in rows] == ["ok", "failed", "failed"]
+    assert [row["status"] for row in rows] == ["abstained", "failed", "failed"]
+    assert any("only ever seen drawn people" in reason for reason in rows[0]["abstained_because"])
     assert rows[0]["sha256"]
     assert rows[0]["n_pairs"] == 6
     assert all(row["reason"] for row in rows[1:])

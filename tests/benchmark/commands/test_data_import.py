@@ -153,6 +153,7 @@ def test_bad_arguments_are_named(tmp_path: Path, edn: Path, openpose: tuple[Path
     assert "Unknown role 'dancer'" in refusal(run_import(edn, w, role="dancer"))
     assert "catalogue of drawn dancers" in refusal(run_import(edn, w, "--dataset", "demo"))
     assert "is not a size" in refusal(run_import(edn, w, "--size", "big"))
+    assert "up to 4096" in refusal(run_import(edn, w, "--size", "8192x8192"))
     missing = run_import(folder, w, "--frames", tmp_path / "none.mp4", layout="openpose")
     assert "none.mp4 does not exist" in refusal(missing)
     assert "is not a folder" in refusal(run_import(video, w, "--frames", video, layout="openpose"))

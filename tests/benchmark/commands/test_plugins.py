@@ -233,7 +233,9 @@ def test_a_detector_and_a_rule_of_others_are_trained_scored_and_ranked(install: 
     fake = workspace / "fakes/fbf-ts/demo-tiny/holdout01/tiny-s0/holdout01.mp4"
     scored = bench("score", fake, "--detector", "acme-bright", "--workspace", workspace, "--format", "json")
     assert scored.exit_code == 0, scored.output
-    assert json.loads(scored.stdout)["videos"][0]["status"] == "ok"
+    [video] = json.loads(scored.stdout)["videos"]
+    assert (video["status"], video["llr"] is None) == ("abstained", False)
+    assert any("only ever seen drawn people" in reason for reason in video["abstained_because"])
 
 
 def test_a_layout_of_others_is_read(install: Install, tmp_path: Path) -> None:

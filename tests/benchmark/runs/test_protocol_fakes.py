@@ -76,6 +76,7 @@ def test_every_fake_is_as_long_as_its_real_and_the_manifest_does_not_leak(worksp
         "holdout01/holdout01/fbf-ts",
         "holdout01/driver02/fbf-ts",
     }
+    assert {row.pictures for row in rows} == {"drawn"}
     by_id = {row.video_id: row for row in rows}
     assert by_id["train01/driver01/fbf-ts"].motion_sha256 == by_id["train02/driver01/fbf-ts"].motion_sha256
     assert by_id["train01/train01/real"].motion_sha256 == by_id["train01/train01/fbf-ts"].motion_sha256

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,18 @@ def test_rows_are_read_as_written(tmp_path: Path) -> None:
     rows = [row(), row("b/b/fbf", "fakes/b.mp4")]
     write_manifest(tmp_path / "m.jsonl", rows)
     assert read_manifest(tmp_path / "m.jsonl") == rows
+
+
+def test_a_row_of_an_earlier_release_does_not_state_its_pictures(tmp_path: Path) -> None:
+    written = row().model_copy(update={"pictures": "drawn"})
+    write_manifest(tmp_path / "m.jsonl", [written])
+    assert read_manifest(tmp_path / "m.jsonl") == [written]
+    earlier = written.model_dump(mode="json", exclude={"pictures"})
+    (tmp_path / "m.jsonl").write_text(json.dumps(earlier))
+    assert read_manifest(tmp_path / "m.jsonl") == [row()]
+    (tmp_path / "m.jsonl").write_text(json.dumps(earlier | {"pictures": "painted"}))
+    with pytest.raises(BenchError, match=":1 is not a row"):
+        read_manifest(tmp_path / "m.jsonl")
 
 
 @pytest.mark.parametrize("path", ["../out.mp4", "/etc/passwd", "a/../../out.mp4"])

@@ -173,6 +173,42 @@ def test_the_last_number_in_a_name_counts(tmp_path: Path, import_edn: Import) ->
     assert numbers_of(import_edn(folder)) == [*TRAIN, *TEST]
 
 
+def test_closed_form_numbers_that_step_by_4_are_consecutive_and_larger_steps_are_gaps(
+    tmp_path: Path, import_edn: Import, tracked: list[list[int]]
+) -> None:
+    train, test = (1, 5, 9, 13, 21, 25), (33, 37, 41, 53, 57)
+    folder = edn(tmp_path / "e", train, test)
+    subject = import_edn(folder)
+    assert numbers_of(subject) == [*train, *test]
+    assert (subject.record.n_train, subject.record.breaks) == (6, (4, 6, 9))  # 13|21, train|test, 41|53
+    assert tracked == [[1, 5, 9, 13], [21, 25], [33, 37, 41], [53, 57]]
+    imported = read_edn(folder, fps=30)
+    assert [len(list(segment.frames())) for segment in imported.footage.segments] == [4, 2, 3, 2]
+    seconds = [time for time, _ in imported.footage.segments[0].frames()]
+    assert seconds == pytest.approx([0, 1 / 30, 2 / 30, 3 / 30])  # the rate is that of the frames, not of their numbers
+    assert imported.notes == tuple(
+        f"The numbers in {part}_img step by 4: frames that are 4 apart are taken for consecutive, other steps for gaps."
+        for part in ("train", "test")
+    )
+
+
+def test_names_of_the_release_are_read(tmp_path: Path) -> None:
+    folder = edn(tmp_path / "e", (1, 5, 9), (17, 21), name="frame02{:04d}.png")
+    assert [len(list(segment.frames())) for segment in read_edn(folder, fps=30).footage.segments] == [3, 2]
+
+
+@pytest.mark.parametrize(("brightest", "noted"), [(24, True), (0, True), (200, False)])
+def test_nearly_black_label_pictures_are_noted(tmp_path: Path, brightest: int, noted: bool) -> None:
+    folder = edn(tmp_path / "e")
+    for path in folder.glob("train_label/*"):
+        classes = np.zeros((*SIZE, 3), np.uint8)
+        classes[20:40, 20:30] = brightest
+        save(path, classes)
+    notes = read_edn(folder, fps=30).notes
+    word = f"The pictures in train_label are nearly black (brightest value {brightest} of 255)"
+    assert [note.startswith(word) for note in notes] == [True] * noted
+
+
 def test_labels_and_boxes_are_letterboxed_as_the_frames_are(tmp_path: Path, import_edn: Import) -> None:
     """A 64x64 picture in a 256x128 clip: doubled, with bars of 64 rows above and below."""
     folder = edn(tmp_path / "e", size=(64, 64))
@@ -364,9 +400,11 @@ def test_bad_folders_are_refused(tmp_path: Path, spoil: Callable[[Path], object]
     assert "\n" not in error.value.message
 
 
-def test_frames_without_consecutive_numbers_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match=r"No two frames of .*train_img follow each other: their numbers are 0, 2, 4"):
-        read_edn(edn(tmp_path / "e", train=range(0, 20, 2)), fps=30)
+@pytest.mark.parametrize("train", [(3,), (0, 2, 5, 9)])
+def test_frames_without_consecutive_numbers_are_refused(tmp_path: Path, train: tuple[int, ...]) -> None:
+    first = ", ".join(map(str, train[:3]))
+    with pytest.raises(BenchError, match=rf"No two frames of .*train_img follow each other: their numbers are {first}"):
+        read_edn(edn(tmp_path / "e", train=train), fps=30)
 
 
 def test_a_failed_import_leaves_nothing(tmp_path: Path, import_edn: Import, monkeypatch: pytest.MonkeyPatch) -> None:

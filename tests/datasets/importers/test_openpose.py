@@ -153,6 +153,36 @@ def test_without_a_shared_joint_the_most_confident_is_used() -> None:
 # ---------------------------------------------------------------- a clip
 
 
+@pytest.mark.parametrize("with_hands", [False, True])
+def test_an_empty_list_of_body_points_is_nobody(tmp_path: Path, with_hands: bool) -> None:
+    empty = person(np.zeros((0, 3)), **({"left": body(21)} if with_hands else {}))
+    alone, beside = write(tmp_path / "json", 0, empty), write(tmp_path / "json", 1, empty, person(body(18)))
+    people, n_points = read_people(alone)
+    assert (people.shape, n_points) == ((0, 75, 3), None)
+    people, n_points = read_people(beside)
+    assert (people.shape, n_points) == ((1, 75, 3), 18)
+
+
+def test_frames_with_nobody_have_no_pose(tmp_path: Path) -> None:
+    for number in range(12):
+        write(tmp_path / "json", number, person(body() if number != 5 else np.zeros((0, 3))))
+    poses = [supplied.pose for segment in read_openpose(tmp_path / "json", video(tmp_path), fps=30).footage.segments
+             for _, supplied in segment.frames()]  # fmt: skip
+    assert [pose is not None and has_person(pose) for pose in poses] == [number != 5 for number in range(12)]
+
+
+def test_closed_form_numbers_that_step_by_4_are_consecutive(tmp_path: Path) -> None:
+    numbers = [20001, 20005, 20009, 20013, 20025, 20029]
+    for number in numbers:
+        write(tmp_path / "json", number, person(body()))
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for k, number in enumerate(numbers):
+        assert cv2.imwrite(str(frames / f"frame{number:06d}.png"), grey(k))
+    segments = read_openpose(tmp_path / "json", frames, fps=30).footage.segments
+    assert [len(list(segment.frames())) for segment in segments] == [4, 2]
+
+
 def test_poses_come_with_the_frames_of_a_video(tmp_path: Path) -> None:
     for number in range(12):
         people = [person(body(x=20 + number))] if number != 5 else []

@@ -24,6 +24,7 @@ from dancebench.datasets.subjects.permission import state_permission
 from dancebench.datasets.subjects.records import (
     FIRST_POSE_SOURCE,
     DatasetRecord,
+    DrawnSource,
     FileSource,
     ImportedSource,
     PrepareConfig,
@@ -93,7 +94,33 @@ def test_records_of_version_1_are_read_and_written_as_the_latest(walker: Subject
     del lists["poses"]
     dataset.write_text(json.dumps(lists))
     upgraded = DatasetRecord.load(dataset)
-    assert (upgraded.schema_version, upgraded.poses) == (3, FIRST_POSE_SOURCE)
+    assert (upgraded.schema_version, upgraded.poses) == (4, FIRST_POSE_SOURCE)
+
+
+def test_closed_form_the_kind_of_pictures_follows_from_the_source_unless_it_is_stated() -> None:
+    drawn = DrawnSource(generator_version=1, seed=1, n_frames=9)
+    file, imported = entry("a").source, ImportedSource(layout="edn", name="e", sha256="a" * 64)
+    kinds = [SubjectEntry(id="a", role="train", source=source).pictures for source in (drawn, file, imported)]
+    assert kinds == ["drawn", "camera", "camera"]
+    filmed_drawing = SubjectEntry(id="a", role="train", source=file, pictures="drawn")
+    assert SubjectEntry.model_validate(filmed_drawing.model_dump(mode="json")) == filmed_drawing
+
+
+def test_a_dataset_of_version_3_is_upgraded_to_state_its_pictures(tmp_path: Path) -> None:
+    sources = {"d": DrawnSource(generator_version=1, seed=1, n_frames=9), "f": entry("a").source}
+    written = record(*(SubjectEntry(id=name, role="train", source=source) for name, source in sources.items()))
+    written.save(tmp_path / "dataset.json")
+    data = json.loads((tmp_path / "dataset.json").read_text())
+    assert [(subject["id"], subject["pictures"]) for subject in data["subjects"]] == [("d", "drawn"), ("f", "camera")]
+    for subject in data["subjects"]:
+        del subject["pictures"]
+    (tmp_path / "dataset.json").write_text(json.dumps(data | {"schema_version": 3}))
+    assert DatasetRecord.load(tmp_path / "dataset.json") == written
+
+
+def test_frozen_the_kind_of_pictures_does_not_enter_the_dataset_id() -> None:
+    stated = record(entry("a").model_copy(update={"pictures": "drawn"}))
+    assert stated.dataset_id == record(entry("a")).dataset_id
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 """The detector of frequencies and noise."""
 
+import io
+import re
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +127,79 @@ def test_a_loaded_detector_gives_the_same_logits_and_the_same_training_the_same_
 
 
 # --- bad input
+
+
+def rewrite(path: Path, change: Callable[[str, bytes], bytes | None], compression: int = zipfile.ZIP_STORED) -> None:
+    """Change the members of an archive; None leaves one out."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: change(name, archive.read(name)) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            if content is not None:
+                archive.writestr(name, content)
+
+
+def make_nested(name: str, content: bytes) -> bytes:
+    """An archive in the place of an array, as a sparse matrix is stored."""
+    if name == "schema.json":
+        return content
+    written = io.BytesIO()
+    np.savez_compressed(written, data=np.zeros(9))
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda name, content: content if name == "schema.json" else bytes(65 * 2**20), "bytes when unpacked"),
+        (lambda name, content: content + b" " * 65 * 2**20 if name == "schema.json" else content, "when unpacked"),
+        (make_nested, "is no array"),
+    ],
+    ids=["arrays of zeros", "a schema of spaces", "an archive in the archive"],
+)
+def test_an_archive_that_would_exhaust_memory_is_refused_before_it_is_unpacked(
+    trained: Spectrum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[str, bytes], bytes], reason: str,
+) -> None:  # fmt: skip
+    trained.save(tmp_path)
+    rewrite(tmp_path / Spectrum.WEIGHTS, change, zipfile.ZIP_DEFLATED)
+    assert (tmp_path / Spectrum.WEIGHTS).stat().st_size < 2**20
+    monkeypatch.setattr(skops.io, "loads", lambda *_, **__: pytest.fail("was unpacked"))
+    with pytest.raises(BenchError, match=f"does not hold the model of this detector .*{reason}") as caught:
+        Spectrum.load(tmp_path, CONFIG)
+    assert "\n" not in caught.value.message
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / Spectrum.WEIGHTS).open("wb") as file:
+        file.truncate(2**36)  # holds no block on the disk
+    with pytest.raises(BenchError, match="more than 67,108,864 bytes"):
+        Spectrum.load(tmp_path, CONFIG)
+
+
+def claim_a_large_array(name: str, content: bytes) -> bytes:
+    return content if name == "schema.json" else re.sub(rb"'shape': \((\d+)", rb"'shape': (999999999999999", content)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda name, content: content.replace(b'"coef_"', b'"gone_"'),
+        lambda name, content: b"[" * 100_000 if name == "schema.json" else content,
+        lambda name, content: content.replace(b"sklearn.linear_model", b"sklearn.linear_nodule"),
+        lambda name, content: None if name == "schema.json" else content,
+        claim_a_large_array,
+    ],
+    ids=["a part is missing", "deep", "an unknown module", "no schema", "larger than memory"],
+)
+def test_a_damaged_model_is_refused_in_one_line(
+    trained: Spectrum, tmp_path: Path, change: Callable[[str, bytes], bytes | None]
+) -> None:
+    trained.save(tmp_path)
+    rewrite(tmp_path / Spectrum.WEIGHTS, change)
+    with pytest.raises(BenchError, match="does not hold the model") as caught:
+        Spectrum.load(tmp_path, CONFIG)
+    assert "\n" not in caught.value.message
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", skops.io.dumps(DummyClassifier()), skops.io.dumps(Path("x"))])

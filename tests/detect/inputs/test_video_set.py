@@ -16,7 +16,16 @@ from dancebench.core import files
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.corpora.manifest import Split, VideoRow, read_manifest, write_manifest
+from dancebench.datasets.corpora.manifest import PictureKind, Split, VideoRow, read_manifest, write_manifest
+from dancebench.datasets.subjects.dataset import Dataset
+from dancebench.datasets.subjects.records import (
+    FIRST_POSE_SOURCE,
+    DatasetRecord,
+    DrawnSource,
+    FileSource,
+    PrepareConfig,
+    SubjectEntry,
+)
 from dancebench.detect.inputs.video_set import VideoSet
 
 BASE = VideoRow(
@@ -80,6 +89,51 @@ def test_closed_form_reals_have_no_method(videos: VideoSet) -> None:
 def test_closed_form_a_path_lies_under_the_root(videos: VideoSet) -> None:
     for row in videos:
         assert videos.path(row) == (videos.root / row.path).resolve()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        (["drawn", "drawn"], ("drawn",)),
+        (["camera", "drawn"], ("camera", "drawn")),
+        ([None, "camera"], ("camera",)),
+        ([None, "drawn"], ()),  # the other may be camera footage
+        ([None], ()),
+        ([], ()),
+    ],
+)
+def test_closed_form_the_kinds_of_pictures_are_those_of_the_reals(
+    kinds: list[PictureKind | None], expected: tuple[PictureKind, ...]
+) -> None:
+    fake = BASE.model_copy(update={"label": 1, "method": "fbf", "pictures": "camera"})
+    rows = [BASE.model_copy(update={"video_id": f"{number}", "pictures": kind}) for number, kind in enumerate(kinds)]
+    assert VideoSet(Path("x"), (*rows, fake)).real_pictures == expected
+
+
+def test_rows_of_an_earlier_release_have_the_pictures_that_their_dataset_states(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path).open()
+    sources = {"a": DrawnSource(generator_version=1, seed=1, n_frames=9), "b": FileSource(name="b", sha256="0" * 64)}
+    subjects = tuple(SubjectEntry(id=name, role="train", source=source) for name, source in sources.items())
+    record = DatasetRecord(name="d", licence="MIT", prepare=PrepareConfig(), poses=FIRST_POSE_SOURCE, subjects=subjects)
+    Dataset.create(workspace, record)
+    paths = {
+        ("a", workspace.real("d", "a", 64)): "drawn",
+        ("a", workspace.fake("fbf", "d", "a", "tiny-s0", source="b")): "drawn",
+        ("b", workspace.real("d", "b", 64)): "camera",
+        ("c", workspace.real("d", "c", 64)): None,  # the dataset does not list it
+        ("b", workspace.real("gone", "b", 64)): None,
+        ("b", workspace.root / "elsewhere" / "b.mp4"): None,
+    }
+    rows = [
+        BASE.model_copy(update={"video_id": f"{n}", "subject_id": subject, "path": str(path.relative_to(tmp_path))})
+        for n, (subject, path) in enumerate(paths)
+    ]
+    write_manifest(workspace.manifest("run"), rows)
+    opened = VideoSet.open(workspace.manifest("run"))
+    assert [row.pictures for row in opened] == list(paths.values())
+    assert opened.sha256 == VideoSet(tmp_path, tuple(rows)).sha256  # what was described is not described again
+    write_manifest(workspace.manifest("run"), [row.model_copy(update={"pictures": "drawn"}) for row in rows])
+    assert {row.pictures for row in VideoSet.open(workspace.manifest("run"))} == {"drawn"}  # what is stated holds
 
 
 # --- laws

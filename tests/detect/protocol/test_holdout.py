@@ -10,6 +10,8 @@ import pytest
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
 from dancebench.core.nn import training
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.corpora.manifest import write_manifest
 from dancebench.detect.detectors.base import DETECTORS
 from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig
 from dancebench.detect.evaluation.metrics import MEASURES
@@ -43,6 +45,42 @@ def test_a_card_of_version_2_is_read(result: HoldoutResult, tmp_path: Path) -> N
     old = {old_names.get(name, name): value for name, value in card.items()} | {"schema_version": 2}
     (tmp_path / CARD).write_text(json.dumps(old))
     assert DetectorCard.load(tmp_path / CARD) == result.card
+
+
+def test_the_card_says_what_kind_of_pictures_the_training_reals_are(result: HoldoutResult) -> None:
+    assert result.card.pictures == ("camera",)
+
+
+@pytest.mark.parametrize("kind", ["drawn", "camera"])
+def test_a_card_of_version_3_has_the_pictures_of_its_runs_manifest(
+    result: HoldoutResult, videos: VideoSet, tmp_path: Path, kind: str
+) -> None:
+    workspace = Workspace(tmp_path / "w").open()
+    folder = workspace.detector("pair-patch", "run-1")
+    folder.mkdir(parents=True)
+    version_3 = result.card.model_dump(mode="json", exclude={"pictures"}) | {"schema_version": 3}
+    (folder / CARD).write_text(json.dumps(version_3))
+    shutil.copy(result.folder / PairPatch.WEIGHTS, folder)
+    assert load_detector(folder).card.pictures == ()  # without its manifest nobody knows
+    write_manifest(workspace.manifest("run-1"), [row.model_copy(update={"pictures": kind}) for row in videos])
+    assert load_detector(folder).card == result.card.model_copy(update={"pictures": (kind,)})
+    workspace.manifest("run-1").write_text("no manifest")
+    assert load_detector(folder).card.pictures == ()
+    shutil.copytree(folder, tmp_path / "alone")
+    assert load_detector(tmp_path / "alone").card.pictures == ()
+
+
+@pytest.mark.parametrize("place", ["clip_format", "config"])
+@pytest.mark.parametrize("value", [10**9, 4097, 0, -5])
+def test_a_card_of_impossible_sizes_is_refused(result: HoldoutResult, tmp_path: Path, place: str, value: int) -> None:
+    card = result.card.model_dump(mode="json")
+    card[place] |= {"clip_height" if place == "clip_format" else "height": value}
+    (tmp_path / CARD).write_text(json.dumps(card))
+    shutil.copy(result.folder / PairPatch.WEIGHTS, tmp_path)
+    with pytest.raises(BenchError, match=r"card.json (is not a valid DetectorCard|has a config)") as caught:
+        load_detector(tmp_path)
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
 
 
 def test_pair_patch_scores_do_not_depend_on_the_encoder(result: HoldoutResult) -> None:
