@@ -27,6 +27,10 @@ Scores = npt.NDArray[np.float64]
 """(N,), higher = more likely fake."""
 
 
+_ROUNDING = 1e-9
+"""Widths of gaps between scores that differ relatively by less are equal."""
+
+
 class Thresholds(Strict):
     """Scores above which a video or a pair is called fake."""
 
@@ -99,7 +103,8 @@ def choose_threshold(labels: Labels, scores: Scores) -> float:
     fakes, reals = (np.searchsorted(kind, values[:-1], side="right") / len(kind) for kind in order)
     balanced = (1 - fakes + reals) / 2  # (V - 1,) of a threshold in each gap
     best = np.flatnonzero(balanced >= balanced.max() - 1e-12)
-    gap = best[np.argmax(np.diff(values)[best])]
+    widths = np.diff(values)[best]
+    gap = best[np.flatnonzero(widths >= widths.max() * (1 - _ROUNDING))[0]]  # in any unit the same of equal widths
     return float((values[gap] + values[gap + 1]) / 2)
 
 
