@@ -8,7 +8,7 @@ equal error rate is where the linearly interpolated ROC meets FPR = FNR.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from dancebench.core.errors import BenchError
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Strict
-from dancebench.core.stats import Indices, jackknife_interval
+from dancebench.core.stats import Indices, jackknife_interval, jackknife_share_interval
 from dancebench.detect.evaluation.score_tables import ScoreTables
 
 Labels = npt.NDArray[np.int64]
@@ -135,6 +135,12 @@ def choose_thresholds(tables: ScoreTables) -> Thresholds:
 
 MEASURES = ("auc", "accuracy", "eer", "ap", "tpr_fpr1", "tpr_fpr5")
 """What is measured at each level; `tpr_fpr1` is the true-positive rate at 1% false positives."""
+_COUNTED: Final[dict[str, Callable[[Labels], npt.NDArray[np.bool_]]]] = {
+    "accuracy": lambda labels: np.ones(len(labels), dtype=np.bool_),
+    "tpr_fpr1": lambda labels: labels == 1,
+    "tpr_fpr5": lambda labels: labels == 1,
+}
+"""The measures that are shares, and the items that they are shares of."""
 
 
 def evaluate(
@@ -268,5 +274,8 @@ def _make_metric(level: ScoredItems, measure: str, statistic: _Statistic, item: 
     def measure_subset(chosen: Indices) -> float:
         return statistic(labels[chosen], scores[chosen])
 
-    interval = jackknife_interval(measure_subset, subjects.tolist(), scale="logit")
+    if measure in _COUNTED:
+        interval = jackknife_share_interval(measure_subset, subjects.tolist(), counted=_COUNTED[measure](labels))
+    else:
+        interval = jackknife_interval(measure_subset, subjects.tolist(), scale="logit")
     return Metric(value=value, ci95=interval, n=n, unit=unit, higher_is_better=better)
