@@ -36,6 +36,8 @@ from dancebench.core.metric import Interval
 RELIABLE_SUBJECTS = 10
 """With fewer subjects an interval is shown, marked unreliable, and the values per subject beside it."""
 
+JACKKNIFE_LOGIT = "jackknife-t (logit)"
+SHARE_METHOD = "Korn-Graubard over subjects"
 _PRIOR_PEOPLE = 2.0
 """How many persons the prior variance between persons is worth. With 1 the least coverage was 0.91, see above."""
 _ROUNDING = 1e-9  # values this close are the same
@@ -114,7 +116,7 @@ def jackknife_interval(
         return _make_interval(float(exact.low), float(exact.high), "Clopper-Pearson over subjects", count)
     centre, half = scipy.special.logit(estimate), half / (estimate * (1 - estimate))
     low, high = scipy.special.expit([centre - half, centre + half])
-    return _make_interval(float(low), float(high), "jackknife-t (logit)", count)
+    return _make_interval(float(low), float(high), JACKKNIFE_LOGIT, count)
 
 
 def share_interval(hits: Sequence[bool], subjects: Sequence[str], *, confidence: float = 0.95) -> Interval | None:
@@ -166,12 +168,29 @@ def jackknife_share_interval(
         raise ValueError("a share lies in [0, 1]")
     items = np.bincount(codes if counted is None else codes[np.asarray(counted, dtype=np.bool_)])  # (subjects,)
     people = float(items.sum() ** 2 / (items**2).sum())
-    if min(estimate, 1 - estimate) < _ROUNDING:
-        low, high = _exact_limits(round(estimate), people, confidence)
-        return _make_interval(low, high, "Clopper-Pearson over subjects", count)
-    size = _effective_size(estimate, (count - 1) * float(replicates.var()), count, people, int(items.sum()))
-    low, high = _exact_limits(estimate, size, confidence)
-    return _make_interval(low, high, "Korn-Graubard over subjects", count)
+    variance = (count - 1) * float(replicates.var())
+    return make_share_interval(estimate, variance, count, people, int(items.sum()), confidence=confidence)
+
+
+def make_share_interval(
+    share: float, variance: float, subjects: int, people: float, items: int, *, confidence: float = 0.95
+) -> Interval:
+    """The interval of `jackknife_share_interval`, from what it depends on.
+
+    Args:
+        share: θ, in [0, 1].
+        variance: σ² of the jackknife.
+        subjects: n, at least two.
+        people: k, how many subjects' worth of items there are.
+        items: How many items the share is of.
+        confidence: Coverage: the share of intervals that should contain the true value.
+    """
+    if min(share, 1 - share) < _ROUNDING:
+        low, high = _exact_limits(round(share), people, confidence)
+        return _make_interval(low, high, "Clopper-Pearson over subjects", subjects)
+    size = _effective_size(share, variance, subjects, people, items)
+    low, high = _exact_limits(share, size, confidence)
+    return _make_interval(low, high, SHARE_METHOD, subjects)
 
 
 def _effective_size(share: float, variance: float, count: int, people: float, items: int) -> float:
