@@ -179,7 +179,7 @@ def _verify(path: Path, opened: Workspace, detector: str, setup: ScoringSetup, w
         changed = sum(bool(video.differences) for video in verification.videos)
         raise BenchError(
             f"The report was not reproduced: {changed} of its {len(verification.videos)} videos came out differently"
-            f"{', and the detector was changed' if verification.detector else ''}.",
+            f"{', and so did what it says of the detector' if verification.detector else ''}.",
             hint="The differences are listed above.",
         )
 
