@@ -124,8 +124,9 @@ def _standard_deviation(deviations: Array, weights: Array) -> float:
     """Weighted standard deviation of numbers of any magnitude, from their deviations; 0 only if all are equal."""
     if np.ptp(deviations) == 0:
         return 0.0
-    largest = float(np.abs(deviations).max())  # so that no square is too small or too large for float64
-    return largest * math.sqrt(weights @ (deviations / largest) ** 2)
+    _, exponent = math.frexp(float(np.abs(deviations).max()))
+    scale = math.ldexp(1.0, exponent)  # a power of two changes no digit, and no square is too small or too large
+    return scale * math.sqrt(weights @ (deviations / scale) ** 2)
 
 
 def balance_weights(labels: npt.ArrayLike, subjects: Sequence[str]) -> Array:
