@@ -19,6 +19,7 @@ from dancebench.core.files import atomic_path, is_temporary, to_file_name
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Document, Name, Strict
 from dancebench.leaderboards.record_version1 import read_notes
+from dancebench.leaderboards.record_version2 import remake_share_intervals
 
 RunKind = Literal["synthesis", "detection", "perceptual"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -178,8 +179,8 @@ class Failure(Strict):
 class RunRecord(Document):
     """`results/RUN.json`."""
 
-    SCHEMA_VERSION: ClassVar[int] = 2
-    schema_version: int = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
+    schema_version: int = 3
 
     run: Run
     data: Data
@@ -197,15 +198,21 @@ class RunRecord(Document):
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Turn the notes of version 1 into facts; what is not a record is left for validation to refuse."""
+        """Turn the notes of version 1 into facts, and make the intervals of shares again.
+
+        What is not a record is left for validation to refuse.
+        """
         run, entry = data.get("run"), data.get("entry")
         if not isinstance(run, dict) or not isinstance(entry, dict):
             return data
-        others = {name: value for name, value in entry.items() if name != "notes"}
         notes, kind = entry.get("notes", {}), run.get("kind")
-        if not isinstance(notes, dict) or not isinstance(kind, str):
-            return data
-        return data | {"entry": others | {"facts": read_notes(notes, kind)}}
+        if "facts" not in entry and isinstance(notes, dict) and isinstance(kind, str):
+            others = {name: value for name, value in entry.items() if name != "notes"}
+            data = data | {"entry": others | {"facts": read_notes(notes, kind)}}
+        metrics, people = data.get("metrics"), data.get("per_subject")
+        if isinstance(metrics, dict) and isinstance(people, dict):
+            data = data | {"metrics": remake_share_intervals(metrics, len(people))}
+        return data
 
 
 class Skipped(NamedTuple):

@@ -110,13 +110,19 @@ def make_report(
 
 
 def verify_report(
-    recorded: ScoreReport, how: ScoringSetup, *, workers: int = 1, report: ReportProgress = ignore_progress
+    recorded: ScoreReport,
+    how: ScoringSetup,
+    dataset: str | None = None,
+    *,
+    workers: int = 1,
+    report: ReportProgress = ignore_progress,
 ) -> Verification:
     """Score the files of a report again, by its settings, and say what differs.
 
     Args:
         recorded: The report.
         how: The detector with the weights of the report; its settings are the report's.
+        dataset: That the detector was trained on, if its record is found.
         workers: Number of worker processes.
         report: Progress.
 
@@ -126,7 +132,8 @@ def verify_report(
     paths = [Path(video.path) for video in recorded.videos]
     rescored = dict(score_files(paths, how, workers=workers, report=report))
     card = DetectorCard.load(how.folder / CARD)
-    return compare_reports(recorded, make_report([rescored[index].record for index in range(len(paths))], card, how))
+    videos = [rescored[index].record for index in range(len(paths))]
+    return compare_reports(recorded, make_report(videos, card, how, dataset))
 
 
 # ---------------------------------------------------------------- main process

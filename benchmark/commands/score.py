@@ -171,20 +171,22 @@ def _verify(path: Path, opened: Workspace, detector: str, setup: ScoringSetup, w
     folder = _find_detector_by_weights(opened, detector, recorded.weights_sha256)
     again = replace(setup, folder=folder, settings=recorded.settings)
     with ProgressBars(err) as display:
-        verification = verify_report(recorded, again, workers=workers, report=display.report)
+        dataset = _find_dataset(opened, folder)
+        verification = verify_report(recorded, again, dataset, workers=workers, report=display.report)
     for line in _describe_verification(verification):
         out.print(line, soft_wrap=True, highlight=False, markup=False)
     if not verification.holds:
         changed = sum(bool(video.differences) for video in verification.videos)
         raise BenchError(
             f"The report was not reproduced: {changed} of its {len(verification.videos)} videos came out differently"
-            f"{', and the detector was changed' if verification.detector else ''}.",
+            f"{', and so did what it says of the detector' if verification.detector else ''}.",
             hint="The differences are listed above.",
         )
 
 
 def _describe_verification(verification: Verification) -> list[str]:
     lines = [f"version: {difference}" for difference in verification.versions]
+    lines += [f"not verified: {statement}" for statement in verification.unverified]
     lines += [f"detector: {difference}" for difference in verification.detector]
     return lines + [f"{video.path}: {'; '.join(video.differences) or 'the same'}" for video in verification.videos]
 

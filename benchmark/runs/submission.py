@@ -29,12 +29,11 @@ from dancebench.detect.evaluation.controls import list_flags
 from dancebench.detect.inputs.leak_audit import audit_leaks, require_one_size
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.protocol.description import SHORTCUTS, VideoSetRecord, find_description
+from dancebench.detect.protocol.score_file import Submission, read_submission
 from dancebench.detect.protocol.submitted_scores import (
-    Submission,
     SubmissionResult,
     SubmittedTables,
     measure_submission,
-    read_submission,
     tabulate_submission,
 )
 from dancebench.leaderboards import records
@@ -83,7 +82,7 @@ def run_submission(
     Args:
         workspace: Workspace of the dataset.
         dataset: Whose people the videos show.
-        scores: CSV, see `submitted_scores`.
+        scores: CSV, see `score_file`.
         name: Name of the system.
         manifest: Manifest of the videos; None: that of the dataset's newest detection run.
         aggregator: Rule from pair logits to a video's score, for pair tables.

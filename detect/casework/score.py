@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -247,8 +247,8 @@ def score_video(
     settings = settings or ScoreSettings()
     fields: dict[str, Any] = describe_decision(path, loaded.card)
     try:
-        if path.is_file():
-            fields |= {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+        identity = _identify(path) if path.is_file() else None
+        fields |= {"sha256": identity.sha256, "bytes": identity.bytes} if identity else {}
         surveyed = survey(path)
         fields |= _describe_file(surveyed) | {"credentials": read_credentials(path)}
         clips = loaded.card.clip_format
@@ -261,10 +261,26 @@ def score_video(
         reasons = _list_reasons_to_abstain(
             prepared.found, fields.get("crop"), loaded, scores["n_pairs"], scores["out_of_distribution"]
         )
+        if identity is not None and _identify(path) != identity:
+            raise BenchError(f"{path} was changed while it was scored.", hint="Score a copy that nothing writes to.")
         status = "abstained" if reasons else "ok"
         return ScoredVideo(VideoScore(**fields, **scores, status=status, abstained_because=tuple(reasons)), images)
     except (BenchError, OSError) as error:
         return ScoredVideo(VideoScore(**fields, status="failed", reason=str(error)))
+
+
+class _FileIdentity(NamedTuple):
+    """By which file and content a score is vouched for: equal before and after, the same was read in between."""
+
+    sha256: str
+    bytes: int
+    inode: int
+    changed_ns: int
+
+
+def _identify(path: Path) -> _FileIdentity:
+    found = path.stat()
+    return _FileIdentity(sha256_file(path), found.st_size, found.st_ino, found.st_mtime_ns)
 
 
 def make_failed_score(path: Path, card: DetectorCard, reason: str) -> VideoScore:

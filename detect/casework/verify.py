@@ -1,20 +1,30 @@
 """Verification of a score report: a recorded report and the same files scored again in; what differs out.
 
-Scores may differ by up to `TOLERANCE`. Decoding, resizing and encoding are exact integer arithmetic for one set
-of library versions; the network sums float32 in an order that depends on batch, processor and GPU. Other batches
+Every field that scoring computes is compared, whatever is added to a score later. What depends on the network's
+logits may differ by up to `TOLERANCE`: decoding, resizing and encoding are exact integer arithmetic for one set of
+library versions, but the network sums float32 in an order that depends on batch, processor and GPU. Other batches
 change logits by less than 1e-5 (tested). 1e-3 leaves room for other hardware, and is far below the differences
-between pairs of one video.
+between pairs of one video. Other numbers may differ by rounding (`ROUNDING`), all else not at all.
+
+Not compared: when the report was made and on which device, and which files it lists.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from dancebench.core.schema import Strict
 from dancebench.detect.casework.score import ScoreReport, VideoScore
 
 TOLERANCE = 1e-3
-"""Absolute, and relative above 1."""
+"""Of what depends on logits: absolute, and relative above 1."""
+ROUNDING = 1e-6
+"""Of other numbers, relative."""
+
+_OF_LOGITS = frozenset({"score", "llr", "logit", "low", "high"})
+_TOLD_APART = frozenset({"path", "sha256", "status"})  # the path says which row it is, the others have own words
+_SHOWN = 5
 
 
 class VideoCheck(Strict):
@@ -30,7 +40,10 @@ class Verification(Strict):
 
     versions: tuple[str, ...]
     """Of libraries and code. Changed versions explain differences, but alone do not fail the verification."""
+    unverified: tuple[str, ...]
+    """What is stated in the report and could not be checked, and why."""
     detector: tuple[str, ...]
+    """Differences in what the report says of the detector and of the call."""
     videos: tuple[VideoCheck, ...]
 
     @property
@@ -52,14 +65,10 @@ def compare_reports(recorded: ScoreReport, again: ScoreReport) -> Verification:
         for name in sorted(before.keys() | now.keys())
         if before.get(name) != now.get(name)
     ]
-    detector = []
-    if recorded.weights_sha256 != again.weights_sha256:
-        detector.append("the detector has other weights")
-    if recorded.card_sha256 != again.card_sha256:
-        detector.append("the detector's card was changed: its calibration or thresholds may differ")
     return Verification(
         versions=tuple(versions),
-        detector=tuple(detector),
+        unverified=tuple(_list_unverified(recorded, again)),
+        detector=tuple(_list_detector_differences(recorded, again)),
         videos=tuple(
             VideoCheck(path=first.path, differences=tuple(list_differences(first, second)))
             for first, second in zip(recorded.videos, again.videos, strict=True)
@@ -68,19 +77,68 @@ def compare_reports(recorded: ScoreReport, again: ScoreReport) -> Verification:
 
 
 def list_differences(recorded: VideoScore, again: VideoScore) -> Iterator[str]:
-    """What differs between two scores of one video, in words."""
+    """What differs between two scores of one video, in words; of another file, and of one that failed, no details."""
     if recorded.sha256 != again.sha256:
         missing = "the file is missing or cannot be read"
         yield missing if again.sha256 is None else "the file was changed: its SHA-256 differs"
     if recorded.status != again.status:
         reason = again.reason or "; ".join(again.abstained_because)
         yield f"status {recorded.status}, now {again.status}" + (f" ({reason})" if reason else "")
-    for name in ("score", "llr"):
-        before, now = getattr(recorded, name), getattr(again, name)
-        if before is not None and now is not None and abs(before - now) > TOLERANCE * max(1.0, abs(before)):
-            yield f"{name} {before:+.4f}, now {now:+.4f}"
-    if None not in (recorded.score, again.score) and recorded.n_pairs != again.n_pairs:
-        yield f"{recorded.n_pairs} pairs, now {again.n_pairs}"
+    if recorded.sha256 != again.sha256 or (recorded.status == "failed") != (again.status == "failed"):
+        return
+    before, now = (score.model_dump(exclude=set(_TOLD_APART)) for score in (recorded, again))
+    for name in before:
+        found = list(_compare_values(name, before[name], now[name]))
+        yield from found[:_SHOWN]
+        if len(found) > _SHOWN:
+            yield f"{len(found) - _SHOWN} more differences in {name}"
+
+
+def _compare_values(name: str, before: Any, now: Any) -> Iterator[str]:
+    """What differs between two values of a field, in words; fields of fields are named `pairs.3.llr`."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in before:
+            yield from _compare_values(f"{name}.{key}", before[key], now[key])
+    elif isinstance(before, list | tuple) and isinstance(now, list | tuple) and len(before) == len(now):
+        for index, (first, second) in enumerate(zip(before, now, strict=True)):
+            yield from _compare_values(f"{name}.{index}", first, second)
+    elif not _agree(name, before, now):
+        if name == "n_pairs":
+            yield f"{before} pairs, now {now}"
+        else:
+            yield f"{name} {_say(before)}, now {_say(now)}"
+
+
+def _agree(name: str, before: Any, now: Any) -> bool:
+    if isinstance(before, float) and isinstance(now, float):
+        size = abs(before)
+        tolerated = TOLERANCE * max(1.0, size) if name.rpartition(".")[2] in _OF_LOGITS else ROUNDING * size
+        return abs(before - now) <= tolerated
+    return type(before) is type(now) and bool(before == now)
+
+
+def _say(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:+.4f}" if abs(value) >= 1e-3 else f"{value:+.4g}"
+    if isinstance(value, list | tuple | dict):
+        return f"of {len(value)} entries"
+    return "none" if value is None else str(value)
+
+
+def _list_detector_differences(recorded: ScoreReport, again: ScoreReport) -> Iterator[str]:
+    if recorded.weights_sha256 != again.weights_sha256:
+        yield "the detector has other weights"
+    if recorded.card_sha256 != again.card_sha256:
+        yield "the detector's card was changed: its calibration or thresholds may differ"
+    yield from _compare_values("name", recorded.detector, again.detector)
+    yield from _compare_values("settings", recorded.settings.model_dump(), again.settings.model_dump())
+    if again.dataset is not None:
+        yield from _compare_values("dataset", recorded.dataset, again.dataset)
+
+
+def _list_unverified(recorded: ScoreReport, again: ScoreReport) -> Iterator[str]:
+    if recorded.dataset is not None and again.dataset is None:
+        yield f"dataset {recorded.dataset}: the record of the run that trained the detector is not in this workspace"
 
 
 def _list_code_versions(report: ScoreReport) -> dict[str, str]:

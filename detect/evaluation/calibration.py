@@ -1,10 +1,10 @@
 """Calibration of scores to likelihood ratios, and its quality: labels, scores and people in, a calibration out.
 
 A log-likelihood ratio (LLR) is ln p(score | fake) - ln p(score | real), in nats; 0 is uninformative. It is linear
-in the score, `(score - offset) / temperature` with a temperature of at least 1: fitting may reduce a detector's
-confidence, never increase it. It is clipped at ±ln(n + 1): n people cannot support more. Everything is measured
-at even prior odds: reals and fakes have the same weight however many there are, and so have the people of a class,
-since videos of one person are not independent.
+in the score, `(score - offset) / temperature`, and does not depend on the scores' unit or zero: a probability, the
+same in percent and any a · score + b with a > 0 have the same LLRs. It is clipped at ±ln(n + 1): n people cannot
+support more. Everything is measured at even prior odds: reals and fakes have the same weight however many there
+are, and so have the people of a class, since videos of one person are not independent.
 
 Cllr: Brümmer & du Preez, Application-independent evaluation of speaker detection, 2006. Smoothed targets:
 Platt, Probabilistic outputs for support vector machines, 1999. Expected calibration error: Naeini et al. 2015.
@@ -30,13 +30,17 @@ from dancebench.core.schema import Strict
 Array = npt.NDArray[np.float64]
 
 MAX_SPREAD = 1e3
-"""The temperature stays below this many standard deviations of the scores, where all LLRs are about 0."""
+"""The temperature is at most this many standard deviations of the scores, where all LLRs are about 0, and at least
+one standard deviation divided by it."""
+UNINFORMATIVE = 1e300
+"""The temperature where all scores are equal: they have no unit, and every LLR is 0."""
 
 
 class Calibration(Strict):
     """A linear map from scores to LLRs, and the data that it was fitted on."""
 
-    temperature: float = Field(ge=1)
+    temperature: float = Field(gt=0)
+    """In the scores' unit."""
     offset: float
     """The score whose LLR is 0."""
     subjects: int
@@ -89,7 +93,10 @@ def fit_calibration(labels: npt.ArrayLike, scores: npt.ArrayLike, subjects: Sequ
     if not np.isfinite(scores).all():
         raise BenchError("Calibration needs finite scores.", hint="The detector's weights are unusable: train it.")
     centre = float(weights @ scores)
-    spread = math.sqrt(weights @ (scores - centre) ** 2) or 1.0  # equal scores: any spread works
+    spread = _standard_deviation(scores - centre, weights)
+    people = {"subjects": len(set(subjects)), "items": len(scores)}
+    if spread == 0:
+        return Calibration(temperature=UNINFORMATIVE, offset=float(scores[0]), separable=False, **people)
     standard = (scores - centre) / spread
 
     def loss(point: Array) -> tuple[float, Array]:
@@ -99,19 +106,27 @@ def fit_calibration(labels: npt.ArrayLike, scores: npt.ArrayLike, subjects: Sequ
         slopes = np.array([-(residuals @ llrs), -residuals.sum() * spread / temperature])
         return float(weights @ (np.logaddexp(0, llrs) - targets * llrs)), slopes
 
-    start = np.array([max(0.0, math.log(spread)), 0.0])
-    upper = max(start[0], math.log(spread * MAX_SPREAD), 0.0)
-    bounds = [(0.0, upper), (float(standard.min()), float(standard.max()))]
+    start = np.array([math.log(spread), 0.0])
+    limit = math.log(MAX_SPREAD)
+    bounds = [(start[0] - limit, start[0] + limit), (float(standard.min()), float(standard.max()))]
     solution = scipy.optimize.minimize(
         loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-9}
     ).x
     return Calibration(
         temperature=math.exp(solution[0]),
         offset=centre + spread * float(solution[1]),
-        subjects=len(set(subjects)),
-        items=len(scores),
         separable=bool(scores[labels == 0].max() < scores[labels == 1].min()),
+        **people,
     )
+
+
+def _standard_deviation(deviations: Array, weights: Array) -> float:
+    """Weighted standard deviation of numbers of any magnitude, from their deviations; 0 only if all are equal."""
+    if np.ptp(deviations) == 0:
+        return 0.0
+    _, exponent = math.frexp(float(np.abs(deviations).max()))
+    scale = math.ldexp(1.0, exponent)  # a power of two changes no digit, and no square is too small or too large
+    return scale * math.sqrt(weights @ (deviations / scale) ** 2)
 
 
 def balance_weights(labels: npt.ArrayLike, subjects: Sequence[str]) -> Array:

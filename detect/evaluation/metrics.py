@@ -8,7 +8,7 @@ equal error rate is where the linearly interpolated ROC meets FPR = FNR.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,17 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from dancebench.core.errors import BenchError
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Strict
-from dancebench.core.stats import Indices, jackknife_interval
+from dancebench.core.stats import Indices, jackknife_interval, jackknife_share_interval
 from dancebench.detect.evaluation.score_tables import ScoreTables
 
 Labels = npt.NDArray[np.int64]
 """(N,), 1 = fake, 0 = real."""
 Scores = npt.NDArray[np.float64]
 """(N,), higher = more likely fake."""
+
+
+_ROUNDING = 1e-9
+"""Widths of gaps between scores that differ relatively by less are equal."""
 
 
 class Thresholds(Strict):
@@ -70,7 +74,8 @@ def tpr_at_fpr(labels: Labels, scores: Scores, limit: float) -> float:
     """Find the largest true-positive rate at a false-positive rate of at most `limit`; NaN for one class.
 
     No interpolation: with n reals the false-positive rate moves in steps of 1/n, and below the first step the
-    threshold is the highest real.
+    threshold is the highest real. So few reals place the threshold too low, which no interval of the rate can know:
+    in simulations of 8 to 30 people with one or two reals each, 95% intervals covered 89 to 99%.
     """
     if not _has_both_classes(labels):
         return float("nan")
@@ -99,7 +104,8 @@ def choose_threshold(labels: Labels, scores: Scores) -> float:
     fakes, reals = (np.searchsorted(kind, values[:-1], side="right") / len(kind) for kind in order)
     balanced = (1 - fakes + reals) / 2  # (V - 1,) of a threshold in each gap
     best = np.flatnonzero(balanced >= balanced.max() - 1e-12)
-    gap = best[np.argmax(np.diff(values)[best])]
+    widths = np.diff(values)[best]
+    gap = best[np.flatnonzero(widths >= widths.max() * (1 - _ROUNDING))[0]]  # in any unit the same of equal widths
     return float((values[gap] + values[gap + 1]) / 2)
 
 
@@ -130,6 +136,12 @@ def choose_thresholds(tables: ScoreTables) -> Thresholds:
 
 MEASURES = ("auc", "accuracy", "eer", "ap", "tpr_fpr1", "tpr_fpr5")
 """What is measured at each level; `tpr_fpr1` is the true-positive rate at 1% false positives."""
+_COUNTED: Final[dict[str, Callable[[Labels], npt.NDArray[np.bool_]]]] = {
+    "accuracy": lambda labels: np.ones(len(labels), dtype=np.bool_),
+    "tpr_fpr1": lambda labels: labels == 1,
+    "tpr_fpr5": lambda labels: labels == 1,
+}
+"""The measures that are shares, and the items that they are shares of."""
 
 
 def evaluate(
@@ -263,5 +275,8 @@ def _make_metric(level: ScoredItems, measure: str, statistic: _Statistic, item: 
     def measure_subset(chosen: Indices) -> float:
         return statistic(labels[chosen], scores[chosen])
 
-    interval = jackknife_interval(measure_subset, subjects.tolist(), scale="logit")
+    if measure in _COUNTED:
+        interval = jackknife_share_interval(measure_subset, subjects.tolist(), counted=_COUNTED[measure](labels))
+    else:
+        interval = jackknife_interval(measure_subset, subjects.tolist(), scale="logit")
     return Metric(value=value, ci95=interval, n=n, unit=unit, higher_is_better=better)

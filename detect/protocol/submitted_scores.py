@@ -1,9 +1,6 @@
-"""Submitted scores of another system: a CSV and the rows of a manifest in; score tables and metrics out.
+"""Submitted scores of another system: a checked file and the rows of a manifest in; score tables and metrics out.
 
-    video table   video_id, score          optional: status, reason, n_pairs, aggregator
-    pair table    video_id, t (seconds), logit
-
-A file with a logit column is a pair table. A higher score = more likely fake, on any scale; labels come from
+A higher score = more likely fake, on any scale: no metric depends on the scores' unit. Labels come from
 the manifest alone. Metrics are those of the held-out people. A held-out score that is missing or not finite
 is replaced by the worst one: a fake gets less than every score in the file, a real more, so that leaving out a
 hard video never improves a metric. Scores of the validation set, if there are any, fix thresholds and
@@ -12,12 +9,9 @@ calibration as for our own detectors; a missing one among them is only reported.
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -48,32 +42,9 @@ from dancebench.detect.evaluation.metrics import (
     evaluate_per_subject,
 )
 from dancebench.detect.evaluation.score_tables import PAIR_COLUMNS, VIDEO_COLUMNS, ScoreTables, UnscoredVideo
+from dancebench.detect.protocol.score_file import IDS, Submission
 
-ScoreLevel = Literal["video", "pair"]
-
-LARGEST = 1e100
-"""A score of larger magnitude counts as missing: sums and 95% confidence intervals of it would overflow."""
 SUPPLIED = "given"  # recorded as the aggregator of videos whose scores were submitted
-_KNOWN = {*VIDEO_COLUMNS, *PAIR_COLUMNS, "split", "level"}
-_SHOWN = 3
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A file of scores, checked against the manifest.
-
-    Attributes:
-        name: The name of the file.
-        level: Whether it scores videos or pairs of frames.
-        table: `video_id`, `t` (seconds; NaN for videos), `value` (NaN where there is none), `reason` (why there
-            is none); validation and held-out videos only.
-        remarks: What was ignored, in words.
-    """
-
-    name: str
-    level: ScoreLevel
-    table: pd.DataFrame
-    remarks: tuple[str, ...]
 
 
 class SubmittedTables(NamedTuple):
@@ -87,124 +58,6 @@ class SubmittedTables(NamedTuple):
     """The held-out videos that got the worst score, and why."""
     failures: tuple[UnscoredVideo, ...]
     """`missing`, and the validation videos without a score, if any validation video has one."""
-
-
-# ---------------------------------------------------------------- reading
-
-
-def read_submission(path: Path, rows: Sequence[VideoRow]) -> Submission:
-    """Read and check a file of scores.
-
-    Args:
-        path: CSV in UTF-8 with a header.
-        rows: Of the manifest, which lists the videos to be scored.
-
-    Raises:
-        BenchError: The file cannot be read as such a table, a video or one of its times occurs twice, a video
-            is not in the manifest, or a score or a time is not a number. The message names the first three.
-    """
-    header, lines = _read_csv(path)
-    level = _detect_level(path, header)
-    table = pd.DataFrame(lines, columns=header, dtype=object)
-    column = "score" if level == "video" else "logit"
-    values = _parse_numbers(path, table, column)
-    times = _parse_numbers(path, table, "t") if level == "pair" else np.full(len(table), np.nan)
-    if level == "pair":
-        _refuse(path, "has a t that is not a finite number of seconds", table["video_id"][~np.isfinite(times)])
-    repeated = table.assign(t=times).duplicated(["video_id", "t"])
-    _refuse(path, "scores a video or a pair twice", table["video_id"][repeated], hint="Keep one row of each.")
-    splits = table["video_id"].map({row.video_id: row.split for row in rows})
-    _refuse(path, "scores videos that the manifest does not list", table["video_id"][splits.isna()], hint=_IDS)
-    checked = pd.DataFrame(
-        {"video_id": table["video_id"], "t": times, "value": values, "reason": _list_reasons(table, column, values)}
-    )
-    checked.loc[checked["reason"].notna(), "value"] = np.nan
-    kept = checked[splits != "train"].reset_index(drop=True)
-    return Submission(path.name, level, kept, _list_remarks(header, splits, table["video_id"]))
-
-
-_IDS = "Use the video_ids of the manifest, one row for each video of split holdout and validation."
-_SHAPE = "Expected UTF-8 text, comma-separated, with the columns video_id, score or video_id, t, logit."
-
-
-def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Header and rows, cells stripped, blank lines left out."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            numbered = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
-    except OSError as error:
-        raise BenchError(f"{path} cannot be read: {error.strerror}.", hint="Give a CSV of scores.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BenchError(f"{path} is not a CSV in UTF-8 ({error}).", hint=_SHAPE) from error
-    if len(numbered) < 2:
-        raise BenchError(f"{path} holds no {'scores' if numbered else 'text'}.", hint=_SHAPE)
-    (_, header), *lines = numbered
-    for number, cells in lines:
-        if len(cells) != len(header):
-            raise BenchError(f"{path.name}:{number} has {len(cells)} columns, not {len(header)}.", hint=_SHAPE)
-    return header, [cells for _, cells in lines]
-
-
-def _detect_level(path: Path, header: Sequence[str]) -> ScoreLevel:
-    """Which table this is, by its columns."""
-    level: ScoreLevel = "pair" if "logit" in header else "video"
-    required = PAIR_COLUMNS if level == "pair" else ["video_id", "score"]
-    missing = [name for name in required if name not in header]
-    if missing:
-        raise BenchError(f"{path.name} has no column {' and no column '.join(missing)}.", hint=_SHAPE)
-    if {"logit", "score"} <= set(header):
-        raise BenchError(
-            f"{path.name} has both score and logit.", hint="Submit the videos' scores or their pairs' logits."
-        )
-    unusable = [name for name in header if name not in _KNOWN or header.count(name) > 1]
-    _refuse(path, "has unknown or repeated columns", unusable, hint=_SHAPE)
-    return level
-
-
-def _parse_numbers(path: Path, table: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
-    """A column as numbers (N,), NaN where the cell is empty."""
-    numbers = pd.to_numeric(table[column].replace("", "nan"), errors="coerce").to_numpy(np.float64)
-    unparsed = table[np.isnan(numbers) & ~table[column].str.lower().str.lstrip("+-").isin(["", "nan"])]
-    named = [f"{video} ('{text}')" for video, text in zip(unparsed["video_id"], unparsed[column], strict=True)]
-    _refuse(path, f"has a {column} that is not a number", named)
-    return numbers
-
-
-def _list_reasons(table: pd.DataFrame, column: str, values: npt.NDArray[np.float64]) -> list[str | None]:
-    """Why a row has no score; None where it has one."""
-    optional = table.reindex(columns=["status", "reason"], fill_value="")
-    return [
-        _explain_missing(column, *cells)
-        for cells in zip(values, table[column], optional["status"], optional["reason"], strict=True)
-    ]
-
-
-def _explain_missing(column: str, value: float, text: str, status: str, reason: str) -> str | None:
-    if status not in ("", "ok"):
-        return f"its status is '{status}'" + (f": {reason}" if reason else "")
-    if abs(value) <= LARGEST:
-        return None
-    return f"its {column} is {text or 'empty'}"
-
-
-def _list_remarks(header: Sequence[str], splits: pd.Series, video_ids: pd.Series) -> tuple[str, ...]:
-    remarks = []
-    labels = [name for name in ("label", "split") if name in header]
-    if labels:
-        remarks.append(f"the column {' and '.join(labels)} was ignored: the manifest says what is fake")
-    training = video_ids[splits == "train"].nunique()
-    if training:
-        remarks.append(f"the scores of {training} training videos were ignored")
-    return tuple(remarks)
-
-
-def _refuse(path: Path, problem: str, items: Collection[str] | pd.Series, hint: str = "Correct the file.") -> None:
-    """Raise an error that names the first few items, if there are any."""
-    unique = list(dict.fromkeys(items))
-    if unique:
-        more = f" and {len(unique) - _SHOWN} more" if len(unique) > _SHOWN else ""
-        raise BenchError(f"{path.name} {problem}: {', '.join(unique[:_SHOWN])}{more}.", hint=hint)
 
 
 # ---------------------------------------------------------------- tables
@@ -236,7 +89,7 @@ def tabulate_submission(
     )
     if holdout.scored.empty:
         first = f": {holdout.failures[0].item}: {holdout.failures[0].reason}" if holdout.failures else ""
-        raise BenchError(f"{submission.name} scores none of the held-out videos{first}.", hint=_IDS)
+        raise BenchError(f"{submission.name} scores none of the held-out videos{first}.", hint=IDS)
     if aggregator != DEFAULT_RULE:
         rule = find_rule(aggregator, validation.fit_rule())
         validation, holdout = (tables.aggregate_by(rule, aggregator) for tables in (validation, holdout))
@@ -347,10 +200,21 @@ def measure_submission(submitted: SubmittedTables, rows: Sequence[VideoRow]) -> 
     }
     if thresholds is not None:
         metrics |= break_down_by_source(holdout, thresholds) | break_down_by_method(submitted.holdout, thresholds)
-    flags = () if calibrations is None else tuple(describe_overconfidence(calibrations))
+    flags = [*_question_polarity(metrics), *(describe_overconfidence(calibrations) if calibrations else [])]
     for name, unit in _NEEDS_DETECTOR.items():
         metrics[name] = Metric(value=None, reason=NOT_HERE, n=0, unit=unit, higher_is_better=False)
-    return SubmissionResult(metrics, evaluate_per_subject(holdout, thresholds), thresholds, flags)
+    return SubmissionResult(metrics, evaluate_per_subject(holdout, thresholds), thresholds, tuple(flags))
+
+
+def _question_polarity(metrics: dict[str, Metric]) -> list[str]:
+    """Ask in words whether the scores have the right sign, if they rank reals above fakes."""
+    area = metrics["video_auc"].value
+    if area is None or area >= 0.5:
+        return []
+    return [
+        f"polarity: the video AUC is {area:.3f}, below chance: is the polarity right? A higher score must mean more "
+        f"likely fake; with the sign reversed it would be {1 - area:.3f}"
+    ]
 
 
 NOT_HERE = "a submitted score file: the detector is not here"

@@ -9,7 +9,15 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancebench.core.stats import jackknife_interval, mean_interval, permutation_p, share_interval
+from dancebench.core.stats import (
+    jackknife_interval,
+    jackknife_share_interval,
+    mean_interval,
+    permutation_p,
+    share_interval,
+)
+
+Shares = npt.NDArray[np.float64]
 
 PEOPLE = [f"s{number:02d}" for number in range(14)]
 
@@ -56,16 +64,52 @@ def test_closed_form_all_hits_of_three_subjects() -> None:
     assert interval.method == "Clopper-Pearson over subjects"
 
 
-def test_closed_form_share_with_one_item_a_person() -> None:
-    interval = share_interval([True] * 13 + [False], PEOPLE)
+def test_closed_form_share_of_people_who_differ() -> None:
+    """Four people with 0, 1/2, 1/2 and all of 8 hits: 16 of 32, of the worth of 6 items by the definition."""
+    people = [person for person in PEOPLE[:4] for _ in range(8)]
+    hits = [place < of_person for of_person in (0, 4, 4, 8) for place in range(8)]
+    interval = share_interval(hits, people)
     assert interval is not None
-    share = 13 / 14  # its jackknife variance is p(1-p)/(n-1), and 1/(p(1-p)) is the logit's slope
-    centre, half = (
-        math.log(share / (1 - share)),
-        2.160368656 / math.sqrt(13 * share * (1 - share)),
-    )  # t(0.975, 13)
-    limits = [1 / (1 + math.exp(-(centre + sign * half))) for sign in (-1, 1)]
-    assert [interval.low, interval.high] == pytest.approx(limits)
+    variance = ((0.25 + 0 + 0 + 0.25) / 4 + 2 * 0.25 / 4) / (3 + 2)  # between people, and of the prior's two
+    size = 0.25 / variance
+    assert size == pytest.approx(5.0)
+    low, high = scipy.stats.beta.ppf([0.025, 0.975], [2.5, 3.5], [3.5, 2.5])
+    assert (interval.low, interval.high) == pytest.approx((low, high))
+    assert interval.method == "Korn-Graubard over subjects"
+
+
+def test_closed_form_people_who_are_all_hits_or_all_misses_count_as_one_item_each() -> None:
+    hits = [number < 11 for number in range(14)]
+    interval = share_interval(np.repeat(hits, 20).tolist(), [person for person in PEOPLE for _ in range(20)])
+    theirs = scipy.stats.binomtest(11, 14).proportion_ci(0.95, "exact")
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_closed_form_people_who_agree_are_worth_no_more_than_their_items() -> None:
+    """Everybody hits with one of two: no deletion changes the share, and 28 items are what there is."""
+    interval = share_interval([True, False] * 14, [person for person in PEOPLE for _ in range(2)])
+    theirs = scipy.stats.binomtest(14, 28).proportion_ci(0.95, "exact")
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_closed_form_only_the_counted_items_limit_a_share() -> None:
+    """One counted item a person, among others: the worth of one item each."""
+    people = [person for person in PEOPLE for _ in range(3)]
+    hits = np.array([number < 11 for number in range(14) for _ in range(3)])
+    counted = np.arange(len(people)) % 3 == 0
+    interval = jackknife_share_interval(
+        lambda chosen: float(hits[chosen][counted[chosen]].mean()), people, counted=counted
+    )
+    assert interval == share_interval(hits[counted].tolist(), PEOPLE)
+
+
+def test_closed_form_a_person_with_most_of_the_items_leaves_few_people() -> None:
+    """Of hits alone: 9 items of one and one of another person are worth 100 / 82 people."""
+    interval = share_interval([True] * 10, ["a"] * 9 + ["b"])
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((0.025 ** (82 / 100), 1))
 
 
 def test_closed_form_permutation_within_persons_of_one_label_changes_nothing() -> None:
@@ -105,6 +149,14 @@ def test_foreign_reference_scipy_exact_binomial() -> None:
     assert (interval.low, interval.high) == pytest.approx((theirs.low, theirs.high))
 
 
+@pytest.mark.parametrize("hits", range(15))
+def test_foreign_reference_scipy_exact_binomial_of_one_item_a_person(hits: int) -> None:
+    interval = share_interval([number < hits for number in range(14)], PEOPLE)
+    theirs = scipy.stats.binomtest(hits, 14).proportion_ci(0.95, "exact")
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((theirs.low, theirs.high))
+
+
 def test_foreign_reference_scipy_permutation_test() -> None:
     scores = np.random.default_rng(3).normal(0, 1, 24)
     labels = np.tile([0, 1], 12)
@@ -128,6 +180,58 @@ def test_foreign_reference_scipy_permutation_test() -> None:
 # coverage
 
 
+SHARES = (0.5, 0.8, 0.9, 0.95, 0.98)
+UNEQUAL = (2, 4, 4, 8, 16)
+"""Items of one person after the other, in turn."""
+
+
+def draw_difficulties(kind: str, share: float, shape: tuple[int, int], generator: np.random.Generator) -> Shares:
+    """Each person's probability of a hit, with the mean `share` over the population.
+
+    `beta0.1` and so on: beta-distributed with that correlation of two items of one person; `hard0.25` and so on: that
+    probability for the few hard persons, 1 for the others.
+    """
+    number = float(kind[4:])
+    if kind.startswith("hard"):
+        return np.where(generator.random(shape) < (1 - share) / (1 - number), number, 1.0)
+    return generator.beta(share * (1 / number - 1), (1 - share) * (1 / number - 1), shape)
+
+
+def measure_coverage(kind: str, share: float, items: int | None, people: int, simulations: int) -> tuple[float, float]:
+    """Share of intervals that contain the true share, and their mean width; of None items, of unequal many."""
+    generator = np.random.default_rng([people, items or 0, round(100 * share)])
+    counts = np.resize(UNEQUAL, people) if items is None else np.full(people, items)
+    names = [f"s{number:02d}" for number, count in enumerate(counts) for _ in range(count)]
+    limits = []
+    for difficulties in draw_difficulties(kind, share, (simulations, people), generator):
+        interval = share_interval((generator.random(len(names)) < difficulties.repeat(counts)).tolist(), names)
+        assert interval is not None
+        limits.append((interval.low, interval.high))
+    low, high = np.array(limits).T
+    return float(((low <= share) & (share <= high)).mean()), float((high - low).mean())
+
+
+@pytest.mark.parametrize("people", [5, 8, 14, 30])
+@pytest.mark.parametrize(("kind", "share", "items"), [("beta0.3", 0.95, 4), ("hard0.25", 0.9, None)])
+def test_intervals_of_shares_cover_people_of_unequal_difficulty(
+    people: int, kind: str, share: float, items: int | None
+) -> None:
+    """Few and reduced; `make test-long` has 1,000 simulations of every kind."""
+    assert measure_coverage(kind, share, items, people, 200)[0] >= 0.93
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("people", [5, 8, 14, 30])
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("kind", ["beta0.02", "beta0.1", "beta0.3", "beta0.6", "beta0.9", "hard0.0", "hard0.25"])
+def test_intervals_of_shares_cover_in_1000_simulations(people: int, share: float, kind: str) -> None:
+    for items in (1, 2, 4, 16, None):
+        covered, width = measure_coverage(kind, share, items, people, 1000)
+        print(f"{people} people, {items or 'unequal many'} items, {kind}, share {share}: {covered:.3f} in {width:.3f}")
+        assert covered >= 0.93, items
+
+
 @pytest.mark.parametrize(("items", "share"), [(1, 0.8), (6, 0.8), (6, 0.95)])
 def test_intervals_cover_shares_of_14_subjects(items: int, share: float) -> None:
     generator = np.random.default_rng(4)
@@ -138,7 +242,13 @@ def test_intervals_cover_shares_of_14_subjects(items: int, share: float) -> None
         interval = share_interval((generator.random(14 * items) < probabilities.repeat(items)).tolist(), people)
         assert interval is not None
         covered += interval.low <= share <= interval.high
-    assert covered / 400 >= 0.9
+    assert covered / 400 >= 0.93
+
+
+def test_intervals_of_equal_people_grow_narrower_with_their_items() -> None:
+    """Not wider than needed: 16 items a person of 30 equal people give half of the width of one item each."""
+    few, many = (measure_coverage("beta0.0001", 0.8, items, 30, 100)[1] for items in (1, 16))
+    assert many < 0.5 * few
 
 
 @given(st.lists(st.booleans(), min_size=14, max_size=14))
@@ -191,6 +301,7 @@ def test_statistic_undefined_without_a_subject_has_no_interval() -> None:
         return 1.0 if len(set(labels[chosen].tolist())) == 2 else math.nan
 
     assert jackknife_interval(needs_both, ["a", "b", "c"]) is None
+    assert jackknife_share_interval(needs_both, ["a", "b", "c"]) is None
 
 
 def test_bad_input_is_refused() -> None:
@@ -202,5 +313,7 @@ def test_bad_input_is_refused() -> None:
         mean_interval([1.0, math.nan], ["a", "b"])
     with pytest.raises(ValueError, match="lies in"):
         jackknife_interval(lambda chosen: 1.5, ["a", "b"])
+    with pytest.raises(ValueError, match="lies in"):
+        jackknife_share_interval(lambda chosen: 1.5, ["a", "b"])
     with pytest.raises(ValueError, match="undefined"):
         permutation_p(lambda permuted: math.nan, np.array([0, 1]), ["a", "a"], permutations=3, seed=0)

@@ -3,6 +3,24 @@
 The person is the unit of independence, never the video, the frame or the pair: many items of one person
 tell little more than one. So intervals measure what changes when a whole person is left out, with Student's t
 for the small number of persons. A percentile bootstrap over few subjects has far too low a coverage.
+
+Of shares (accuracy, true- and false-positive rate) the jackknife alone covers too little: where most persons have no
+miss at all, the few that are drawn say too little of how much persons differ. `jackknife_share_interval` therefore
+takes exact binomial limits at an effective sample size. Simulated with persons of unequal difficulty (shares of 0.5
+to 0.99, 1 to 64 items each, beta-distributed or a few hard persons, 1,000 data sets of each kind), the least coverage
+of a nominal 95% over all kinds was, for 5, 8, 14 and 30 persons:
+
+    jackknife-t on the logit       0.69  0.74  0.81  0.76
+    Korn-Graubard                  0.78  0.72  0.81  0.79
+    this one                       0.97  0.95  0.94  0.94    its mean width 1.05 to 1.11 times that of the first
+    Clopper-Pearson over persons   0.97  0.96  0.97  0.94    1.14 to 1.37 times
+
+Of equal persons with many items each the jackknife is right, and this one 2 to 6 times as wide: that hard persons exist
+and none of them was drawn, few persons cannot exclude.
+
+References: Korn and Graubard, Confidence intervals for proportions with small expected number of positive counts
+estimated from survey data, Survey Methodology 24 (1998); Kish, Survey sampling (1965); Agresti and Coull, Approximate
+is better than "exact" for interval estimation of binomial proportions, The American Statistician 52 (1998).
 """
 
 from __future__ import annotations
@@ -21,6 +39,10 @@ from dancebench.core.metric import Interval
 RELIABLE_SUBJECTS = 10
 """With fewer subjects an interval is shown, marked unreliable, and the values per subject beside it."""
 
+JACKKNIFE_LOGIT = "jackknife-t (logit)"
+SHARE_METHOD = "Korn-Graubard over subjects"
+_PRIOR_PEOPLE = 2.0
+"""How many persons the prior variance between persons is worth. With 1 the least coverage was 0.91, see above."""
 _ROUNDING = 1e-9  # values this close are the same
 
 Indices = npt.NDArray[np.intp]
@@ -63,11 +85,10 @@ def jackknife_interval(
     """Jackknife confidence interval of any statistic: delete one subject at a time, Student's t over subjects.
 
     With θ from all items, θ₍ᵢ₎ without subject i and n subjects, the standard error is
-    σ = sqrt((n-1)/n · Σ (θ₍ᵢ₎ - mean θ₍.₎)²) and the interval θ ± t(n-1) · σ. For AUC and shares it is
-    computed on the logit scale, where σ becomes σ / (θ (1 - θ)), and mapped back: the limits stay in [0, 1].
-    The standard error is taken before the logit, so a replicate at 0 or 1 needs no clipping, and a larger
-    share has larger limits. At θ = 0 or 1 nothing varies, and the exact binomial interval (Clopper-Pearson)
-    over subjects takes its place.
+    σ = sqrt((n-1)/n · Σ (θ₍ᵢ₎ - mean θ₍.₎)²) and the interval θ ± t(n-1) · σ. For an AUC it is computed on the
+    logit scale, where σ becomes σ / (θ (1 - θ)), and mapped back: the limits stay in [0, 1]. The standard error
+    is taken before the logit, so a replicate at 0 or 1 needs no clipping. At θ = 0 or 1 nothing varies, and the
+    exact binomial interval (Clopper-Pearson) over subjects takes its place. Shares have intervals of their own.
 
     Args:
         statistic: Maps the indices of the items included to the statistic; NaN where undefined.
@@ -83,11 +104,8 @@ def jackknife_interval(
         ValueError: A statistic outside [0, 1] on the logit scale.
     """
     codes, count = _number_subjects(subjects, len(subjects))
-    if count < 2:
-        return None
-    estimate = float(statistic(np.arange(len(codes))))
-    replicates = np.array([float(statistic(np.flatnonzero(codes != left_out))) for left_out in range(count)])
-    if not (math.isfinite(estimate) and np.isfinite(replicates).all()):
+    estimate, replicates = _jackknife(statistic, codes, count)
+    if count < 2 or not (math.isfinite(estimate) and np.isfinite(replicates).all()):
         return None
     half = _t_quantile(confidence, count) * math.sqrt((count - 1) * float(replicates.var()))
     if half == 0 and 0 < estimate < 1 and scale == "logit":
@@ -101,18 +119,98 @@ def jackknife_interval(
         return _make_interval(float(exact.low), float(exact.high), "Clopper-Pearson over subjects", count)
     centre, half = scipy.special.logit(estimate), half / (estimate * (1 - estimate))
     bounds = np.asarray(scipy.special.expit([centre - half, centre + half]))
-    return _make_interval(float(bounds[0]), float(bounds[1]), "jackknife-t (logit)", count)
+    return _make_interval(float(bounds[0]), float(bounds[1]), JACKKNIFE_LOGIT, count)
 
 
 def share_interval(hits: Sequence[bool], subjects: Sequence[str], *, confidence: float = 0.95) -> Interval | None:
-    """Confidence interval of the share of hits (accuracy, preference): `jackknife_interval` of their mean.
+    """Confidence interval of the share of hits (accuracy, preference): `jackknife_share_interval` of their mean.
 
     Raises:
         ValueError: Lengths differ.
     """
     numbers = np.asarray(hits, dtype=np.float64)  # (items,)
     _number_subjects(subjects, len(numbers))
-    return jackknife_interval(lambda chosen: float(numbers[chosen].mean()), subjects, confidence=confidence)
+    return jackknife_share_interval(lambda chosen: float(numbers[chosen].mean()), subjects, confidence=confidence)
+
+
+def jackknife_share_interval(
+    statistic: Callable[[Indices], float],
+    subjects: Sequence[str],
+    *,
+    counted: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
+    confidence: float = 0.95,
+) -> Interval | None:
+    """Confidence interval of a share: exact binomial limits at the effective sample size (Korn and Graubard).
+
+    With n subjects and the share θ, the jackknife's variance σ² (see `jackknife_interval`) is averaged with that of
+    subjects who are all hits or all misses, which counts as two subjects: with k subjects' worth of items (Kish:
+    k = (Σ mᵢ)² / Σ mᵢ² of mᵢ items each; k = n where all have as many) and the share π = (k θ + 1) / (k + 2) of
+    Laplace's rule, v = ((n - 1) σ² + 2 π (1 - π) / k) / (n - 1 + 2). The effective sample size θ (1 - θ) / v is at
+    most the number of items and at least k, for a subject tells as much as one item; less only where σ² itself says
+    so, 1 + θ (1 - θ) / σ² < k, since a threshold varies with the subjects too. The limits are Clopper's and
+    Pearson's with that size: of one item a subject, or of hits alone, exactly those over subjects.
+
+    Args:
+        statistic: Maps the indices of the items included to the share; NaN where undefined.
+        subjects: The person behind each item.
+        counted: Which items the share is of, say the fakes; None: all.
+        confidence: Coverage: the share of intervals that should contain the true value.
+
+    Returns:
+        The interval, or None for fewer than two subjects, or where the share is undefined for all items or without
+        one of the subjects.
+
+    Raises:
+        ValueError: A share outside [0, 1].
+    """
+    codes, count = _number_subjects(subjects, len(subjects))
+    estimate, replicates = _jackknife(statistic, codes, count)
+    if count < 2 or not (math.isfinite(estimate) and np.isfinite(replicates).all()):
+        return None
+    if not -_ROUNDING < estimate < 1 + _ROUNDING:
+        raise ValueError("a share lies in [0, 1]")
+    items = np.bincount(codes if counted is None else codes[np.asarray(counted, dtype=np.bool_)])  # (subjects,)
+    people = float(items.sum() ** 2 / (items**2).sum())
+    variance = (count - 1) * float(replicates.var())
+    return make_share_interval(estimate, variance, count, people, int(items.sum()), confidence=confidence)
+
+
+def make_share_interval(
+    share: float, variance: float, subjects: int, people: float, items: int, *, confidence: float = 0.95
+) -> Interval:
+    """The interval of `jackknife_share_interval`, from what it depends on.
+
+    Args:
+        share: θ, in [0, 1].
+        variance: σ² of the jackknife.
+        subjects: n, at least two.
+        people: k, how many subjects' worth of items there are.
+        items: How many items the share is of.
+        confidence: Coverage: the share of intervals that should contain the true value.
+    """
+    if min(share, 1 - share) < _ROUNDING:
+        low, high = _exact_limits(round(share), people, confidence)
+        return _make_interval(low, high, "Clopper-Pearson over subjects", subjects)
+    size = _effective_size(share, variance, subjects, people, items)
+    low, high = _exact_limits(share, size, confidence)
+    return _make_interval(low, high, SHARE_METHOD, subjects)
+
+
+def _effective_size(share: float, variance: float, count: int, people: float, items: int) -> float:
+    """How many independent items a share inside (0, 1) is worth, see `jackknife_share_interval`."""
+    binomial, smoothed = share * (1 - share), (people * share + 1) / (people + 2)
+    prior = smoothed * (1 - smoothed) / people
+    averaged = ((count - 1) * variance + _PRIOR_PEOPLE * prior) / (count - 1 + _PRIOR_PEOPLE)
+    least = min(people, 1 + binomial / variance) if variance > 0 else people
+    return min(max(binomial / averaged, least), items)
+
+
+def _exact_limits(share: float, size: float, confidence: float) -> tuple[float, float]:
+    """Clopper's and Pearson's limits of a share of `size` items, which need not be whole."""
+    hits, misses, tail = share * size, (1 - share) * size, (1 - confidence) / 2
+    low = 0.0 if hits <= 0 else float(scipy.stats.beta.ppf(tail, hits, misses + 1))
+    high = 1.0 if misses <= 0 else float(scipy.stats.beta.ppf(1 - tail, hits + 1, misses))
+    return low, high
 
 
 def permutation_p(
@@ -155,6 +253,16 @@ def permutation_p(
         raise ValueError("the statistic is undefined for some labelling")
     n_extreme = int((chance >= observed - _ROUNDING).sum())
     return float(chance.mean()), (1 + n_extreme) / (1 + permutations)
+
+
+def _jackknife(
+    statistic: Callable[[Indices], float], codes: Indices, count: int
+) -> tuple[float, npt.NDArray[np.float64]]:
+    """The statistic of all items, and without each of the subjects (subjects,); not computed for fewer than two."""
+    if count < 2:
+        return math.nan, np.zeros(0)
+    replicates = [float(statistic(np.flatnonzero(codes != left_out))) for left_out in range(count)]
+    return float(statistic(np.arange(len(codes)))), np.array(replicates)
 
 
 def _number_subjects(subjects: Sequence[str], items: int) -> tuple[Indices, int]:

@@ -77,6 +77,33 @@ def test_report_is_reproduced_until_a_file_changes(root: Path, tmp_path: Path) -
     assert "a.mp4: the file was changed" in words
 
 
+def test_a_forged_report_is_told(root: Path, tmp_path: Path) -> None:
+    result = score(root, root / "videos/a.mp4", "--format", "json", "--jobs", "1")
+    genuine = json.loads(result.stdout)
+    path = tmp_path / "report.json"
+
+    def verify(forged: dict[str, Any]) -> str:
+        path.write_text(json.dumps(forged))
+        return refusal(score(root, "--verify", path, "--jobs", "1"))
+
+    video = genuine["videos"][0]
+    rates = video["error_rates"] | {"false_positive_rate": 0.0}
+    for field, value, words in (
+        ("error_rates", rates, "error_rates.false_positive_rate +0, now +0.1000"),
+        ("decode_warnings", ["it was cut"], "decode_warnings of 1 entries, now of"),
+    ):
+        told = verify(genuine | {"videos": [video | {field: value}]})
+        assert words in told
+        assert "1 of its 1 videos came out differently" in told
+    told = verify(genuine | {"detector": "another"})
+    assert "detector: name another, now pair-patch" in told
+    assert "0 of its 1 videos came out differently, and so did what it says of the detector" in told
+    path.write_text(json.dumps(genuine | {"dataset": "theirs"}))
+    unverified = score(root, "--verify", path, "--jobs", "1")
+    assert unverified.exit_code == 0, unverified.output
+    assert "not verified: dataset theirs" in " ".join(unverified.output.split())
+
+
 def test_table_gives_likelihood_ratios_and_no_verdict(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(out, "width", 400)
     result = score(root, root / "videos", "--jobs", "1")

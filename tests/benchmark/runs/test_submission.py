@@ -197,6 +197,14 @@ def test_it_ranks_beside_ours_on_the_same_people(workspace: Workspace, dataset: 
     assert "their-detector" in (workspace.leaderboards / "detection.md").read_text()
 
 
+def test_scores_of_the_wrong_sign_are_marked(workspace: Workspace, dataset: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    lines = [f"{row.video_id},{-row.label}" for row in manifest_rows() if row.split != "train"]
+    path.write_text("\n".join(["video_id,score", *lines]) + "\n")
+    run_submission(workspace, dataset, path, "theirs", argv=ARGV)
+    assert any("is the polarity right?" in warning for warning in only_section(workspace).list_warnings())
+
+
 def test_the_same_name_replaces_and_another_is_added(workspace: Workspace, dataset: Dataset, scores: Path) -> None:
     first = run_submission(workspace, dataset, scores, "theirs", argv=ARGV)
     scores.write_text(scores.read_text().replace("d/d/fbf,1", "d/d/fbf,-1"))

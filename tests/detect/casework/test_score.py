@@ -22,6 +22,7 @@ from dancebench.datasets.video.decoding import inspect
 from dancebench.detect.casework import prepare as outside
 from dancebench.detect.casework.prepare import expand_paths, prepare_video
 from dancebench.detect.casework.score import ScoreSettings, VideoScore, score_video
+from dancebench.detect.evaluation.training_domain import measure_clip
 from dancebench.detect.inputs.pairs import Pairs
 from dancebench.detect.protocol.card import CARD, LoadedDetector, load_detector
 
@@ -52,6 +53,32 @@ def write_foreign(path: Path, frames: list[npt.NDArray[np.uint8]], rate: int, st
             container.mux(out.encode(frame))
         container.mux(out.encode(None))
     return path
+
+
+# --- what is hashed is what is scored
+
+
+@pytest.mark.parametrize("how", ["written", "replaced by the same", "removed"])
+def test_a_file_that_changes_while_it_is_scored_has_no_score(
+    untrained: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    path = write_video(tmp_path / "a.mp4", moving(40))
+
+    def change_and_measure(*arguments: Any) -> Any:
+        if how == "written":
+            path.write_bytes(path.read_bytes() + b"\0")
+        elif how == "removed":
+            path.unlink()
+        else:
+            shutil.copy(path, tmp_path / "b.mp4")
+            (tmp_path / "b.mp4").replace(path)
+        return measure_clip(*arguments)
+
+    monkeypatch.setattr("dancebench.detect.casework.score.measure_clip", change_and_measure)
+    found = score_video(path, untrained).record
+    assert found.status == "failed"
+    assert found.reason is not None
+    assert ("No such file" if how == "removed" else "was changed while it was scored") in found.reason
 
 
 # --- what comes out

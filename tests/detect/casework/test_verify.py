@@ -1,11 +1,14 @@
 """Comparing a report with the same files scored again."""
 
 import json
+from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 from outside_files import make_detector, moving, write_video
+from pydantic import ValidationError
 
 from dancebench.detect.casework.score import ScoreReport, ScoreSettings, VideoScore, score_video
 from dancebench.detect.casework.verify import compare_reports, list_differences
@@ -80,6 +83,110 @@ def test_another_detector_fails(videos: tuple[VideoScore, ...]) -> None:
         found = compare_reports(make_report(videos), make_report(videos, **change))
         assert not found.holds
         assert len(found.detector) == 1
+
+
+Place = tuple[str | int, ...]
+
+NOT_COMPUTED: set[Place] = {("schema_version",), ("created",)}
+"""And the paths of the videos: they say which files are scored again."""
+SAID_APART: set[Place] = {("dancebench",), ("git_sha",), ("dirty",), ("versions", "av"), ("device",)}
+"""Of code and libraries: named, but alone they do not fail a verification."""
+
+
+def list_places(value: Any, where: Place = ()) -> Iterator[Place]:
+    """Every value of a JSON document, and every list and object as a whole."""
+    if where:
+        yield where
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in inner:
+        yield from list_places(part, (*where, key))
+
+
+def read_place(document: Any, where: Place) -> Any:
+    for key in where:
+        document = document[key]
+    return document
+
+
+def list_forgeries(value: Any) -> list[Any]:
+    """Other values in the same place; some are of a type that the report does not take."""
+    match value:
+        case bool():
+            return [not value]
+        case int() | float():
+            return [value + 1, value * 1.01 + 0.002, 0, None]
+        case str():
+            return [f"{value}, forged", None]
+        case list():
+            return [value[:-1] if value else ["forged"], [*value, *value[-1:]] if value else [], value[::-1]]
+        case None:
+            return ["forged", 1, 0.5, ["forged"]]
+    return [None]
+
+
+def forge(document: Any, where: Place, value: Any) -> Any:
+    forged = deepcopy(document)
+    read_place(forged, where[:-1])[where[-1]] = value
+    return forged
+
+
+def test_every_field_that_was_computed_is_compared(videos: tuple[VideoScore, ...]) -> None:
+    """Changed one at a time: the report is refused when it is read, or does not verify."""
+    genuine = make_report(videos, dataset="demo")
+    document = genuine.model_dump(mode="json")
+    untold, tried = [], 0
+    for where in list_places(document):
+        if where in NOT_COMPUTED or where[-1] == "path":
+            continue
+        original = read_place(document, where)
+        for value in list_forgeries(original):
+            if value == original:
+                continue
+            try:
+                forged = ScoreReport.model_validate(forge(document, where, value))
+            except ValidationError:
+                continue
+            tried += 1
+            if len(forged.videos) != len(videos):
+                continue  # then other files are scored again
+            found = compare_reports(forged, genuine)
+            if found.holds and not (where[:2] in SAID_APART and found.versions):
+                untold.append((where, value))
+    assert tried > 100
+    assert untold == []
+
+
+def test_every_field_of_a_report_is_compared_or_named_as_not_computed(videos: tuple[VideoScore, ...]) -> None:
+    """One that is added to the report must be compared in `compare_reports`, or stand here."""
+    compared = {"weights_sha256", "card_sha256", "detector", "settings", "dataset", "videos"}
+    apart = {where[0] for where in NOT_COMPUTED | SAID_APART}
+    assert compared | apart == set(ScoreReport.model_fields)
+
+
+def test_rounding_and_other_batches_are_tolerated(videos: tuple[VideoScore, ...]) -> None:
+    good = videos[0]
+    assert good.out_of_distribution is not None
+    assert good.fps is not None
+    moved = good.pairs[0].model_copy(update={"logit": good.pairs[0].logit + 5e-4})
+    assert list_changes(good, pairs=(moved, *good.pairs[1:])) == []
+    assert list_changes(good, fps=good.fps * (1 + 1e-9)) == []
+    assert list_changes(good, fps=good.fps + 0.01)[0].startswith("fps ")
+
+
+def test_a_long_list_of_differences_is_cut(videos: tuple[VideoScore, ...]) -> None:
+    good = videos[0]
+    moved = tuple(pair.model_copy(update={"t": pair.t + 1}) for pair in good.pairs)
+    found = list_changes(good, pairs=moved)
+    assert found[0].startswith("pairs.0.t ")
+    assert found[-1] == f"{len(moved) - 5} more differences in pairs"
+    assert len(found) == 6
+
+
+def test_a_dataset_without_its_record_is_said_to_be_unverified(videos: tuple[VideoScore, ...]) -> None:
+    found = compare_reports(make_report(videos, dataset="demo"), make_report(videos))
+    assert found.holds
+    assert "dataset demo: the record of the run" in found.unverified[0]
+    assert not compare_reports(make_report(videos), make_report(videos, dataset="demo")).holds
 
 
 def test_what_differs_in_a_video_is_named(videos: tuple[VideoScore, ...]) -> None:

@@ -125,11 +125,27 @@ def test_closed_form_scaled_and_shifted_ratios_are_recovered() -> None:
     assert found.llr(7 * llrs + 30) == pytest.approx(llrs, abs=0.15)
 
 
-def test_closed_form_shrunk_ratios_gain_no_confidence() -> None:
-    labels, llrs = true_llrs(400, 1.0, seed=0)
-    found = fit_calibration(labels, llrs / 5 - 3, people(400, 200))
-    assert found.temperature == 1.0
-    assert found.offset == pytest.approx(-3.0, abs=0.05)
+def test_closed_form_shrunk_ratios_are_recovered() -> None:
+    labels, llrs = true_llrs(4000, 1.0, seed=0)
+    found = fit_calibration(labels, llrs / 5 - 3, people(4000, 2000))
+    assert found.temperature == pytest.approx(1 / 5, rel=0.02)
+    assert found.offset == pytest.approx(-3.0, abs=0.01)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(100, 0), (1e-3, 0), (3, -7), (1e-200, 0), (1e90, 0), (1, 1e6)])
+def test_closed_form_the_unit_of_scores_does_not_matter(scale: float, shift: float) -> None:
+    labels, llrs = true_llrs(60, 1.5, seed=4)
+    scores = expit(llrs)
+    first = fit_calibration(labels, scores, people(60, 10))
+    other = fit_calibration(labels, scale * scores + shift, people(60, 10))
+    assert other.llr(scale * scores + shift) == pytest.approx(first.llr(scores), abs=1e-6)
+    assert other.temperature == pytest.approx(scale * first.temperature, rel=1e-5)
+
+
+def test_closed_form_equal_scores_say_nothing_of_others() -> None:
+    found = fit_calibration([0, 1, 0, 1], [0.1] * 4, ["a", "a", "b", "b"])
+    assert found.llr([0.1, 0.2, 1e9]).tolist() == pytest.approx([0.0] * 3)
+    assert not found.separable
 
 
 @pytest.mark.parametrize("count", [2, 8, 50])
@@ -220,18 +236,38 @@ def columns(given_items: list[tuple[int, int, str]]) -> tuple[Labels, Array, lis
     return np.array(labels, np.int64), np.array(scores) / 4, list(subjects)
 
 
+def measure_spread(labels: Labels, scores: Array, subjects: list[str]) -> float:
+    """Weighted standard deviation."""
+    weights = balance_weights(labels, subjects)
+    return 0.0 if np.ptp(scores) == 0 else float(np.sqrt(weights @ (scores - weights @ scores) ** 2))
+
+
 @settings(max_examples=60)
 @given(items)
-def test_a_fit_never_adds_confidence_and_keeps_the_order(given_items: list[tuple[int, int, str]]) -> None:
+def test_a_fit_is_bounded_by_its_people_and_keeps_the_order(given_items: list[tuple[int, int, str]]) -> None:
     labels, scores, subjects = columns(given_items)
     found = fit_calibration(labels, scores, subjects)
-    assert found.temperature >= 1
+    spread = measure_spread(labels, scores, subjects)
+    assert found.temperature >= spread / MAX_SPREAD * (1 - 1e-9)
+    assert np.abs(found.llr(scores)).max() <= found.bound
     assert scores.min() - 1e-9 <= found.offset <= scores.max() + 1e-9
     llrs = found.llr(np.unique(scores))
     rising = np.diff(llrs) > 0
-    assert (rising | (np.abs(llrs[1:]) == found.bound) | (np.abs(llrs[:-1]) == found.bound)).all()
+    assert len(llrs) == 1 or (rising | (np.abs(llrs[1:]) == found.bound) | (np.abs(llrs[:-1]) == found.bound)).all()
     assert (np.diff(llrs) >= 0).all()
     assert fit_calibration(labels, scores, subjects) == found
+
+
+@settings(max_examples=60)
+@given(items, st.floats(-6, 6), st.integers(-30, 30))
+def test_a_fit_does_not_depend_on_unit_and_zero(
+    given_items: list[tuple[int, int, str]], exponent: float, shift: int
+) -> None:
+    labels, scores, subjects = columns(given_items)
+    moved = 10**exponent * (scores + shift)
+    first, other = (fit_calibration(labels, each, subjects) for each in (scores, moved))
+    assert other.llr(moved) == pytest.approx(first.llr(scores), abs=1e-4)
+    assert cllr(labels, other.llr(moved)) == pytest.approx(cllr(labels, first.llr(scores)), abs=1e-6)
 
 
 @settings(max_examples=60)
@@ -247,8 +283,8 @@ def test_no_other_line_has_a_lower_cost(given_items: list[tuple[int, int, str]])
 
     found = fit_calibration(labels, scores, subjects)
     least = cost(found.temperature, found.offset)
-    spread = np.sqrt(weights @ (scores - weights @ scores) ** 2) or 1
-    for temperature in np.geomspace(1, np.clip(MAX_SPREAD * spread, 1, 200), 12):
+    spread = measure_spread(labels, scores, subjects) or 1
+    for temperature in np.geomspace(spread / MAX_SPREAD, spread * MAX_SPREAD, 25):
         for offset in np.linspace(scores.min(), scores.max(), 9):
             assert least <= cost(temperature, offset) + 1e-5
 

@@ -23,12 +23,11 @@ from dancebench.detect.evaluation.metrics import (
     evaluate,
     tpr_at_fpr,
 )
+from dancebench.detect.protocol.score_file import Submission, read_submission
 from dancebench.detect.protocol.submitted_scores import (
-    Submission,
     SubmissionResult,
     SubmittedTables,
     measure_submission,
-    read_submission,
     tabulate_submission,
 )
 
@@ -168,6 +167,66 @@ def test_training_videos_are_ignored_with_a_remark(tmp_path: Path) -> None:
     assert len(submission.table) == len(ASKED)
 
 
+# --- unit and sign
+
+
+SET_OF_THREE: list[tuple[Split, int, str]] = [("train", 3, "t"), ("validation", 10, "v"), ("holdout", 14, "h")]
+
+
+def make_probabilities() -> tuple[list[VideoRow], dict[str, float]]:
+    """Reals about 0.15 and fakes about 0.85, of 10 validation and 14 held-out people."""
+    people = [(split, f"{letter}{k:02d}") for split, count, letter in SET_OF_THREE for k in range(count)]
+    rows = [
+        make_row(0, split, method).model_copy(
+            update={"video_id": f"{person}/{method}", "subject_id": person, "source_id": person}
+        )
+        for split, person in people
+        for method in (None, "x")
+    ]
+    rng = np.random.default_rng(0)
+    noisy = {row.video_id: (0.85 if row.label else 0.15) + rng.normal(0, 0.12) for row in rows}
+    asked = {row.video_id for row in rows if row.split != "train"}
+    return rows, {video: float(np.clip(score, 0.001, 0.999)) for video, score in noisy.items() if video in asked}
+
+
+def test_closed_form_no_metric_depends_on_the_unit(tmp_path: Path) -> None:
+    rows, scores = make_probabilities()
+    found = []
+    for scale, shift in ((1, 0), (100, 0), (1e-3, 0), (3, -7)):
+        moved = {video: scale * score + shift for video, score in scores.items()}
+        found.append(measure_submission(tabulate_submission(read(tmp_path, moved, rows), rows), rows).metrics)
+    assert found[0]["video_cllr"].value == pytest.approx(0.1897, abs=5e-5)  # where no floor on the temperature binds
+    for metrics in found[1:]:
+        for name in ("video_cllr", "video_cllr_min", "video_brier", "video_auc", "video_accuracy", "video_eer"):
+            assert metrics[name].value == pytest.approx(found[0][name].value, abs=1e-6), name
+
+
+def test_a_percentage_with_few_digits_gives_the_metrics_of_the_probability(tmp_path: Path) -> None:
+    """One validation person, and gaps of equal width that no longer are after rounding."""
+    rows = [each for each in ROWS if each.subject_id != "p3"]
+    digits = [722, 9946, 1373, 8051, 3511, 9634, 3511, 5891, 1373, 8051]
+    asked = [each.video_id for each in rows if each.split != "train"]
+    of_one, of_hundred = (
+        measure_submission(
+            tabulate_submission(read(tmp_path, {v: d / unit for v, d in zip(asked, digits, strict=True)}, rows), rows),
+            rows,
+        ).metrics
+        for unit in (10000, 100)
+    )
+    for name in ("video_cllr", "video_brier", "video_accuracy"):
+        assert of_one[name].value == pytest.approx(of_hundred[name].value, abs=1e-6)
+
+
+def test_a_score_of_the_wrong_sign_is_questioned(tmp_path: Path) -> None:
+    _, right = measure(tmp_path, PERFECT)
+    _, wrong = measure(tmp_path, {video: -score for video, score in PERFECT.items()})
+    assert not [flag for flag in right.flags if "polarity" in flag]
+    assert wrong.flags[0].startswith("polarity: the video AUC is 0.000, below chance: is the polarity right?")
+    _, chance = measure(tmp_path, dict.fromkeys(PERFECT, 0.5))
+    assert chance.metrics["video_auc"].value == 0.5
+    assert not [flag for flag in chance.flags if "polarity" in flag]
+
+
 # --- validation set
 
 
@@ -278,6 +337,16 @@ def test_leaving_videos_out_never_improves_a_metric(
         (['"p4/p4/x,1'], "video_id,score", "is not a CSV in UTF-8"),
         ([], "video_id,score", "holds no scores"),
         ([], "", "holds no text"),
+        (["p4/p4/x,1", "", "p5/p5/x,?"], "video_id,score", r"^scores.csv:4 has a score that is not a number"),
+        (["p4/p4/x,1", "Mean,0.5"], "video_id,score", r"^scores.csv:3 scores videos .* does not list: Mean"),
+        (["p4/p4/x,1", ",0.5"], "video_id,score", r"^scores.csv:3 scores videos .* does not list: none"),
+        (["p4/p4/x,1", ",,", "p4/p4/x,2"], "video_id,score", r"^scores.csv:4 .*p4/p4/x \(first on line 2\)"),
+        (["p4/p4/x;1"], "video_id;score", "^scores.csv:1 has no column .*: it is separated by semicolons"),
+        (["p4/p4/x\t1"], "video_id\tscore", "^scores.csv:1 has no column .*: it is separated by tabs"),
+        (["p4/p4/x,1", "p5/p5/x;1"], "video_id,score", "^scores.csv:3 has 1 columns, not 2: .* semicolons"),
+        (["p4/p4/x,1"], "Video_ID,Score", "^scores.csv:1 .*: 'Video_ID' is written video_id, 'Score' is written score"),
+        (["p4/p4/x,1,2"], "video_id,score,", "^scores.csv:2 has 3 columns, not 2"),
+        (["p4/p4/x,1,2"], "video_id,,score", "^scores.csv:1 has unknown .* columns: one without a name"),
     ],
 )
 def test_a_bad_file_is_refused_with_the_reason(tmp_path: Path, lines: list[str], header: str, message: str) -> None:
@@ -301,6 +370,13 @@ def test_a_byte_order_mark_blank_lines_and_spaces_are_ignored(tmp_path: Path) ->
     path = tmp_path / "scores.csv"
     path.write_bytes(b"\xef\xbb\xbfvideo_id, score\r\n\r\np4/p4/x, 1.5 \r\n")
     assert read_submission(path, ROWS).table["value"].tolist() == [1.5]
+
+
+def test_what_a_spreadsheet_leaves_behind_is_ignored(tmp_path: Path) -> None:
+    plain = read_submission(write_csv(tmp_path, ["p4/p4/x,1.5", "p4/p4/real,"]), ROWS)
+    lines = ["p4/p4/x,1.5,,", ",,,", "p4/p4/real,,,", ",", " , ,,", ""]
+    left_over = read_submission(write_csv(tmp_path, lines, "video_id,score,,"), ROWS)
+    assert left_over.table.equals(plain.table)
 
 
 @pytest.mark.parametrize("scores", [{"p2/p2/x": 1.0}, {"p0/p0/x": 1.0}, {"p4/p4/x": "nan"}])
