@@ -78,8 +78,8 @@ def read_manifest(path: Path, root: Path | None = None) -> list[VideoRow]:
         root: The folder that its paths are relative to and may not leave; None: the manifest's own.
 
     Raises:
-        BenchError: The file is missing or cannot be read, a line is not a row (the line is named), a video_id is repeated,
-            or a path leaves the folder.
+        BenchError: The file is missing or cannot be read, a line is not a row (the line is named), a video_id is
+            repeated, or a path leaves the folder.
     """
     try:
         lines = read_bytes(path).decode().splitlines()

@@ -220,7 +220,7 @@ def test_every_error_about_a_file_is_one_line_and_a_hint(number: int) -> None:
 
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.ECONNRESET, errno.ESRCH, None])
 def test_errors_that_are_not_about_files_are_not_explained(number: int | None) -> None:
-    with pytest.raises(OSError), explain_file_errors():
+    with pytest.raises(OSError, match="text"), explain_file_errors():
         raise OSError(number, "text") if number else OSError("text")
 
 
