@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
-from rich.console import Console
 
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.workspace import Workspace
@@ -44,15 +43,14 @@ SetOption = Annotated[
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Name of the dataset.")]
 
 
-out = Console()
-"""Results: standard output."""
-err = Console(stderr=True)
-"""Everything else: progress, notes, errors, on standard error."""
-
-
 def open_workspace(root: Path) -> Workspace:
     """Open the workspace after a check of its version."""
     return Workspace(root).open()
+
+
+def view_workspace(root: Path) -> Workspace:
+    """Open the workspace for a command that only looks: nothing is written."""
+    return Workspace(root).view()
 
 
 def resolve_device(name: str) -> str:
@@ -142,11 +140,6 @@ def _parse_value(text: str) -> Any:
 def choose_worker_count(jobs: int | None, device_name: str = "cpu") -> int:
     """Number of parallel worker processes: as requested, else one per core, or one for a GPU."""
     return jobs or (1 if device_name == "cuda" else os.cpu_count() or 1)
-
-
-def print_json(value: Any) -> None:
-    """Write one JSON document to standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def name_program() -> str:

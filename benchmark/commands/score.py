@@ -18,14 +18,12 @@ from dancebench.benchmark.commands.options import (
     JobsOption,
     WorkspaceOption,
     choose_worker_count,
-    err,
-    open_workspace,
-    out,
     parse_pair_count,
-    print_json,
     resolve_device,
+    view_workspace,
 )  # fmt: skip
 from dancebench.benchmark.commands.progress_bars import ProgressBars
+from dancebench.benchmark.console import err, out, print_json
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.workspace import Workspace
 
@@ -75,7 +73,7 @@ def score(
         raise BenchError("--verify takes its settings from the report.", hint="Leave the other options out.")
     _check_format(format_, folder)
     count, device = None if pairs is None else parse_pair_count(pairs), resolve_device(device_name)
-    opened, workers = open_workspace(workspace), choose_worker_count(jobs, device)
+    opened, workers = view_workspace(workspace), choose_worker_count(jobs, device)
 
     from dancebench.benchmark.casework.scoring import ScoringSetup
     from dancebench.detect.casework.score import ScoreSettings
@@ -148,12 +146,10 @@ def _show(report: ScoreReport, setup: ScoringSetup, format_: str, folder: Path |
     else:
         out.print(make_score_table(report.videos, width=out.width))
         for remark in list_remarks(report.videos):
-            out.print(remark, soft_wrap=True, highlight=False, markup=False)
-        out.print(
-            explain_scores(report, DetectorCard.load(setup.folder / CARD), setup.folder), highlight=False, markup=False
-        )
+            out.print_lines(remark)
+        out.print(explain_scores(report, DetectorCard.load(setup.folder / CARD), setup.folder), highlight=False)
         if folder is not None:
-            out.print(f"pages  {folder}", soft_wrap=True, highlight=False, markup=False)
+            out.print_lines(f"pages  {folder}")
     if all(each.status == "failed" for each in report.videos):
         raise BenchError(
             f"None of the {len(report.videos)} videos could be scored.", hint="The reasons are listed above."
@@ -173,7 +169,7 @@ def _verify(path: Path, opened: Workspace, detector: str, setup: ScoringSetup, w
     with ProgressBars(err) as display:
         verification = verify_report(recorded, again, workers=workers, report=display.report)
     for line in _describe_verification(verification):
-        out.print(line, soft_wrap=True, highlight=False, markup=False)
+        out.print_lines(line)
     if not verification.holds:
         changed = sum(bool(video.differences) for video in verification.videos)
         raise BenchError(
@@ -229,5 +225,5 @@ def _find_detector_folder(workspace: Workspace, name: str) -> Path:
     if not matching:
         raise UnknownNameError("trained detector", name, trained)
     if len(matching) > 1:
-        err.print(f"{len(matching)} runs of {name}; using the latest, {matching[-1].name}", soft_wrap=True)
+        err.print_lines(f"{len(matching)} runs of {name}; using the latest, {matching[-1].name}")
     return matching[-1]

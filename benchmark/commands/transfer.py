@@ -16,13 +16,11 @@ from dancebench.benchmark.commands.options import (
     SeedOption,
     WorkspaceOption,
     choose_worker_count,
-    err,
     open_workspace,
-    out,
-    print_json,
     resolve_device,
 )  # fmt: skip
 from dancebench.benchmark.commands.progress_bars import ProgressBars
+from dancebench.benchmark.console import err, out, print_json
 
 
 def transfer(
@@ -70,8 +68,8 @@ def transfer(
     if json:
         print_json([{"path": str(each.path)} | each.record.model_dump(mode="json") for each in result.fakes])
     for each in result.fakes if not json else ():
-        out.print(f"fake  {each.path}", soft_wrap=True, highlight=False)
+        out.print_lines(f"fake  {each.path}")
     if not json:
-        out.print(f"side by side  {result.side_by_side}", soft_wrap=True, highlight=False)
+        out.print_lines(f"side by side  {result.side_by_side}")
     for path in export_copies(result, copies) if copies else ():
-        err.print(f"copy  {path}", soft_wrap=True, highlight=False)
+        err.print_lines(f"copy  {path}")

@@ -19,7 +19,7 @@ from dancebench.benchmark.casework import scoring
 from dancebench.benchmark.casework.scoring import ScoringSetup, score_files
 from dancebench.benchmark.casework.table import CSV_COLUMNS, make_csv_row
 from dancebench.benchmark.cli import app
-from dancebench.benchmark.commands.options import out
+from dancebench.benchmark.console import out
 from dancebench.core.errors import BenchError
 from dancebench.detect.casework.score import ScoredVideo, ScoreReport, ScoreSettings, make_failed_score
 from dancebench.detect.protocol.card import CARD, DetectorCard
