@@ -34,6 +34,7 @@ _FORMATS: Final = (
 """Demuxers that may open a file. By default libavformat also opens text files, playlists that fetch other
 files, and single images."""
 _CONVERT: Final = "Convert it to H.264, for instance: ffmpeg -i VIDEO -c:v libx264 converted.mp4."
+_NAME_A_VIDEO: Final = "Name a file that has a video stream."
 _DEFAULT_RATE: Final = Fraction(25)
 """For files that state neither a rate nor time stamps."""
 _DAMAGE_LIMIT: Final = 0.9
@@ -74,6 +75,18 @@ def describe_pyav() -> str:
 # ---------------------------------------------------------------- opening
 
 
+class NotAVideoError(BenchError):
+    """The file holds something else, or nothing.
+
+    Attributes:
+        what: What it is, in a few words.
+    """
+
+    def __init__(self, message: str, what: str, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.what = what
+
+
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.VideoStream]]:
     """Open the video stream of `path`, or say why there is none."""
@@ -105,7 +118,7 @@ def _check_readable(path: Path) -> int:
         raise BenchError(f"{path} may not be read.", hint="Check its permissions (chmod u+r).") from error
     size = path.stat().st_size
     if size == 0:
-        raise BenchError(f"{path} is empty (0 bytes).", hint="Copy or download it again.")
+        raise NotAVideoError(f"{path} is empty (0 bytes).", "empty", hint="Copy or download it again.")
     return size
 
 
@@ -117,8 +130,9 @@ def _unreadable_error(path: Path, size: int) -> BenchError:
             f"{path} is cut off or damaged: the index of its frames (moov) is missing.",
             hint="Copy or download it again; a recording that was interrupted must be repaired first.",
         )
-    return BenchError(
+    return NotAVideoError(
         f"{path} is not a video that can be read ({size} bytes).",
+        "no video",
         hint="Expected a mp4, mov, mkv, webm, avi or gif file.",
     )
 
@@ -131,8 +145,8 @@ def _find_video_stream(container: av.container.InputContainer, path: Path) -> av
             stream.codec_context.thread_count = 1
             return stream
     if container.streams.audio:
-        raise BenchError(f"{path} holds sound only, no video.", hint="Name a file that has a video stream.")
-    raise BenchError(f"{path} holds no video stream.", hint="Name a file that has a video stream.")
+        raise NotAVideoError(f"{path} holds sound only, no video.", "sound only", hint=_NAME_A_VIDEO)
+    raise NotAVideoError(f"{path} holds no video stream.", "no video stream", hint=_NAME_A_VIDEO)
 
 
 # ---------------------------------------------------------------- counting and timing

@@ -7,6 +7,7 @@ coordinates are (x, y) with the centre of the first pixel at (0, 0). All resizin
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
+import av.error
 import numpy as np
 import numpy.typing as npt
 
@@ -22,9 +24,30 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.opencv import cv2
 from dancebench.datasets.video.clips import to_clip_rate
-from dancebench.datasets.video.decoding import Frame, composite_over_black, describe_pyav, probe, stream
+from dancebench.datasets.video.decoding import (
+    Frame,
+    NotAVideoError,
+    composite_over_black,
+    describe_pyav,
+    open_video,
+    probe,
+    stream,
+)  # fmt: skip
 
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
+_IMAGE_HEADS: Final = (
+    b"\xff\xd8\xff",
+    b"\x89PNG",
+    b"BM",
+    b"GIF8",
+    b"II*\0",
+    b"MM\0*",
+    b"\xff\x0a",
+    b"\0\0\0\x0cjP  ",
+    b"\0\0\0\x0cJXL ",
+)
+_IMAGE_BRANDS: Final = (b"avif", b"heic", b"heix", b"heim", b"heis", b"mif1")
+"""Of images in the container of MP4."""
 DEFAULT_FOLDER_FPS: Final = 25.0
 _SAME_RATE: Final = 1.005
 """A source up to this factor faster than the target keeps all frames: dropping one in hundreds would be visible."""
@@ -111,12 +134,49 @@ def open_source(path: Path, *, fps: float = DEFAULT_FOLDER_FPS) -> FrameSource:
         fps: Frame rate of a folder; a video has its own.
 
     Raises:
-        BenchError: As `probe`; a folder without images; an image that cannot be decoded or differs in size.
+        BenchError: As `probe`; a single picture; a folder without images; an image that cannot be decoded or differs
+            in size.
     """
     if path.is_dir():
         return _open_folder(path, fps)
+    refuse_single_picture(path)
     info = probe(path)
     return VideoSource(path, info.height, info.width, info.fps, info.n_frames, sha256_file(path), describe_pyav())
+
+
+def is_single_picture(path: Path) -> bool:
+    """Whether a file is an image: it begins like one, and no second frame comes out of it.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if not path.is_file():
+        return False
+    with path.open("rb") as handle:
+        head = handle.read(12)
+    image = head.startswith(_IMAGE_HEADS) or (head[:4], head[8:]) == (b"RIFF", b"WEBP")
+    if not image and not (head[4:8] == b"ftyp" and head[8:] in _IMAGE_BRANDS):
+        return False
+    try:
+        with open_video(path) as (container, source):
+            packets = (packet for packet in container.demux(source) if packet.size)
+            return len(list(itertools.islice(packets, 2))) < 2
+    except (BenchError, av.error.FFmpegError):
+        return True
+
+
+def refuse_single_picture(path: Path) -> None:
+    """Raise an error for an image.
+
+    Raises:
+        NotAVideoError: The file is a single picture.
+    """
+    if is_single_picture(path):
+        raise NotAVideoError(
+            f"{path} is a single picture, and not a video: consecutive frames are needed.",
+            "a single picture",
+            hint="Name a video, or a folder that holds the images of a clip.",
+        )
 
 
 def _open_folder(path: Path, fps: float) -> FolderSource:

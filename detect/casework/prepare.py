@@ -10,9 +10,8 @@ processed alone, so only the time stamps need memory that grows with the length;
 
 from __future__ import annotations
 
-import glob
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import is_temporary
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Strict
 from dancebench.datasets.pose.extractors.base import open_extractor
@@ -32,9 +30,6 @@ from dancebench.datasets.video.decoding import Inspection, decode_video, to_upri
 from dancebench.datasets.video.frames import Letterbox, reduce_rate, resample, resize
 from dancebench.detect.inputs.pairs import Pairs, choose_pair_starts, too_short_error
 from dancebench.detect.protocol.card import ClipFormat
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts"})
-"""Of the videos that are looked for in a folder; a file named by itself may have any suffix."""
 
 WindowStarts = npt.NDArray[np.intp]
 """Indices of the first frames of windows, increasing (N,)."""
@@ -157,33 +152,6 @@ def _to_pts(seconds: npt.NDArray[np.float64], found: Inspection) -> npt.NDArray[
     base: Fraction = found.timeline.time_base
     stamps: npt.NDArray[np.int64] = np.rint(seconds * base.denominator / base.numerator).astype(np.int64)
     return stamps
-
-
-# ---------------------------------------------------------------- which files
-
-
-def expand_paths(names: Sequence[str]) -> list[Path]:
-    """List the video files that `names` match, each once, in order; a name without a match is kept as a path.
-
-    Args:
-        names: Files, folders (searched recursively) and globs, as supplied on a command line.
-    """
-    found: dict[Path, None] = {}
-    for name in names:
-        path = Path(name)
-        if path.exists():
-            matches = [path]
-        else:
-            matches = sorted(Path(match) for match in glob.glob(name, recursive=True)) or [path]
-        for match in matches:
-            inside = sorted(_find_videos(match)) if match.is_dir() else []
-            found |= dict.fromkeys(inside or [match])
-    return list(found)
-
-
-def _find_videos(folder: Path) -> list[Path]:
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    return [path for path in files if path.is_file() and not is_temporary(path)]
 
 
 # ---------------------------------------------------------------- decode warnings

@@ -50,6 +50,16 @@ def test_a_report_of_version_1_is_read(videos: tuple[VideoScore, ...], tmp_path:
     assert ScoreReport.load(tmp_path / "report.json") == new
 
 
+def test_a_report_of_version_2_is_read(videos: tuple[VideoScore, ...], tmp_path: Path) -> None:
+    new = make_report(videos)
+    old = new.model_dump(mode="json") | {"schema_version": 2}
+    del old["passed_over"], old["settings"]["frames_per_second"]
+    for video in old["videos"]:
+        del video["path_bytes"]
+    (tmp_path / "report.json").write_text(json.dumps(old))
+    assert ScoreReport.load(tmp_path / "report.json") == new
+
+
 def test_equal_reports_verify(videos: tuple[VideoScore, ...]) -> None:
     found = compare_reports(make_report(videos), make_report(videos, created="2027-01-01T00:00:00+00:00"))
     assert found.holds
