@@ -73,11 +73,11 @@ def find_files(names: Sequence[str], *, image_folders: bool = False) -> Search:
 
 def explain_passing_over(path: Path) -> str | None:
     """Why a file that was found in a folder is not scored; None for a video, or for what seems a damaged one."""
-    if path.suffix.lower() in VIDEO_SUFFIXES or path.is_dir():
-        return None
     try:
         if is_single_picture(path):
             return _SINGLE_PICTURE
+        if path.suffix.lower() in VIDEO_SUFFIXES or path.is_dir():
+            return None
         with open_video(path):
             return None
     except NotAVideoError as error:
