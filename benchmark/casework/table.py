@@ -45,9 +45,11 @@ def make_csv_row(each: VideoScore) -> dict[str, Any]:
         "ood_limit": each.out_of_distribution.limit if each.out_of_distribution else None,
         "credentials": each.credentials.status if each.credentials else None,
     }
-    return {
-        name: f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for name, cell in row.items()
-    }
+    return {name: _show_formula(cell) for name, cell in row.items()}
+
+
+def _show_formula(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 def make_score_table(scores: Sequence[VideoScore], *, width: int = 80) -> Table:

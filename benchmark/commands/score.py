@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -245,7 +246,7 @@ def _find_dataset(opened: Workspace, folder: Path) -> str | None:
 
 def _find_detector_folder(workspace: Workspace, name: str) -> Path:
     """The folder of a detector: `name` itself if it holds a card, else the latest run of that detector."""
-    if (Path(name) / "card.json").exists():
+    if os.path.exists(Path(name) / "card.json"):  # false where Path.exists raises: a name that is too long
         return Path(name)
     folders = workspace.list_detectors()
     trained = sorted({folder.parent.name for folder in folders})

@@ -81,6 +81,12 @@ def explain_read_error(path: Path, error: OSError) -> BenchError:
     return BenchError(f"{path} cannot be read: {error.strerror or error}.", hint=hint)
 
 
+def _require_regular(path: Path) -> None:
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a folder is refused by the system, in better words
+        raise BenchError(f"{path} is not a regular file.", hint="Copy what it gives into a file first.")
+
+
 def read_bytes(path: Path) -> bytes:
     """Read a whole file of the workspace or of the command line.
 
@@ -89,8 +95,7 @@ def read_bytes(path: Path) -> bytes:
         BenchError: It is no regular file (a pipe, from which a read may never return), or it cannot be read.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
-            raise BenchError(f"{path} is not a regular file.", hint="Copy what it gives into a file first.")
+        _require_regular(path)
         return path.read_bytes()
     except FileNotFoundError:
         raise
@@ -161,7 +166,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
+    """Hex SHA-256 of a file's bytes.
+
+    Raises:
+        OSError: It cannot be read.
+        BenchError: It is no regular file: a pipe would be read for ever.
+    """
+    _require_regular(path)
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 

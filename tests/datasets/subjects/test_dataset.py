@@ -231,6 +231,18 @@ def test_a_new_subject_is_not_called_all(tmp_path: Path) -> None:
     assert caught.value.hint
 
 
+def test_what_lies_in_the_place_of_a_prepared_file_is_a_line(walker: Subject) -> None:
+    clip, poses = walker.folder / "clip.mp4", walker.folder / "poses.npz"
+    clip.unlink()
+    clip.mkdir()
+    poses.unlink()
+    assert walker.changed_files() == [
+        f"walker: {clip} cannot be read: Is a directory.", "walker: poses.npz is missing",
+    ]  # fmt: skip
+    os.mkfifo(poses)
+    assert walker.changed_files()[1] == f"walker: {poses} is not a regular file."
+
+
 def test_a_mistyped_document_is_not_taken_for_a_statement(tmp_path: Path) -> None:
     for given in ("releese.pdf", str(tmp_path / "nowhere")):
         with pytest.raises(BenchError, match="does not exist"):
