@@ -20,7 +20,7 @@ from typing import Final
 from dancebench.core.errors import BenchError
 from dancebench.core.files import is_temporary
 from dancebench.datasets.video.decoding import NotAVideoError, open_video
-from dancebench.datasets.video.frames import IMAGE_SUFFIXES, is_single_picture
+from dancebench.datasets.video.frames import is_frame, is_single_picture
 from dancebench.detect.casework.file_names import PassedOver, make_passed_over, restore_path
 
 VIDEO_SUFFIXES: Final = frozenset({
@@ -108,7 +108,7 @@ def summarise_passed_over(passed_over: Sequence[PassedOver], shown: int = 5) -> 
 def _search_folder(top: Path, search: Search, image_folders: bool) -> None:
     files: list[Path] = []
     for folder, inside in _walk(top, search.passed_over):
-        images = [path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")]
+        images = list(filter(is_frame, inside))
         if image_folders and len(images) > 1:
             files.append(folder)
             inside = [path for path in inside if path not in set(images)]

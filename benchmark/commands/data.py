@@ -16,6 +16,7 @@ from dancebench.benchmark.commands.options import (
     JsonOption,
     WorkspaceOption,
     choose_worker_count,
+    name_other_files,
     open_workspace,
     view_workspace,
 )  # fmt: skip
@@ -109,6 +110,7 @@ def add(
 
     settings = _Settings(_parse_size(size) if size else None, fps, train_fraction, poses)
     data = _open_or_create(open_workspace(workspace), dataset, settings, read_frame_size)
+    name_other_files(recording)
     with ProgressBars(err) as display:
         data, added = data.add(
             subject, recording, role=chosen, licence=licence, permission=permission, report=display.report

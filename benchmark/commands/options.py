@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from dancebench.benchmark.console import err
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.workspace import Workspace
 
@@ -140,6 +141,17 @@ def _parse_value(text: str) -> Any:
 def choose_worker_count(jobs: int | None, device_name: str = "cpu") -> int:
     """Number of parallel worker processes: as requested, else one per core, or one for a GPU."""
     return jobs or (1 if device_name == "cuda" else os.cpu_count() or 1)
+
+
+def name_other_files(recording: Path) -> None:
+    """Say what lies in a folder of images and is none of its frames; nothing of a video."""
+    if not os.path.isdir(recording):
+        return
+    from dancebench.datasets.video.frames import list_other_files
+
+    if names := list_other_files(recording):
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        err.print_lines(f"passed over in {recording} (no image): {len(names)}: {shown}")
 
 
 def name_program() -> str:

@@ -16,6 +16,7 @@ from dancebench.benchmark.commands.options import (
     SeedOption,
     WorkspaceOption,
     choose_worker_count,
+    name_other_files,
     open_workspace,
     resolve_device,
 )  # fmt: skip
@@ -61,6 +62,8 @@ def transfer(
     ids = data.ids("target") if subject == ["all"] else list(dict.fromkeys(subject))
     device = resolve_device(device_name)
     plan = TransferPlan(opened, data, tuple(ids), source, method, preset, seed, normalisation, device=device)
+    if source not in data.ids():
+        name_other_files(Path(source))
     with ProgressBars(err) as display:
         if source in data.ids():
             draw_missing(data, [source], choose_worker_count(jobs), display.report)

@@ -182,10 +182,7 @@ def refuse_single_picture(path: Path) -> None:
 def _open_folder(path: Path, fps: float) -> FolderSource:
     if not (math.isfinite(fps) and fps > 0):
         raise BenchError(f"A folder of images cannot have {fps} frames per second.")
-    images = sorted(
-        (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")),
-        key=lambda image: natural_key(image.name),
-    )
+    images = sorted(filter(is_frame, path.iterdir()), key=lambda image: natural_key(image.name))
     if not images:
         raise BenchError(
             f"{path} holds no images.", hint=f"Expected {', '.join(sorted(IMAGE_SUFFIXES))}, or name a video."
@@ -204,6 +201,16 @@ def _open_folder(path: Path, fps: float) -> FolderSource:
             )
     decoder = f"opencv {cv2.__version__}"
     return FolderSource(tuple(images), shape[0], shape[1], fps, len(images), sha256_json(hashes), decoder)
+
+
+def is_frame(path: Path) -> bool:
+    """Whether a file in a folder of images is one of them, by its name."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def list_other_files(folder: Path) -> list[str]:
+    """Names, in order, of what lies in a folder of images and is none of its frames."""
+    return sorted((path.name for path in folder.iterdir() if not is_frame(path)), key=natural_key)
 
 
 def natural_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:

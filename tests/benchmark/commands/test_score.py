@@ -172,7 +172,9 @@ def test_a_folder_of_images_is_scored_as_the_same_frames_in_a_video(root: Path, 
     assert score(root, "--verify", tmp_path / "report.json", "--jobs", "1").exit_code == 0
     pages = score(root, *arguments, "html", "--out", tmp_path / "cases")
     assert pages.exit_code == 0, pages.output
-    assert "folder of images" in (tmp_path / "cases/0001-f.html").read_text()
+    page = (tmp_path / "cases/0001-f.html").read_text()
+    assert "folder of images" in page
+    assert "30 frames per second, as stated in the call" in page
 
 
 def test_images_of_a_clip_that_do_not_belong_together_are_one_row(root: Path, tmp_path: Path) -> None:

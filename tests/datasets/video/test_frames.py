@@ -25,6 +25,7 @@ from dancebench.datasets.video.clips import write_clip
 from dancebench.datasets.video.frames import (
     Letterbox,
     is_single_picture,
+    list_other_files,
     natural_key,
     open_source,
     reduce_rate,
@@ -155,6 +156,14 @@ def test_unusable_folders(tmp_path: Path) -> None:
         (tmp_path / "2.png").write_bytes(data)
         with pytest.raises(BenchError, match=r"2\.png cannot be decoded"):
             open_source(tmp_path)
+
+
+def test_what_lies_beside_the_images_is_listed(tmp_path: Path) -> None:
+    save(tmp_path / "1.png", noise(1))
+    for name in ("note10.txt", "note9.txt", ".hidden.png", "a.tif"):
+        (tmp_path / name).touch()
+    assert list_other_files(tmp_path) == [".hidden.png", "a.tif", "note9.txt", "note10.txt"]
+    assert open_source(tmp_path).n_frames == 1
 
 
 def test_a_single_picture_is_no_recording(tmp_path: Path) -> None:
