@@ -9,32 +9,41 @@ import signal
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from typer.core import TyperGroup
 
 import dancebench
 from dancebench.benchmark.commands import data, demo, detect, doctor, leaderboard, listing, score, synth, transfer
-from dancebench.benchmark.commands.options import err
+from dancebench.benchmark.console import err, flush_output, prepare_streams, print_error
 from dancebench.benchmark.jobs import quiet_libraries
 from dancebench.core.errors import BenchError
-from dancebench.core.files import explain_write_errors
+from dancebench.core.files import explain_file_errors
 
 
 class _Bench(TyperGroup):
     """Prints a failure as one line with the error and one with a hint."""
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command; what it printed has reached standard output, or the exit status is 1."""
+        prepare_streams()
+        try:
+            return super().main(*args, **options)
+        finally:
+            try:
+                flush_output()
+            except BenchError as error:
+                print_error(error)
+                raise SystemExit(1) from error
+
     def invoke(self, ctx: Any) -> Any:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, with all workers
         try:
-            with explain_write_errors():
+            with explain_file_errors():
                 return super().invoke(ctx)
         except BenchError as error:
-            err.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True, highlight=False)
-            if error.hint:
-                err.print(f"[bold cyan]hint:[/] {escape(error.hint)}", soft_wrap=True, highlight=False)
+            print_error(error)
             raise typer.Exit(1) from error
         except KeyboardInterrupt:
-            err.print("Interrupted. Run the same command again to resume.", soft_wrap=True)
+            err.print_lines("Interrupted. Run the same command again to resume.")
             raise typer.Exit(130) from None
 
 

@@ -27,12 +27,12 @@ from dancebench.benchmark.casework.words import (
     describe_feature,
     describe_file,
     describe_finding,
-    escape_unprintable,
     format_short,
     format_signed,
     format_time,
     to_log10,
 )
+from dancebench.benchmark.console import escape_unprintable
 from dancebench.core.files import write_text
 from dancebench.core.opencv import cv2
 from dancebench.datasets.video.upright import Frame

@@ -10,11 +10,12 @@ from __future__ import annotations
 import datetime
 import math
 import multiprocessing
+import os
 import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -24,11 +25,14 @@ from typing import Any
 import av
 
 import dancebench
+from dancebench.benchmark.casework.image_folders import score_image_folder
+from dancebench.benchmark.casework.search import explain_passing_over
 from dancebench.benchmark.jobs import end_with_parent, quiet_libraries, use_one_thread
 from dancebench.core.environment import collect_versions, read_code_version
 from dancebench.core.errors import BenchError
-from dancebench.core.files import sha256_file
+from dancebench.core.files import explain_read_error, sha256_file, sha256_once
 from dancebench.core.progress import ReportProgress, ignore_progress
+from dancebench.detect.casework.file_names import PassedOver, make_passed_over, restore_path
 from dancebench.detect.casework.score import (
     ScoredVideo,
     ScoreReport,
@@ -38,9 +42,13 @@ from dancebench.detect.casework.score import (
     score_video,
 )
 from dancebench.detect.casework.verify import Verification, compare_reports
-from dancebench.detect.protocol.card import CARD, DetectorCard, load_detector
+from dancebench.detect.protocol.card import CARD, DetectorCard, LoadedDetector, load_detector
 
 TIMEOUT = 600.0
+_MAX_SOCKET_PATH = 100
+"""Bytes: 107 on Linux, 103 on macOS."""
+_SOCKET_NAME = "/pymp-xxxxxxxx/listener-xxxxxxxx"
+"""What multiprocessing adds to the path of the folder for temporary files."""
 _REPORT_INTERVAL = 1.0
 """Seconds between two progress reports of a worker."""
 
@@ -59,25 +67,31 @@ class ScoringSetup:
 
 
 def score_files(
-    paths: Sequence[Path], how: ScoringSetup, *, workers: int = 1, report: ReportProgress = ignore_progress
-) -> Iterator[tuple[int, ScoredVideo]]:
+    paths: Sequence[Path],
+    how: ScoringSetup,
+    *,
+    searched: Set[Path] = frozenset(),
+    workers: int = 1,
+    report: ReportProgress = ignore_progress,
+) -> Iterator[tuple[int, ScoredVideo | PassedOver]]:
     """Score files in parallel.
 
     Args:
-        paths: Video files.
+        paths: Video files, or folders of images where the settings have a rate for them.
         how: Detector and settings.
+        searched: Those of the paths that were found in a folder: one that turns out to be no video is passed over.
         workers: Number of worker processes; at least one, so that a file that hangs can be stopped.
         report: Progress.
 
     Yields:
-        The index of a file in `paths` and its score, in the order in which they are done.
+        The index of a file in `paths`, and its score or why it was passed over, in the order in which they are done.
 
     Raises:
         BenchError: The detector cannot be loaded, or a worker dies while it loads it.
     """
     card = DetectorCard.load(how.folder / CARD)
     with tempfile.TemporaryDirectory() as scratch:  # a worker that is killed leaves its files here
-        pool = _WorkerPool(how, Path(scratch), min(workers, len(paths)))
+        pool = _WorkerPool(how, Path(scratch), min(workers, len(paths)), searched)
         try:
             for done, (index, scored) in enumerate(pool.score_all(paths, card, report), start=1):
                 report("scoring videos", done, len(paths))
@@ -87,7 +101,11 @@ def score_files(
 
 
 def make_report(
-    videos: Sequence[VideoScore], card: DetectorCard, how: ScoringSetup, dataset: str | None = None
+    videos: Sequence[VideoScore],
+    card: DetectorCard,
+    how: ScoringSetup,
+    dataset: str | None = None,
+    passed_over: Sequence[PassedOver] = (),
 ) -> ScoreReport:
     """Make the report of these scores, with all that is needed to reproduce them."""
     sha, dirty = read_code_version()
@@ -106,6 +124,7 @@ def make_report(
         dataset=dataset,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         videos=tuple(videos),
+        passed_over=tuple(passed_over),
     )
 
 
@@ -114,6 +133,7 @@ def verify_report(
     how: ScoringSetup,
     dataset: str | None = None,
     *,
+    beside: Path,
     workers: int = 1,
     report: ReportProgress = ignore_progress,
 ) -> Verification:
@@ -123,17 +143,38 @@ def verify_report(
         recorded: The report.
         how: The detector with the weights of the report; its settings are the report's.
         dataset: That the detector was trained on, if its record is found.
+        beside: Folder of the report: files that are not where they were are looked for under it.
         workers: Number of worker processes.
         report: Progress.
 
     Raises:
         BenchError: As `score_files`.
     """
-    paths = [Path(video.path) for video in recorded.videos]
-    rescored = dict(score_files(paths, how, workers=workers, report=report))
-    card = DetectorCard.load(how.folder / CARD)
-    videos = [rescored[index].record for index in range(len(paths))]
-    return compare_reports(recorded, make_report(videos, card, how, dataset))
+    paths = [find_recorded_file(video, beside) for video in recorded.videos]
+    rescored = {
+        index: scored.record
+        for index, scored in score_files(paths, how, workers=workers, report=report)
+        if isinstance(scored, ScoredVideo)  # none is passed over: the report names them all
+    }
+    names = [{"path": video.path, "path_bytes": video.path_bytes} for video in recorded.videos]
+    again = [rescored[index].model_copy(update=name) for index, name in enumerate(names)]
+    return compare_reports(recorded, make_report(again, DetectorCard.load(how.folder / CARD), how, dataset))
+
+
+def find_recorded_file(video: VideoScore, beside: Path) -> Path:
+    """Where a video of a report lies now: at its path, or under the folder of the report.
+
+    Looked for there are the whole path, if it is relative, and what is left of it without its first folders. Of several
+    files the one with the recorded SHA-256 is taken, else the first; where there is none, the recorded path.
+    """
+    path = restore_path(video.path, video.path_bytes)
+    parts = path.relative_to(path.anchor).parts
+    places = dict.fromkeys([path, *(beside.joinpath(*parts[first:]) for first in range(len(parts)))])
+    found = [place for place in places if os.path.exists(place)]
+    if len(found) > 1:
+        same = (place for place in found if place.is_file() and sha256_once(place) == video.sha256)
+        return next(same, found[0])
+    return found[0] if found else path
 
 
 # ---------------------------------------------------------------- main process
@@ -155,11 +196,12 @@ class _WorkerPool:
     how: ScoringSetup
     scratch: Path
     size: int
+    searched: Set[Path]
     workers: list[_Worker] = field(default_factory=list)
 
     def score_all(
         self, paths: Sequence[Path], card: DetectorCard, report: ReportProgress
-    ) -> Iterator[tuple[int, ScoredVideo]]:
+    ) -> Iterator[tuple[int, ScoredVideo | PassedOver]]:
         """Assign the files to the workers and yield the scores as they arrive."""
         waiting = list(range(len(paths)))[::-1]
         remaining = len(paths)
@@ -176,7 +218,7 @@ class _WorkerPool:
                 if worker.index is not None:
                     scored = (
                         message
-                        if isinstance(message, ScoredVideo)
+                        if isinstance(message, ScoredVideo | PassedOver)
                         else ScoredVideo(make_failed_score(paths[worker.index], card, message))
                     )
                     remaining -= 1
@@ -209,7 +251,7 @@ class _WorkerPool:
 
     def _assign(self, worker: _Worker, index: int, paths: Sequence[Path]) -> None:
         worker.index, worker.deadline = index, time.monotonic() + self.how.timeout
-        worker.pipe.send(paths[index])
+        worker.pipe.send((paths[index], paths[index] in self.searched))
 
     def _wait_for_messages(self) -> list[_Worker]:
         """Wait for messages, at most until the next deadline, and return the workers that sent one."""
@@ -225,8 +267,12 @@ class _WorkerPool:
 
 
 def _choose_context() -> Any:
-    """Use a fork server where there is one: it imports everything once, so that a new worker starts fast."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    """Use a fork server where there is one: it imports everything once, so that a new worker starts fast.
+
+    It listens on a socket in the folder for temporary files, whose path the system limits to some 100 bytes.
+    """
+    usable = len(os.fsencode(tempfile.gettempdir())) + len(_SOCKET_NAME) <= _MAX_SOCKET_PATH
+    if "forkserver" not in multiprocessing.get_all_start_methods() or not usable:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "torch"])
@@ -286,17 +332,32 @@ def _run_worker(pipe: Connection, how: ScoringSetup, scratch: Path) -> None:
     except BenchError as error:
         pipe.send(BenchError(error.message, hint=error.hint))  # its subclasses do not survive pickling
         return
+    except OSError as error:
+        pipe.send(explain_read_error(how.folder, error))
+        return
     pipe.send(None)
     while True:
         try:
-            path = pipe.recv()
+            path, searched = pipe.recv()
         except EOFError:
             return
         try:
-            scored = score_video(
-                path, loaded, how.settings, _ProgressSender(pipe), pictures=how.pictures, scratch=scratch
-            )  # fmt: skip
+            reason = explain_passing_over(path) if searched else None
+            scored = (
+                _score_path(path, loaded, how, _ProgressSender(pipe), scratch)
+                if reason is None
+                else make_passed_over(path, reason)
+            )
         except Exception as error:  # an error in one file must not lose the rows of the others
             reason = f"an unexpected error, please report it: {type(error).__name__}: {error}"
             scored = ScoredVideo(make_failed_score(path, loaded.card, reason))
         pipe.send(scored)
+
+
+def _score_path(
+    path: Path, loaded: LoadedDetector, how: ScoringSetup, report: ReportProgress, scratch: Path
+) -> ScoredVideo:
+    """Score a video, or the images of a folder as one."""
+    if how.settings.frames_per_second is not None and path.is_dir():
+        return score_image_folder(path, loaded, how.settings, report, pictures=how.pictures, scratch=scratch)
+    return score_video(path, loaded, how.settings, report, pictures=how.pictures, scratch=scratch)

@@ -13,6 +13,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from dancebench.benchmark.console import escape_unprintable
+
 if TYPE_CHECKING:
     from dancebench.detect.casework.score import ScoreReport, VideoScore
     from dancebench.detect.protocol.card import DetectorCard
@@ -23,6 +25,7 @@ CSV_COLUMNS: Final = (
     "above_threshold", "n_pairs", "aggregator", "ood_distance", "ood_limit", "credentials",
 )  # fmt: skip
 """Of the CSV; what is the same for all videos of a call is in the JSON."""
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 _MIN_PATH: Final = 18
 """Minimum width of the path column in characters; other columns are dropped for it, except for the first few."""
 _MIN_COLUMNS: Final = 2
@@ -31,9 +34,9 @@ _EDGES: Final = 2
 
 
 def make_csv_row(each: VideoScore) -> dict[str, Any]:
-    """Flatten the score of one video."""
+    """Flatten the score of one video; a text that a spreadsheet would take for a formula begins with an apostrophe."""
     flat: dict[str, Any] = {name: getattr(each, name) for name in CSV_COLUMNS if name in type(each).model_fields}
-    return flat | {
+    row = flat | {
         "abstained_because": "; ".join(each.abstained_because),
         "decode_warnings": "; ".join(each.decode_warnings),
         "llr_low": each.llr_interval.low if each.llr_interval else None,
@@ -42,6 +45,11 @@ def make_csv_row(each: VideoScore) -> dict[str, Any]:
         "ood_limit": each.out_of_distribution.limit if each.out_of_distribution else None,
         "credentials": each.credentials.status if each.credentials else None,
     }
+    return {name: _show_formula(cell) for name, cell in row.items()}
+
+
+def _show_formula(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 def make_score_table(scores: Sequence[VideoScore], *, width: int = 80) -> Table:
@@ -61,7 +69,7 @@ def make_score_table(scores: Sequence[VideoScore], *, width: int = 80) -> Table:
     for title, *_ in columns:
         table.add_column(title, no_wrap=True)
     for number, score in enumerate(scores, start=1):
-        table.add_row(Text(_break_path(score.path, room)), *(column[number] for column in columns))
+        table.add_row(Text(_break_path(escape_unprintable(score.path), room)), *(column[number] for column in columns))
     return table
 
 

@@ -47,11 +47,6 @@ FEATURES = {
 """The features of `training_domain` in plain words."""
 
 
-def escape_unprintable(text: str) -> str:
-    """Escape the unprintable characters of a text, including those that reverse the writing direction."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
 def to_log10(llr: float) -> float:
     """Convert a natural log likelihood ratio to log10."""
     return llr / math.log(10)

@@ -16,12 +16,12 @@ from dancebench.benchmark.commands.options import (
     JsonOption,
     WorkspaceOption,
     choose_worker_count,
-    err,
+    name_other_files,
     open_workspace,
-    out,
-    print_json,
+    view_workspace,
 )  # fmt: skip
 from dancebench.benchmark.commands.progress_bars import ProgressBars
+from dancebench.benchmark.console import err, out, print_json
 from dancebench.core.errors import BenchError
 from dancebench.core.workspace import Workspace, validate_name
 
@@ -69,8 +69,8 @@ def demo(
     dataset = open_demo(opened, selection, poses)
     with ProgressBars(err) as display:
         draw_missing(dataset, dataset.ids(), choose_worker_count(jobs), display.report)
-    out.print(f"{len(dataset.ids())} dancers in {dataset.folder}", soft_wrap=True, highlight=False)
-    out.print(f"poses: {dataset.record.poses.description}", soft_wrap=True, highlight=False)
+    out.print_lines(f"{len(dataset.ids())} dancers in {dataset.folder}")
+    out.print_lines(f"poses: {dataset.record.poses.description}")
 
 
 @app.command(
@@ -110,18 +110,16 @@ def add(
 
     settings = _Settings(_parse_size(size) if size else None, fps, train_fraction, poses)
     data = _open_or_create(open_workspace(workspace), dataset, settings, read_frame_size)
+    name_other_files(recording)
     with ProgressBars(err) as display:
         data, added = data.add(
             subject, recording, role=chosen, licence=licence, permission=permission, report=display.report
         )
     facts = added.record
-    out.print(
+    out.print_lines(
         f"Added '{subject}' to '{dataset}' as {role}: {facts.n_frames} frames of {facts.height}x{facts.width} "
         f"(height x width) at {facts.fps:g} fps, a person in {facts.person_frames} of them.",
         f"poses: {facts.pose_extractor}",
-        sep="\n",
-        soft_wrap=True,
-        highlight=False,
     )
 
 
@@ -175,14 +173,11 @@ def import_layout(
             subject, imported, role=chosen, licence=licence, permission=permission, report=display.report
         )
     facts = added.record
-    out.print(
+    out.print_lines(
         f"Imported '{subject}' into '{dataset}' as {role}: {facts.n_frames} frames of {facts.height}x{facts.width} "
         f"(height x width) at {facts.fps:g} fps, {len(added.train)} of them for training, in "
         f"{len(facts.breaks) + 1} segment(s) without a gap; a person in {facts.person_frames} of them.",
         *imported.notes,
-        sep="\n",
-        soft_wrap=True,
-        highlight=False,
     )
 
 
@@ -193,15 +188,14 @@ def models() -> None:
 
     extractor = open_extractor()
     for name, sha256 in sorted(extractor.model_hashes().items()):
-        out.print(f"{name:<36} SHA-256 {sha256[:12]}…", soft_wrap=True, highlight=False)
-    out.print(f"{find_default_extractor()}: {extractor.describe()}", soft_wrap=True, highlight=False)
+        out.print_lines(f"{name:<36} SHA-256 {sha256[:12]}…")
+    out.print_lines(f"{find_default_extractor()}: {extractor.describe()}")
 
 
 @app.command("list", epilog="Example: bench data list --json")
 def list_datasets(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
     """List the datasets of the workspace."""
-    opened = open_workspace(workspace)
-    facts = _list_facts(opened)
+    facts = _list_facts(view_workspace(workspace))
     if json:
         print_json(facts)
         return
@@ -219,7 +213,7 @@ def _list_facts(workspace: Workspace) -> list[dict[str, Any]]:
         try:
             data = Dataset.open(workspace, name)
         except BenchError as error:
-            err.print(f"skipped: {error.message}", soft_wrap=True)
+            err.print_lines(f"skipped: {error.message}")
             continue
         ids = data.ids()
         prepare = data.record.prepare
@@ -244,10 +238,10 @@ def verify(
     """Compare every prepared file with its recorded hash."""
     from dancebench.datasets.subjects.dataset import Dataset
 
-    data = Dataset.open(open_workspace(workspace), dataset)
+    data = Dataset.open(view_workspace(workspace), dataset)
     problems = data.verify()
     for problem in problems:
-        out.print(problem, soft_wrap=True, highlight=False)
+        out.print_lines(problem)
     if problems:
         raise BenchError(
             f"{len(problems)} problem(s) in dataset '{dataset}'.",

@@ -19,16 +19,14 @@ from dancebench.benchmark.commands.options import (
     SeedOption,
     WorkspaceOption,
     choose_worker_count,
-    err,
     name_program,
     open_workspace,
-    out,
-    print_json,
     read_argv,
     resolve_device,
     resolve_precision,
 )  # fmt: skip
 from dancebench.benchmark.commands.progress_bars import ProgressBars
+from dancebench.benchmark.console import err, out, print_json
 from dancebench.core.environment import find_missing_system_libraries
 from dancebench.core.errors import BenchError
 
@@ -98,7 +96,7 @@ def _show(result: DemoResult, tables: Path, seconds: float) -> None:
     for label, found in (
         ("poses", result.poses), ("picture", result.sheet), ("video", result.video), ("tables", tables)
     ):  # fmt: skip
-        out.print(f"{label:<8} {found}", soft_wrap=True, highlight=False)
+        out.print_lines(f"{label:<8} {found}")
     stages = ", ".join(f"{stage} {spent:.0f}" for stage, spent in result.seconds.items())
     out.print(f"done in {seconds:.0f} s: {stages}", highlight=False)
 
@@ -122,4 +120,4 @@ def _show_next_steps(workspace: Path) -> None:
     for purpose, commands in list_next_steps(name_program(), workspace):
         out.print(f"\n{purpose}:", highlight=False)
         for command in commands:
-            out.print(f"  {command}", soft_wrap=True, highlight=False, markup=False)
+            out.print_lines(f"  {command}")

@@ -17,17 +17,15 @@ from dancebench.benchmark.commands.options import (
     SetOption,
     WorkspaceOption,
     choose_worker_count,
-    err,
     open_workspace,
-    out,
     parse_pair_count,
     parse_settings,
-    print_json,
     read_argv,
     resolve_device,
     resolve_precision,
 )  # fmt: skip
 from dancebench.benchmark.commands.progress_bars import ProgressBars
+from dancebench.benchmark.console import err, out, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,7 +119,7 @@ def detect(
     _show(opened, [each.record for each in detected], json)
     if not json:
         for each in detected:
-            out.print(f"detector  {each.folder}", soft_wrap=True, highlight=False)
+            out.print_lines(f"detector  {each.folder}")
 
 
 def _show(workspace: Workspace, records: Sequence[RunRecord], json: bool, *, beside_others: bool = False) -> None:

@@ -16,7 +16,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from dancebench.benchmark.commands.options import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, out, print_json
+from dancebench.benchmark.commands.options import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption
+from dancebench.benchmark.console import out, print_json
 from dancebench.core.environment import (
     describe_opencv_conflict,
     find_missing_system_libraries,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dancebench.benchmark.commands.options import DEFAULT_WORKSPACE, WorkspaceOption, err, open_workspace, out
+from dancebench.benchmark.commands.options import DEFAULT_WORKSPACE, WorkspaceOption, open_workspace, view_workspace
+from dancebench.benchmark.console import err, out
 from dancebench.core.errors import BenchError
 
 
@@ -24,8 +25,8 @@ def leaderboard(
     from dancebench.leaderboards import board
     from dancebench.leaderboards.records import load_runs
 
-    opened = open_workspace(workspace)
     if check:
+        opened = view_workspace(workspace)
         differing = board.check(opened.results, opened.leaderboards)
         if differing:
             raise BenchError(
@@ -33,11 +34,12 @@ def leaderboard(
             )
         out.print("The leaderboards match the run records.")
         return
+    opened = open_workspace(workspace)
     records, skipped = load_runs(opened.results)
     written: list[Path] = board.rebuild(opened.results, opened.leaderboards)
     for each in skipped:
-        err.print(f"skipped: {each.reason}", soft_wrap=True)
+        err.print_lines(f"skipped: {each.reason}")
     for table in board.make_screen_tables(records, width=out.width):
         out.print(table)
     for path in written:
-        out.print(str(path), soft_wrap=True, highlight=False)
+        out.print_lines(str(path))

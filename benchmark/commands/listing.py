@@ -13,10 +13,9 @@ from dancebench.benchmark.commands.options import (
     DatasetOption,
     JsonOption,
     WorkspaceOption,
-    open_workspace,
-    out,
-    print_json,
+    view_workspace,
 )  # fmt: skip
+from dancebench.benchmark.console import out, print_json
 
 if TYPE_CHECKING:
     from dancebench.benchmark.presets import Preset
@@ -79,7 +78,7 @@ def subjects(
     dataset: DatasetOption = "demo", workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False
 ) -> None:
     """Subjects of a dataset, with their roles."""
-    _show(list_subjects(open_workspace(workspace), dataset), json)
+    _show(list_subjects(view_workspace(workspace), dataset), json)
 
 
 # ---------------------------------------------------------------- rows
@@ -258,9 +257,9 @@ def list_presets() -> list[dict[str, Any]]:
 
 def list_subjects(workspace: Workspace, dataset: str) -> list[dict[str, Any]]:
     """Id, role, and whether the clip has been made."""
-    from dancebench.benchmark.runs.synthesis import open_dataset
+    from dancebench.benchmark.runs.synthesis import view_dataset
 
-    data = open_dataset(workspace, dataset)
+    data = view_dataset(workspace, dataset)
     return [
         {"subject": entry.id, "role": entry.role, "prepared": data.is_prepared(entry.id)}
         for entry in data.record.subjects

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
-from rich.console import Console
 
+from dancebench.benchmark.console import err
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.workspace import Workspace
 
@@ -44,15 +44,14 @@ SetOption = Annotated[
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Name of the dataset.")]
 
 
-out = Console()
-"""Results: standard output."""
-err = Console(stderr=True)
-"""Everything else: progress, notes, errors, on standard error."""
-
-
 def open_workspace(root: Path) -> Workspace:
     """Open the workspace after a check of its version."""
     return Workspace(root).open()
+
+
+def view_workspace(root: Path) -> Workspace:
+    """Open the workspace for a command that only looks: nothing is written."""
+    return Workspace(root).view()
 
 
 def resolve_device(name: str) -> str:
@@ -144,9 +143,15 @@ def choose_worker_count(jobs: int | None, device_name: str = "cpu") -> int:
     return jobs or (1 if device_name == "cuda" else os.cpu_count() or 1)
 
 
-def print_json(value: Any) -> None:
-    """Write one JSON document to standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+def name_other_files(recording: Path) -> None:
+    """Say what lies in a folder of images and is none of its frames; nothing of a video."""
+    if not os.path.isdir(recording):
+        return
+    from dancebench.datasets.video.frames import list_other_files
+
+    if names := list_other_files(recording):
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        err.print_lines(f"passed over in {recording} (no image): {len(names)}: {shown}")
 
 
 def name_program() -> str:

@@ -9,6 +9,8 @@ from typing import Final, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from dancebench.benchmark.console import escape_unprintable
+
 _LINE_EVERY: Final = 15.0
 _MAX_FINISHED: Final = 3
 
@@ -27,7 +29,7 @@ class ProgressBars:
     def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._bars = Progress(
-                TextColumn("{task.description:<34}"),
+                TextColumn("{task.description:<34}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
@@ -52,7 +54,7 @@ class ProgressBars:
 
     def _update_bar(self, bars: Progress, what: str, done: int, total: int) -> None:
         if what not in self._tasks:
-            self._tasks[what] = bars.add_task(what, total=total)
+            self._tasks[what] = bars.add_task(escape_unprintable(what), total=total)
         bars.update(self._tasks[what], completed=done, total=total)
         if done >= total and what not in self._finished:
             self._finished.append(what)

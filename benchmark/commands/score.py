@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,20 +19,19 @@ from dancebench.benchmark.commands.options import (
     JobsOption,
     WorkspaceOption,
     choose_worker_count,
-    err,
-    open_workspace,
-    out,
     parse_pair_count,
-    print_json,
     resolve_device,
+    view_workspace,
 )  # fmt: skip
 from dancebench.benchmark.commands.progress_bars import ProgressBars
+from dancebench.benchmark.console import err, out, print_json, write_output
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from dancebench.benchmark.casework.scoring import ScoringSetup
-    from dancebench.detect.casework.score import ScoreReport, VideoScore
+    from dancebench.benchmark.casework.search import Search
+    from dancebench.detect.casework.score import ScoreReport, ScoreSettings, VideoScore
     from dancebench.detect.casework.verify import Verification
 
 _FORMATS: Final = ("table", "json", "csv", "html")
@@ -53,6 +53,10 @@ def score(
     pairs: Annotated[
         str | None, typer.Option("--pairs", help="Number of evenly spaced pairs, or all; default: the detector's.")
     ] = None,
+    frames_per_second: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1000, help="Score each folder of images as a clip of this rate."),
+    ] = None,
     jobs: JobsOption = None,
     timeout: Annotated[float, typer.Option("--timeout", min=1, help="Time limit for each file, in seconds.")] = 600,
     verify: Annotated[
@@ -63,19 +67,20 @@ def score(
 ) -> None:
     """Score outside videos: a higher likelihood ratio supports that a video is synthesized.
 
+    In a folder every file that opens as a video is scored, whatever its name; what is passed over is named.
     A score is not a verdict. The exit status does not depend on it; a video that cannot be scored is a
     row with its reason, and the command fails only if no video can be scored.
 
     [dim]Examples: bench score clip.mp4 · bench score folder/ --format json > report.json ·
-    bench score --verify report.json[/]
+    bench score frames/ --frames-per-second 25 · bench score --verify report.json[/]
     """
     if (verify is None) != bool(video):
         raise typer.BadParameter("name videos, or a report with --verify", param_hint="bench score")
-    if verify is not None and (person_crop or pairs or folder or format_ != "table"):
+    if verify is not None and (person_crop or pairs or folder or frames_per_second or format_ != "table"):
         raise BenchError("--verify takes its settings from the report.", hint="Leave the other options out.")
     _check_format(format_, folder)
     count, device = None if pairs is None else parse_pair_count(pairs), resolve_device(device_name)
-    opened, workers = open_workspace(workspace), choose_worker_count(jobs, device)
+    opened, workers = view_workspace(workspace), choose_worker_count(jobs, device)
 
     from dancebench.benchmark.casework.scoring import ScoringSetup
     from dancebench.detect.casework.score import ScoreSettings
@@ -83,7 +88,7 @@ def score(
     if verify is not None:
         _verify(verify, opened, detector, ScoringSetup(Path(), ScoreSettings(), device, timeout), workers)
         return
-    settings = ScoreSettings(pairs=count, person_crop=person_crop)
+    settings = ScoreSettings(pairs=count, person_crop=person_crop, frames_per_second=frames_per_second)
     trained = _find_detector_folder(opened, detector)
     setup = ScoringSetup(trained, settings, device, timeout, pictures=folder is not None)
     _show(_score_files(video or [], setup, opened, folder, workers), setup, format_, folder)
@@ -104,24 +109,44 @@ def _score_files(
 ) -> ScoreReport:
     """Score all files; each page is written as soon as its file is scored, so that no image stays in memory."""
     from dancebench.benchmark.casework.scoring import make_report, score_files
-    from dancebench.detect.casework.prepare import expand_paths
+    from dancebench.benchmark.casework.search import summarise_passed_over
+    from dancebench.detect.casework.file_names import PassedOver
     from dancebench.detect.protocol.card import CARD, DetectorCard
 
-    paths = expand_paths(names)
+    found = _find_files(names, setup.settings)
+    paths, passed_over = list(found.paths), list(found.passed_over)
     card, dataset = DetectorCard.load(setup.folder / CARD), _find_dataset(opened, setup.folder)
     rows: dict[int, VideoScore] = {}
     with ProgressBars(err) as display:
-        for index, scored in score_files(paths, setup, workers=workers, report=display.report):
+        for index, scored in score_files(paths, setup, searched=found.searched, workers=workers, report=display.report):
+            if isinstance(scored, PassedOver):
+                passed_over.append(scored)
+                continue
             rows[index] = scored.record
             if folder is not None:
                 from dancebench.benchmark.casework.page import write_case_page
 
                 page = folder / _make_page_name(index, paths[index])
                 write_case_page(page, scored, make_report([scored.record], card, setup, dataset))
-    report = make_report([rows[index] for index in range(len(paths))], card, setup, dataset)
+    passed_over.sort(key=lambda each: each.path)
+    err.print_lines(*summarise_passed_over(passed_over))
+    report = make_report([rows[index] for index in sorted(rows)], card, setup, dataset, passed_over)
     if folder is not None:
         report.save(folder / REPORT)
     return report
+
+
+def _find_files(names: Sequence[str], settings: ScoreSettings) -> Search:
+    from dancebench.benchmark.casework.search import find_files
+
+    asked = settings.frames_per_second is not None
+    found = find_files(names, image_folders=asked)
+    if asked and not any(path.is_dir() for path in found.paths):
+        raise BenchError(
+            "--frames-per-second is for folders of images, and none was found.",
+            hint="Name a folder that holds two or more images.",
+        )
+    return found
 
 
 def _make_page_name(index: int, path: Path) -> str:
@@ -142,18 +167,23 @@ def _show(report: ScoreReport, setup: ScoringSetup, format_: str, folder: Path |
     if format_ == "json":
         print_json(report.model_dump(mode="json"))
     elif format_ == "csv":
-        writer = csv.DictWriter(sys.stdout, CSV_COLUMNS, lineterminator="\n")
+        lines = io.StringIO()
+        writer = csv.DictWriter(lines, CSV_COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(make_csv_row(each) for each in report.videos)
+        write_output(lines.getvalue())
     else:
         out.print(make_score_table(report.videos, width=out.width))
         for remark in list_remarks(report.videos):
-            out.print(remark, soft_wrap=True, highlight=False, markup=False)
-        out.print(
-            explain_scores(report, DetectorCard.load(setup.folder / CARD), setup.folder), highlight=False, markup=False
-        )
+            out.print_lines(remark)
+        out.print(explain_scores(report, DetectorCard.load(setup.folder / CARD), setup.folder), highlight=False)
         if folder is not None:
-            out.print(f"pages  {folder}", soft_wrap=True, highlight=False, markup=False)
+            out.print_lines(f"pages  {folder}")
+    if not report.videos:
+        raise BenchError(
+            f"No video was found; {len(report.passed_over)} files and folders were passed over.",
+            hint="The reasons are listed above.",
+        )
     if all(each.status == "failed" for each in report.videos):
         raise BenchError(
             f"None of the {len(report.videos)} videos could be scored.", hint="The reasons are listed above."
@@ -172,9 +202,11 @@ def _verify(path: Path, opened: Workspace, detector: str, setup: ScoringSetup, w
     again = replace(setup, folder=folder, settings=recorded.settings)
     with ProgressBars(err) as display:
         dataset = _find_dataset(opened, folder)
-        verification = verify_report(recorded, again, dataset, workers=workers, report=display.report)
+        verification = verify_report(
+            recorded, again, dataset, beside=path.parent, workers=workers, report=display.report
+        )
     for line in _describe_verification(verification):
-        out.print(line, soft_wrap=True, highlight=False, markup=False)
+        out.print_lines(line)
     if not verification.holds:
         changed = sum(bool(video.differences) for video in verification.videos)
         raise BenchError(
@@ -218,7 +250,7 @@ def _find_dataset(opened: Workspace, folder: Path) -> str | None:
 
 def _find_detector_folder(workspace: Workspace, name: str) -> Path:
     """The folder of a detector: `name` itself if it holds a card, else the latest run of that detector."""
-    if (Path(name) / "card.json").exists():
+    if os.path.exists(Path(name) / "card.json"):  # false where Path.exists raises: a name that is too long
         return Path(name)
     folders = workspace.list_detectors()
     trained = sorted({folder.parent.name for folder in folders})
@@ -231,5 +263,5 @@ def _find_detector_folder(workspace: Workspace, name: str) -> Path:
     if not matching:
         raise UnknownNameError("trained detector", name, trained)
     if len(matching) > 1:
-        err.print(f"{len(matching)} runs of {name}; using the latest, {matching[-1].name}", soft_wrap=True)
+        err.print_lines(f"{len(matching)} runs of {name}; using the latest, {matching[-1].name}")
     return matching[-1]

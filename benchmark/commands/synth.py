@@ -18,16 +18,14 @@ from dancebench.benchmark.commands.options import (
     SetOption,
     WorkspaceOption,
     choose_worker_count,
-    err,
     open_workspace,
-    out,
     parse_settings,
-    print_json,
     read_argv,
     resolve_device,
     resolve_precision,
 )  # fmt: skip
 from dancebench.benchmark.commands.progress_bars import ProgressBars
+from dancebench.benchmark.console import err, out, print_json
 from dancebench.core.errors import BenchError
 
 if TYPE_CHECKING:
@@ -131,7 +129,7 @@ def _print_outputs(record: RunRecord, synthesized: Sequence[SynthesisResult]) ->
     """Print the paths of the clips, why a perceptual loss was off, and the failures."""
     for each in synthesized:
         if each.trained.trunk_reason:
-            err.print(f"perceptual loss off: {each.trained.trunk_reason}", soft_wrap=True)
-        out.print(f"fake  {each.fake_path}\nreal  {each.real_path}", soft_wrap=True, highlight=False)
+            err.print_lines(f"perceptual loss off: {each.trained.trunk_reason}")
+        out.print_lines(f"fake  {each.fake_path}", f"real  {each.real_path}")
     for failure in record.failures:
-        err.print(f"failed  {failure.item}: {failure.reason}", soft_wrap=True)
+        err.print_lines(f"failed  {failure.item}: {failure.reason}")

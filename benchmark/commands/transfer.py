@@ -16,13 +16,12 @@ from dancebench.benchmark.commands.options import (
     SeedOption,
     WorkspaceOption,
     choose_worker_count,
-    err,
+    name_other_files,
     open_workspace,
-    out,
-    print_json,
     resolve_device,
 )  # fmt: skip
 from dancebench.benchmark.commands.progress_bars import ProgressBars
+from dancebench.benchmark.console import err, out, print_json
 
 
 def transfer(
@@ -63,6 +62,8 @@ def transfer(
     ids = data.ids("target") if subject == ["all"] else list(dict.fromkeys(subject))
     device = resolve_device(device_name)
     plan = TransferPlan(opened, data, tuple(ids), source, method, preset, seed, normalisation, device=device)
+    if source not in data.ids():
+        name_other_files(Path(source))
     with ProgressBars(err) as display:
         if source in data.ids():
             draw_missing(data, [source], choose_worker_count(jobs), display.report)
@@ -70,8 +71,8 @@ def transfer(
     if json:
         print_json([{"path": str(each.path)} | each.record.model_dump(mode="json") for each in result.fakes])
     for each in result.fakes if not json else ():
-        out.print(f"fake  {each.path}", soft_wrap=True, highlight=False)
+        out.print_lines(f"fake  {each.path}")
     if not json:
-        out.print(f"side by side  {result.side_by_side}", soft_wrap=True, highlight=False)
+        out.print_lines(f"side by side  {result.side_by_side}")
     for path in export_copies(result, copies) if copies else ():
-        err.print(f"copy  {path}", soft_wrap=True, highlight=False)
+        err.print_lines(f"copy  {path}")

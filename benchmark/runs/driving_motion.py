@@ -10,6 +10,7 @@ rate, and no pose is interpolated. A source of another size is letterboxed into 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.artifacts import ArtifactRecord, reuse_or_make
-from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.errors import BenchError, UnknownNameError, replace_undecodable
 from dancebench.core.files import sha256_file
 from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
@@ -129,7 +130,7 @@ def find_motion_source(
     if text in dataset.ids():
         return _from_subject(dataset.subject(text), text, text, fps)
     path = Path(text)
-    if path.exists():
+    if os.path.exists(path):  # false where Path.exists raises: a name that is too long
         return _from_file(workspace, path, dataset.record.poses.open(), fps, report)
     name, slash, subject_id = text.partition("/")
     if slash and name in workspace.list_datasets():
@@ -182,19 +183,19 @@ def _from_subject(subject: Subject, label: str, name: str, fps: float, span: ran
 def _from_file(
     workspace: Workspace, path: Path, extractor: PoseExtractor, fps: float, report: ReportProgress
 ) -> MotionSource:
-    video = open_source(path)
+    video, label = open_source(path), replace_undecodable(path.name)
     folder = workspace.motion(video.sha256, fps)
     record = reuse_or_make(
         folder / "motion.json",
         MotionRecord,
         [video.sha256, extractor.describe()],
-        lambda: _extract_motion(video, path.name, extractor, fps, folder, report),
+        lambda: _extract_motion(video, label, extractor, fps, folder, report),
     )
     keypoints = read_poses(folder / _POSES)
     starts_segment = np.zeros(len(keypoints), np.bool_)
     starts_segment[:1] = True
     return MotionSource(
-        label=path.name,
+        label=label,
         name=f"file-{video.sha256[:12]}",
         sha256=video.sha256,
         size=(record.height, record.width),

@@ -17,10 +17,10 @@ from dancebench.core.nn import distributed
 from dancebench.core.progress import ReportProgress
 from dancebench.core.schema import describe_fields
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.dancers.catalogue import SELECTIONS, draw_subject, open_demo
+from dancebench.datasets.dancers.catalogue import SELECTIONS, build_catalogue, draw_subject, open_demo
 from dancebench.datasets.subjects.dataset import Dataset, Subject
 from dancebench.datasets.subjects.real_clips import RealRecord, list_shown_frames, write_real
-from dancebench.datasets.subjects.records import DrawnSource
+from dancebench.datasets.subjects.records import DrawnSource, PoseSource
 from dancebench.synth.base import METHODS, LearnedMethod, SynthConfig
 from dancebench.synth.clip import scale_to_long_side
 from dancebench.synth.render import FakeRecord, render_fake, take_held_out_motion
@@ -111,6 +111,13 @@ class SynthesisResult:
 def open_dataset(workspace: Workspace, name: str) -> Dataset:
     """Open a dataset of the workspace; a demo catalogue is created if it is not there."""
     return open_demo(workspace, name) if name in SELECTIONS else Dataset.open(workspace, name)
+
+
+def view_dataset(workspace: Workspace, name: str) -> Dataset:
+    """As `open_dataset`, but nothing is written: a demo catalogue that is not there is what it would be."""
+    if name in SELECTIONS and name not in workspace.list_datasets():
+        return Dataset(workspace.dataset(name), build_catalogue(name, PoseSource.choose(None)))
+    return Dataset.open(workspace, name)
 
 
 def draw_missing(dataset: Dataset, ids: Sequence[str], workers: int, report: ReportProgress) -> None:

@@ -10,10 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
 from dancebench.core.errors import BenchError
-from dancebench.core.files import write_text
+from dancebench.core.files import read_bytes, write_text
 from dancebench.core.schema import Strict
 
 Split = Literal["train", "validation", "holdout"]
@@ -54,9 +52,15 @@ def resolve_inside(root: Path, relative: str) -> Path:
     """`root / relative`, if that lies under `root`.
 
     Raises:
-        BenchError: The path is absolute or leaves the folder.
+        BenchError: The path is absolute, leaves the folder, or is one that no file system takes.
     """
-    path = (root / relative).resolve()
+    try:
+        path = (root / relative).resolve()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a circle of links, a null character
+        raise BenchError(
+            f"'{relative[:100]}' cannot be a path ({error}).", hint="Correct it in the manifest."
+        ) from error
     if Path(relative).is_absolute() or not path.is_relative_to(root.resolve()):
         raise BenchError(
             f"The path '{relative}' leaves the folder of its manifest.",
@@ -78,11 +82,11 @@ def read_manifest(path: Path, root: Path | None = None) -> list[VideoRow]:
         root: The folder that its paths are relative to and may not leave; None: the manifest's own.
 
     Raises:
-        BenchError: The file is missing, a line is not a row (the line is named), a video_id is repeated,
-            or a path leaves the folder.
+        BenchError: The file is missing or cannot be read, a line is not a row (the line is named), a video_id is
+            repeated, or a path leaves the folder.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_bytes(path).decode().splitlines()
     except FileNotFoundError:
         raise BenchError(f"{path} does not exist.", hint="Expected a video manifest (JSONL).") from None
     except UnicodeDecodeError as error:
@@ -93,7 +97,7 @@ def read_manifest(path: Path, root: Path | None = None) -> list[VideoRow]:
             continue
         try:
             row = VideoRow.model_validate(json.loads(line))
-        except (json.JSONDecodeError, ValidationError) as error:
+        except (ValueError, RecursionError) as error:  # a ValidationError is a ValueError
             reason = str(error).splitlines()[0]
             raise BenchError(
                 f"{path}:{number} is not a row of a video manifest ({reason}).", hint="Correct the line."

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.errors import BenchError, UnknownNameError, replace_undecodable
 from dancebench.core.files import atomic_folder, sha256_file, sha256_json
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.workspace import Workspace, validate_name
@@ -149,9 +149,9 @@ class Dataset:
         Raises:
             BenchError: The id is taken by another recording, or the recording cannot be used.
         """
-        validate_name("subject", subject_id)
+        _validate_new_subject(subject_id)
         recorded = open_source(recording)
-        source = FileSource(name=recording.name, sha256=recorded.sha256)
+        source = FileSource(name=replace_undecodable(recording.name), sha256=recorded.sha256)
         entry = SubjectEntry(id=subject_id, role=role, source=source)
         return self._prepare_and_list(entry, Footage.from_source(recorded), licence, permission, report)
 
@@ -170,7 +170,7 @@ class Dataset:
         Raises:
             BenchError: As `add`; or the footage has gaps and the role does not allow them.
         """
-        validate_name("subject", subject_id)
+        _validate_new_subject(subject_id)
         gaps = len(imported.footage.segments) - 1
         if gaps and role not in _ROLES_WITH_GAPS:
             raise BenchError(
@@ -288,6 +288,12 @@ def prepare_subject(
             labels_sha256=prepared.labels_sha256,
             face_boxes_sha256=prepared.face_boxes_sha256,
         ).save(folder / "subject.json")
+
+
+def _validate_new_subject(subject_id: str) -> None:
+    validate_name("subject", subject_id)
+    if subject_id == "all":
+        raise BenchError("A subject cannot be called 'all'.", hint="--subject all stands for all targets.")
 
 
 def _facts_without_name(entry: SubjectEntry) -> tuple[Role, dict[str, object]]:

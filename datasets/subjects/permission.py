@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dancebench.core.errors import BenchError
+from dancebench.core.errors import BenchError, replace_undecodable
+from dancebench.core.files import read_bytes
 from dancebench.datasets.subjects.records import Permission, Role
 
 
@@ -33,7 +35,7 @@ def state_permission(role: Role, *, consent: str | None, legal_basis: str | None
 
     Raises:
         BenchError: The needed one is missing or empty (says why it is needed), or names a file that does
-            not exist.
+            not exist or cannot be read.
     """
     if role == "target":
         kind, flag, stated = "consent", "--consent", consent
@@ -47,21 +49,20 @@ def state_permission(role: Role, *, consent: str | None, legal_basis: str | None
             hint=f'{flag} "TEXT" or {flag} FILE (a release form, a licence that covers this use).',
         )
     path = _find_document(stated.strip(), flag)
-    data = path.read_bytes() if path else stated.strip().encode()
+    text = replace_undecodable(path.name if path else stated.strip())
+    data = read_bytes(path) if path else text.encode()
     if not data.strip():
         raise BenchError(f"{path} is empty.", hint=f"{flag} needs a document that says something.")
-    record = Permission.model_validate(
-        {"kind": kind, "text": path.name if path else stated.strip(), "sha256": hashlib.sha256(data).hexdigest()}
-    )
+    record = Permission.model_validate({"kind": kind, "text": text, "sha256": hashlib.sha256(data).hexdigest()})
     return StatedPermission(record, {f"permission{path.suffix}": path} if path else {})
 
 
 def _find_document(stated: str, flag: str) -> Path | None:
     """The file that `stated` names; None for a statement. One word that looks like a path must be one."""
-    path = Path(stated)
+    if os.path.isfile(stated):  # false for a text that is too long for a name; Path.is_file raises
+        return Path(stated)
     one_word = not any(character.isspace() for character in stated)
-    if one_word and path.is_file():
-        return path
-    if one_word and ("/" in stated or path.suffix):
-        raise BenchError(f"{stated} does not exist.", hint=f'{flag} takes an existing file, or a "TEXT".')
-    return path if len(stated) < 1024 and path.is_file() else None
+    if one_word and ("/" in stated or Path(stated).suffix):
+        problem = "is not a regular file" if os.path.exists(stated) else "does not exist"
+        raise BenchError(f"{stated} {problem}.", hint=f'{flag} takes an existing file, or a "TEXT".')
+    return None

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import sha256_file
+from dancebench.core.files import explain_read_error, sha256_file
 from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.subjects.prepare import read_poses
@@ -121,10 +121,15 @@ class Subject:
             path = self.folder / name
             if not sha256:
                 continue
-            if not path.exists():
+            try:
+                if (labels_sha256(self.folder) if name == LABELS else sha256_file(path)) != sha256:
+                    problems.append(f"{self.id}: {name} was changed after it was prepared")
+            except FileNotFoundError:
                 problems.append(f"{self.id}: {name} is missing")
-            elif (labels_sha256(self.folder) if name == LABELS else sha256_file(path)) != sha256:
-                problems.append(f"{self.id}: {name} was changed after it was prepared")
+            except OSError as error:
+                problems.append(f"{self.id}: {explain_read_error(path, error).message}")
+            except BenchError as error:
+                problems.append(f"{self.id}: {error.message}")
         return problems
 
     def require_unchanged(self) -> None:

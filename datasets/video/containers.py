@@ -23,10 +23,23 @@ _FORMATS: Final = (
 """Demuxers that may open a file. By default libavformat also opens text files, playlists that fetch other
 files, and single images."""
 CONVERT: Final = "Convert it to H.264, for instance: ffmpeg -i VIDEO -c:v libx264 converted.mp4."
+_NAME_A_VIDEO: Final = "Name a file that has a video stream."
 _NO_VIDEO: Final = Disposition.attached_pic
 """Cover art is no video."""
 _MINOR: Final = Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
 """Of streams that are no video of their own."""
+
+
+class NotAVideoError(BenchError):
+    """The file holds something else, or nothing.
+
+    Attributes:
+        what: What it is, in a few words.
+    """
+
+    def __init__(self, message: str, what: str, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.what = what
 
 
 @contextmanager
@@ -63,7 +76,7 @@ def _check_readable(path: Path) -> int:
         raise BenchError(f"{path} may not be read.", hint="Check its permissions (chmod u+r).") from error
     size = path.stat().st_size
     if size == 0:
-        raise BenchError(f"{path} is empty (0 bytes).", hint="Copy or download it again.")
+        raise NotAVideoError(f"{path} is empty (0 bytes).", "empty", hint="Copy or download it again.")
     return size
 
 
@@ -75,8 +88,9 @@ def _unreadable_error(path: Path, size: int) -> BenchError:
             f"{path} is cut off or damaged: the index of its frames (moov) is missing.",
             hint="Copy or download it again; a recording that was interrupted must be repaired first.",
         )
-    return BenchError(
+    return NotAVideoError(
         f"{path} is not a video that can be read ({size} bytes).",
+        "no video",
         hint="Expected a mp4, mov, mkv, webm, avi or gif file.",
     )
 
@@ -98,8 +112,8 @@ def _find_video_stream(container: av.container.InputContainer, path: Path) -> av
     if streams:
         raise BenchError(f"{path} is encoded in a way that cannot be decoded here.", hint=CONVERT)
     if container.streams.audio:
-        raise BenchError(f"{path} holds sound only, no video.", hint="Name a file that has a video stream.")
-    raise BenchError(f"{path} holds no video stream.", hint="Name a file that has a video stream.")
+        raise NotAVideoError(f"{path} holds sound only, no video.", "sound only", hint=_NAME_A_VIDEO)
+    raise NotAVideoError(f"{path} holds no video stream.", "no video stream", hint=_NAME_A_VIDEO)
 
 
 def _rank(stream: av.video.VideoStream) -> tuple[bool, bool, int]:

@@ -8,6 +8,7 @@ pixels that are made square while a video is decoded.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
+import av.error
 import numpy as np
 import numpy.typing as npt
 
@@ -23,11 +25,25 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.opencv import cv2
 from dancebench.datasets.video.clips import to_clip_rate
+from dancebench.datasets.video.containers import NotAVideoError, open_video
 from dancebench.datasets.video.decoding import Inspection, describe_pyav, inspect, stream
 from dancebench.datasets.video.picture_size import check_image, undecodable_image_error
 from dancebench.datasets.video.upright import Frame, composite_over_black
 
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
+_IMAGE_HEADS: Final = (
+    b"\xff\xd8\xff",
+    b"\x89PNG",
+    b"BM",
+    b"GIF8",
+    b"II*\0",
+    b"MM\0*",
+    b"\xff\x0a",
+    b"\0\0\0\x0cjP  ",
+    b"\0\0\0\x0cJXL ",
+)
+_IMAGE_BRANDS: Final = (b"avif", b"heic", b"heix", b"heim", b"heis", b"mif1")
+"""Of images in the container of MP4."""
 DEFAULT_FOLDER_FPS: Final = 25.0
 _SAME_RATE: Final = 1.005
 """A source up to this factor faster than the target keeps all frames: dropping one in hundreds would be visible."""
@@ -115,11 +131,12 @@ def open_source(path: Path, *, fps: float = DEFAULT_FOLDER_FPS) -> FrameSource:
         fps: Frame rate of a folder; a video has its own.
 
     Raises:
-        BenchError: As `probe`; a folder without images; an image that cannot be decoded, is too large or differs in
-            size.
+        BenchError: As `probe`; a single picture; a folder without images; an image that cannot be decoded, is too large
+            or differs in size.
     """
     if path.is_dir():
         return _open_folder(path, fps)
+    refuse_single_picture(path)
     found = inspect(path)
     info = found.info
     return VideoSource(
@@ -127,13 +144,45 @@ def open_source(path: Path, *, fps: float = DEFAULT_FOLDER_FPS) -> FrameSource:
     )
 
 
+def is_single_picture(path: Path) -> bool:
+    """Whether a file is an image: it begins like one, and no second frame comes out of it.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if not path.is_file():
+        return False
+    with path.open("rb") as handle:
+        head = handle.read(12)
+    image = head.startswith(_IMAGE_HEADS) or (head[:4], head[8:]) == (b"RIFF", b"WEBP")
+    if not image and not (head[4:8] == b"ftyp" and head[8:] in _IMAGE_BRANDS):
+        return False
+    try:
+        with open_video(path) as (container, source):
+            packets = (packet for packet in container.demux(source) if packet.size)
+            return len(list(itertools.islice(packets, 2))) < 2
+    except (BenchError, av.error.FFmpegError):
+        return True
+
+
+def refuse_single_picture(path: Path) -> None:
+    """Raise an error for an image.
+
+    Raises:
+        NotAVideoError: The file is a single picture.
+    """
+    if is_single_picture(path):
+        raise NotAVideoError(
+            f"{path} is a single picture, and not a video: consecutive frames are needed.",
+            "a single picture",
+            hint="Name a video, or a folder that holds the images of a clip.",
+        )
+
+
 def _open_folder(path: Path, fps: float) -> FolderSource:
     if not (math.isfinite(fps) and fps > 0):
         raise BenchError(f"A folder of images cannot have {fps} frames per second.")
-    images = sorted(
-        (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")),
-        key=lambda image: natural_key(image.name),
-    )
+    images = sorted(filter(is_frame, path.iterdir()), key=lambda image: natural_key(image.name))
     if not images:
         raise BenchError(
             f"{path} holds no images.", hint=f"Expected {', '.join(sorted(IMAGE_SUFFIXES))}, or name a video."
@@ -152,6 +201,16 @@ def _open_folder(path: Path, fps: float) -> FolderSource:
             )
     decoder = f"opencv {cv2.__version__}"
     return FolderSource(tuple(images), shape[0], shape[1], fps, len(images), sha256_json(hashes), decoder)
+
+
+def is_frame(path: Path) -> bool:
+    """Whether a file in a folder of images is one of them, by its name."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def list_other_files(folder: Path) -> list[str]:
+    """Names, in order, of what lies in a folder of images and is none of its frames."""
+    return sorted((path.name for path in folder.iterdir() if not is_frame(path)), key=natural_key)
 
 
 def natural_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:

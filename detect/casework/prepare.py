@@ -10,7 +10,6 @@ processed alone, so only the time stamps need memory that grows with the length;
 
 from __future__ import annotations
 
-import glob
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import is_temporary
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Strict
 from dancebench.datasets.pose.extractors.base import open_extractor
@@ -33,9 +31,6 @@ from dancebench.datasets.video.notes import list_decode_warnings
 from dancebench.datasets.video.random_access import can_seek
 from dancebench.detect.inputs.pairs import Pairs, choose_pair_starts, too_short_error
 from dancebench.detect.protocol.card import ClipFormat
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts"})
-"""Of the videos that are looked for in a folder; a file named by itself may have any suffix."""
 
 WindowStarts = npt.NDArray[np.intp]
 """Indices of the first frames of windows, increasing (N,)."""
@@ -190,33 +185,6 @@ def _crop(frame: Frame, crop: Crop | None) -> Frame:
         return frame
     box = crop.box
     return frame[box.rows, box.columns]
-
-
-# ---------------------------------------------------------------- which files
-
-
-def expand_paths(names: Sequence[str]) -> list[Path]:
-    """List the video files that `names` match, each once, in order; a name without a match is kept as a path.
-
-    Args:
-        names: Files, folders (searched recursively) and globs, as supplied on a command line.
-    """
-    found: dict[Path, None] = {}
-    for name in names:
-        path = Path(name)
-        if path.exists():
-            matches = [path]
-        else:
-            matches = sorted(Path(match) for match in glob.glob(name, recursive=True)) or [path]
-        for match in matches:
-            inside = sorted(_find_videos(match)) if match.is_dir() else []
-            found |= dict.fromkeys(inside or [match])
-    return list(found)
-
-
-def _find_videos(folder: Path) -> list[Path]:
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    return [path for path in files if path.is_file() and not is_temporary(path)]
 
 
 # ---------------------------------------------------------------- the person

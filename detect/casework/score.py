@@ -18,14 +18,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from dancebench.core.errors import BenchError
-from dancebench.core.files import sha256_file
+from dancebench.core.errors import BenchError, replace_undecodable
+from dancebench.core.files import explain_read_error, sha256_file
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Document, Strict
 from dancebench.datasets.video.decoding import Inspection, survey
-from dancebench.datasets.video.frames import Letterbox
+from dancebench.datasets.video.frames import Letterbox, refuse_single_picture
 from dancebench.datasets.video.notes import damaged_share, list_decode_warnings
 from dancebench.detect.casework.content_credentials import Credentials, read_credentials
+from dancebench.detect.casework.file_names import PassedOver, PathBytes, describe_path
 from dancebench.detect.casework.prepare import (
     Crop,
     PreparedVideo,
@@ -57,6 +58,8 @@ class ScoreSettings(Strict):
     """How many evenly placed pairs; None: the number in the detector's config."""
     person_crop: bool = False
     """Score only the part of the frame in which the person moves."""
+    frames_per_second: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Rate of folders of images, each of which is a clip; None: their images are passed over."""
 
     def count(self, default: int | None) -> int | None:
         """How many pairs, None for all, where the detector's own number is `default`."""
@@ -112,8 +115,11 @@ class VideoScore(Strict):
     """
 
     path: str
+    """As text: a byte of it that is not UTF-8 is a replacement sign."""
+    path_bytes: PathBytes | None = None
+    """Where `path` is not what the file system knows."""
     sha256: str | None = None
-    """None where the file cannot be read."""
+    """None where the file cannot be read; of a folder of images, of the images' names and hashes."""
     bytes: int | None = None
     status: Literal["ok", "abstained", "failed"]
     reason: str | None = None
@@ -210,10 +216,12 @@ class ScoreReport(Document):
     created: str
     """UTC, ISO 8601."""
     videos: tuple[VideoScore, ...]
+    passed_over: tuple[PassedOver, ...] = ()
+    """What lay in the searched folders and is no video."""
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Rename the fields of the videos of version 1; version 2 lacks `start_s`, which its times do not need."""
+        """Rename the fields of the videos of version 1; version 2 lacks `start_s` and names that are not UTF-8."""
         if data["schema_version"] > 1:
             return data
         renamed = [{_RENAMED.get(name, name): value for name, value in video.items()} for video in data["videos"]]
@@ -249,6 +257,7 @@ def score_video(
     try:
         identity = _identify(path) if path.is_file() else None
         fields |= {"sha256": identity.sha256, "bytes": identity.bytes} if identity else {}
+        refuse_single_picture(path)
         surveyed = survey(path)
         fields |= _describe_file(surveyed) | {"credentials": read_credentials(path)}
         clips = loaded.card.clip_format
@@ -265,8 +274,10 @@ def score_video(
             raise BenchError(f"{path} was changed while it was scored.", hint="Score a copy that nothing writes to.")
         status = "abstained" if reasons else "ok"
         return ScoredVideo(VideoScore(**fields, **scores, status=status, abstained_because=tuple(reasons)), images)
-    except (BenchError, OSError) as error:
-        return ScoredVideo(VideoScore(**fields, status="failed", reason=str(error)))
+    except BenchError as error:
+        return ScoredVideo(VideoScore(**fields, status="failed", reason=error.message))
+    except OSError as error:
+        return ScoredVideo(VideoScore(**fields, status="failed", reason=explain_read_error(path, error).message))
 
 
 class _FileIdentity(NamedTuple):
@@ -285,15 +296,14 @@ def _identify(path: Path) -> _FileIdentity:
 
 def make_failed_score(path: Path, card: DetectorCard, reason: str) -> VideoScore:
     """Make the row of a video that could not be scored."""
-    return VideoScore(**describe_decision(path, card), status="failed", reason=reason)
+    return VideoScore(**describe_decision(path, card), status="failed", reason=replace_undecodable(reason))
 
 
 def describe_decision(path: Path, card: DetectorCard) -> dict[str, Any]:
     """Fields that are known before the file is opened: threshold, error rates and calibration."""
     calibration = card.calibration.video
     caution = "reals and fakes of the validation set were separated without error: over-confidence cannot be excluded"
-    return {
-        "path": str(path),
+    return describe_path(path) | {
         "aggregator": card.aggregator,
         "threshold": card.thresholds.video,
         "error_rates": card.error_rates,

@@ -1,6 +1,7 @@
 """Atomic writes: files are written whole or not at all; file-system errors get a hint."""
 
 import errno
+import json
 import os
 import subprocess
 from contextlib import suppress
@@ -11,14 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dancebench.core import files
-from dancebench.core.errors import BenchError
+from dancebench.core.errors import BenchError, replace_undecodable
 from dancebench.core.files import (
     add_known_hashes,
     atomic_folder,
     atomic_path,
+    explain_file_errors,
+    explain_read_error,
     explain_write_errors,
     is_temporary,
     known_hashes,
+    read_bytes,
     remember_sha256,
     sha256_file,
     sha256_json,
@@ -201,6 +205,52 @@ def test_file_system_errors_get_a_hint(number: int, hint: str) -> None:
         raise OSError(number, os.strerror(number), "/somewhere")
     assert caught.value.hint is not None
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "number",
+    [errno.ENAMETOOLONG, errno.EISDIR, errno.ELOOP, errno.EFBIG, errno.EIO, errno.ESTALE, errno.ENOENT, errno.ENXIO],
+)
+def test_every_error_about_a_file_is_one_line_and_a_hint(number: int) -> None:
+    with pytest.raises(BenchError, match="Cannot use /somewhere: ") as caught, explain_file_errors():
+        raise OSError(number, os.strerror(number), b"/somewhere")
+    assert caught.value.hint
+    assert explain_read_error(Path("a"), OSError(number, os.strerror(number))).hint
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.ECONNRESET, errno.ESRCH, None])
+def test_errors_that_are_not_about_files_are_not_explained(number: int | None) -> None:
+    with pytest.raises(OSError, match="text"), explain_file_errors():
+        raise OSError(number, "text") if number else OSError("text")
+
+
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # reading it would never return
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "plain").write_bytes(b"1")
+    assert read_bytes(tmp_path / "plain") == b"1"
+    for name, words in (
+        ("pipe", "not a regular file"), (".", "Is a directory"), ("loop", "symbolic links"),
+        ("x" * 300, "name too long"), ("plain/x", "Not a directory"),
+    ):  # fmt: skip
+        with pytest.raises(BenchError, match=words) as caught:
+            read_bytes(tmp_path / name)
+        assert caught.value.hint
+    with pytest.raises(FileNotFoundError):
+        read_bytes(tmp_path / "none")
+
+
+@given(st.binary(max_size=20))
+def test_names_that_are_not_utf8_can_be_written(name: bytes) -> None:
+    text = name.decode("utf-8", "surrogateescape")
+    written = replace_undecodable(text).encode()
+    assert (written == name) == (text == replace_undecodable(text))
+
+
+def test_a_document_holds_names_that_are_not_utf8(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"name": "caf\udce9.mp4"})
+    assert json.loads((tmp_path / "a.json").read_bytes()) == {"name": "caf\N{REPLACEMENT CHARACTER}.mp4"}
+    assert str(BenchError("caf\udce9.mp4")) == "caf\N{REPLACEMENT CHARACTER}.mp4"
 
 
 def test_other_errors_of_the_system_pass_unchanged() -> None:

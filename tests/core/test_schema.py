@@ -1,6 +1,7 @@
 """Documents: validated on read, upgraded when older, refused when newer; a metric has a value or a reason."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -54,6 +55,9 @@ def test_newer_version_is_refused_by_name(tmp_path: Path) -> None:
         ("[1]", "no schema_version"),
         ('{"minutes": 1}', "no schema_version"),
         ('{"schema_version": "2", "minutes": 1}', "no schema_version"),
+        ("[" * 100_000, "not valid JSON"),
+        ('{"schema_version": ' + "1" * 5000 + "}", "not valid JSON"),
+        ('{"schema_version": 1}', "not a valid Recipe file of version 1: KeyError: 'time'"),
         ('{"schema_version": 2}', "not a valid Recipe file: minutes"),
         ('{"schema_version": 2, "minutes": NaN}', "not a valid Recipe file: minutes"),
         ('{"schema_version": 2, "minutes": 1, "seconds": 2}', "not a valid Recipe file: seconds"),
@@ -72,6 +76,20 @@ def test_bytes_that_are_not_text_are_reported(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BenchError, match="not valid JSON"):
         Recipe.load(tmp_path / "a.json")
+
+
+def test_what_lies_in_the_place_of_a_file_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "folder.json").mkdir()
+    os.mkfifo(tmp_path / "pipe.json")
+    for path, words in (
+        (tmp_path / "folder.json", "cannot be read: Is a directory"),
+        (tmp_path / "pipe.json", "is not a regular file"),
+        (tmp_path / ("x" * 300), "File name too long"),
+    ):
+        with pytest.raises(BenchError, match=words) as caught:
+            Recipe.load(path)
+        assert caught.value.hint
+        assert Recipe.load_if_usable(path) is None
 
 
 def test_missing_file_is_reported(tmp_path: Path) -> None:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+
+def replace_undecodable(text: str) -> str:
+    """Text that UTF-8 can hold: `�` for each byte of a file name that is not UTF-8.
+
+    Python keeps such bytes as lone surrogates, which open the file and can be written nowhere.
+    """
+    return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
 
 
 class BenchError(Exception):
@@ -15,9 +24,9 @@ class BenchError(Exception):
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = replace_undecodable(message)  # it is printed and recorded
+        self.hint = None if hint is None else replace_undecodable(hint)
+        super().__init__(self.message)
 
 
 class UnknownNameError(BenchError):

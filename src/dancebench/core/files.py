@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import filelock
 
-from dancebench.core.errors import BenchError
+from dancebench.core.errors import BenchError, replace_undecodable
 
 _TEMPORARY = ".partial-"
 _HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node()) or "host"
@@ -28,7 +29,18 @@ _HINTS = {
     errno.EPERM: "You may not write there: choose another --workspace or change its permissions.",
     errno.EROFS: "That file system is read-only: choose another --workspace.",
     errno.ENOTDIR: "A part of that path is a file, not a folder.",
+    errno.EISDIR: "A folder lies where a file is expected.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ELOOP: "Its links lead in a circle: name the file itself.",
+    errno.EFBIG: "The file system takes no file of that size: choose another --workspace.",
+    errno.EIO: "The disk or the network share fails: check it, or work on a copy.",
+    errno.ESTALE: "The network share lost the file: run the same command again.",
 }
+_READ_HINTS = {
+    errno.EACCES: "Check its permissions (chmod u+r).",
+    errno.EPERM: "Check its permissions (chmod u+r).",
+}
+"""Where the next step is another one than for a file that is written."""
 
 
 @contextmanager
@@ -39,8 +51,56 @@ def explain_write_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno not in _HINTS:
             raise
-        where = _TEMPORARY_PREFIX.sub("", str(error.filename or "the workspace"))
+        where = _TEMPORARY_PREFIX.sub("", _name_path(error, "the workspace"))
         raise BenchError(f"Cannot write {where}: {error.strerror}.", hint=_HINTS[error.errno]) from error
+
+
+@contextmanager
+def explain_file_errors() -> Iterator[None]:
+    """Turn every error about a file into a `BenchError`, where it is not known whether it was read or written."""
+    try:
+        yield
+    except (BlockingIOError, ChildProcessError, ConnectionError, ProcessLookupError):
+        raise  # not about files
+    except OSError as error:
+        if error.errno is None:
+            raise
+        hint = _HINTS.get(error.errno, "Check the path and the disk that it lies on.")
+        raise BenchError(f"Cannot use {_name_path(error, 'a file')}: {error.strerror}.", hint=hint) from error
+
+
+def _name_path(error: OSError, unnamed: str) -> str:
+    name: Any = error.filename
+    return unnamed if name is None else os.fsdecode(name) if isinstance(name, bytes) else str(name)
+
+
+def explain_read_error(path: Path, error: OSError) -> BenchError:
+    """Say why a file cannot be read, and the next step."""
+    known = _HINTS | _READ_HINTS
+    hint = known.get(error.errno or 0, "Check the path and the disk that it lies on.")
+    return BenchError(f"{path} cannot be read: {error.strerror or error}.", hint=hint)
+
+
+def _require_regular(path: Path) -> None:
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a folder is refused by the system, in better words
+        raise BenchError(f"{path} is not a regular file.", hint="Copy what it gives into a file first.")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file of the workspace or of the command line.
+
+    Raises:
+        FileNotFoundError: There is none.
+        BenchError: It is no regular file (a pipe, from which a read may never return), or it cannot be read.
+    """
+    try:
+        _require_regular(path)
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise explain_read_error(path, error) from error
 
 
 @contextmanager
@@ -97,7 +157,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically, as UTF-8 with Unix line ends."""
-    write_bytes(path, text.encode())
+    write_bytes(path, replace_undecodable(text).encode())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -106,7 +166,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
+    """Hex SHA-256 of a file's bytes.
+
+    Raises:
+        OSError: It cannot be read.
+        BenchError: It is no regular file: a pipe would be read for ever.
+    """
+    _require_regular(path)
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 

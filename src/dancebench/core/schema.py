@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from dancebench.core.errors import BenchError, UnknownNameError
-from dancebench.core.files import write_json
+from dancebench.core.files import read_bytes, write_json
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 """An identifier that is also a safe folder name: letters, digits, dot, dash, underscore."""
@@ -99,14 +99,17 @@ class Document(Strict):
 
         Raises:
             NewerSchemaError: A later release wrote the file.
-            BenchError: The file is missing, not JSON, or does not match this schema.
+            BenchError: The file is missing, cannot be read, is not JSON, or does not match this schema.
         """
         kind = cls.__name__
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(read_bytes(path).decode())
         except FileNotFoundError:
             raise BenchError(f"{path} does not exist.", hint=f"Expected a {kind} file there.") from None
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # a number of 5,000 digits is a ValueError, deep nesting the other
             raise BenchError(f"{path} is not valid JSON ({error}).", hint="Restore or remove it.") from error
         version = data.get("schema_version") if isinstance(data, dict) else None
         if not isinstance(version, int):
@@ -116,10 +119,15 @@ class Document(Strict):
                 f"{path} has schema version {version}; this release reads up to {cls.SCHEMA_VERSION}.",
                 hint="Upgrade dancebench, or use another --workspace.",
             )
-        if version < cls.SCHEMA_VERSION:
-            data = cls.upgrade(data) | {"schema_version": cls.SCHEMA_VERSION}
         try:
+            if version < cls.SCHEMA_VERSION:
+                data = cls.upgrade(data) | {"schema_version": cls.SCHEMA_VERSION}
             return cls.model_validate(data)
+        except (LookupError, TypeError, AttributeError) as error:  # `upgrade` reads fields that nobody has checked
+            raise BenchError(
+                f"{path} is not a valid {kind} file of version {version}: {type(error).__name__}: {error}.",
+                hint="Restore or remove it.",
+            ) from error
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])

@@ -38,6 +38,20 @@ class Workspace:
             WorkspaceRecord().save(marker)
         return self
 
+    def view(self) -> Workspace:
+        """Check that this release can read the workspace, and write nothing: it may lie on a read-only share.
+
+        Raises:
+            NewerSchemaError: A later release wrote it.
+            BenchError: It is not a folder.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise BenchError(f"{self.root} is not a folder.", hint="Name the folder of a workspace.")
+        marker = self.root / "workspace.json"
+        if marker.exists():
+            WorkspaceRecord.load(marker)
+        return self
+
     def dataset(self, name: str) -> Path:
         return self.root / "datasets" / validate_name("dataset", name)
 

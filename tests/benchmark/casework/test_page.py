@@ -23,10 +23,10 @@ from dancebench.benchmark.casework.words import (
     describe_file,
     describe_finding,
     describe_times,
-    escape_unprintable,
     format_signed,
     name_support,
 )
+from dancebench.benchmark.console import escape_unprintable
 from dancebench.core.errors import BenchError
 from dancebench.detect.casework.content_credentials import Credentials
 from dancebench.detect.casework.score import (

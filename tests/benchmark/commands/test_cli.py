@@ -378,8 +378,9 @@ def test_a_newer_workspace_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_workspace_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert "Cannot write" in refusal(bench("data", "list", "--workspace", tmp_path / "file" / "workspace"))
-    assert "cannot be made" in refusal(bench("data", "list", "--workspace", tmp_path / "file"))
+    assert "Cannot write" in refusal(bench("data", "demo", "--workspace", tmp_path / "file" / "workspace"))
+    assert "cannot be made" in refusal(bench("data", "demo", "--workspace", tmp_path / "file"))
+    assert "is not a folder" in refusal(bench("data", "list", "--workspace", tmp_path / "file"))
 
 
 def test_a_full_disk_is_named_and_loses_nothing(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,14 @@
 """`bench score` and the workers behind it."""
 
 import csv
+import hashlib
 import io
 import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,11 +19,13 @@ from outside_files import make_detector, moving, write_video
 from typer.testing import CliRunner
 
 from dancebench.benchmark.casework import scoring
-from dancebench.benchmark.casework.scoring import ScoringSetup, score_files
+from dancebench.benchmark.casework.scoring import ScoringSetup, find_recorded_file, score_files
 from dancebench.benchmark.casework.table import CSV_COLUMNS, make_csv_row
 from dancebench.benchmark.cli import app
-from dancebench.benchmark.commands.options import out
+from dancebench.benchmark.console import out
 from dancebench.core.errors import BenchError
+from dancebench.core.opencv import cv2
+from dancebench.datasets.video.frames import open_source
 from dancebench.detect.casework.score import ScoredVideo, ScoreReport, ScoreSettings, make_failed_score
 from dancebench.detect.protocol.card import CARD, DetectorCard
 
@@ -133,6 +138,188 @@ def test_each_video_gets_a_page(root: Path, tmp_path: Path) -> None:
     pages = sorted(page.name for page in (tmp_path / "cases").iterdir())
     assert pages == ["0001-_bold_b.html", "0002-a.html", "0003-letter.html", "report.json"]
     assert len(ScoreReport.load(tmp_path / "cases/report.json").videos) == 3
+
+
+# --- folders
+
+
+def test_every_video_of_a_folder_is_a_row_and_the_rest_is_named(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "case"
+    folder.mkdir()
+    for plain, name in (("a.ts", "cam.MTS"), ("a.mp4", "carved"), ("a.avi", "b.dat")):
+        write_video(tmp_path / plain, moving(12), codec="mpeg4").rename(folder / name)
+    linked = tmp_path / "elsewhere"
+    linked.mkdir()
+    write_video(linked / "far.mp4", moving(12))
+    (folder / "linked").symlink_to(linked)
+    (linked / "back").symlink_to(folder)
+    (folder / "letter.txt").write_text("Dear reader")
+    (folder / "damaged.mp4").write_text("Dear reader")
+    assert cv2.imwrite(str(folder / "poster.png"), moving(1)[0])
+    result = score(root, folder, "--format", "json", "--jobs", "1")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    rows = {str(Path(row["path"]).relative_to(folder)): row["status"] == "failed" for row in report["videos"]}
+    assert rows == {"b.dat": False, "cam.MTS": False, "carved": False, "damaged.mp4": True, "linked/far.mp4": False}
+    passed = {str(Path(each["path"]).relative_to(folder)): each["reason"] for each in report["passed_over"]}
+    assert passed == {
+        "letter.txt": "no video", "poster.png": "a single picture",
+        "linked/back": "a link to a folder that is searched already",
+    }  # fmt: skip
+    assert "passed over (no video): 1: " in result.stderr
+    for name in passed:
+        assert name in result.stderr
+
+
+def test_a_folder_without_a_video_fails_with_what_was_passed_over(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("Dear reader")
+    assert "No video was found; 1 files and folders were passed over" in refusal(score(root, tmp_path, "--jobs", "1"))
+
+
+def test_a_folder_of_images_is_scored_as_the_same_frames_in_a_video(root: Path, tmp_path: Path) -> None:
+    """Closed form: lossless frames at the same times give the same scores, whether images or a video."""
+    frames = moving(30, (128, 64))
+    (tmp_path / "f").mkdir()
+    for number, frame in enumerate(frames, start=8):  # 8, 9, 10: by number, not by letter
+        assert cv2.imwrite(str(tmp_path / f"f/{number}.png"), frame[..., ::-1])
+    video = write_video(tmp_path / "v.mov", frames, rate=30, codec="png", pix_fmt="rgb24")
+    (tmp_path / "f/letter.txt").write_text("Dear reader")
+    arguments = (tmp_path / "f", video, "--frames-per-second", "30", "--jobs", "1", "--format")
+    result = score(root, *arguments, "json")
+    assert result.exit_code == 0, result.output
+    (tmp_path / "report.json").write_text(result.stdout)
+    images, same = ScoreReport.load(tmp_path / "report.json").videos
+    assert (images.path, images.container, images.codec) == (str(tmp_path / "f"), "folder of images", "png")
+    assert (images.fps, images.n_frames, images.duration_s) == (30, 30, 1)
+    assert images.bytes == sum(path.stat().st_size for path in (tmp_path / "f").glob("*.png"))
+    assert images.sha256 == open_source(tmp_path / "f").sha256
+    assert (images.score, images.llr) == (same.score, same.llr)
+    assert [pair.t for pair in images.pairs] == [pair.t for pair in same.pairs]
+    assert {pair.pts for pair in images.pairs} == {None}
+    assert score(root, "--verify", tmp_path / "report.json", "--jobs", "1").exit_code == 0
+    pages = score(root, *arguments, "html", "--out", tmp_path / "cases")
+    assert pages.exit_code == 0, pages.output
+    page = (tmp_path / "cases/0001-f.html").read_text()
+    assert "folder of images" in page
+    assert "30 frames per second, as stated in the call" in page
+
+
+def test_images_of_a_clip_that_do_not_belong_together_are_one_row(root: Path, tmp_path: Path) -> None:
+    for name, size in (("1.png", (128, 64)), ("2.png", (64, 64))):
+        assert cv2.imwrite(str(tmp_path / name), moving(1, size)[0])
+    result = score(
+        root, tmp_path, root / "videos/a.mp4", "--frames-per-second", "25", "--format", "json", "--jobs", "1"
+    )
+    first = json.loads(result.stdout)["videos"][0]
+    assert (first["path"], first["status"]) == (str(tmp_path), "failed")
+    assert "All images" not in first["reason"]
+    assert "the images before are" in first["reason"]
+
+
+def test_a_rate_without_images_is_refused(root: Path) -> None:
+    words = refusal(score(root, root / "videos", "--frames-per-second", "25"))
+    assert "--frames-per-second is for folders of images, and none was found" in words
+
+
+# --- names, consoles and temporary folders
+
+
+def run(root: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "dancebench.benchmark.cli", "score", *map(str, arguments)]
+    command += ["--workspace", str(root / "workspace"), "--device", "cpu", "--jobs", "1"]
+    return subprocess.run(command, capture_output=True, env=os.environ | environment, timeout=240)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii:strict"])
+def test_a_name_that_is_not_utf8_is_a_row_that_verifies(encoding: str, root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "case"
+    folder.mkdir()
+    odd = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.mp4"))
+    shutil.copy(root / "videos/a.mp4", odd)
+    shutil.copy(root / "videos/a.mp4", folder / "b.mp4")
+    Path(os.fsdecode(os.fsencode(folder) + b"/note\xff")).write_text("Dear reader")
+    result = run(root, folder, "--format", "json", PYTHONIOENCODING=encoding)
+    assert result.returncode == 0, result.stderr
+    (tmp_path / "report.json").write_bytes(result.stdout)
+    json.loads(result.stdout.decode())  # UTF-8
+    report = ScoreReport.load(tmp_path / "report.json")
+    assert [Path(each.path).name for each in report.videos] == ["b.mp4", "caf\N{REPLACEMENT CHARACTER}.mp4"]
+    assert [each.path_bytes for each in report.videos] == [None, os.fsencode(odd).hex()]
+    assert [each.status == "failed" for each in report.videos] == [False, False]
+    assert [Path(each.path).name for each in report.passed_over] == ["note\N{REPLACEMENT CHARACTER}"]
+    table = run(root, folder, PYTHONIOENCODING=encoding, COLUMNS="300")
+    assert (table.returncode, b"Traceback" in table.stderr) == (0, False)
+    assert ("caf" + {"utf-8": "\N{REPLACEMENT CHARACTER}"}.get(encoding, "?") + ".mp4").encode() in table.stdout
+    again = run(root, "--verify", tmp_path / "report.json", PYTHONIOENCODING=encoding)
+    assert again.returncode == 0, again.stderr
+    pages = run(root, odd, "--format", "html", "--out", tmp_path / "cases", PYTHONIOENCODING=encoding)
+    assert pages.returncode == 0, pages.stderr
+
+
+def test_a_bad_name_is_one_row_among_others(root: Path, tmp_path: Path) -> None:
+    names = ["x" * 300, tmp_path / "loop.mp4", tmp_path / "pipe", root / "videos/a.mp4", "a.mp4/b.mp4"]
+    (tmp_path / "loop.mp4").symlink_to(tmp_path / "loop.mp4")
+    os.mkfifo(tmp_path / "pipe")
+    result = score(root, *names, "--format", "json", "--jobs", "1")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["videos"]
+    assert [row["status"] == "failed" for row in rows] == [True, True, True, False, True]
+    assert "too long" in rows[0]["reason"]
+    assert "not a regular file" in rows[2]["reason"]
+    assert not any("Errno" in (row["reason"] or "") for row in rows)
+
+
+def test_escape_codes_and_formulas_in_names_are_text(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(out, "width", 400)
+    for name in ("=1+1.mp4", "\x1b[2Jx.mp4", "a\nb: the same.mp4"):
+        (tmp_path / name).write_text("Dear reader")
+    table = score(root, tmp_path, "--jobs", "1")
+    assert "\x1b" not in table.output
+    assert "\\x1b[2Jx.mp4" in table.output
+    assert "a\\nb: the same.mp4: " in table.output
+    monkeypatch.chdir(tmp_path)
+    rows = list(csv.DictReader(io.StringIO(score(root, "=1+1.mp4", "--format", "csv", "--jobs", "1").stdout)))
+    assert [row["path"] for row in rows] == ["'=1+1.mp4"]
+
+
+def test_a_long_folder_for_temporary_files(root: Path, tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    result = run(root, root / "videos/a.mp4", "--format", "json", TMPDIR=str(long))
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["videos"][0]["n_pairs"] == 16
+    assert list(long.iterdir()) == []
+
+
+def test_a_report_is_verified_from_elsewhere(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = tmp_path / "case"
+    shutil.copytree(root / "videos", case / "videos")
+    monkeypatch.chdir(case)
+    for name in ("videos/a.mp4", case / "videos/a.mp4"):
+        (case / "report.json").write_text(score(root, name, "--format", "json", "--jobs", "1").stdout)
+        moved = Path(shutil.copytree(case, tmp_path / f"moved{len(str(name))}"))
+        monkeypatch.chdir(tmp_path)
+        kept = (case / "videos").rename(tmp_path / "kept")
+        same = score(root, "--verify", moved / "report.json", "--jobs", "1")
+        assert same.exit_code == 0, same.output
+        kept.rename(case / "videos")
+        monkeypatch.chdir(case)
+
+
+def test_of_two_files_the_recorded_one_is_verified(root: Path, tmp_path: Path) -> None:
+    card = DetectorCard.load(root / "workspace/detectors/pair-patch/detection-1" / CARD)
+    for folder, content in (("here", b"other"), ("beside", b"recorded")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.mp4").write_bytes(content)
+    video = make_failed_score(tmp_path / "here/a.mp4", card, "none")
+    recorded = video.model_copy(update={"sha256": hashlib.sha256(b"recorded").hexdigest()})
+    assert find_recorded_file(recorded, tmp_path / "beside") == tmp_path / "beside/a.mp4"
+    assert find_recorded_file(video, tmp_path / "beside") == tmp_path / "here/a.mp4"
+    (tmp_path / "here/a.mp4").unlink()
+    assert find_recorded_file(video, tmp_path / "beside") == tmp_path / "beside/a.mp4"
+    assert find_recorded_file(video, tmp_path / "none") == tmp_path / "here/a.mp4"
 
 
 # --- usage

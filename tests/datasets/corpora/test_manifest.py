@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,13 @@ def test_a_link_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("nonsense\n", ":1 is not a row"), ('{"video_id": "a"}\n', ":1 is not a row"), ("", "^$")],
+    [
+        ("nonsense\n", ":1 is not a row"),
+        ('{"video_id": "a"}\n', ":1 is not a row"),
+        ("[" * 100_000 + "\n", ":1 is not a row"),
+        ("1" * 5000 + "\n", ":1 is not a row"),
+        ("", "^$"),
+    ],
 )
 def test_a_line_that_is_not_a_row_is_reported(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "m.jsonl"
@@ -68,6 +75,22 @@ def test_a_repeated_video_id_is_refused(tmp_path: Path) -> None:
     write_manifest(tmp_path / "m.jsonl", [row(), row()])
     with pytest.raises(BenchError, match=":2 repeats the video_id 'a/a/real'"):
         read_manifest(tmp_path / "m.jsonl")
+
+
+def test_what_lies_in_the_place_of_a_manifest_is_reported(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, words in ((".", "Is a directory"), ("pipe", "not a regular file"), ("x" * 300, "name too long")):
+        with pytest.raises(BenchError, match=words) as caught:
+            read_manifest(tmp_path / name)
+        assert caught.value.hint
+
+
+@pytest.mark.parametrize("path", ["x" * 300 + ".mp4", "a\0b.mp4", "loop/a.mp4"])
+def test_a_path_that_no_file_system_takes_is_refused(tmp_path: Path, path: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(BenchError, match=r"cannot be a path|leaves the folder") as caught:
+        resolve_inside(tmp_path, path)
+    assert caught.value.hint
 
 
 def test_a_missing_manifest_is_reported(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,49 @@ def test_permission_may_be_a_text_or_a_file(tmp_path: Path) -> None:
     assert from_text.record.text == "I agree."
     assert from_text.files == {}
     assert from_file.record.sha256 == from_text.record.sha256
+
+
+def test_a_statement_may_be_longer_than_a_file_name(tmp_path: Path) -> None:
+    for text in ("I consent to the use of my recordings. " * 10, "yes" * 125, "a\0b", "x" * 5000):
+        stated = state_permission("target", consent=text, legal_basis=None)
+        assert stated.record.text == text.strip()
+        assert stated.files == {}
+
+
+def test_a_document_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(BenchError, match="not a regular file") as caught:
+            state_permission("target", consent=str(path), legal_basis=None)
+        assert caught.value.hint
+
+
+def test_a_document_keeps_a_name_that_can_be_written(tmp_path: Path) -> None:
+    form = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt"))
+    form.write_text("I agree.")
+    stated = state_permission("target", consent=str(form), legal_basis=None)
+    assert stated.record.text == "caf\N{REPLACEMENT CHARACTER}.txt"
+    assert stated.files == {"permission.txt": form}
+
+
+def test_a_new_subject_is_not_called_all(tmp_path: Path) -> None:
+    dataset = Dataset.create(Workspace(tmp_path).open(), record())
+    permission = state_permission("target", consent="yes", legal_basis=None)
+    with pytest.raises(BenchError, match="cannot be called 'all'") as caught:
+        dataset.add("all", tmp_path / "a.mp4", role="target", licence="CC0", permission=permission)
+    assert caught.value.hint
+
+
+def test_what_lies_in_the_place_of_a_prepared_file_is_a_line(walker: Subject) -> None:
+    clip, poses = walker.folder / "clip.mp4", walker.folder / "poses.npz"
+    clip.unlink()
+    clip.mkdir()
+    poses.unlink()
+    assert walker.changed_files() == [
+        f"walker: {clip} cannot be read: Is a directory.", "walker: poses.npz is missing",
+    ]  # fmt: skip
+    os.mkfifo(poses)
+    assert walker.changed_files()[1] == f"walker: {poses} is not a regular file."
 
 
 def test_a_mistyped_document_is_not_taken_for_a_statement(tmp_path: Path) -> None:

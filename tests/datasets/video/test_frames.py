@@ -8,7 +8,9 @@ import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,16 @@ from hypothesis import strategies as st
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.datasets.video.clips import write_clip
-from dancebench.datasets.video.frames import Letterbox, natural_key, open_source, reduce_rate, resample, resize
+from dancebench.datasets.video.frames import (
+    Letterbox,
+    is_single_picture,
+    list_other_files,
+    natural_key,
+    open_source,
+    reduce_rate,
+    resample,
+    resize,
+)
 
 Frame = npt.NDArray[np.uint8]
 Make = Callable[..., Path]
@@ -145,6 +156,41 @@ def test_unusable_folders(tmp_path: Path) -> None:
         (tmp_path / "2.png").write_bytes(data)
         with pytest.raises(BenchError, match=r"2\.png cannot be decoded"):
             open_source(tmp_path)
+
+
+def test_what_lies_beside_the_images_is_listed(tmp_path: Path) -> None:
+    save(tmp_path / "1.png", noise(1))
+    for name in ("note10.txt", "note9.txt", ".hidden.png", "a.tif"):
+        (tmp_path / name).touch()
+    assert list_other_files(tmp_path) == [".hidden.png", "a.tif", "note9.txt", "note10.txt"]
+    assert open_source(tmp_path).n_frames == 1
+
+
+def test_a_single_picture_is_no_recording(tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg", "a.bmp", "a.webp"):
+        save(tmp_path / name, noise(1))
+        with pytest.raises(BenchError, match="is a single picture") as caught:
+            open_source(tmp_path / name)
+        assert caught.value.hint
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:30])
+    assert is_single_picture(tmp_path / "cut.jpg")
+    assert not is_single_picture(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("codec", "name", "pix_fmt"),
+    [("gif", "a.gif", "rgb8"), ("apng", "a.apng", "rgb24"), ("mjpeg", "a.mjpeg", "yuvj420p")],
+)
+def test_moving_pictures_are_told_from_single_ones(codec: str, name: str, pix_fmt: str, tmp_path: Path) -> None:
+    for count in (1, 3):
+        with av.open(str(tmp_path / name), "w") as container:
+            out: Any = container.add_stream(codec, rate=10)
+            out.height, out.width, out.pix_fmt = 24, 32, pix_fmt
+            for seed in range(count):
+                frame = av.VideoFrame.from_ndarray(noise(seed), format="rgb24").reformat(format=pix_fmt)
+                container.mux(out.encode(frame))
+            container.mux(out.encode(None))
+        assert is_single_picture(tmp_path / name) == (count == 1)
 
 
 def test_source_that_is_missing(tmp_path: Path) -> None:

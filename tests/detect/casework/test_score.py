@@ -1,6 +1,8 @@
 """Scoring of videos from outside."""
 
 import dataclasses
+import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -13,14 +15,18 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from extractors import always_open
+from hypothesis import given
+from hypothesis import strategies as st
 from outside_files import make_detector, moving, write_video
 from pydantic import ValidationError
 
 from dancebench.core.errors import BenchError
+from dancebench.core.opencv import cv2
 from dancebench.datasets.corpora.manifest import read_manifest
 from dancebench.datasets.video.decoding import inspect
 from dancebench.detect.casework import prepare as outside
-from dancebench.detect.casework.prepare import expand_paths, prepare_video
+from dancebench.detect.casework.file_names import describe_path, restore_path
+from dancebench.detect.casework.prepare import prepare_video
 from dancebench.detect.casework.score import ScoreSettings, VideoScore, score_video
 from dancebench.detect.evaluation.training_domain import measure_clip
 from dancebench.detect.inputs.pairs import Pairs
@@ -298,14 +304,19 @@ def test_damaged_detectors_are_refused_by_name(untrained: LoadedDetector, tmp_pa
             load_detector(folder)
 
 
-def test_folders_and_globs_expand_to_their_videos_each_once(tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    for name in ("b.mp4", "a.MOV", "deep/c.webm", "notes.txt", ".partial-7-d.mp4"):
-        (tmp_path / name).touch()
-    everything = [tmp_path / name for name in ("a.MOV", "b.mp4", "deep/c.webm")]
-    assert expand_paths([str(tmp_path)]) == everything
-    assert expand_paths([str(tmp_path / "*.mp4"), str(tmp_path)]) == [everything[1], everything[0], everything[2]]
-    assert expand_paths([str(tmp_path / "*.avi")]) == [tmp_path / "*.avi"]
-    odd = tmp_path / "take[1].mp4"  # a name that is also a pattern
-    odd.touch()
-    assert expand_paths([str(odd)]) == [odd]
+# --- names of files
+
+
+@given(st.binary(min_size=1, max_size=12).filter(lambda name: b"\0" not in name))
+def test_a_path_is_restored_from_a_report(name: bytes) -> None:
+    path = Path(os.fsdecode(name))
+    described = describe_path(path)
+    described["path"].encode()
+    assert (described["path_bytes"] is None) == (os.fsencode(path) == described["path"].encode())
+    assert restore_path(**json.loads(json.dumps(described))) == path
+
+
+def test_a_single_picture_is_refused_with_the_reason(untrained: LoadedDetector, tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg", "a.bmp", "a.webp", "a.tiff"):
+        assert cv2.imwrite(str(tmp_path / name), moving(1)[0])
+        assert "is a single picture" in str(score_video(tmp_path / name, untrained).record.reason)
