@@ -116,7 +116,9 @@ def make_fakes(plan: FakePlan, *, workers: int, report: ReportProgress) -> list[
     Raises:
         BenchError: The dataset lacks people, or a fake could not be made.
     """
-    jobs = [replace(job, synthesis=job.synthesis.sharing_memory(workers)) for job in list_fake_jobs(plan)]
+    wanted = list_fake_jobs(plan)
+    sharing = min(workers, len(wanted))
+    jobs = [replace(job, synthesis=job.synthesis.sharing_memory(sharing)) for job in wanted]
     dataset = plan.dataset
     driving = {driver for job in jobs for driver in job.drivers}
     draw_missing(dataset, [*dataset.ids(*SPLITS), *sorted(driving)], workers, report)

@@ -154,6 +154,8 @@ def bench(*arguments: str | Path) -> Result:
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """`install(kind)` or `install(kind, source)`: a distribution `acme_KIND` 1.0 that offers one of `KINDS`."""
+    for registry, *_ in KINDS.values():
+        registry.names()  # what is built in, before a plug-in can be found
     folder = tmp_path / "site"
     folder.mkdir()
 
