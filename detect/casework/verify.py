@@ -23,7 +23,8 @@ ROUNDING = 1e-6
 """Of other numbers, relative."""
 
 _OF_LOGITS = frozenset({"score", "llr", "logit", "low", "high"})
-_TOLD_APART = frozenset({"path", "sha256", "status"})  # the path says which row it is, the others have own words
+_TOLD_APART = frozenset({"path", "path_bytes", "sha256", "status"})
+"""The path says which row it is, the others have own words."""
 _SHOWN = 5
 
 
@@ -139,6 +140,8 @@ def _list_detector_differences(recorded: ScoreReport, again: ScoreReport) -> Ite
 def _list_unverified(recorded: ScoreReport, again: ScoreReport) -> Iterator[str]:
     if recorded.dataset is not None and again.dataset is None:
         yield f"dataset {recorded.dataset}: the record of the run that trained the detector is not in this workspace"
+    if recorded.passed_over:
+        yield f"what was passed over ({len(recorded.passed_over)} files or folders): folders are not searched again"
 
 
 def _list_code_versions(report: ScoreReport) -> dict[str, str]:

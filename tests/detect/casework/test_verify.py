@@ -10,6 +10,7 @@ import pytest
 from outside_files import make_detector, moving, write_video
 from pydantic import ValidationError
 
+from dancebench.detect.casework.file_names import make_passed_over
 from dancebench.detect.casework.score import ScoreReport, ScoreSettings, VideoScore, score_video
 from dancebench.detect.casework.verify import compare_reports, list_differences
 from dancebench.detect.protocol.card import load_detector
@@ -91,8 +92,8 @@ def test_another_detector_fails(videos: tuple[VideoScore, ...]) -> None:
 
 Place = tuple[str | int, ...]
 
-NOT_COMPUTED: set[Place] = {("schema_version",), ("created",)}
-"""And the paths of the videos: they say which files are scored again."""
+NOT_COMPUTED: set[Place] = {("schema_version",), ("created",), ("passed_over",)}
+"""And the paths of the videos: they say which files are scored again. What was passed over is said to be unverified."""
 SAID_APART: set[Place] = {("dancebench",), ("git_sha",), ("dirty",), ("versions", "av"), ("device",)}
 """Of code and libraries: named, but alone they do not fail a verification."""
 
@@ -140,7 +141,7 @@ def test_every_field_that_was_computed_is_compared(videos: tuple[VideoScore, ...
     document = genuine.model_dump(mode="json")
     untold, tried = [], 0
     for where in list_places(document):
-        if where in NOT_COMPUTED or where[-1] == "path":
+        if where in NOT_COMPUTED or where[-1] in ("path", "path_bytes"):
             continue
         original = read_place(document, where)
         for value in list_forgeries(original):
@@ -191,6 +192,13 @@ def test_a_dataset_without_its_record_is_said_to_be_unverified(videos: tuple[Vid
     assert found.holds
     assert "dataset demo: the record of the run" in found.unverified[0]
     assert not compare_reports(make_report(videos), make_report(videos, dataset="demo")).holds
+
+
+def test_what_was_passed_over_is_said_to_be_unverified(videos: tuple[VideoScore, ...]) -> None:
+    passed_over = (make_passed_over(Path("notes.txt"), "no video"),)
+    found = compare_reports(make_report(videos, passed_over=passed_over), make_report(videos))
+    assert found.holds
+    assert found.unverified == ("what was passed over (1 files or folders): folders are not searched again",)
 
 
 def test_what_differs_in_a_video_is_named(videos: tuple[VideoScore, ...]) -> None:
