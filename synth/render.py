@@ -20,7 +20,7 @@ from dancebench.core.files import sha256_json
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.skeleton import has_person
 from dancebench.datasets.subjects.dataset import Subject
-from dancebench.datasets.subjects.real_clips import list_shown_frames
+from dancebench.datasets.subjects.real_clips import list_shown_breaks, list_shown_frames
 from dancebench.datasets.video.clips import ClipInfo, describe_encoder, write_clip
 from dancebench.synth.clip import Motion, Pixels, locate_faces
 from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, load_method
@@ -29,8 +29,8 @@ from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, load_me
 class FakeRecord(ArtifactRecord):
     """The JSON next to a fake: what it is and how it was made, for anyone who comes across it."""
 
-    SCHEMA_VERSION: ClassVar[int] = 2
-    schema_version: int = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
+    schema_version: int = 3
 
     synthetic: bool = True
     method: str
@@ -50,6 +50,8 @@ class FakeRecord(ArtifactRecord):
     first_frame: int
     """The source's frame that the fake's first frame corresponds to."""
     n_frames: int
+    breaks: tuple[int, ...] = ()
+    """Frames that begin a segment, except for the first; none in records before version 3, whatever the fake."""
     frames_without_pose: int
     """Frames whose driving pose was not found: what they show is left to the method."""
     fps: float
@@ -174,6 +176,7 @@ def _describe_fake(
         normalisation=motion.normalisation,
         first_frame=motion.first_frame,
         n_frames=clip.n_frames,
+        breaks=list_shown_breaks(len(segment.keypoints) for segment in motion.segments),
         frames_without_pose=int((~has_pose).sum()),
         fps=float(clip.fps),
         height=clip.height,

@@ -120,6 +120,7 @@ def add(
         f"Added '{subject}' to '{dataset}' as {role}: {facts.n_frames} frames of {facts.height}x{facts.width} "
         f"(height x width) at {facts.fps:g} fps, a person in {facts.person_frames} of them.",
         f"poses: {facts.pose_extractor}",
+        *(f"note: {warning}" for warning in facts.decode_warnings),
     )
 
 
@@ -143,9 +144,7 @@ def import_layout(
     frames: Annotated[
         Path | None, typer.Option(help="For openpose: the video or image folder that the poses were detected on.")
     ] = None,
-    role: Annotated[
-        str, typer.Option(help="target or driver; frames without gaps may also be train, validation or holdout.")
-    ] = "target",
+    role: Annotated[str, typer.Option(help="target, train, validation, holdout or driver.")] = "target",
     consent: ConsentOption = None,
     legal_basis: LegalBasisOption = None,
     dataset: AddToDatasetOption = "mine",
@@ -178,6 +177,7 @@ def import_layout(
         f"(height x width) at {facts.fps:g} fps, {len(added.train)} of them for training, in "
         f"{len(facts.breaks) + 1} segment(s) without a gap; a person in {facts.person_frames} of them.",
         *imported.notes,
+        *(f"note: {warning}" for warning in facts.decode_warnings),
     )
 
 

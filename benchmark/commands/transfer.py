@@ -68,6 +68,7 @@ def transfer(
         if source in data.ids():
             draw_missing(data, [source], choose_worker_count(jobs), display.report)
         result = run_transfer(plan, workers=choose_worker_count(jobs, device), report=display.report)
+    err.print_lines(*(f"note: {warning}" for warning in result.decode_warnings))
     if json:
         print_json([{"path": str(each.path)} | each.record.model_dump(mode="json") for each in result.fakes])
     for each in result.fakes if not json else ():

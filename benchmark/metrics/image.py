@@ -29,8 +29,8 @@ from dancebench.benchmark.metrics.chunks import FakeAndReal, Frames, measure_in_
 from dancebench.benchmark.metrics.regions import REGIONS, locate_region
 from dancebench.core.errors import BenchError
 from dancebench.core.nn import torchvision_ops
+from dancebench.datasets.pose.box import Box
 from dancebench.datasets.pose.skeleton import Keypoints
-from dancebench.datasets.video.box import Box
 
 _BATCH: Final = 32
 _TORCHMETRICS: Final[dict[str, Any]] = {"data_range": 1.0, "reduction": "none"}

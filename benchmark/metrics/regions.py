@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from typing import Final, Literal
 
+from dancebench.datasets.pose.box import Box
 from dancebench.datasets.pose.face_crop import MIN_SIDE, centre_interval, compute_face_box
 from dancebench.datasets.pose.skeleton import NOSE, Keypoints, compute_body_box
-from dancebench.datasets.video.box import Box
 
 Region = Literal["frame", "body", "face"]
 REGIONS: Final[tuple[Region, ...]] = ("frame", "body", "face")

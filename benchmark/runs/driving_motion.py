@@ -10,11 +10,12 @@ rate, and no pose is interpolated. A source of another size is letterboxed into 
 from __future__ import annotations
 
 import itertools
+import operator
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,17 @@ from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.datasets.subjects.prepare import check_person, read_poses, write_poses
 from dancebench.datasets.subjects.records import list_recordings
 from dancebench.datasets.subjects.subject import Subject
-from dancebench.datasets.video.frames import FrameSource, Letterbox, open_source, reduce_rate, resample
+from dancebench.datasets.video.cuts import Segmenter
+from dancebench.datasets.video.frames import (
+    FrameSource,
+    Letterbox,
+    list_clock_breaks,
+    number_by_clock,
+    open_source,
+    reduce_rate,
+    resample,
+)
+from dancebench.datasets.video.notes import list_cut_warnings, list_source_warnings
 from dancebench.synth.clip import locate_faces, locate_noses
 
 Frame = npt.NDArray[np.uint8]
@@ -38,7 +49,13 @@ _POSES: Final = "poses.npz"
 
 
 class MotionRecord(ArtifactRecord):
-    """`motion.json`: the file that the poses beside it come from."""
+    """`motion.json`: the file that the poses beside it come from.
+
+    Version 2 adds breaks and decode warnings; what version 1 describes is extracted again.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
 
     source: str
     """The file's name, for display."""
@@ -49,6 +66,10 @@ class MotionRecord(ArtifactRecord):
     pose_extractor: str
     indices: tuple[int, ...]
     """Numbers of the file's frames that the poses belong to: those kept when its rate was reduced."""
+    breaks: tuple[int, ...]
+    """Poses that begin a segment, except for the first: the file's clock jumps, or its picture is cut there."""
+    decode_warnings: tuple[str, ...]
+    """Properties of the file, and conversions of its frames, in words; cuts too."""
     poses_sha256: str
 
     @property
@@ -77,6 +98,7 @@ class MotionSource:
         indices: Numbers of the source's frames that the poses belong to, [T].
         frames: Yields the frames in order, from the first at each call.
         recordings: Hashes of the recordings that it comes from.
+        decode_warnings: Properties of the recording that are to be known, in words.
         subject: The subject, if the source is one.
     """
 
@@ -91,6 +113,7 @@ class MotionSource:
     indices: Sequence[int]
     frames: Callable[[], Iterator[Frame]]
     recordings: frozenset[str]
+    decode_warnings: tuple[str, ...]
     subject: Subject | None = None
 
     def segments(self) -> list[range]:
@@ -176,6 +199,7 @@ def _from_subject(subject: Subject, label: str, name: str, fps: float, span: ran
         indices=kept,
         frames=frames,
         recordings=list_recordings(subject.record.source),
+        decode_warnings=subject.record.decode_warnings,
         subject=subject,
     )
 
@@ -193,7 +217,7 @@ def _from_file(
     )
     keypoints = read_poses(folder / _POSES)
     starts_segment = np.zeros(len(keypoints), np.bool_)
-    starts_segment[:1] = True
+    starts_segment[[0, *record.breaks]] = True
     return MotionSource(
         label=label,
         name=f"file-{video.sha256[:12]}",
@@ -204,8 +228,9 @@ def _from_file(
         face_centres=locate_noses(keypoints),
         starts_segment=starts_segment,
         indices=record.indices,
-        frames=lambda: (frame for _, frame in _resample_frames(video, fps)),
+        frames=lambda: (frame for *_, frame in _resample_frames(video, fps)),
         recordings=frozenset([video.sha256]),
+        decode_warnings=record.decode_warnings,
     )
 
 
@@ -215,18 +240,23 @@ def _extract_motion(
     expected = max(1, round(video.n_frames * min(1.0, fps / video.fps)))
     found_poses: list[Keypoints] = []
     indices: list[int] = []
+    breaks: list[int] = []
+    segmenter = Segmenter()
 
-    def frames() -> Iterator[Frame]:
-        for index, frame in _resample_frames(video, fps):
+    def frames() -> Iterator[tuple[int, Frame]]:
+        for index, seconds, by_clock, frame in _resample_frames(video, fps):
             indices.append(index)
-            yield frame
+            yield segmenter(seconds, by_clock, frame), frame
 
-    for points in extractor.extract(frames()):
-        found_poses.append(points)
-        report(f"finding poses in {name}", min(len(found_poses), expected), expected)
+    for segment, run in itertools.groupby(frames(), key=operator.itemgetter(0)):
+        if segment > 0:
+            breaks.append(len(found_poses))
+        for points in extractor.extract(frame for _, frame in run):
+            found_poses.append(points)
+            report(f"finding poses in {name}", min(len(found_poses), expected), expected)
     keypoints = np.stack(found_poses)
     rate = float(reduce_rate(video.fps, fps))
-    check_person(keypoints, rate)
+    check_person(keypoints, rate, breaks)
     if len(keypoints) < 2:
         raise BenchError(f"{name} has {len(keypoints)} frame; a motion needs two.", hint="Use a longer clip.")
     write_poses(folder / _POSES, keypoints)
@@ -238,11 +268,14 @@ def _extract_motion(
         width=video.width,
         pose_extractor=extractor.describe(),
         indices=tuple(indices),
+        breaks=tuple(breaks),
+        decode_warnings=(*list_source_warnings(video), *list_cut_warnings(segmenter.cuts)),
         poses_sha256=sha256_file(folder / _POSES),
     )
 
 
-def _resample_frames(video: FrameSource, fps: float) -> Iterator[tuple[int, Frame]]:
-    """The file's frames at the reduced rate, with their numbers."""
+def _resample_frames(video: FrameSource, fps: float) -> Iterator[tuple[int, float, int, Frame]]:
+    """The file's frames at the reduced rate: (number, seconds, segment by the clock, frame)."""
     numbered = ((seconds, (index, frame)) for index, (seconds, frame) in enumerate(video.frames()))
-    return (item for _, item in resample(numbered, video.fps, fps))
+    kept = resample(number_by_clock(numbered, list_clock_breaks(video)), video.fps, fps)
+    return ((index, seconds, by_clock, frame) for seconds, (by_clock, (index, frame)) in kept)

@@ -176,6 +176,7 @@ def _make_row(workspace: Workspace, dataset: Dataset, result: SynthesisResult, *
             "motion_sha256": result.fake.source_sha256 if fake else own_motion,
             "fps": record.fps,
             "n_frames": record.n_frames,
+            "breaks": record.breaks,
             "codec": "h264",
             "crf": EncoderSettings().crf,
             "width": record.width,

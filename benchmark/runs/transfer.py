@@ -79,6 +79,8 @@ class TransferResult:
 
     fakes: list[TransferredFake]
     side_by_side: Path
+    decode_warnings: tuple[str, ...]
+    """Of the source of the motion."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def run_transfer(plan: TransferPlan, *, workers: int, report: ReportProgress) ->
     folder = plan.workspace.transfers / plan.method / plan.dataset.name / plan.variant
     together = folder / f"{source.name}-{plan.normalisation}--{targets}.mp4"
     _save_side_by_side(together, source, fakes)
-    return TransferResult(fakes, together)
+    return TransferResult(fakes, together, source.decode_warnings)
 
 
 def export_copies(result: TransferResult, folder: Path) -> list[Path]:

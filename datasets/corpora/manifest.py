@@ -41,6 +41,8 @@ class VideoRow(Strict):
     """video_id of the video that this one is a perturbed copy of."""
     fps: float
     n_frames: int
+    breaks: tuple[int, ...] = ()
+    """Frames that begin a segment, except for the first: no pair of frames lies across."""
     codec: str
     crf: int | None
     width: int

@@ -29,9 +29,9 @@ from dancebench.datasets.importers.numbered import (
     select_images,
     split_segments,
 )
+from dancebench.datasets.pose.box import Box
 from dancebench.datasets.subjects.footage import Footage, Imported, Segment, SuppliedFrame
 from dancebench.datasets.subjects.records import ImportedSource
-from dancebench.datasets.video.box import Box
 from dancebench.datasets.video.frames import FolderSource
 
 _PARTS: Final = ("train", "test")

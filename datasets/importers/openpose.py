@@ -34,7 +34,8 @@ from dancebench.datasets.pose.skeleton import (
 )  # fmt: skip
 from dancebench.datasets.subjects.footage import Footage, Imported, Segment, SuppliedFrame
 from dancebench.datasets.subjects.records import ImportedSource
-from dancebench.datasets.video.frames import FolderSource, FrameSource, open_source
+from dancebench.datasets.video.frames import FolderSource, FrameSource, list_clock_breaks, open_source
+from dancebench.datasets.video.notes import list_source_warnings
 
 _BODY_POINTS: Final = {25: "BODY_25", 18: "COCO-18"}
 # COCO-18 has no mid-hip point, which is number 8 in BODY_25, and no feet.
@@ -90,8 +91,12 @@ def read_openpose(folder: Path, frames: Path, *, fps: float) -> Imported:
         fps=recording.fps,
         n_frames=recording.n_frames,
         decoder=recording.decoder,
-        segments=tuple(Segment(partial(_iterate_frames, recording, poses, span)) for span in split_segments(numbers)),
+        segments=tuple(
+            Segment(partial(_iterate_frames, recording, poses, span), breaks=list_clock_breaks(recording))
+            for span in split_segments(numbers)
+        ),
         supplied_poses=f"openpose json {body_format}",
+        decode_warnings=tuple(list_source_warnings(recording)),
     )
     hashes = [[path.name, sha256_file(path)] for path in files.values()]
     source = ImportedSource(

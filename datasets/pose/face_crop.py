@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dancebench.datasets.video.box import Box
+from dancebench.datasets.pose.box import Box
 
 MIN_SIDE: Final = 32
 """Pixels below which LPIPS has nothing left to compare."""

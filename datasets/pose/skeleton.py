@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dancebench.datasets.video.box import Box
+from dancebench.datasets.pose.box import Box
 
 Keypoints = npt.NDArray[np.float32]
 """float32 [T, 75, 3] for a clip, [75, 3] for a frame."""

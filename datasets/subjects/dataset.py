@@ -12,7 +12,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from dancebench.core.errors import BenchError, UnknownNameError, replace_undecodable
 from dancebench.core.files import atomic_folder, sha256_file, sha256_json
@@ -34,10 +33,6 @@ from dancebench.datasets.subjects.subject import Subject
 from dancebench.datasets.video.frames import FrameSource, open_source
 
 __all__ = ["Dataset", "Subject", "choose_clip_size", "prepare_subject"]
-
-
-_ROLES_WITH_GAPS: Final[tuple[Role, ...]] = ("target", "driver")
-"""Roles whose clips may have gaps: forensic pairs, and the clips that a detector scores, would straddle them."""
 
 
 @dataclass(frozen=True)
@@ -168,16 +163,9 @@ class Dataset:
         """Prepare an import and list it, as `add` does a recording.
 
         Raises:
-            BenchError: As `add`; or the footage has gaps and the role does not allow them.
+            BenchError: As `add`.
         """
         _validate_new_subject(subject_id)
-        gaps = len(imported.footage.segments) - 1
-        if gaps and role not in _ROLES_WITH_GAPS:
-            raise BenchError(
-                f"The frames have {gaps} gap(s) in time, which role '{role}' does not allow: forensic pairs would "
-                "straddle them.",
-                hint="Import it with --role target or --role driver.",
-            )
         entry = SubjectEntry(id=subject_id, role=role, source=imported.source)
         return self._prepare_and_list(entry, imported.footage, licence, permission, report)
 
@@ -284,6 +272,7 @@ def prepare_subject(
             clip_sha256=sha256_file(folder / "clip.mp4"),
             poses_sha256=sha256_file(folder / "poses.npz"),
             breaks=prepared.breaks,
+            decode_warnings=prepared.decode_warnings,
             n_train=prepared.n_train,
             labels_sha256=prepared.labels_sha256,
             face_boxes_sha256=prepared.face_boxes_sha256,

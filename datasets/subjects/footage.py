@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from dancebench.datasets.pose.box import Box
 from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.datasets.subjects.records import ImportedSource
-from dancebench.datasets.video.box import Box
-from dancebench.datasets.video.frames import FrameSource
+from dancebench.datasets.video.frames import FrameSource, list_clock_breaks
+from dancebench.datasets.video.notes import list_source_warnings
 from dancebench.datasets.video.upright import Frame
 
 
@@ -35,15 +36,17 @@ class SuppliedFrame:
 
 @dataclass(frozen=True)
 class Segment:
-    """Consecutive frames.
+    """Frames that were taken one after the other, unless the recording itself is cut or its clock jumps.
 
     Attributes:
         frames: Iterates (seconds, supplied frame) from the start at each call; times strictly increasing.
         held_out: Whether the layout excludes it from training.
+        breaks: Its frames before which the clock of the recording jumps.
     """
 
     frames: Callable[[], Iterator[tuple[float, SuppliedFrame]]]
     held_out: bool = False
+    breaks: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Footage:
         decoder: What decodes, with its version.
         segments: At least one.
         supplied_poses: What extracted the poses supplied with the frames; None if there are none.
+        decode_warnings: Properties of the recording, and conversions of its frames, that are to be known.
     """
 
     height: int
@@ -67,6 +71,7 @@ class Footage:
     decoder: str
     segments: tuple[Segment, ...]
     supplied_poses: str | None = None
+    decode_warnings: tuple[str, ...] = ()
 
     @classmethod
     def from_source(cls, source: FrameSource) -> Footage:
@@ -75,7 +80,15 @@ class Footage:
         def frames() -> Iterator[tuple[float, SuppliedFrame]]:
             return ((seconds, SuppliedFrame(frame)) for seconds, frame in source.frames())
 
-        return cls(source.height, source.width, source.fps, source.n_frames, source.decoder, (Segment(frames),))
+        return cls(
+            source.height,
+            source.width,
+            source.fps,
+            source.n_frames,
+            source.decoder,
+            (Segment(frames, breaks=list_clock_breaks(source)),),
+            decode_warnings=tuple(list_source_warnings(source)),
+        )
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,15 @@
     an import's footage   ──▶ likewise, + labels/ + face_boxes.npz where it supplies them
 
 Poses are extracted at the original resolution and then mapped into clip pixels. One pass: frames are streamed,
-whatever the length. Each segment of the footage is resampled and tracked separately, since motion is not
-continuous across a gap.
+whatever the length. Each segment of the footage is resampled separately, and poses are tracked within segments alone,
+since motion is not continuous across a gap: of the footage, of its clock, or where its picture is cut.
 """
 
 from __future__ import annotations
 
 import bisect
 import itertools
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,10 @@ import numpy.typing as npt
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path, sha256_file
 from dancebench.core.progress import ReportProgress, ignore_progress
+from dancebench.datasets.pose.box import Box
 from dancebench.datasets.pose.extractors.base import PoseExtractor
 from dancebench.datasets.pose.skeleton import L_HIP, L_SHOULDER, R_HIP, R_SHOULDER, Keypoints, has_person, is_found
-from dancebench.datasets.subjects.footage import Footage, SuppliedFrame
+from dancebench.datasets.subjects.footage import Footage, Segment, SuppliedFrame
 from dancebench.datasets.subjects.records import PrepareConfig
 from dancebench.datasets.subjects.supplied import (
     FACE_BOXES,
@@ -34,9 +36,10 @@ from dancebench.datasets.subjects.supplied import (
     write_face_boxes,
     write_label,
 )
-from dancebench.datasets.video.box import Box
 from dancebench.datasets.video.clips import ClipInfo, write_clip
-from dancebench.datasets.video.frames import FrameSource, Letterbox, reduce_rate, resample
+from dancebench.datasets.video.cuts import Segmenter
+from dancebench.datasets.video.frames import FrameSource, Letterbox, number_by_clock, reduce_rate, resample
+from dancebench.datasets.video.notes import list_cut_warnings
 
 MIN_PERSON_FRAMES = 8
 MIN_PERSON_SHARE = 0.5
@@ -55,6 +58,7 @@ class PreparedClip:
         n_train: Frames before those that the footage holds out; None where it holds out none.
         labels_sha256: Of the supplied pose maps, if any.
         face_boxes_sha256: Of the supplied face bounding boxes, if any.
+        decode_warnings: Of the footage, and of cuts that were found in it.
     """
 
     clip: ClipInfo
@@ -64,6 +68,7 @@ class PreparedClip:
     n_train: int | None = None
     labels_sha256: str | None = None
     face_boxes_sha256: str | None = None
+    decode_warnings: tuple[str, ...] = ()
 
 
 def prepare(
@@ -106,6 +111,7 @@ def prepare(
         n_train=preparation.n_train,
         labels_sha256=labels_sha256(folder) if (folder / LABELS).exists() else None,
         face_boxes_sha256=sha256_file(folder / FACE_BOXES) if has_boxes else None,
+        decode_warnings=(*footage.decode_warnings, *list_cut_warnings(preparation.cuts)),
     )
 
 
@@ -123,23 +129,37 @@ class _Preparation:
         self.poses: list[Keypoints] = []
         self.boxes: list[Box[float]] = []
         self.starts: list[int] = []
+        self.cuts: list[float] = []
+        """Seconds of the clip."""
         self.n_train: int | None = None
         self._footage, self._config, self._folder, self._report = footage, config, folder, report
         self._extractor = extractor
-        rate = float(reduce_rate(footage.fps, config.fps))
-        self._expected = max(1, round(footage.n_frames * rate / footage.fps))
+        self._rate = float(reduce_rate(footage.fps, config.fps))
+        self._expected = max(1, round(footage.n_frames * self._rate / footage.fps))
         self._letterbox = Letterbox((footage.height, footage.width), (config.height, config.width))
 
     def frames(self) -> Iterator[npt.NDArray[np.uint8]]:
         """The clip's frames, letterboxed."""
         for segment in self._footage.segments:
-            self.starts.append(len(self.poses))
             if segment.held_out and self.n_train is None:
                 self.n_train = len(self.poses)
-            kept = (supplied for _, supplied in resample(segment.frames(), self._footage.fps, self._config.fps))
-            for_poses, for_clip = itertools.tee(kept)  # read in parallel: one frame is held at a time
-            for points, supplied in zip(self._read_or_extract_poses(for_poses), for_clip, strict=True):
-                yield self._add_frame(supplied, points)
+            for kept in self._split(segment):
+                self.starts.append(len(self.poses))
+                for_poses, for_clip = itertools.tee(kept)  # read in parallel: one frame is held at a time
+                for points, supplied in zip(self._read_or_extract_poses(for_poses), for_clip, strict=True):
+                    yield self._add_frame(supplied, points)
+
+    def _split(self, segment: Segment) -> Iterator[Iterator[SuppliedFrame]]:
+        """The frames that are kept, resampled, a run without a cut at a time; each is to be read to its end."""
+        numbered = number_by_clock(segment.frames(), segment.breaks)
+        segmenter, begin = Segmenter(), len(self.poses) / self._rate
+        kept = (
+            (segmenter(seconds, by_clock, supplied.frame), supplied)
+            for seconds, (by_clock, supplied) in resample(numbered, self._footage.fps, self._config.fps)
+        )
+        for _, run in itertools.groupby(kept, key=operator.itemgetter(0)):
+            yield (supplied for _, supplied in run)
+        self.cuts += (begin + seconds for seconds in segmenter.cuts)
 
     def _read_or_extract_poses(self, frames: Iterator[SuppliedFrame]) -> Iterator[Keypoints]:
         if self._footage.supplied_poses is None:

@@ -6,9 +6,10 @@ since the fake's first has no previous frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +23,16 @@ from dancebench.datasets.video.frames import resize
 class RealRecord(ArtifactRecord):
     """The JSON beside a real clip."""
 
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
+
     subject: str
     content_sha256: str
     """Of the prepared subject that it was cut from."""
     first_frame: int
     n_frames: int
+    breaks: tuple[int, ...] = ()
+    """Frames that begin a segment, except for the first; none in records of version 1, whatever the clip."""
     fps: float
     height: int
     width: int
@@ -48,6 +54,16 @@ def list_shown_frames(subject: Subject) -> list[int]:
     return [t for segment in subject.segments(subject.test) for t in segment[1:]]
 
 
+def list_shown_breaks(lengths: Iterable[int]) -> tuple[int, ...]:
+    """The frames of a fake or real clip that begin a segment, except for the first.
+
+    Args:
+        lengths: Frames of the segments that it shows, the first of each, which it leaves out, included.
+    """
+    shown = [length - 1 for length in lengths if length > 1]
+    return tuple(itertools.accumulate(shown))[:-1]
+
+
 def write_real(subject: Subject, size: tuple[int, int], path: Path) -> RealRecord:
     """Cut the held-out span, resize it to `size` (height, width) and encode it; keeps an existing, up-to-date clip."""
     shown = list_shown_frames(subject)
@@ -64,6 +80,7 @@ def write_real(subject: Subject, size: tuple[int, int], path: Path) -> RealRecor
             content_sha256=subject.record.content_sha256,
             first_frame=shown[0],
             n_frames=clip.n_frames,
+            breaks=list_shown_breaks(len(segment) for segment in subject.segments(subject.test)),
             fps=float(clip.fps),
             height=clip.height,
             width=clip.width,

@@ -139,11 +139,11 @@ class SubjectEntry(Strict):
 class SubjectRecord(Document):
     """`subject.json`: what the prepared clip is, and where it came from.
 
-    Version 2 adds the fields of imports; a file of version 1 has none of them.
+    Version 2 adds the fields of imports, version 3 the decode warnings; earlier files have none of them.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 2
-    schema_version: int = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
+    schema_version: int = 3
 
     id: Name
     role: Role
@@ -167,6 +167,8 @@ class SubjectRecord(Document):
     poses_sha256: str
     breaks: tuple[int, ...] = ()
     """Frames that begin a new segment: not consecutive with the previous frame; ascending."""
+    decode_warnings: tuple[str, ...] = ()
+    """Properties of the recording, and conversions of its frames, in words; cuts too."""
     n_train: int | None = None
     """Frames of the training part, where the source names one; otherwise the dataset's split applies."""
     labels_sha256: str | None = None

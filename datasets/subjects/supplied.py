@@ -14,7 +14,7 @@ import numpy.typing as npt
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path, sha256_file, sha256_json
 from dancebench.core.opencv import cv2
-from dancebench.datasets.video.box import Box
+from dancebench.datasets.pose.box import Box
 from dancebench.datasets.video.frames import Letterbox
 from dancebench.datasets.video.upright import Frame
 

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -142,6 +142,21 @@ def open_source(path: Path, *, fps: float = DEFAULT_FOLDER_FPS) -> FrameSource:
     return VideoSource(
         path, info.height, info.width, info.fps, info.n_frames, sha256_file(path), describe_pyav(), found
     )
+
+
+def list_clock_breaks(source: FrameSource) -> frozenset[int]:
+    """The frames of a recording before which its clock jumps; a folder of images has no clock."""
+    return frozenset(source.found.timeline.breaks) if isinstance(source, VideoSource) else frozenset()
+
+
+def number_by_clock(
+    frames: Iterable[tuple[float, Item]], breaks: Collection[int]
+) -> Iterator[tuple[float, tuple[int, Item]]]:
+    """Add to each frame the number of its segment by the clock: (seconds, frame) → (seconds, (segment, frame))."""
+    segment = 0
+    for index, (seconds, frame) in enumerate(frames):
+        segment += index in breaks
+        yield seconds, (segment, frame)
 
 
 def is_single_picture(path: Path) -> bool:

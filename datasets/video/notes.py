@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dancebench.datasets.video.decoding import Inspection
 from dancebench.datasets.video.frames import FrameSource, VideoSource
 from dancebench.datasets.video.losses import Losses
@@ -10,7 +12,7 @@ from dancebench.datasets.video.upright import SQUARE
 
 _PQ, _HLG = 16, 18
 _MOST_JUMPS = 3
-"""Jumps of the clock that are listed one by one."""
+"""Jumps of the clock, and cuts, that are listed one by one."""
 
 
 def list_source_warnings(source: FrameSource) -> list[str]:
@@ -95,6 +97,15 @@ def _list_damage(found: Inspection) -> list[str]:
         counts.append(f"{losses.lost} {_plural(losses.lost, 'is', 'are')} lost")
     what = ", ".join(counts) or "reading stopped before its end"
     return [f"damaged from {at:.2f} s on: {what}"]
+
+
+def list_cut_warnings(cuts: Sequence[float]) -> list[str]:
+    """A decode warning for the seconds at which the picture is cut; none where it is not."""
+    if not cuts:
+        return []
+    times = ", ".join(f"{cut:.2f}" for cut in cuts[:_MOST_JUMPS]) + (", …" if len(cuts) > _MOST_JUMPS else "")
+    where = f"at {times} s" if len(cuts) == 1 else f"{len(cuts)} times, at {times} s"
+    return [f"its picture is cut {where}; no pair of frames was taken across"]
 
 
 def damaged_share(losses: Losses, n_frames: int) -> float:

@@ -21,13 +21,14 @@ import numpy.typing as npt
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Strict
+from dancebench.datasets.pose.box import Box
 from dancebench.datasets.pose.extractors.base import open_extractor
 from dancebench.datasets.pose.skeleton import compute_body_box
-from dancebench.datasets.video.box import Box
 from dancebench.datasets.video.clips import Frame, VideoReader, stream, write_clip
+from dancebench.datasets.video.cuts import Segmenter
 from dancebench.datasets.video.decoding import DecodedFrame, Decoding, Inspection, inspect
 from dancebench.datasets.video.frames import Letterbox, reduce_rate, resample, resize
-from dancebench.datasets.video.notes import list_decode_warnings
+from dancebench.datasets.video.notes import list_cut_warnings, list_decode_warnings
 from dancebench.datasets.video.random_access import can_seek
 from dancebench.detect.inputs.pairs import Pairs, choose_pair_starts, too_short_error
 from dancebench.detect.protocol.card import ClipFormat
@@ -76,18 +77,15 @@ class PreparedVideo:
     """When each frame of the clip is shown, in seconds from the first frame of the original on (T,)."""
     pts: Sequence[int | None]
     """Raw stamps of the same frames, in the original's own time base (T,); None where missing or repeated."""
-    segments: npt.NDArray[np.intp]
-    """Which segment of the original each is from, counted from 0 (T,)."""
-
-    @property
-    def breaks(self) -> frozenset[int]:
-        """Frames of the clip that begin a segment, except for the first."""
-        return frozenset((np.flatnonzero(np.diff(self.segments)) + 1).tolist())
+    breaks: frozenset[int]
+    """Frames of the clip that begin a segment, except for the first: the original's clock jumps, or it is cut there."""
+    cuts: Sequence[float]
+    """When the picture is cut, in seconds of the original, increasing."""
 
     @property
     def decode_warnings(self) -> tuple[str, ...]:
         """What of the file no training clip has."""
-        return tuple(list_decode_warnings(self.found))
+        return (*list_decode_warnings(self.found), *list_cut_warnings(self.cuts))
 
     def choose_starts(self, k: int | None, window: int) -> WindowStarts:
         """Choose the first frames of `k` evenly placed windows (None: all); none holds frames of two segments.
@@ -95,11 +93,10 @@ class PreparedVideo:
         Raises:
             BenchError: No segment has as many frames as a window.
         """
-        last = self.segments[window - 1 :]
-        places = np.flatnonzero(self.segments[: len(last)] == last)
-        if len(places) == 0:
-            raise too_short_error("The video" if not self.breaks else "Every segment of the video", window)
-        return places[choose_pair_starts(len(places) + window - 1, k, window)]
+        starts = choose_pair_starts(len(self.times), k, window, self.breaks)
+        if len(starts) == 0:
+            raise too_short_error("the video" if self.breaks else "The video", window, segments=len(self.breaks) > 0)
+        return starts
 
     def read_windows(self, starts: WindowStarts, size: tuple[int, int], window: int) -> Iterator[Pairs]:
         """Read the windows that start at these frames, letterboxed to `size`: batches of uint8 (N, window, H, W, 3)."""
@@ -151,19 +148,21 @@ def _prepare_at(
     decoding = Decoding(found, refuse_damage=False)  # damage is a reason to abstain
     times, segments = array("d"), array("l")
     pts: list[int | None] = []
+    segmenter = Segmenter()
 
     def numbered() -> Iterator[tuple[float, tuple[DecodedFrame, int]]]:
-        segment = -1
+        by_clock = -1
         for decoded in decoding:
-            segment += decoded.moment.starts_segment
-            yield decoded.moment.seconds, (decoded, segment)
+            by_clock += decoded.moment.starts_segment
+            yield decoded.moment.seconds, (decoded, by_clock)
 
     def frames() -> Iterator[Frame]:
-        for seconds, (decoded, segment) in resample(numbered(), fps, clips.fps_max):
+        for seconds, (decoded, by_clock) in resample(numbered(), fps, clips.fps_max):
+            frame = letterbox.apply(_crop(decoded.upright(), crop))
             times.append(seconds)
             pts.append(decoded.moment.pts)
-            segments.append(segment)
-            yield letterbox.apply(_crop(decoded.upright(), crop))
+            segments.append(segmenter(seconds, by_clock, frame))
+            yield frame
             report(f"reading {info.path.name}", min(len(times), expected - 1), expected)
         report(f"reading {info.path.name}", expected, expected)
 
@@ -171,7 +170,7 @@ def _prepare_at(
     write_clip(clip, frames(), rate)
     return PreparedVideo(
         decoding.sum_up(), clip, float(rate), np.asarray(times, dtype=np.float64), pts,
-        np.asarray(segments, dtype=np.intp),
+        frozenset((np.flatnonzero(np.diff(segments)) + 1).tolist()), segmenter.cuts,
     )  # fmt: skip
 
 

@@ -265,7 +265,7 @@ def score_video(
             fields["crop"] = find_person(surveyed, clips.clip_width / clips.clip_height)
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             prepared = prepare_video(surveyed, clips, fields.get("crop"), Path(folder), report)
-            fields |= _describe_file(prepared.found)
+            fields |= _describe_file(prepared.found) | {"decode_warnings": prepared.decode_warnings}
             scores, images = _score_prepared(prepared, loaded, settings.count(loaded.detector.config.count), pictures)
         reasons = _list_reasons_to_abstain(
             prepared.found, fields.get("crop"), loaded, scores["n_pairs"], scores["out_of_distribution"]

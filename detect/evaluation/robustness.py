@@ -14,6 +14,7 @@ label 1 = fake; a higher score = more likely fake. The threshold is that of the 
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -146,6 +147,7 @@ def write_perturbed(videos: VideoSet, row: VideoRow, perturbation: Perturbation,
             "perturbation": perturbation.name,
             "fps": info.fps,
             "n_frames": info.n_frames,
+            "breaks": _map_breaks(row.breaks, perturbation.rate, info.n_frames),
             "codec": "h264",
             "crf": ENCODER.crf,
             "width": info.width,
@@ -153,6 +155,12 @@ def write_perturbed(videos: VideoSet, row: VideoRow, perturbation: Perturbation,
         }
     )
     return VideoSet(folder, (copy,))
+
+
+def _map_breaks(breaks: Sequence[int], rate: float, n_frames: int) -> tuple[int, ...]:
+    """The frames that begin a segment, in a copy that holds `rate` of the frames, from the first on."""
+    mapped = sorted({math.ceil(first * rate) for first in breaks})
+    return tuple(first for first in mapped if 0 < first < n_frames)
 
 
 def _describe(row: VideoRow, perturbation: Perturbation) -> dict[str, object]:

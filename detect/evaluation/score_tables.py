@@ -116,7 +116,7 @@ def make_score_tables(detector: Scorer, videos: VideoSet, report: ReportProgress
             "method": row.method, "label": row.label, "aggregator": DEFAULT_RULE,
         }  # fmt: skip
         try:
-            times, frames = read_pairs(videos.path(row), config.size, config.count, detector.window)
+            times, frames = read_pairs(videos.path(row), config.size, config.count, detector.window, row.breaks)
             logits = detector.logits(frames)
             fields |= {
                 "score": aggregate(logits),

@@ -7,7 +7,7 @@ of a pair get the same augmentation; a share of the pairs comes from degraded co
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,44 +35,57 @@ MAX_GAIN = 0.1
 """Contrast changes by up to this share, brightness by up to half of it."""
 
 
-def choose_pair_starts(n_frames: int, k: int | None, window: int = 2) -> npt.NDArray[np.intp]:
+def choose_pair_starts(
+    n_frames: int, k: int | None, window: int = 2, breaks: Iterable[int] = ()
+) -> npt.NDArray[np.intp]:
     """Choose the first frames of `k` evenly placed windows (None: all): the middles of k equal parts of the clip.
 
+    Args:
+        n_frames: Frames of the clip.
+        k: Number of windows.
+        window: Frames of each.
+        breaks: Frames that begin a segment; no window holds frames of two segments.
+
     Returns:
-        Strictly increasing indices in [0, n_frames - window]; all of them if there are no more than `k`,
-        none for fewer frames than a window has.
+        Strictly increasing indices in [0, n_frames - window]; all that there are if they are no more than `k`,
+        none where no segment has as many frames as a window.
     """
-    places = max(n_frames - window + 1, 0)
-    if k is None or places <= k:
-        return np.arange(places)
-    return (2 * np.arange(k) + 1) * places // (2 * k)
+    possible = np.ones(max(n_frames - window + 1, 0), np.bool_)
+    for first in breaks:
+        possible[max(first - window + 1, 0) : first] = False
+    places: npt.NDArray[np.intp] = np.flatnonzero(possible)
+    if k is None or len(places) <= k:
+        return places
+    middles: npt.NDArray[np.intp] = (2 * np.arange(k) + 1) * len(places) // (2 * k)
+    return places[middles]
 
 
 def read_pairs(
-    path: Path, size: tuple[int, int], k: int | None, window: int = 2
+    path: Path, size: tuple[int, int], k: int | None, window: int = 2, breaks: Sequence[int] = ()
 ) -> tuple[npt.NDArray[np.float64], Pairs]:
-    """Read the `k` evenly placed windows of a clip (None: all), letterboxed to `size` (height, width).
+    """Read the `k` evenly placed windows of a clip (None: all) within its segments, letterboxed to (height, width).
 
     Returns:
         When the first frame of each is shown, in seconds (N,), and the frames uint8 (N, window, H, W, 3).
 
     Raises:
-        BenchError: The clip cannot be read or has fewer frames than a window.
+        BenchError: The clip cannot be read, or no segment of it has as many frames as a window.
     """
     with VideoReader(path) as reader:
-        starts = choose_pair_starts(len(reader), k, window)
+        starts = choose_pair_starts(len(reader), k, window, breaks)
         if len(starts) == 0:
-            raise too_short_error(str(path), window)
+            raise too_short_error(str(path), window, segments=len(breaks) > 0)
         index = starts[:, None] + np.arange(window)  # (N, window)
         needed, places = np.unique(index, return_inverse=True)  # each frame is decoded once
         frames = resize(reader.read(needed.tolist()), size)
         return reader.timestamps[starts], frames[places.reshape(index.shape)]
 
 
-def too_short_error(what: str, window: int) -> BenchError:
-    """Make the error for a video that is shorter than a window."""
+def too_short_error(what: str, window: int, *, segments: bool = False) -> BenchError:
+    """Make the error for a video that is shorter than a window, or all of whose `segments` are."""
     count = "two" if window == 2 else str(window)
-    return BenchError(f"{what} has fewer than {count} frames.", hint=f"This detector scores {count} frames at once.")
+    shorter = f"Every segment of {what}" if segments else what
+    return BenchError(f"{shorter} has fewer than {count} frames.", hint=f"This detector scores {count} frames at once.")
 
 
 @dataclass(frozen=True)
@@ -180,7 +193,7 @@ def load_pool(
         seed: Seed of how strongly each copy is degraded.
 
     Raises:
-        BenchError: A video cannot be read, was changed since the manifest was written, or is shorter than a
+        BenchError: A video cannot be read, was changed since the manifest was written, or has no segment as long as a
             window; or one label is missing.
     """
     copies = copies if degraded > 0 else 0
@@ -200,9 +213,9 @@ def _read_pooled_clip(path: Path, row: VideoRow, size: tuple[int, int], share: i
     """Read at most `share` frames of a clip, but at least one window."""
     with VideoReader(path) as reader:
         whole = len(reader) <= share
-        starts = choose_pair_starts(len(reader), None if whole else max(share // window, 1), window)
+        starts = choose_pair_starts(len(reader), None if whole else max(share // window, 1), window, row.breaks)
         if len(starts) == 0:
-            raise too_short_error(row.video_id, window)
+            raise too_short_error(row.video_id, window, segments=len(row.breaks) > 0)
         indices = np.unique(starts[:, None] + np.arange(window))
         frames = resize(reader.read(indices.tolist()), size)
     return PooledClip(row.subject_id, row.label, frames, np.searchsorted(indices, starts))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json, sha256_once
@@ -60,7 +61,7 @@ class VideoSet:
     @property
     def sha256(self) -> str:
         """Hash of the rows: equal hashes are the same videos in the same splits, their kind stated or not."""
-        return sha256_json([row.model_dump(mode="json", exclude={"pictures"}) for row in self.rows])
+        return sha256_json([_list_hashed_fields(row) for row in self.rows])
 
     def split(self, *names: Split) -> VideoSet:
         """The videos of some splits."""
@@ -127,3 +128,8 @@ def _list_pictures(workspace: Workspace, dataset: str | None) -> dict[str, Pictu
         return {entry.id: entry.pictures for entry in Dataset.open(workspace, dataset).record.subjects}
     except BenchError:
         return {}
+
+
+def _list_hashed_fields(row: VideoRow) -> dict[str, Any]:
+    """All but the kind of the pictures; hashes of sets without breaks stay what they were before there were any."""
+    return row.model_dump(mode="json", exclude={"pictures"} | (set() if row.breaks else {"breaks"}))

@@ -18,8 +18,8 @@ from dancebench.core.errors import BenchError
 from dancebench.core.nn.patchgan import PatchDiscriminator
 from dancebench.core.nn.trunks import Trunk
 from dancebench.core.progress import ReportProgress
+from dancebench.datasets.pose.box import Box
 from dancebench.datasets.pose.face_crop import compute_face_box
-from dancebench.datasets.video.box import Box
 from dancebench.synth.base import METHODS, LearnedMethod, Phase, Schedule, SynthConfig
 from dancebench.synth.clip import Batch, Motion, TrainingClip, scale_points, to_pixels, to_tensor
 from dancebench.synth.gan.losses import Features, PerceptualLoss, gan_loss

@@ -135,13 +135,6 @@ def test_a_label_video_without_frames_is_refused_and_leaves_nothing(tmp_path: Pa
     assert set(files_under(tmp_path / "w")) == {"workspace.json"}
 
 
-def test_forensic_roles_are_refused_with_a_hint(tmp_path: Path, edn: Path) -> None:
-    message = refusal(run_import(edn, tmp_path / "w", role="holdout"))
-    assert "role 'holdout' does not allow" in message
-    assert "--role target or --role driver" in message
-    assert set(files_under(tmp_path / "w")) == {"workspace.json"}
-
-
 def test_bad_arguments_are_named(tmp_path: Path, edn: Path, openpose: tuple[Path, Path]) -> None:
     folder, video = openpose
     w = tmp_path / "w"

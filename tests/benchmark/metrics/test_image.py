@@ -22,9 +22,9 @@ from dancebench.benchmark.metrics.regions import locate_region
 from dancebench.core.errors import BenchError
 from dancebench.core.nn.trunks import TrunkUnavailableError
 from dancebench.core.opencv import cv2
+from dancebench.datasets.pose.box import Box
 from dancebench.datasets.pose.face_crop import MIN_SIDE
 from dancebench.datasets.pose.skeleton import NOSE, Keypoints
-from dancebench.datasets.video.box import Box
 from dancebench.datasets.video.clips import write_clip
 
 SIZE = (64, 48)

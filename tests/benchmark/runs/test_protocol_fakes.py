@@ -96,7 +96,7 @@ def source_of(subject: Subject, breaks: tuple[int, ...] = ()) -> MotionSource:
     return MotionSource(
         label="x", name="x", sha256="0" * 64, size=subject.size, fps=25.0, keypoints=subject.keypoints(),
         face_centres=np.zeros((count, 2), np.float32), starts_segment=starts, indices=range(count),
-        frames=lambda: iter(()), recordings=frozenset(),
+        frames=lambda: iter(()), recordings=frozenset(), decode_warnings=(),
     )  # fmt: skip
 
 

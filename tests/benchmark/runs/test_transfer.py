@@ -152,6 +152,25 @@ def test_poses_of_another_extractor_do_not_drive(tiny_demo: Path) -> None:
         find_motion_source(workspace, changed, "demo-tiny/train01", fps=25.0, report=ignore_progress)
 
 
+def test_a_motion_is_not_continued_across_a_cut(workspace: Path, tmp_path: Path) -> None:
+    """Two dancers, one after the other: two trackings, and no fake shows the first frame of either."""
+    scenes = [[frame for frame, _ in dance(make_dancer(seed), 12)] for seed in (1, 2)]
+    clip = tmp_path / "cut.mp4"
+    write_clip(clip, [frame for scene in scenes for frame in scene], 25)
+    result = transfer(workspace, "--subject", "1", "--source", clip, "--json")
+    assert result.exit_code == 0, result.output
+    assert "note: its picture is cut at 0.48 s; no pair of frames was taken across" in result.stderr
+    (fake,) = json.loads(result.stdout)
+    assert (fake["n_frames"], fake["breaks"]) == (22, [11])
+    (path,) = workspace.glob("motions/**/motion.json")
+    motion = json.loads(path.read_text())
+    assert (motion["breaks"], len(motion["decode_warnings"])) == ([12], 1)
+    del motion["breaks"], motion["decode_warnings"]  # as version 1 left it: it is extracted again
+    path.write_text(json.dumps(motion | {"schema_version": 1}))
+    assert transfer(workspace, "--subject", "1", "--source", clip).exit_code == 0
+    assert json.loads(path.read_text())["breaks"] == [12]
+
+
 # ---------------------------------------------------------------- refusals
 
 

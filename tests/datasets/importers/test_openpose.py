@@ -306,14 +306,12 @@ def test_numbers_with_different_gaps_are_refused(tmp_path: Path) -> None:
         read_openpose(tmp_path / "json", images(tmp_path, [0, 1, 2, 3, 5]), fps=30)
 
 
-def test_a_gap_allows_targets_and_drivers_only(tmp_path: Path) -> None:
+def test_a_gap_begins_a_segment_in_every_role(tmp_path: Path) -> None:
     numbers = [*range(5), *range(7, 12)]
     for number in numbers:
         write(tmp_path / "json", number, person(body()))
     frames = images(tmp_path, numbers)
-    with pytest.raises(BenchError, match=r"1 gap\(s\) in time, which role 'train'"):
-        import_poses(tmp_path, frames, role="train")
-    assert import_poses(tmp_path, frames, role="driver").record.breaks == (5,)
+    assert import_poses(tmp_path, frames, role="train").record.breaks == (5,)
 
 
 def test_frames_without_a_person_are_refused_and_leave_nothing(tmp_path: Path) -> None:

@@ -84,12 +84,13 @@ def test_frozen_content_hash_of_a_plain_recording(walker: Subject) -> None:
 
 def test_records_of_version_1_are_read_and_written_as_the_latest(walker: Subject) -> None:
     path = walker.folder / "subject.json"
-    version_2 = json.loads(path.read_text())
-    assert version_2["schema_version"] == 2
+    version_3 = json.loads(path.read_text())
+    assert version_3["schema_version"] == 3
     import_fields = ("breaks", "n_train", "labels_sha256", "face_boxes_sha256")
-    version_1 = {key: value for key, value in version_2.items() if key not in import_fields} | {"schema_version": 1}
-    path.write_text(json.dumps(version_1))
-    assert SubjectRecord.load(path) == walker.record
+    for version, later in ((2, ["decode_warnings"]), (1, ["decode_warnings", *import_fields])):
+        earlier = {key: value for key, value in version_3.items() if key not in later} | {"schema_version": version}
+        path.write_text(json.dumps(earlier))
+        assert SubjectRecord.load(path) == walker.record
     dataset = walker.folder.parents[1] / "dataset.json"
     lists = json.loads(dataset.read_text()) | {"schema_version": 1}
     del lists["poses"]

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from outside_files import make_detector, moving, write_sound, write_video
 
 from dancebench.core.errors import BenchError
-from dancebench.datasets.video.box import Box
+from dancebench.datasets.pose.box import Box
 from dancebench.datasets.video.decoding import Decoding, inspect, survey
 from dancebench.detect.casework.prepare import PreparedVideo, fit_box, list_decode_warnings, prepare_video
-from dancebench.detect.casework.score import VideoScore, score_video
+from dancebench.detect.casework.score import ScoreSettings, VideoScore, score_video
 from dancebench.detect.protocol.card import LoadedDetector, load_detector
 
 LARGE = (128, 64)
@@ -159,6 +159,15 @@ def test_no_pair_of_frames_is_taken_across_a_jump_of_the_clock(
         np.testing.assert_allclose(steps, 4 * thinned, atol=2)
 
 
+def test_no_pair_of_frames_is_taken_across_a_cut(loaded: LoadedDetector, tmp_path: Path) -> None:
+    frames = [*moving(20, LARGE, seed=1), *(255 - frame for frame in moving(20, LARGE, seed=2))]
+    path = write_video(tmp_path / "cut.mp4", frames)
+    assert sorted(prepare(path, loaded).breaks) == [20]
+    found = score_video(path, loaded, ScoreSettings(pairs="all")).record
+    assert [round(pair.t * 25) for pair in found.pairs] == [*range(19), *range(20, 39)]
+    assert has_warning(found, "its picture is cut at 0.80 s; no pair of frames was taken across")
+
+
 def test_segments_shorter_than_a_window_are_not_scored(loaded: LoadedDetector, tmp_path: Path) -> None:
     stamps = [0, 1000, 1001, 1002, 1003, 2000]
     prepared = prepare(write_video(tmp_path / "a.mkv", moving(6, LARGE), stamps=stamps), loaded)
@@ -251,9 +260,8 @@ def test_few_pairs_are_abstained_from(loaded: LoadedDetector, tmp_path: Path) ->
 
 
 def test_videos_out_of_distribution_are_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (30, *LARGE, 3), np.uint8)
-    noise[::2] //= 8
-    found = score_video(write_video(tmp_path / "noise.mp4", list(noise)), loaded).record
+    noisy = np.array(moving(30, LARGE)) // 2 + np.random.default_rng(0).integers(0, 128, (30, *LARGE, 3), np.uint8)
+    found = score_video(write_video(tmp_path / "noise.mp4", list(noisy)), loaded).record
     assert found.out_of_distribution is not None
     assert found.out_of_distribution.outside
     assert any("unlike the videos" in reason for reason in found.abstained_because)

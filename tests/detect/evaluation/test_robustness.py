@@ -113,6 +113,14 @@ def test_closed_form_a_copy_is_described(checkerboards: VideoSet, tmp_path: Path
     assert read_manifest(tmp_path / "manifest.jsonl") == [copy]
 
 
+def test_closed_form_breaks_move_with_the_frames(checkerboards: VideoSet, tmp_path: Path) -> None:
+    """Of frames 0 to 5 half the rate keeps 0, 2 and 4: what began at 3 begins at 4, the second that is kept."""
+    row = checkerboards.rows[0].model_copy(update={"breaks": (3, 5)})
+    halved = write_perturbed(checkerboards, row, PERTURBATIONS["halfrate"], tmp_path)
+    noisy = write_perturbed(checkerboards, row, PERTURBATIONS["noise5"], tmp_path)
+    assert [copy.rows[0].breaks for copy in (halved, noisy)] == [(2,), (3, 5)]
+
+
 def test_closed_form_a_copy_comes_from_the_one_encoder(checkerboards: VideoSet, tmp_path: Path) -> None:
     row = checkerboards.rows[0]
     copies = [write_perturbed(checkerboards, row, PERTURBATIONS[name], tmp_path) for name in ("crf40", "noise5")]

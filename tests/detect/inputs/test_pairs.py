@@ -43,6 +43,16 @@ def test_pair_starts_are_distinct_rising_even_and_inside(n_frames: int, k: int) 
         assert gaps.max() - gaps.min() <= 1
 
 
+@given(st.integers(0, 60), st.one_of(st.none(), st.integers(1, 70)), st.integers(1, 6), st.sets(st.integers(1, 59)))
+def test_no_window_holds_frames_of_two_segments(n_frames: int, k: int | None, window: int, breaks: set[int]) -> None:
+    edges = sorted({0, n_frames, *(first for first in breaks if first < n_frames)})
+    possible = [start for a, b in itertools.pairwise(edges) for start in range(a, b) if start + window <= b]
+    starts = choose_pair_starts(n_frames, k, window, breaks).tolist()
+    assert set(starts) <= set(possible)
+    assert len(starts) == (len(possible) if k is None else min(k, len(possible)))
+    assert starts == sorted(set(starts))
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_both_frames_of_a_pair_are_augmented_alike(seed: int) -> None:
     frame = np.random.default_rng(5).integers(0, 256, (24, 16, 3), dtype=np.uint8)
@@ -73,6 +83,29 @@ def test_read_pairs_are_neighbours_of_the_clip(videos: VideoSet) -> None:
         for pair, start in zip(found, starts, strict=True):
             np.testing.assert_array_equal(pair, reader.read([start, start + 1]))
         np.testing.assert_array_equal(times, reader.timestamps[starts])
+
+
+def test_pairs_and_training_windows_stay_within_segments(videos: VideoSet) -> None:
+    row = videos.rows[0]
+    path = videos.path(row)
+    times, found = read_pairs(path, (64, 32), None, 2, [3, 4])
+    with VideoReader(path) as reader:
+        kept = [t for t in range(len(reader) - 1) if t + 1 not in (3, 4)]
+        np.testing.assert_array_equal(times, reader.timestamps[kept])
+        np.testing.assert_array_equal(found[:, 1], reader.read([t + 1 for t in kept]))
+    broken = tuple(each.model_copy(update={"breaks": (4,)}) for each in videos)
+    pool = load_pool(VideoSet(videos.root, broken), (64, 32), window=3)
+    lengths = [row.n_frames for row in videos]
+    assert [clip.firsts.tolist() for clip in pool._clips] == [[0, 1, *range(4, length - 2)] for length in lengths]
+    every = tuple(each.model_copy(update={"breaks": tuple(range(1, each.n_frames))}) for each in videos)
+    with pytest.raises(BenchError, match=r"Every segment of .* has fewer than two frames"):
+        load_pool(VideoSet(videos.root, every), (64, 32))
+
+
+def test_breaks_enter_the_hash_of_a_set_only_where_there_are_any(videos: VideoSet) -> None:
+    row = videos.rows[0]
+    broken = VideoSet(videos.root, (row.model_copy(update={"breaks": (2,)}),))
+    assert broken.sha256 != VideoSet(videos.root, (row,)).sha256
 
 
 def test_read_pairs_letterboxes_to_the_detectors_size(videos: VideoSet) -> None:

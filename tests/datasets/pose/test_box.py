@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancebench.datasets.video.box import Box
+from dancebench.datasets.pose.box import Box
 
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 EDGES = st.integers(-20, 60)
