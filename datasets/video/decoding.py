@@ -194,7 +194,7 @@ def survey(path: Path) -> Inspection:
             info, timeline, (first.colorspace, first.color_range), _describe_stored_picture(first, source, aspect),
             source.frames, describe_stream(source), len(list_video_streams(container)),
             in_order, bool(source.codec_context.has_b_frames), tally.sum_up([], [], field_coded=False),
-            measure_extent(path, tally, pace.period),
+            measure_extent(path, container, source, tally, pace.period),
         )  # fmt: skip
 
 

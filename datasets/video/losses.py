@@ -172,27 +172,27 @@ class Extent:
         return 0.0 if self.claimed_end_s is None else 1 - self.end_s / self.claimed_end_s
 
 
-def measure_extent(path: Path, tally: Tally, period: float) -> Extent:
+def measure_extent(
+    path: Path, container: av.container.InputContainer, source: av.video.VideoStream, tally: Tally, period: float
+) -> Extent:
     """Measure how much of a video is there.
 
     Args:
         path: The file.
-        tally: All its packets.
+        container: The same, opened.
+        source: Its stream that is read.
+        tally: All packets of that.
         period: Seconds a frame.
     """
-    with open_video(path) as (container, source):
-        kind = container.format.name
-        end = float(tally.end * source.time_base) if source.time_base else 0.0
-        claimed = _read_claimed_end(container, source)
-        plain = any(stream.codec_context and stream.codec_context.name.startswith(_PLAIN)
-                    for stream in (*container.streams.video, *container.streams.audio))  # fmt: skip
-        if claimed is not None:
-            tolerance = _TOLERANCE * period
-            missing = claimed - end > tolerance and claimed - _find_other_end(container) > tolerance
-            claimed = claimed if missing else None
+    end = float(tally.end * source.time_base) if source.time_base else 0.0
+    claimed, tolerance = _read_claimed_end(container, source), _TOLERANCE * period
+    if claimed is not None and not (claimed - end > tolerance and claimed - _find_other_end(path) > tolerance):
+        claimed = None
+    streams = (*container.streams.video, *container.streams.audio)
+    plain = any(stream.codec_context and stream.codec_context.name.startswith(_PLAIN) for stream in streams)
     with path.open("rb") as file:
-        size = path.stat().st_size
-        cut_off = kind in _CUT_OFF and _CUT_OFF[kind](file, size)
+        size, ends_within = path.stat().st_size, _CUT_OFF.get(container.format.name)
+        cut_off = ends_within is not None and ends_within(file, size)
         return Extent(end, claimed, cut_off, 0.0 if plain else _measure_blank_share(file, tally.begin or 0, size))
 
 
@@ -208,16 +208,17 @@ def _read_claimed_end(container: av.container.InputContainer, source: av.video.V
     return end if math.isfinite(end) else None
 
 
-def _find_other_end(container: av.container.InputContainer) -> float:
+def _find_other_end(path: Path) -> float:
     """Seconds at which the last of the streams ends that are no video: sound may go on after the pictures."""
-    others = [stream for stream in container.streams if stream.type != "video"]
     ends = [0.0]
-    try:
-        for packet in container.demux(others) if others else ():
-            if packet.pts is not None and packet.size:
-                ends.append(float((packet.pts + (packet.duration or 0)) * packet.time_base))
-    except av.error.FFmpegError:
-        pass  # what was read counts
+    with open_video(path) as (container, _):
+        others = [stream for stream in container.streams if stream.type != "video"]
+        try:
+            for packet in container.demux(others) if others else ():
+                if packet.pts is not None and packet.size:
+                    ends.append(float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        except av.error.FFmpegError:
+            pass  # what was read counts
     return max(ends)
 
 
