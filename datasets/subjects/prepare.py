@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import atomic_path, sha256_file
+from dancebench.core.files import sha256_file, write_arrays
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.extractors.base import PoseExtractor
 from dancebench.datasets.pose.skeleton import L_HIP, L_SHOULDER, R_HIP, R_SHOULDER, Keypoints, has_person, is_found
@@ -215,8 +215,7 @@ def _find_first_jump(keypoints: Keypoints, breaks: Sequence[int]) -> int | None:
 
 def write_poses(path: Path, keypoints: Keypoints) -> None:
     """Write keypoints float32 [T, 75, 3] atomically."""
-    with atomic_path(path) as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, keypoints=keypoints.astype(np.float32))
+    write_arrays(path, keypoints=keypoints.astype(np.float32))
 
 
 def read_poses(path: Path) -> Keypoints:
