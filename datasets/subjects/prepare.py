@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import sha256_file, write_arrays
+from dancebench.core.files import read_array, sha256_file, write_arrays
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.extractors.base import PoseExtractor
 from dancebench.datasets.pose.skeleton import L_HIP, L_SHOULDER, R_HIP, R_SHOULDER, Keypoints, has_person, is_found
@@ -220,6 +220,4 @@ def write_poses(path: Path, keypoints: Keypoints) -> None:
 
 def read_poses(path: Path) -> Keypoints:
     """Read what `write_poses` wrote; nothing is unpickled."""
-    with np.load(path, allow_pickle=False) as stored:
-        keypoints: Keypoints = stored["keypoints"]
-    return keypoints
+    return read_array(path, "keypoints", (75, 3))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import read_bytes, sha256_file, sha256_json, write_arrays
+from dancebench.core.files import read_array, read_bytes, sha256_file, sha256_json, write_arrays
 from dancebench.core.opencv import cv2
 from dancebench.datasets.video.box import Box
 from dancebench.datasets.video.frames import Letterbox
@@ -76,6 +76,4 @@ def write_face_boxes(path: Path, boxes: FaceBoxes) -> None:
 
 def read_face_boxes(path: Path) -> FaceBoxes:
     """Read what `write_face_boxes` wrote; nothing is unpickled."""
-    with np.load(path, allow_pickle=False) as stored:
-        boxes: FaceBoxes = stored["boxes"]
-    return boxes
+    return read_array(path, "boxes", (4,))

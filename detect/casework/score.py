@@ -349,11 +349,13 @@ def _score_prepared(
     }
     if not pictures:
         return scores, []
-    windows = next(prepared.read_windows(starts[chosen], size, window))  # (M, window, H, W, 3)
-    saliency = detector.saliency(windows)
+    shown: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32] | None]] = []
+    for windows in prepared.read_windows(starts[chosen], size, window):  # (M, window, H, W, 3)
+        maps = detector.saliency(windows)
+        shown += zip(windows[:, 0], [None] * len(windows) if maps is None else maps, strict=True)
     return scores, [
-        SuspiciousPairImage(pair.t, pair.llr, windows[index, 0], None if saliency is None else saliency[index])
-        for index, pair in enumerate(scores["suspicious_pairs"])
+        SuspiciousPairImage(pair.t, pair.llr, *found)
+        for pair, found in zip(scores["suspicious_pairs"], shown, strict=True)
     ]
 
 

@@ -11,6 +11,8 @@ import platform
 import re
 import shutil
 import stat
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +22,11 @@ import filelock
 import numpy as np
 import numpy.typing as npt
 
-from dancebench.core.errors import BenchError, replace_undecodable
+from dancebench.core.errors import BenchError, first_line, replace_undecodable
 
 _TEMPORARY = ".partial-"
+_MAX_ARRAY = 2**30
+"""Bytes of arrays that are unpacked; poses of a day at 10 frames per second."""
 _HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node()) or "host"
 _TEMPORARY_PREFIX = re.compile(rf"{re.escape(_TEMPORARY)}{_HOST}-\d+-")
 _RUST_ERRNO = re.compile(r"\(os error (\d+)\)")
@@ -183,8 +187,39 @@ def write_text(path: Path, text: str) -> None:
 def write_arrays(path: Path, **arrays: npt.NDArray[Any]) -> None:
     """Write arrays by their names as a compressed NPZ, atomically."""
     buffer = io.BytesIO()  # a ZIP writer that meets a full disk complains once more when it is collected
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(buffer, **arrays)
     write_bytes(path, buffer.getvalue())
+
+
+def read_array(path: Path, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Read an array that `write_arrays` wrote; nothing is unpickled.
+
+    Args:
+        path: The NPZ.
+        name: Of the array.
+        shape: Its shape behind the first axis, which has any length.
+
+    Returns:
+        float32 [T, *shape].
+
+    Raises:
+        BenchError: The file is missing or damaged, larger than any such array, or holds another array.
+    """
+    try:
+        data = read_bytes(path)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > _MAX_ARRAY:
+                raise ValueError(f"more than {_MAX_ARRAY:,} bytes")
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            array: npt.NDArray[np.float32] = stored[name]
+        if array.dtype != np.float32 or array.shape[1:] != shape or array.ndim != 1 + len(shape):
+            raise ValueError(f"{name} is {array.dtype} {array.shape}")
+    except (OSError, EOFError, ValueError, LookupError, TypeError, SyntaxError, MemoryError, RuntimeError,
+            NotImplementedError, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+        raise BenchError(
+            f"{path} is missing or damaged ({first_line(error)}).", hint="Restore it, or make it again."
+        ) from error
+    return array
 
 
 def write_json(path: Path, value: Any) -> None:
