@@ -15,7 +15,6 @@ from pydantic import Field
 from dancebench.core.errors import BenchError, first_line
 from dancebench.core.files import read_bytes, write_text
 from dancebench.core.schema import MAX_COUNT, Strict
-from dancebench.datasets.video.picture_size import MAX_SIDE
 
 Split = Literal["train", "validation", "holdout"]
 PictureKind = Literal["drawn", "camera"]
@@ -50,8 +49,8 @@ class VideoRow(Strict):
     n_frames: int = Field(ge=1, le=MAX_COUNT)
     codec: str
     crf: int | None = Field(ge=-MAX_COUNT, le=MAX_COUNT)
-    width: int = Field(ge=1, le=MAX_SIDE)
-    height: int = Field(ge=1, le=MAX_SIDE)
+    width: int = Field(ge=1, le=MAX_COUNT)
+    height: int = Field(ge=1, le=MAX_COUNT)
     perturbation: str | None = None
 
 

@@ -12,7 +12,6 @@ Hugging Face hub and in its cache; if there are none, the weights are initialise
 from __future__ import annotations
 
 import os
-import pickle
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -122,7 +121,7 @@ class TimmBackbone(NeuralDetector):
                 backbone = _create_backbone(name, self.config.size, found)
             _check_all_loaded(self.network.backbone, backbone)
         except (OSError, EOFError, RuntimeError, LookupError, TypeError, AttributeError, ValueError, MemoryError,
-                pickle.UnpicklingError, SafetensorError) as error:  # fmt: skip
+                SafetensorError) as error:  # fmt: skip
             raise BenchError(
                 f"{found} does not hold the weights of {name} ({first_line(error)}).",
                 hint="Remove the file, or put the right one there.",
