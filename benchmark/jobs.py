@@ -12,10 +12,12 @@ import queue
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any, Generic, TypeVar
 
 from dancebench.core.errors import BenchError
@@ -65,7 +67,8 @@ def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: ReportProgres
     with ProcessPoolExecutor(
         count, mp_context=context, initializer=_initialise_worker, initargs=(messages, known_hashes())
     ) as pool:
-        futures = [pool.submit(_run_job_in_worker, job) for job in jobs]
+        with keep_interrupts_from_children():
+            futures = [pool.submit(_run_job_in_worker, job) for job in jobs]
         try:
             _relay_reports(futures, messages, report)
         except BaseException:
@@ -96,6 +99,23 @@ def require_all(outcomes: Sequence[R | JobFailure]) -> list[R]:
             raise outcome.to_error()
         results.append(outcome)
     return results
+
+
+@contextmanager
+def keep_interrupts_from_children() -> Iterator[None]:
+    """Start processes in this block: Ctrl-C is the parent's to handle, also while a child still imports its modules.
+
+    A signal that comes meanwhile reaches this process at the end of the block.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # it would be started in the block, and unblocks signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def quiet_libraries() -> None:

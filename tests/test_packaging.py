@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import itertools
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 import dancebench
 
@@ -24,6 +26,15 @@ PLATFORMS = (
     ("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"), ("darwin", "x86_64"), ("win32", "AMD64"),
     ("win32", "ARM64"), ("freebsd14", "amd64"),
 )  # fmt: skip
+UNSAFE = {
+    "jinja2": "3.1.5",  # CVE-2025-27516: out of the sandbox
+    "pillow": "12.3.0",  # CVE-2026-96639, GHSA-5x8w-8jj5-q52h: overflows in decoders
+    "pyarrow": "14.0.0",  # CVE-2023-47248: Parquet that is unpickled
+    "skops": "0.12.0",  # CVE-2025-54412, -54413 up to 0.11, -54886 up to 0.12
+    "timm": "1.0.25",  # `load_state_dict` with weights_only=False
+    "torch": "2.9.1",  # CVE-2025-32434, CVE-2026-24747: weights_only=True executes code
+}
+"""The last release of each that executes, or may execute, what a file brings along."""
 
 
 def list_requirements(python: str, system: str, machine: str) -> dict[str, Requirement]:
@@ -82,6 +93,14 @@ def test_constraints_lie_within_the_bounds(python: str) -> None:
     assert {"torch", "numpy", "opencv-contrib-python"} <= constraints.keys()
     (numpy,) = constraints["numpy"].specifier
     assert numpy.version.startswith("1." if python < "3.13" else "2.")
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("name", UNSAFE)
+def test_no_release_that_executes_what_a_file_holds_is_admitted(python: str, name: str) -> None:
+    admitted = list_requirements(python, "linux", "x86_64")[name].specifier
+    assert not admitted.contains(UNSAFE[name])
+    assert Version(importlib.metadata.version(name)) > Version(UNSAFE[name])
 
 
 # ---------------------------------------------------------------- one version, and no host

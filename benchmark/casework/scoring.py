@@ -27,7 +27,7 @@ import av
 import dancebench
 from dancebench.benchmark.casework.image_folders import score_image_folder
 from dancebench.benchmark.casework.search import explain_passing_over
-from dancebench.benchmark.jobs import end_with_parent, quiet_libraries, use_one_thread
+from dancebench.benchmark.jobs import end_with_parent, keep_interrupts_from_children, quiet_libraries, use_one_thread
 from dancebench.core.environment import collect_versions, read_code_version
 from dancebench.core.errors import BenchError
 from dancebench.core.files import explain_read_error, sha256_file, sha256_once
@@ -245,7 +245,8 @@ class _WorkerPool:
         context = _choose_context()
         pipe, child_pipe = context.Pipe()
         process = context.Process(target=_run_worker, args=(child_pipe, self.how, self.scratch), daemon=True)
-        process.start()
+        with keep_interrupts_from_children():
+            process.start()
         child_pipe.close()  # else the death of the worker would not close the pipe
         self.workers.append(_Worker(process, pipe))
 

@@ -24,6 +24,7 @@ from dancebench.core.environment import (
     find_opencv_distributions,
     suggest_opencv,
 )  # fmt: skip
+from dancebench.core.errors import first_line
 
 Status = Literal["ok", "missing", "broken"]
 _LIBRARIES: Final = {
@@ -165,7 +166,7 @@ def _check_library(name: str, module: str, lost: str, *, required: bool) -> Chec
         elif importlib.util.find_spec(module) is None:
             raise ImportError("its module is not there")
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         return Check(
             topic, name, "broken", f"{version}, does not load: {reason}", lost, getattr(error, "hint", None) or ""
         )

@@ -8,15 +8,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from dancebench.core.errors import BenchError
+from pydantic import Field
+
+from dancebench.core.errors import BenchError, first_line
 from dancebench.core.files import read_bytes, write_text
-from dancebench.core.schema import Strict
+from dancebench.core.schema import MAX_COUNT, Strict
 
 Split = Literal["train", "validation", "holdout"]
 PictureKind = Literal["drawn", "camera"]
 """Where the pictures of a person come from: a drawing generator, or a camera."""
+
+
+MAX_FPS = 100_000.0
+"""No camera is faster; times between frames would vanish."""
 
 
 class VideoRow(Strict):
@@ -39,14 +45,14 @@ class VideoRow(Strict):
     """Kind of the person's pictures, in a fake those that it was made from; None where it is not stated."""
     derived_from: str | None = None
     """video_id of the video that this one is a perturbed copy of."""
-    fps: float
-    n_frames: int
-    breaks: tuple[int, ...] = ()
+    fps: float = Field(gt=0, le=MAX_FPS)
+    n_frames: int = Field(ge=1, le=MAX_COUNT)
+    breaks: tuple[Annotated[int, Field(ge=1, le=MAX_COUNT)], ...] = ()
     """Frames that begin a segment, except for the first: no pair of frames lies across."""
     codec: str
-    crf: int | None
-    width: int
-    height: int
+    crf: int | None = Field(ge=-MAX_COUNT, le=MAX_COUNT)
+    width: int = Field(ge=1, le=MAX_COUNT)
+    height: int = Field(ge=1, le=MAX_COUNT)
     perturbation: str | None = None
 
 
@@ -100,7 +106,7 @@ def read_manifest(path: Path, root: Path | None = None) -> list[VideoRow]:
         try:
             row = VideoRow.model_validate(json.loads(line))
         except (ValueError, RecursionError) as error:  # a ValidationError is a ValueError
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise BenchError(
                 f"{path}:{number} is not a row of a video manifest ({reason}).", hint="Correct the line."
             ) from error

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import sha256_file, sha256_json
+from dancebench.core.files import read_bytes, sha256_file, sha256_json
 from dancebench.datasets.importers.base import DEFAULT_FPS, IMPORTERS, ImportRequest
 from dancebench.datasets.importers.numbered import (
     find_stride,
@@ -202,7 +202,7 @@ def _read_box(path: Path, size: tuple[int, int]) -> Box[float] | None:
         BenchError: It does not hold four numbers that bound a part of the frame.
     """
     try:
-        top, bottom, left, right = (float(word) for word in path.read_text(encoding="utf-8").split())
+        top, bottom, left, right = (float(word) for word in read_bytes(path).decode().split())
     except ValueError:  # not four words, not numbers, not UTF-8
         top = bottom = left = right = math.nan
     if max(top, bottom, left, right) <= 0:

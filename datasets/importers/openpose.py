@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import sha256_file, sha256_json
+from dancebench.core.files import read_bytes, sha256_file, sha256_json
 from dancebench.datasets.importers.base import DEFAULT_FPS, IMPORTERS, ImportRequest
 from dancebench.datasets.importers.numbered import list_numbered_files, open_images, select_images, split_segments
 from dancebench.datasets.pose.distance import pose_distances
@@ -170,7 +170,7 @@ def read_people(path: Path) -> tuple[Keypoints, int | None]:
         BenchError: The file is not in OpenPose's format.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_bytes(path).decode())
     except (ValueError, RecursionError) as error:  # invalid JSON or UTF-8
         raise _malformed_error(path, f"it is not JSON ({error})") from error
     persons = document.get("people") if isinstance(document, dict) else None

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import atomic_path, sha256_file
+from dancebench.core.files import read_array, sha256_file, write_arrays
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.box import Box
 from dancebench.datasets.pose.extractors.base import PoseExtractor
@@ -235,12 +235,9 @@ def _find_first_jump(keypoints: Keypoints, breaks: Sequence[int]) -> int | None:
 
 def write_poses(path: Path, keypoints: Keypoints) -> None:
     """Write keypoints float32 [T, 75, 3] atomically."""
-    with atomic_path(path) as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, keypoints=keypoints.astype(np.float32))
+    write_arrays(path, keypoints=keypoints.astype(np.float32))
 
 
 def read_poses(path: Path) -> Keypoints:
     """Read what `write_poses` wrote; nothing is unpickled."""
-    with np.load(path, allow_pickle=False) as stored:
-        keypoints: Keypoints = stored["keypoints"]
-    return keypoints
+    return read_array(path, "keypoints", (75, 3))

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import atomic_path, sha256_file, sha256_json
+from dancebench.core.files import read_array, read_bytes, sha256_file, sha256_json, write_arrays
 from dancebench.core.opencv import cv2
 from dancebench.datasets.pose.box import Box
 from dancebench.datasets.video.frames import Letterbox
+from dancebench.datasets.video.picture_size import check_image
 from dancebench.datasets.video.upright import Frame
 
 LABELS = "labels"
@@ -42,10 +43,12 @@ def read_label(folder: Path, t: int) -> Frame:
     """Frame `t`'s pose map: uint8 RGB (H, W, 3).
 
     Raises:
-        BenchError: It is missing or damaged.
+        BenchError: It is missing, damaged, or too large to be read.
     """
     path = label_path(folder, t)
-    data = path.read_bytes() if path.exists() else b""
+    data = read_bytes(path) if path.exists() else b""
+    if data:
+        check_image(path, data)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if pixels is None:
         raise BenchError(f"{path} is missing or damaged.", hint="Remove the subject's folder and import it again.")
@@ -68,12 +71,9 @@ def to_clip_box(box: Box[float] | None, letterbox: Letterbox) -> Box[float]:
 
 def write_face_boxes(path: Path, boxes: FaceBoxes) -> None:
     """Write boxes float32 [T, 4] atomically."""
-    with atomic_path(path) as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, boxes=boxes.astype(np.float32))
+    write_arrays(path, boxes=boxes.astype(np.float32))
 
 
 def read_face_boxes(path: Path) -> FaceBoxes:
     """Read what `write_face_boxes` wrote; nothing is unpickled."""
-    with np.load(path, allow_pickle=False) as stored:
-        boxes: FaceBoxes = stored["boxes"]
-    return boxes
+    return read_array(path, "boxes", (4,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,9 +58,20 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.vid
         raise _unreadable_error(path, size) from error
     with container:
         stream = _find_video_stream(container, path)
-        check_declared_size(path, stream.codec_context.height, stream.codec_context.width)
+        check_declared_size(path, *_read_declared_size(path, container, stream))
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # whatever is declared later in the stream
         yield container, stream
+
+
+def _read_declared_size(
+    path: Path, container: av.container.InputContainer, stream: av.video.VideoStream
+) -> tuple[int, int]:
+    """Height and width; libavformat leaves out those of a GIF that are beyond its own limit."""
+    if container.format.name == "gif":
+        with path.open("rb") as file:
+            width, height = struct.unpack("<HH", file.read(10)[6:])
+        return height, width
+    return stream.codec_context.height, stream.codec_context.width
 
 
 def _check_readable(path: Path) -> int:

@@ -26,7 +26,7 @@ import av.video
 
 from dancebench.core.errors import BenchError
 from dancebench.datasets.video.containers import CONVERT, describe_stream, list_video_streams, open_video
-from dancebench.datasets.video.losses import Losses, Tally
+from dancebench.datasets.video.losses import Extent, Losses, Tally, measure_extent
 from dancebench.datasets.video.timeline import Clock, Moment, Pace, Timeline, find_median_step, order_stamps
 from dancebench.datasets.video.upright import Frame, has_alpha, read_pixel_aspect, to_upright
 
@@ -110,6 +110,8 @@ class Inspection:
     """Whether the decoder may show frames in another order."""
     losses: Losses
     """What a pass over the file found; of a survey only what packets tell."""
+    extent: Extent
+    """How much of it is there."""
 
     @property
     def in_coding_order(self) -> bool:
@@ -192,6 +194,7 @@ def survey(path: Path) -> Inspection:
             info, timeline, (first.colorspace, first.color_range), _describe_stored_picture(first, source, aspect),
             source.frames, describe_stream(source), len(list_video_streams(container)),
             in_order, bool(source.codec_context.has_b_frames), tally.sum_up([], [], field_coded=False),
+            measure_extent(path, container, source, tally, pace.period),
         )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import sha256_file, sha256_json
+from dancebench.core.files import read_bytes, sha256_file, sha256_json
 from dancebench.core.opencv import cv2
 from dancebench.datasets.video.clips import to_clip_rate
 from dancebench.datasets.video.containers import NotAVideoError, open_video
@@ -118,7 +118,7 @@ class FolderSource:
     def frames(self) -> Iterator[tuple[float, Frame]]:
         """(seconds, uint8 RGB (H, W, 3)) in order."""
         for index, image in enumerate(self.images):
-            yield index / self.fps, _decode_image(image, image.read_bytes())
+            yield index / self.fps, _decode_image(image, read_bytes(image))
 
 
 def open_source(path: Path, *, fps: float = DEFAULT_FOLDER_FPS) -> FrameSource:
@@ -205,7 +205,7 @@ def _open_folder(path: Path, fps: float) -> FolderSource:
     hashes: list[tuple[str, str]] = []
     shape: tuple[int, ...] = ()
     for image in images:
-        data = image.read_bytes()
+        data = read_bytes(image)
         hashes.append((image.name, hashlib.sha256(data).hexdigest()))
         found = _decode_image(image, data).shape
         shape = shape or found

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from dancebench.datasets.video.decoding import Inspection
 from dancebench.datasets.video.frames import FrameSource, VideoSource
-from dancebench.datasets.video.losses import Losses
 from dancebench.datasets.video.timeline import Timeline
 from dancebench.datasets.video.upright import SQUARE
 
@@ -80,9 +79,25 @@ def _list_missing_frames(found: Inspection) -> list[str]:
     if missing > 0 and found.claimed_frames == found.spanned_frames:
         held = _plural(missing, "the frame before it is", "the frames before them are")
         warnings.append(f"{missing} of its frames {_plural(missing, 'is', 'are')} empty: {held} shown longer")
-    elif missing > 0 and found.info.n_frames < found.claimed_frames:
+    elif _count_unfound(found):
         warnings.append(f"its header claims {found.claimed_frames} frames, {found.info.n_frames} were found")
+    extent = found.extent
+    if extent.claimed_end_s is not None:
+        warnings.append(
+            f"its header says that it ends at {extent.claimed_end_s:.2f} s, the last frame ends at {extent.end_s:.2f} s"
+        )
+    if extent.cut_off:
+        warnings.append("it is cut off: the file ends before its last part does")
+    if extent.blank_share:
+        warnings.append(f"{extent.blank_share:.1%} of its bytes are blocks of zeros: they were never written")
     return warnings
+
+
+def _count_unfound(found: Inspection) -> int:
+    """Frames that the header claims and that are not there; those that are empty or hidden are."""
+    if found.claimed_frames == found.spanned_frames or found.info.n_frames >= found.claimed_frames:
+        return 0
+    return max(found.claimed_frames - found.losses.packets, 0)
 
 
 def _list_damage(found: Inspection) -> list[str]:
@@ -108,9 +123,12 @@ def list_cut_warnings(cuts: Sequence[float]) -> list[str]:
     return [f"its picture is cut {where}; no pair of frames was taken across"]
 
 
-def damaged_share(losses: Losses, n_frames: int) -> float:
-    """Share of the frames, of those that are lost too, that are damaged or lost."""
-    return (losses.damaged + losses.lost) / max(n_frames + losses.lost, 1)
+def missing_share(found: Inspection) -> float:
+    """Share of the frames that are damaged, lost, or missing according to the file's own header, or by its zeros."""
+    losses, n_frames = found.losses, found.info.n_frames
+    damaged = (losses.damaged + losses.lost) / max(n_frames + losses.lost, 1)
+    unfound = _count_unfound(found) / max(found.claimed_frames, 1)
+    return max(damaged, unfound, found.extent.missing_share, found.extent.blank_share)
 
 
 def _describe_segments(timeline: Timeline) -> str:

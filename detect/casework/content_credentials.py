@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from dancebench.core.errors import BenchError
+from dancebench.core.errors import BenchError, first_line
 from dancebench.core.schema import Strict
 from dancebench.datasets.video.containers import open_video
 
@@ -74,6 +74,8 @@ def read_credentials(path: Path) -> Credentials:
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         return Credentials(status="unreadable", reason=f"its manifest has an unexpected shape at {where}")
+    except (ValueError, RecursionError) as error:  # absurd numbers, deep nesting
+        return Credentials(status="unreadable", reason=f"its manifest cannot be read ({first_line(error)})")
 
 
 def _name_container(head: bytes) -> str | None:

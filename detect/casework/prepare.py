@@ -41,7 +41,8 @@ PERSON_FRAMES = 16
 _MARGIN = 0.15
 """Share of a bounding box added on each side: a pose's topmost points are the eyes, its outermost the fingers."""
 _BATCH = 64
-"""Windows in memory at once."""
+"""Windows in memory at once, fewer of large frames."""
+_BATCH_BYTES = 2**28
 _SAME_RATE = 0.005
 """Share by which the rate that the packets promised may differ from that of the frames."""
 
@@ -101,8 +102,10 @@ class PreparedVideo:
     def read_windows(self, starts: WindowStarts, size: tuple[int, int], window: int) -> Iterator[Pairs]:
         """Read the windows that start at these frames, letterboxed to `size`: batches of uint8 (N, window, H, W, 3)."""
         with VideoReader(self.clip) as reader:
-            for first in range(0, len(starts), _BATCH):
-                index = starts[first : first + _BATCH, None] + np.arange(window)  # (N, window)
+            pixels = max(reader.height * reader.width, size[0] * size[1])
+            batch = max(min(_BATCH, _BATCH_BYTES // (3 * pixels * window)), 1)
+            for first in range(0, len(starts), batch):
+                index = starts[first : first + batch, None] + np.arange(window)  # (N, window)
                 needed, places = np.unique(index, return_inverse=True)  # each frame is decoded once
                 frames = resize(reader.read(needed.tolist()), size)
                 yield frames[places.reshape(index.shape)]

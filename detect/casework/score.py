@@ -24,7 +24,7 @@ from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Document, Strict
 from dancebench.datasets.video.decoding import Inspection, survey
 from dancebench.datasets.video.frames import Letterbox, refuse_single_picture
-from dancebench.datasets.video.notes import damaged_share, list_decode_warnings
+from dancebench.datasets.video.notes import list_decode_warnings, missing_share
 from dancebench.detect.casework.content_credentials import Credentials, read_credentials
 from dancebench.detect.casework.file_names import PassedOver, PathBytes, describe_path
 from dancebench.detect.casework.prepare import (
@@ -45,7 +45,7 @@ SLOW = 0.5
 """Share of the lowest training frame rate below which consecutive frames differ by more than in training."""
 
 MAX_DAMAGED = 0.1
-"""Share of damaged and lost frames beyond which the detector abstains."""
+"""Share of damaged, lost and missing frames beyond which the detector abstains."""
 
 _RENAMED = {"domain": "out_of_distribution", "moments": "suspicious_pairs", "notes": "decode_warnings"}
 """Fields of a video's score, since version 2 of a report."""
@@ -349,11 +349,13 @@ def _score_prepared(
     }
     if not pictures:
         return scores, []
-    windows = next(prepared.read_windows(starts[chosen], size, window))  # (M, window, H, W, 3)
-    saliency = detector.saliency(windows)
+    shown: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32] | None]] = []
+    for windows in prepared.read_windows(starts[chosen], size, window):  # (M, window, H, W, 3)
+        maps = detector.saliency(windows)
+        shown += zip(windows[:, 0], [None] * len(windows) if maps is None else maps, strict=True)
     return scores, [
-        SuspiciousPairImage(pair.t, pair.llr, windows[index, 0], None if saliency is None else saliency[index])
-        for index, pair in enumerate(scores["suspicious_pairs"])
+        SuspiciousPairImage(pair.t, pair.llr, *found)
+        for pair, found in zip(scores["suspicious_pairs"], shown, strict=True)
     ]
 
 
@@ -406,7 +408,7 @@ def _list_reasons_to_abstain(
             f"its {inspection.info.fps:.3g} frames per second are far below the {clips.fps_min:.3g} of training: "
             "consecutive frames differ by more than in training"
         )
-    if (share := damaged_share(inspection.losses, inspection.info.n_frames)) > MAX_DAMAGED:
+    if (share := missing_share(inspection)) > MAX_DAMAGED:
         reasons.append(f"{share:.0%} of its frames are damaged or lost")
     scored = cropped_size(inspection, crop)
     inner = Letterbox(scored, size).inner

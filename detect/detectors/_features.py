@@ -22,7 +22,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skops.io.exceptions import UntrustedTypesFoundException
 
-from dancebench.core.errors import BenchError
+from dancebench.core.errors import BenchError, first_line
 from dancebench.core.files import write_bytes
 from dancebench.detect.detectors.base import Detector, DetectorConfig, Logits
 from dancebench.detect.inputs.pairs import Pairs
@@ -129,7 +129,7 @@ def load_model(path: Path, n_features: int) -> Pipeline:
         count_parameters(model)
     except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError,
             MemoryError, zipfile.BadZipFile, zlib.error, UntrustedTypesFoundException) as error:  # fmt: skip
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = first_line(error)
         raise BenchError(
             f"{path} does not hold the model of this detector ({reason}).", hint="Train it again."
         ) from error

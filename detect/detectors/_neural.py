@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dancebench.core.errors import BenchError
+from dancebench.core.errors import BenchError, first_line
 from dancebench.core.files import atomic_path
 from dancebench.core.nn.checkpoint import Networks, Optimizers
 from dancebench.core.nn.training import Training, load_resumable, train
@@ -141,7 +141,7 @@ class NeuralDetector(Detector):
                 names = stored.keys()
                 detector.network.load_state_dict({name: stored.get_tensor(name) for name in names})
         except (OSError, SafetensorError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise BenchError(
                 f"{path} does not hold the weights of this detector ({reason}).", hint="Train it again."
             ) from error

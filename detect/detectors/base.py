@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,19 +32,23 @@ from dancebench.detect.inputs.pairs import PairPool, Pairs
 Logits = npt.NDArray[np.float32]
 
 
+MAX_PAIRS: Final = 100_000
+"""Windows of a video that a card may ask for; `all` is what a longer video has."""
+
+
 class DetectorConfig(Strict):
     """Settings that all detectors share; each detector adds its own."""
 
     height: int = Field(default=128, ge=16, le=MAX_CLIP_SIDE)
     width: int = Field(default=64, ge=16, le=MAX_CLIP_SIDE)
     """Size of the frames that the detector sees; videos are letterboxed to it."""
-    pairs: Annotated[int, Field(ge=1)] | Literal["all"] = 16
+    pairs: Annotated[int, Field(ge=1, le=MAX_PAIRS)] | Literal["all"] = 16
     """Number of evenly placed pairs of each video that are scored."""
     degraded: float = Field(default=0.5, ge=0, le=1)
     """Share of the training pairs that are taken from downscaled and compressed copies of the clips."""
     copies: int = Field(default=1, ge=1)
     """Number of such copies of each clip, each degraded differently; none are made if `degraded` is 0."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from dancebench.core.errors import BenchError
+from dancebench.core.errors import BenchError, first_line
 from dancebench.core.files import atomic_path
 from dancebench.core.progress import ReportProgress
 from dancebench.detect.detectors.base import (
@@ -141,7 +141,7 @@ class Ensemble(Detector):
             detector.fusion = Fusion.from_tensors(tensors, len(contents))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise BenchError(
-                f"{path} does not hold the weights of this ensemble ({str(error).splitlines()[0]}).",
+                f"{path} does not hold the weights of this ensemble ({first_line(error)}).",
                 hint="Train it again.",
             ) from error
         detector.members = [

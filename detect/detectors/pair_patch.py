@@ -33,9 +33,9 @@ class PairPatchConfig(NeuralConfig):
     """
 
     steps: int = Field(default=800, ge=1)
-    ndf: int = Field(default=16, ge=1)
+    ndf: int = Field(default=16, ge=1, le=512)
     """Channels of the first layer; 64 in the paper."""
-    n_layers: int = Field(default=3, ge=1)
+    n_layers: int = Field(default=3, ge=1, le=8)
     norm: Literal["batch", "instance"] = "batch"
     high_pass: float = Field(default=10.0, ge=0)
     """Gain on the residual (frame minus its 3x3 mean), before tanh; with 0 the input is the frames themselves."""

@@ -27,14 +27,14 @@ from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from dancebench.core.errors import BenchError
+from dancebench.core.errors import BenchError, first_line
 from dancebench.core.files import atomic_path
 from dancebench.core.progress import ReportProgress
 from dancebench.datasets.pose import skeleton as body
 from dancebench.datasets.pose.extractors.base import PoseExtractor, open_extractor
 from dancebench.datasets.pose.skeleton import Keypoints, has_person, is_found
 from dancebench.detect.detectors._features import FeatureDetector, Features, make_linear_model
-from dancebench.detect.detectors.base import DETECTORS, DetectorConfig
+from dancebench.detect.detectors.base import DETECTORS, MAX_PAIRS, DetectorConfig
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 
 STATE: Final = "features.safetensors"
@@ -72,9 +72,9 @@ NAMES: Final = (
 class PoseJitterConfig(DetectorConfig):
     """Trains in about three minutes on one core: MediaPipe takes nearly a second a window, restarting for each."""
 
-    pairs: Annotated[int, Field(ge=1)] | Literal["all"] = 4
+    pairs: Annotated[int, Field(ge=1, le=MAX_PAIRS)] | Literal["all"] = 4
     """Number of evenly placed windows of each video that are scored."""
-    frames: int = Field(default=12, ge=4)
+    frames: int = Field(default=12, ge=4, le=64)
     """Length of a window in frames; the third difference (jerk) takes four."""
     windows: int = Field(default=200, ge=4, multiple_of=2)
     """Number of augmented windows that it is trained on."""
@@ -129,7 +129,7 @@ def _restore(path: Path, key: str) -> Features:
         return features.reshape(-1, len(NAMES))
     except (SafetensorError, ValueError) as error:
         raise BenchError(
-            f"The training state {path} cannot be used ({str(error).splitlines()[0]}).",
+            f"The training state {path} cannot be used ({first_line(error)}).",
             hint="Remove it to train from the start.",
         ) from error
 

@@ -24,7 +24,7 @@ from pydantic import Field, field_validator
 from safetensors import SafetensorError
 from torch import Tensor
 
-from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.errors import BenchError, UnknownNameError, first_line
 from dancebench.core.files import sha256_file
 from dancebench.core.nn import torchvision_ops
 from dancebench.detect.detectors._gradcam import FeatureMapNetwork
@@ -120,9 +120,10 @@ class TimmBackbone(NeuralDetector):
                 torch.manual_seed(self.config.seed)  # of the head, which has no pretrained weights
                 backbone = _create_backbone(name, self.config.size, found)
             _check_all_loaded(self.network.backbone, backbone)
-        except (OSError, RuntimeError, KeyError, ValueError, SafetensorError) as error:
+        except (OSError, EOFError, RuntimeError, LookupError, TypeError, AttributeError, ValueError, MemoryError,
+                SafetensorError) as error:  # fmt: skip
             raise BenchError(
-                f"{found} does not hold the weights of {name} ({str(error).splitlines()[0]}).",
+                f"{found} does not hold the weights of {name} ({first_line(error)}).",
                 hint="Remove the file, or put the right one there.",
             ) from error
         self.network.backbone.load_state_dict(backbone.state_dict())

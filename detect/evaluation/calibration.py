@@ -25,7 +25,7 @@ from scipy.stats import rankdata
 from sklearn.isotonic import IsotonicRegression
 
 from dancebench.core.errors import BenchError
-from dancebench.core.schema import Strict
+from dancebench.core.schema import MAX_COUNT, Strict
 
 Array = npt.NDArray[np.float64]
 
@@ -43,9 +43,9 @@ class Calibration(Strict):
     """In the scores' unit."""
     offset: float
     """The score whose LLR is 0."""
-    subjects: int
+    subjects: int = Field(ge=1, le=MAX_COUNT)
     """Number of people that it was fitted on."""
-    items: int
+    items: int = Field(ge=1, le=MAX_COUNT)
     """Number of their videos or pairs."""
     separable: bool
     """Every fake scored above every real: over-confidence of the LLRs could not be measured."""

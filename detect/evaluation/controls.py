@@ -3,12 +3,13 @@
     null_shift           reals encoded once more and compared with themselves: how far their scores move
     shortcut_auc, _p     a baseline that sees only containers, picture size, duration and frame count
     bytes_per_frame_auc  the same baseline on the bytes per frame, in which fakes differ inherently
-    permutation_auc, _p  the detector's own scores under label permutation within subjects
+    permutation_auc, _p  the detector's own scores under label permutation by person
 
 The baselines are scikit-learn logistic regressions, trained on the training people and tested on held-out people.
-A shortcut is flagged if label permutation within subjects gives p < 0.01 for its AUC; with few people p cannot get
-that small. The detector itself must beat permuted labels, and their mean AUC must be chance: if it is not, people
-with more fakes get higher scores for all their videos.
+Labels are permuted by person: all reals of a person are swapped with all of that person's fakes, since a person's
+fakes share what their synthesizer made of that person. A shortcut is flagged if p < 0.01; with few people p cannot get
+that small. The detector itself must beat permuted labels. Under labels permuted among the videos of each person its
+mean AUC must be chance: if it is not, people with more fakes get higher scores for all their videos.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from dancebench.core.errors import BenchError
 from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress, ignore_progress
-from dancebench.core.stats import jackknife_interval, permutation_p
+from dancebench.core.stats import jackknife_interval, permutation_mean, signed_rank_p
 from dancebench.datasets.video.clips import stream, write_clip
 from dancebench.datasets.video.containers import open_video
 from dancebench.datasets.video.decoding import survey
@@ -101,7 +102,7 @@ def measure_null_shift(
 
 
 def permute_labels(tables: ScoreTables, *, permutations: int = PERMUTATIONS, seed: int) -> dict[str, Metric]:
-    """Test the scores of held-out videos by label permutation within subjects.
+    """Test the scores of held-out videos by label permutation.
 
     Args:
         tables: Scores of held-out videos.
@@ -109,9 +110,10 @@ def permute_labels(tables: ScoreTables, *, permutations: int = PERMUTATIONS, see
         seed: Of the permutations.
 
     Returns:
-        `permutation_auc`, the mean video AUC over the permutations, and `permutation_p`, the p of the observed AUC.
-        Null if all videos are of one kind; the p also if so few people allow so few permutations that it could
-        not fall below `DETECTOR_P`.
+        `permutation_auc`, the mean video AUC over permutations within each person, and `permutation_p`, which tells
+        whether people's fakes score above their own reals, by swaps of all labels of a person (signed ranks). Null if
+        all videos are of one kind; the p also if so few people have both kinds that it could not fall below
+        `DETECTOR_P`.
 
     Raises:
         ValueError: There are fewer than 50 permutations.
@@ -120,18 +122,19 @@ def permute_labels(tables: ScoreTables, *, permutations: int = PERMUTATIONS, see
         raise ValueError(f"{permutations} permutations are too few, take at least {_LEAST_PERMUTATIONS}")
     labels, scores, subjects = collect_videos(tables)
     unit_auc = f"mean AUC over videos in [0, 1] of {permutations} label permutations within subjects; chance 0.5"
-    unit_p = f"p of {permutations} label permutations within subjects; {DETECTOR_P} and above is flagged"
+    unit_p = f"p of {permutations} permutations of labels by person (signed ranks); {DETECTOR_P} and above is flagged"
     if not 0 < labels.sum() < len(labels):
         null = partial(Metric, value=None, reason=_ONE_KIND, n=len(labels), higher_is_better=None)
         return {"permutation_auc": null(unit=unit_auc), "permutation_p": null(unit=unit_p)}
-    mean, p = _permute_auc(labels, scores, subjects.tolist(), permutations, seed)
-    labellings = _count_labellings(labels, subjects)
+    mean = _permute_auc(labels, scores, subjects.tolist(), permutations, seed)
+    differences = _compare_within_people(labels, scores, subjects)
+    labellings = 2 ** len(differences)
     too_few = labellings * DETECTOR_P < 1
-    reason = f"{len(set(subjects))} people allow {labellings} labellings, too few for p < {DETECTOR_P}"
+    reason = f"{len(differences)} people allow {labellings} labellings, too few for p < {DETECTOR_P}"
     return {
         "permutation_auc": Metric(value=mean, n=len(labels), unit=unit_auc, higher_is_better=None),
         "permutation_p": Metric(
-            value=None if too_few else p,
+            value=None if too_few else signed_rank_p(differences, permutations=permutations, seed=seed),
             reason=reason if too_few else None,
             n=len(labels),
             unit=unit_p,
@@ -143,16 +146,17 @@ def permute_labels(tables: ScoreTables, *, permutations: int = PERMUTATIONS, see
 _LEAST_PERMUTATIONS = 50
 
 
-def _count_labellings(labels: Labels, subjects: npt.NDArray[np.str_]) -> int:
-    """Count the distinct label permutations within subjects."""
-    by_subject = [labels[subjects == subject] for subject in np.unique(subjects)]
-    return math.prod(math.comb(len(part), int(part.sum())) for part in by_subject)
+def _compare_within_people(labels: Labels, scores: Scores, subjects: npt.NDArray[np.str_]) -> list[float]:
+    """By how much the median fake of each person who has both kinds scores above that person's median real."""
+    kinds = (
+        (scores[own & (labels == 1)], scores[own & (labels == 0)])
+        for own in (subjects == name for name in np.unique(subjects))
+    )
+    return [float(np.median(fakes) - np.median(reals)) for fakes, reals in kinds if len(fakes) and len(reals)]
 
 
-def _permute_auc(
-    labels: Labels, scores: Scores, subjects: list[str], permutations: int, seed: int
-) -> tuple[float, float]:
-    """Compute the mean AUC over label permutations within subjects, and the p of the observed AUC."""
+def _permute_auc(labels: Labels, scores: Scores, subjects: list[str], permutations: int, seed: int) -> float:
+    """Compute the mean AUC over label permutations within subjects."""
     ranks = rankdata(scores)  # AUC from the fakes' sum of ranks (Mann and Whitney), which is faster
     fakes = int(labels.sum())
     pairs = fakes * (len(labels) - fakes)
@@ -160,7 +164,7 @@ def _permute_auc(
     def compute_auc(permuted: Labels) -> float:
         return (float(ranks[permuted == 1].sum()) - fakes * (fakes + 1) / 2) / pairs
 
-    return permutation_p(compute_auc, labels, subjects, permutations=permutations, seed=seed)
+    return permutation_mean(compute_auc, labels, subjects, permutations=permutations, seed=seed)
 
 
 # ---------------------------------------------------------------- shortcuts
@@ -207,9 +211,10 @@ def measure_shortcuts(videos: VideoSet, *, seed: int) -> dict[str, Metric]:
     labels = np.array([row.label for row in test], dtype=np.int64)
     subjects = [row.subject_id for row in test]
     container_scores = _score_with_baseline(read_container_features, videos)
-    unit_p = f"p of {PERMUTATIONS} label permutations within subjects; below {SHORTCUT_P} is flagged"
+    unit_p = f"p of {PERMUTATIONS} permutations of labels by person (signed ranks); below {SHORTCUT_P} is flagged"
     if 0 < labels.sum() < len(labels):
-        _, p = _permute_auc(labels, container_scores, subjects, PERMUTATIONS, seed)
+        differences = _compare_within_people(labels, container_scores, np.array(subjects))
+        p = signed_rank_p(differences, permutations=PERMUTATIONS, seed=seed)
         p_metric = Metric(value=p, n=len(test), unit=unit_p, higher_is_better=None)
     else:
         p_metric = Metric(value=None, reason=_ONE_KIND, n=len(test), unit=unit_p, higher_is_better=None)

@@ -13,18 +13,19 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import scipy.special
 import scipy.stats
+from pydantic import Field, model_validator
 from sklearn.covariance import ledoit_wolf
 from sklearn.model_selection import GroupKFold
 
 from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
-from dancebench.core.schema import Strict
+from dancebench.core.schema import MAX_COUNT, Strict
 from dancebench.datasets.video.upright import Frame
 
 Array = npt.NDArray[np.float64]
@@ -40,6 +41,9 @@ SHOWN: Final = 3
 _LEAST_DISTANCE: Final = 1.0
 """Floor on the distance, so that near-identical training clips do not give a limit near zero."""
 _LEAST_SHARE: Final = 1e-3  # shares are kept this far from 0 and 1, so that their logit is finite
+_LARGEST: Final = 100.0  # magnitude of a mean on its scale; brightness, rates and their logarithms are far below
+_LEAST_SPREAD: Final = 1e-6  # the least of FEATURES is 0.01
+_LARGEST_PRECISION: Final = 1e12
 _GREY: Final = 1e-3  # below this mean distance from grey the hue is undefined
 _BANDS: Final = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)  # in cycles per pixel: edges of octaves
 
@@ -218,21 +222,32 @@ class FeatureSpread(Strict):
 
     name: str
     scale: Scale
-    least: float
-    mean: float
-    spread: float
+    least: float = Field(ge=0)
+    mean: float = Field(ge=-_LARGEST, le=_LARGEST)
+    spread: float = Field(ge=_LEAST_SPREAD)
     """Of the clips and of the feature's `noise` together."""
 
 
 class TrainingDomain(Strict):
     """Distribution of the features over the training clips, and the limit of the distance."""
 
-    features: tuple[FeatureSpread, ...]
+    features: tuple[FeatureSpread, ...] = Field(min_length=1)
     precision: tuple[tuple[float, ...], ...]
     """Inverse covariance (features, features) of the deviations."""
-    limit: float
-    clips: int
-    people: int
+    limit: float = Field(ge=0)
+    clips: int = Field(ge=1, le=MAX_COUNT)
+    people: int = Field(ge=2, le=MAX_COUNT)
+
+    @model_validator(mode="after")
+    def _check_precision(self) -> Self:
+        """An emptied or altered model would call every video like the training clips."""
+        if {len(self.precision), *map(len, self.precision)} != {len(self.features)}:
+            raise ValueError("precision is no matrix of features by features")
+        matrix = np.array(self.precision)
+        values = np.linalg.eigvalsh(matrix) if np.abs(matrix).max() <= _LARGEST_PRECISION else np.array([-1.0])
+        if not (np.allclose(matrix, matrix.T) and values[-1] > 0 and values[0] >= -1e-9 * values[-1]):
+            raise ValueError("precision is not the inverse of a covariance")
+        return self
 
     def compare(self, features: Mapping[str, float]) -> OutOfDistribution:
         """Compute how far a clip lies from the training domain.

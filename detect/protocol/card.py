@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, ValidationError
 
 from dancebench.core.artifacts import ArtifactRecord
-from dancebench.core.errors import BenchError
+from dancebench.core.errors import BenchError, first_line
 from dancebench.core.files import sha256_file
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Strict
@@ -46,8 +46,8 @@ class ClipFormat(Strict):
     clip_height: int = Field(ge=1, le=MAX_CLIP_SIDE)
     clip_width: int = Field(ge=1, le=MAX_CLIP_SIDE)
     """Size of the clips; outside videos are letterboxed and encoded at it."""
-    fps_min: float
-    fps_max: float
+    fps_min: float = Field(gt=0)
+    fps_max: float = Field(gt=0)
     methods: tuple[str, ...]
     """Synthesis methods of the training fakes."""
     encoder: str
@@ -193,4 +193,10 @@ def load_weights(folder: Path, card: DetectorCard, config: DetectorConfig, *, de
     if not weights.is_file() or sha256_file(weights) != card.weights_sha256:
         state = "were changed or damaged" if weights.is_file() else "are missing"
         raise BenchError(f"The weights {weights} {state}.", hint=f"Restore them, or remove {folder} and train again.")
-    return detector_class.load(folder, config, device)
+    try:
+        return detector_class.load(folder, config, device)
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        reason = first_line(error)
+        raise BenchError(
+            f"'{card.detector}' cannot be made from {folder / CARD} ({reason}).", hint="Train the detector again."
+        ) from error

@@ -10,6 +10,7 @@ is passed over; all else that does not fit is refused, with the first line that 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dancebench.core.errors import BenchError
+from dancebench.core.files import read_bytes
 from dancebench.datasets.corpora.manifest import VideoRow
 from dancebench.detect.evaluation.score_tables import PAIR_COLUMNS, VIDEO_COLUMNS
 
@@ -88,9 +90,9 @@ _SHAPE = "Expected UTF-8 text, comma-separated, with the columns video_id, score
 def _read_table(path: Path) -> pd.DataFrame:
     """The cells as stripped text by column, and `line`, the line of the file where a row ends."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            numbered = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+        file = io.StringIO(read_bytes(path).decode("utf-8-sig"), newline="")
+        reader = csv.reader(file, strict=True)
+        numbered = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except OSError as error:
         raise BenchError(f"{path} cannot be read: {error.strerror}.", hint="Give a CSV of scores.") from error
     except (UnicodeDecodeError, csv.Error) as error:

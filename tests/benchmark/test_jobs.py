@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 from dancebench.benchmark.commands.progress_bars import ProgressBars
-from dancebench.benchmark.jobs import Job, JobFailure, require_all, run_jobs
+from dancebench.benchmark.jobs import Job, JobFailure, keep_interrupts_from_children, require_all, run_jobs
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.progress import ReportProgress, ignore_progress
 
@@ -27,6 +29,31 @@ def square(x: int, report: ReportProgress) -> tuple[int, int]:
 
 def jobs(*numbers: int) -> list[Job[int, tuple[int, int]]]:
     return [Job(f"job {x}", square, x) for x in numbers]
+
+
+def read_signal_mask(pipe: Connection) -> None:
+    pipe.send(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_ctrl_c_is_kept_from_children_from_their_first_instruction_on(method: str) -> None:
+    """A fork server that still imported its modules printed its own traceback."""
+    context = multiprocessing.get_context(method)
+    pipe, child = context.Pipe()
+    process = context.Process(target=read_signal_mask, args=(child,))
+    with keep_interrupts_from_children():
+        process.start()
+    assert pipe.recv()
+    process.join()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_ctrl_c_during_a_start_reaches_the_parent_at_its_end() -> None:
+    started = False
+    with pytest.raises(KeyboardInterrupt), keep_interrupts_from_children():  # noqa: PT012
+        os.kill(os.getpid(), signal.SIGINT)
+        started = True
+    assert started
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -3,13 +3,19 @@
 import errno
 import json
 import os
+import resource
 import subprocess
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
 
 from dancebench.core import files
 from dancebench.core.errors import BenchError, replace_undecodable
@@ -27,9 +33,12 @@ from dancebench.core.files import (
     sha256_file,
     sha256_json,
     sha256_once,
+    write_arrays,
     write_json,
     write_text,
 )
+from dancebench.core.nn.checkpoint import save_checkpoint
+from dancebench.datasets.video.clips import write_clip
 
 
 class InterruptedWriteError(Exception):
@@ -205,6 +214,52 @@ def test_file_system_errors_get_a_hint(number: int, hint: str) -> None:
         raise OSError(number, os.strerror(number), "/somewhere")
     assert caught.value.hint is not None
     assert hint in caught.value.hint
+
+
+@contextmanager
+def limit_file_size(size: int) -> Iterator[None]:
+    """Let the system refuse to write more than `size` bytes into a file, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def write_weights(path: Path) -> None:
+    with atomic_path(path) as temporary:
+        save_file({"a": np.zeros(100_000)}, temporary)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        write_weights,
+        lambda path: write_arrays(path, a=np.random.default_rng(0).normal(size=100_000)),
+        lambda path: write_text(path, "x" * 500_000),
+        lambda path: write_clip(path, np.random.default_rng(0).integers(0, 255, (9, 256, 256, 3), np.uint8), 25.0),
+        lambda path: save_checkpoint(path, {"a": torch.nn.Linear(1000, 100)}, {}, {}),
+    ],
+    ids=["weights", "arrays", "text", "clip", "checkpoint"],
+)
+def test_a_write_that_the_system_refuses_is_one_line_and_nothing_half_written(
+    write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    path = tmp_path / "folder" / "file.mp4"
+    write_text(path, "before")
+    with (
+        limit_file_size(50_000),
+        pytest.raises(BenchError, match=rf"^Cannot write {path}: File too large\.$") as caught,
+    ):
+        write(path)
+    assert caught.value.hint
+    assert {each.name: each.read_text() for each in path.parent.iterdir()} == {"file.mp4": "before"}
+
+
+def test_errors_of_libraries_that_are_not_about_files_pass_unchanged(tmp_path: Path) -> None:
+    with pytest.raises(SafetensorError), atomic_path(tmp_path / "a"):
+        raise SafetensorError("a header is wrong (os error 0)")
 
 
 @pytest.mark.parametrize(

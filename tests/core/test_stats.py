@@ -13,8 +13,9 @@ from dancebench.core.stats import (
     jackknife_interval,
     jackknife_share_interval,
     mean_interval,
-    permutation_p,
+    permutation_mean,
     share_interval,
+    signed_rank_p,
 )
 
 Shares = npt.NDArray[np.float64]
@@ -115,20 +116,30 @@ def test_closed_form_a_person_with_most_of_the_items_leaves_few_people() -> None
 def test_closed_form_permutation_within_persons_of_one_label_changes_nothing() -> None:
     labels = np.array([1, 1, 0, 0])
     scores = np.array([0.9, 0.8, 0.2, 0.1])
-    mean, p = permutation_p(
+    mean = permutation_mean(
         lambda permuted: float((scores * permuted).sum()), labels, ["a", "a", "b", "b"], permutations=50, seed=0
     )
     assert mean == pytest.approx(1.7)  # the label identifies the person, so the statistic proves nothing
-    assert p == 1.0
 
 
 def test_closed_form_permutation_of_one_pair_a_person() -> None:
     labels = np.array([0, 1] * 10)
     scores = np.array([0.0, 1.0] * 10)
     people = [f"s{number}" for number in range(10) for _ in range(2)]
-    mean, p = permutation_p(lambda permuted: float((scores * permuted).sum()), labels, people, permutations=999, seed=0)
+    mean = permutation_mean(lambda permuted: float((scores * permuted).sum()), labels, people, permutations=999, seed=0)
     assert mean == pytest.approx(5.0, abs=0.3)  # each of ten pairs is right half of the time
-    assert 1 / 1000 <= p <= 6 / 1000  # the observed order has the chance 2^-10
+
+
+def test_closed_form_signed_ranks() -> None:
+    assert signed_rank_p([3.0, 1.0, 2.0], permutations=999, seed=0) == 1 / 8
+    assert signed_rank_p([3.0, -1.0, 2.0], permutations=999, seed=0) == 2 / 8  # sums of 6 and 4
+    assert signed_rank_p([-3.0, -1.0, -2.0], permutations=999, seed=0) == 1.0
+    assert signed_rank_p([1.0] * 10, permutations=999, seed=0) <= 6 / 1000  # all ten have the chance 2^-10
+
+
+@pytest.mark.parametrize("differences", [[], [0.0], [0.0] * 14])
+def test_closed_form_without_a_difference_p_is_one(differences: list[float]) -> None:
+    assert signed_rank_p(differences, permutations=999, seed=0) == 1.0
 
 
 # foreign reference
@@ -157,24 +168,27 @@ def test_foreign_reference_scipy_exact_binomial_of_one_item_a_person(hits: int) 
     assert (interval.low, interval.high) == pytest.approx((theirs.low, theirs.high))
 
 
-def test_foreign_reference_scipy_permutation_test() -> None:
-    scores = np.random.default_rng(3).normal(0, 1, 24)
-    labels = np.tile([0, 1], 12)
-    scores[labels == 1] += 0.4
-    people = [f"s{number:02d}" for number in range(12) for _ in range(2)]
+@pytest.mark.parametrize("people", [7, 9, 14, 30])
+def test_foreign_reference_scipy_wilcoxon(people: int) -> None:
+    for seed in range(5):
+        differences = np.random.default_rng(seed).normal(0.3, 1, people)
+        theirs = scipy.stats.wilcoxon(differences, alternative="greater", method="exact").pvalue
+        p = signed_rank_p(differences.tolist(), permutations=4000, seed=0)
+        assert p == pytest.approx(theirs, abs=1e-12 if 2**people <= 4000 else 0.025)
 
-    def difference(permuted: npt.NDArray[np.int_]) -> float:
-        return float(scores[permuted == 1].mean() - scores[permuted == 0].mean())
 
-    theirs = scipy.stats.permutation_test(
-        (scores[labels == 1], scores[labels == 0]),
-        lambda first, second: first.mean() - second.mean(),
-        permutation_type="samples",
-        alternative="greater",
-    )
-    _, p = permutation_p(difference, labels, people, permutations=4000, seed=0)
-    assert 0.05 < theirs.pvalue < 0.95
-    assert p == pytest.approx(theirs.pvalue, abs=0.025)  # three standard errors of 4000 permutations
+def test_foreign_reference_scipy_wilcoxon_of_ties_and_zeros() -> None:
+    differences = [2.0, 2.0, -1.0, 1.0, 0.0, 3.0, -3.0, 4.0, 5.0, 0.0]
+    method = scipy.stats.PermutationMethod(n_resamples=np.inf)  # all
+    theirs = scipy.stats.wilcoxon(differences, alternative="greater", method=method).pvalue
+    assert signed_rank_p(differences, permutations=999, seed=0) == pytest.approx(theirs)
+
+
+@given(st.lists(st.integers(-50, 50), max_size=9), st.sampled_from([0.001, 3.0, 100.0]))
+def test_law_signed_ranks_have_no_unit(differences: list[int], scale: float) -> None:
+    scaled = [difference * scale for difference in differences]
+    expected = signed_rank_p(differences, permutations=999, seed=0)
+    assert signed_rank_p(scaled, permutations=999, seed=0) == expected
 
 
 # coverage
@@ -316,4 +330,6 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(ValueError, match="lies in"):
         jackknife_share_interval(lambda chosen: 1.5, ["a", "b"])
     with pytest.raises(ValueError, match="undefined"):
-        permutation_p(lambda permuted: math.nan, np.array([0, 1]), ["a", "a"], permutations=3, seed=0)
+        permutation_mean(lambda permuted: math.nan, np.array([0, 1]), ["a", "a"], permutations=3, seed=0)
+    with pytest.raises(ValueError, match="finite"):
+        signed_rank_p([1.0, math.nan], permutations=3, seed=0)

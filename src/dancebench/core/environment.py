@@ -130,7 +130,8 @@ def read_code_version() -> tuple[str | None, bool | None]:
 
 
 def _run_git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
+    # `git status` would refresh the index, and lock it against what the user does meanwhile.
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 

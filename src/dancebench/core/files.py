@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import platform
 import re
 import shutil
 import stat
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
+import numpy.typing as npt
 
-from dancebench.core.errors import BenchError, replace_undecodable
+from dancebench.core.errors import BenchError, first_line, replace_undecodable
 
 _TEMPORARY = ".partial-"
+_MAX_ARRAY = 2**30
+"""Bytes of arrays that are unpacked; poses of a day at 10 frames per second."""
 _HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node()) or "host"
 _TEMPORARY_PREFIX = re.compile(rf"{re.escape(_TEMPORARY)}{_HOST}-\d+-")
+_RUST_ERRNO = re.compile(r"\(os error (\d+)\)")
 _HINTS = {
     errno.ENOSPC: "The disk is full: free some space or choose another --workspace.",
     errno.EDQUOT: "Your disk quota is used up: free some space or choose another --workspace.",
@@ -44,15 +52,31 @@ _READ_HINTS = {
 
 
 @contextmanager
-def explain_write_errors() -> Iterator[None]:
-    """Turn file-system errors into a `BenchError` that names the path and the next step."""
+def explain_write_errors(path: Path | None = None) -> Iterator[None]:
+    """Turn file-system errors, those of libraries too, into a `BenchError` that names the path and the next step.
+
+    Args:
+        path: What is written; named where the error does not name a path.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno not in _HINTS:
+    except BenchError:
+        raise
+    except Exception as error:
+        number = _read_errno(error)
+        if number not in _HINTS:
             raise
-        where = _TEMPORARY_PREFIX.sub("", _name_path(error, "the workspace"))
-        raise BenchError(f"Cannot write {where}: {error.strerror}.", hint=_HINTS[error.errno]) from error
+        named = _name_path(error, "the workspace" if path is None else str(path))
+        where = _TEMPORARY_PREFIX.sub("", named)
+        raise BenchError(f"Cannot write {where}: {os.strerror(number)}.", hint=_HINTS[number]) from error
+
+
+def _read_errno(error: Exception) -> int | None:
+    """The system's number of an error; libraries in Rust (safetensors) raise their own and name it in their text."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = _RUST_ERRNO.search(str(error))
+    return None if found is None else int(found[1])
 
 
 @contextmanager
@@ -69,8 +93,8 @@ def explain_file_errors() -> Iterator[None]:
         raise BenchError(f"Cannot use {_name_path(error, 'a file')}: {error.strerror}.", hint=hint) from error
 
 
-def _name_path(error: OSError, unnamed: str) -> str:
-    name: Any = error.filename
+def _name_path(error: Exception, unnamed: str) -> str:
+    name: Any = getattr(error, "filename", None)
     return unnamed if name is None else os.fsdecode(name) if isinstance(name, bytes) else str(name)
 
 
@@ -111,7 +135,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     the rename, so a crash leaves the old file or the new one.
     """
     temporary = _temporary_path(path)
-    with explain_write_errors():
+    with explain_write_errors(path):
         _make_folder(path.parent)
         try:
             yield temporary
@@ -126,7 +150,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder that replaces `path` only if the block succeeds."""
     temporary = _temporary_path(path)
-    with explain_write_errors():
+    with explain_write_errors(path):
         shutil.rmtree(temporary, ignore_errors=True)
         _make_folder(temporary)
         try:
@@ -158,6 +182,44 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically, as UTF-8 with Unix line ends."""
     write_bytes(path, replace_undecodable(text).encode())
+
+
+def write_arrays(path: Path, **arrays: npt.NDArray[Any]) -> None:
+    """Write arrays by their names as a compressed NPZ, atomically."""
+    buffer = io.BytesIO()  # a ZIP writer that meets a full disk complains once more when it is collected
+    np.savez_compressed(buffer, **arrays)
+    write_bytes(path, buffer.getvalue())
+
+
+def read_array(path: Path, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Read an array that `write_arrays` wrote; nothing is unpickled.
+
+    Args:
+        path: The NPZ.
+        name: Of the array.
+        shape: Its shape behind the first axis, which has any length.
+
+    Returns:
+        float32 [T, *shape].
+
+    Raises:
+        BenchError: The file is missing or damaged, larger than any such array, or holds another array.
+    """
+    try:
+        data = read_bytes(path)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > _MAX_ARRAY:
+                raise ValueError(f"more than {_MAX_ARRAY:,} bytes")
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            array: npt.NDArray[np.float32] = stored[name]
+        if array.dtype != np.float32 or array.shape[1:] != shape or array.ndim != 1 + len(shape):
+            raise ValueError(f"{name} is {array.dtype} {array.shape}")
+    except (OSError, EOFError, ValueError, LookupError, TypeError, SyntaxError, MemoryError, RuntimeError,
+            NotImplementedError, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+        raise BenchError(
+            f"{path} is missing or damaged ({first_line(error)}).", hint="Restore it, or make it again."
+        ) from error
+    return array
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
@@ -14,6 +14,10 @@ from dancebench.core.files import read_bytes, write_json
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 """An identifier that is also a safe folder name: letters, digits, dot, dash, underscore."""
+
+
+MAX_COUNT: Final = 2**53
+"""The largest count that a file may state; a number with many digits has no place among floats."""
 
 
 class NewerSchemaError(BenchError):

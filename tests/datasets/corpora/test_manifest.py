@@ -96,3 +96,19 @@ def test_a_path_that_no_file_system_takes_is_refused(tmp_path: Path, path: str) 
 def test_a_missing_manifest_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="does not exist"):
         read_manifest(tmp_path / "m.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("fps", -25), ("fps", 0), ("fps", "NaN"), ("fps", "Infinity"), ("fps", 1e300), ("n_frames", -1),
+        ("n_frames", 0),
+        ("n_frames", 10**400), ("width", -1), ("width", 0), ("height", -64), ("height", 10**400), ("crf", 10**400),
+    ],
+)  # fmt: skip
+def test_a_value_that_no_video_has_is_refused(field: str, value: object, tmp_path: Path) -> None:
+    text = json.dumps(row().model_dump(mode="json") | {field: value}).replace(f'"{value}"', str(value))
+    (tmp_path / "m.jsonl").write_text(text + "\n")
+    with pytest.raises(BenchError, match=r"m\.jsonl:1 is not a row") as caught:
+        read_manifest(tmp_path / "m.jsonl")
+    assert caught.value.hint

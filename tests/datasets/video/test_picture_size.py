@@ -126,7 +126,7 @@ def test_an_image_of_another_format_is_not_read_by_a_false_name(tmp_path: Path, 
         open_source(tmp_path)
 
 
-@pytest.mark.parametrize("size", [(16_000, 16_000), (20_000, 40)])
+@pytest.mark.parametrize("size", [(16_000, 16_000), (20_000, 40), (30_000, 30_000), (65_535, 65_535)])
 def test_a_gif_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
     path = write_video(tmp_path / "bomb.gif", moving(3), codec="gif", pix_fmt="rgb8")
     data = bytearray(path.read_bytes())

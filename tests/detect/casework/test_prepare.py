@@ -168,6 +168,18 @@ def test_no_pair_of_frames_is_taken_across_a_cut(loaded: LoadedDetector, tmp_pat
     assert has_warning(found, "its picture is cut at 0.80 s; no pair of frames was taken across")
 
 
+def test_windows_in_memory_are_bounded_by_bytes(
+    loaded: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = prepare(write_video(tmp_path / "a.mp4", moving(20, LARGE)), loaded)
+    starts = prepared.choose_starts(None, 2)
+    (whole,) = prepared.read_windows(starts, (64, 32), 2)
+    monkeypatch.setattr("dancebench.detect.casework.prepare._BATCH_BYTES", 1)
+    parts = list(prepared.read_windows(starts, (64, 32), 2))
+    assert {len(part) for part in parts} == {1}
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
 def test_segments_shorter_than_a_window_are_not_scored(loaded: LoadedDetector, tmp_path: Path) -> None:
     stamps = [0, 1000, 1001, 1002, 1003, 2000]
     prepared = prepare(write_video(tmp_path / "a.mkv", moving(6, LARGE), stamps=stamps), loaded)

@@ -151,3 +151,37 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, monkeypatch: pytest
     save_file({"other": torch.zeros(1)}, tmp_path / f"{NAME}.safetensors")
     with pytest.raises(BenchError, match="does not hold the weights of mobilenetv3_small_050"):
         TimmBackbone(config(pretrained=True)).fit(POOL, tmp_path / "state", ignore_progress)
+
+
+@pytest.mark.parametrize("content", [b"", b"x", None, [torch.zeros(1)], {"a": {"b": torch.zeros(1)}}, 3])
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_a_file_without_weights_is_refused(
+    suffix: str, content: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
+    path = tmp_path / f"{NAME}.{suffix}"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(BenchError, match="does not hold the weights of mobilenetv3_small_050") as caught:
+        TimmBackbone(config(pretrained=True)).fit(POOL, tmp_path / "state", ignore_progress)
+    assert "\n" not in caught.value.message
+
+
+class Harmful:
+    """Unpickling it makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.mkdir, (self.folder,)
+
+
+def test_a_file_that_would_execute_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
+    torch.save({"a": Harmful(tmp_path / "harm")}, tmp_path / f"{NAME}.pth")
+    with pytest.raises(BenchError, match="does not hold the weights"):
+        TimmBackbone(config(pretrained=True)).fit(POOL, tmp_path / "state", ignore_progress)
+    assert not (tmp_path / "harm").exists()

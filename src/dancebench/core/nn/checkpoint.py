@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from dancebench.core.errors import BenchError
+from dancebench.core.errors import BenchError, first_line
 from dancebench.core.files import atomic_path
 
 Networks = Mapping[str, nn.Module]
@@ -91,6 +91,8 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
+        if not path.is_file():
+            raise ValueError("it is not a regular file")
         with safe_open(path, framework="pt", device="cpu") as stored:
             facts = json.loads(stored.metadata()["facts"])
             names = stored.keys()
@@ -100,7 +102,7 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
 
 
 def _unusable_error(path: Path, error: Exception) -> BenchError:
-    reason = str(error).splitlines()[0]
+    reason = first_line(error)
     return BenchError(
         f"The training state {path} cannot be used ({reason}).", hint="Remove it to train from the start."
     )

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import write_text
+from dancebench.core.files import read_bytes, write_text
 from dancebench.core.nn.checkpoint import Checkpoint, Networks, Optimizers, load_checkpoint, save_checkpoint
 from dancebench.core.nn.distributed import average_values, is_main_process
 from dancebench.core.progress import ReportProgress
@@ -278,15 +278,18 @@ class _LossLog:
 def _keep_lines(path: Path, training: Training[Any], step: int) -> list[str]:
     """The log's lines of the phases before and of this one up to `step`.
 
-    Later lines belong to steps that will be repeated, or are truncated.
+    Later lines belong to steps that will be repeated, or are truncated or damaged.
     """
     if not path.exists() or not (training.phases_before or step):
         return []
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if not line.endswith("}\n"):
+    for line in read_bytes(path).decode(errors="replace").splitlines(keepends=True):
+        try:
+            entry = json.loads(line) if line.endswith("}\n") else {}
+        except (ValueError, RecursionError):
             break
-        entry = json.loads(line)
+        if not {"phase", "step"} <= entry.keys():
+            break
         if entry["phase"] in training.phases_before or (entry["phase"] == training.phase and entry["step"] <= step):
             kept.append(line)
     return kept
