@@ -26,7 +26,7 @@ class Command:
     weight: int
     """Share of the files that go to it."""
     files: str
-    """Which files of the base may be mutated: a pattern."""
+    """Which files of the base may be mutated: patterns."""
     call: str
     """Its words; `{file}` is the mutated file, `{folder}` its folder."""
     needs: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ COMMANDS = (
             ("detector", "{folder}")),
     Command("score --verify", 5, "report.json", "score --verify report.json --detector detector --jobs 1",
             ("detector", "videos/plain.mp4", "videos/avc.ts")),
-    Command("score --detector", 9, "workspace/detectors/*/*/*.[jsjw]*[!lg]",
+    Command("score --detector", 9, "workspace/detectors/*/*/card.json workspace/detectors/*/*/*.s[ak]*",
             "score videos/plain.mp4 --detector {folder} --format json --jobs 1 --timeout 60",
             ("videos/plain.mp4", "{folder}")),
     Command("data add", 12, "videos/*", f"data add {{file}} {NEEDED}", (), True),
@@ -107,7 +107,12 @@ def plan_case(base: Path, folder: Path, seed: int, index: int) -> Case:
 
 
 def _draw_file(base: Path, command: Command, draws: np.random.Generator) -> str:
-    files = sorted(path.relative_to(base).as_posix() for path in base.glob(command.files) if path.is_file())
+    files = sorted(
+        path.relative_to(base).as_posix()
+        for pattern in command.files.split()
+        for path in base.glob(pattern)
+        if path.is_file()
+    )
     return files[int(draws.integers(len(files)))]
 
 

@@ -47,7 +47,6 @@ VIDEOS: dict[str, dict[str, Any]] = {
     "lossless.mkv": {"codec": "ffv1"},
     "vp8.webm": {"codec": "libvpx"},
     "vp9.webm": {"codec": "libvpx-vp9"},
-    "av1.webm": {"codec": "libaom-av1", "options": {"cpu-used": "8"}},
     "mpeg4.avi": {"codec": "mpeg4"},
     "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
     "raw.avi": {"codec": "rawvideo", "pix_fmt": "bgr24"},
@@ -148,7 +147,7 @@ def _write_picture(path: Path, frame: Frame) -> None:
 
 
 def _write_images(folder: Path, frames: Sequence[Frame]) -> None:
-    for kind in ("png", "jpg", "webp", "bmp", "tiff"):
+    for kind in ("png", "jpg", "webp", "bmp"):
         for index, frame in enumerate(frames):
             _write_picture(folder / kind / f"frame{index:03d}.{kind}", frame)
 

@@ -70,5 +70,5 @@ def gives_frame(path: Path) -> bool:
             stream = container.streams.video[0]
             small = stream.width * stream.height <= _LARGEST_FOR_A_LOOK
             return small and any(True for _ in container.decode(stream))
-    except (av.FFmpegError, OSError, IndexError, ValueError, MemoryError):
+    except (av.FFmpegError, OSError, AttributeError, IndexError, ValueError, MemoryError):
         return False
