@@ -31,9 +31,17 @@ from same_results import list_differences, read_results
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import is_temporary, sha256_file
+from dancebench.core.nn.training import STATE
 from dancebench.datasets.video.decoding import stream
 
-_BENCH = (sys.executable, "-m", "dancebench.benchmark.cli")
+_SAVING_OFTEN = """
+from dancebench.benchmark.cli import app
+from dancebench.core.nn import training
+training.SAVE_EVERY_SECONDS = 0.2
+app()
+"""
+_BENCH = (sys.executable, "-c", _SAVING_OFTEN)
+"""Training of seconds has checkpoints, too, from which it resumes."""
 KILLS_IN_A_ROW = 2
 """Of one workspace, before its command is let run to the end."""
 
@@ -51,10 +59,11 @@ class Task:
 
 _DANCER = "synth --dataset demo-tiny --subject 1 --method mean-frame --preset tiny --jobs 1"
 """Draws one dancer, in seconds."""
+_DETECT = "detect --holdout --dataset demo-tiny --method nearest --preset tiny --jobs 1"
 TRAINING = (
-    Task("synth", "synth --dataset demo-tiny --subject 1 --method fbf-ts --preset tiny --jobs 1", _DANCER),
-    Task("detect", "detect --holdout --dataset demo-tiny --method nearest --preset tiny --jobs 1",
-         "data demo --selection demo-tiny --jobs 2"),
+    Task("synth", "synth --dataset demo-tiny --subject 1 --method fbf-ts --preset tiny --jobs 1 "
+         "--set fbf-ts.schedule.steps=250", _DANCER),
+    Task("detect", f"{_DETECT} --set pair-patch.steps=400", f"{_DETECT} --detector spectrum"),
 )  # fmt: skip
 PREPARING = (
     Task("data add", "data add {start}/datasets/demo-tiny/subjects/1/clip.mp4 --subject a --licence CC0 --consent yes",
@@ -69,6 +78,8 @@ class Campaign:
 
     folder: Path
     draws: np.random.Generator
+    resumable: int = 0
+    """How many kills left a checkpoint."""
 
     def run_task(self, task: Task, kills: int) -> list[str]:
         """Kill a command as often as asked for, in several workspaces; returns what went wrong."""
@@ -89,6 +100,7 @@ class Campaign:
             found = []
             for _ in range(min(KILLS_IN_A_ROW, kills - made)):
                 made += self._kill(task, workspace, self.draws.uniform(0.15, 0.95) * seconds)
+                self.resumable += any(workspace.rglob(STATE))
                 found += list(list_problems(workspace))
             found += [*self._finish(task, workspace), *list_differences(expected, read_everything(workspace))]
             problems += [f"{task.name}, {workspace}: {problem}" for problem in found]
@@ -197,7 +209,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             problems += campaign.run_task(task, (kills + number) // len(tasks))
     print(*problems, sep="\n")
     kills = options.training + options.preparing
-    print(f"{kills} kills, seed {options.seed}, {len(problems)} problems, {time.monotonic() - began:.0f} s")
+    seconds = time.monotonic() - began
+    print(f"{kills} kills, {campaign.resumable} with a checkpoint, seed {options.seed}, {len(problems)} problems, "
+          f"{seconds:.0f} s")  # fmt: skip
     return int(bool(problems))
 
 
