@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import time
 import zipfile
@@ -17,7 +18,7 @@ from fuzz.judge import Verdict, gives_frame, judge, run_case
 from fuzz.mutate import mutate, repair_png
 from fuzz.planted import run_planted
 from fuzz.pool import Limits, Outcome, run_all
-from fuzz.run import Ended, compute_frame_share, decide, summarise
+from fuzz.run import Ended, compute_frame_share, decide, summarise, write_verdicts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from outside_files import make_detector, moving, write_video
@@ -144,6 +145,18 @@ def test_the_share_of_frames_decides(base: Path, tmp_path: Path) -> None:
     failed = [(case, Outcome(Verdict("failed", "x"), 1.0, 1))]
     assert decide(failed) == 1
     assert f"cd {case.folder} && bench score" in summarise(failed)[-1]
+
+
+def test_every_verdict_is_written(base: Path, tmp_path: Path) -> None:
+    ended = [
+        (make_case(base, tmp_path, index), Outcome(Verdict("refused", "a,\nb", gives_frame=True), 1.0, 5))
+        for index in (31, 30)
+    ]
+    write_verdicts(tmp_path / "verdicts.csv", ended)
+    with (tmp_path / "verdicts.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["index"] for row in rows] == ["30", "31"]
+    assert rows[0]["reason"] == "a,\nb"
 
 
 def test_whether_a_file_gives_a_frame(base: Path, tmp_path: Path) -> None:

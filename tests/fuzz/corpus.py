@@ -4,6 +4,8 @@ BASE/workspace    the dancer, a method trained on it, two detectors, their recor
 BASE/detector     a detector of camera footage with random weights, so that outside videos are not all abstained from
 BASE/videos       one dancer as cameras, broadcasts and editing would leave it
 BASE/images edn openpose report.json scores consent.txt    what else the commands open
+
+Made twice they differ in times, and in the keys of what is signed. `--only` takes the ones that are there.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from foreign_videos import copy_packets, write_field_coded, write_streams
 from outside_files import make_detector, write_video
+from signed_files import make_signer
 from typer.testing import CliRunner
 
 from dancebench.benchmark.cli import app
@@ -115,6 +118,7 @@ def _write_videos(folder: Path, frames: Sequence[Frame]) -> list[str]:
             continue
         write_video(folder / name, frames, **{"thread_count": 1, **settings})
     _write_with_sound(folder / "sound.mp4", frames)
+    make_signer(folder / "plain.mp4")("signed.mp4")
     write_streams(folder / "two_streams.mp4", [frames[:4], frames], default=1)
     write_field_coded(folder / "fields.ts", N_FRAMES, size=(64, 32))
     (folder / "fields.h264").unlink()

@@ -5,13 +5,15 @@
 First the valid files are made, a minute. Then each mutated file goes to one command, both by the seed and its index, in
 standing worker processes. A command may succeed or refuse in one line of cause and one of hint. Failures: a traceback,
 a time above 60 s, a dead worker, memory above 1.5 GB, a row with neither score nor reason. Files that failed are kept
-with what is needed to call the command again, and the call is printed. The exit status is 1 if there is one, or
-if fewer than 30 % of the mutated videos still give a frame: the campaign would then test the opening of files alone.
+with what is needed to call the command again, and the call is printed; `verdicts.csv` has a row for each file. The exit
+status is 1 if there is a failure, or if fewer than 30 % of the mutated videos still give a frame: the campaign would
+then test the opening of files alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import os
 import shutil
 import sys
@@ -60,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(outcome.verdict.reason)
         if len(ended) % 50 == 0:
             print(f"{len(ended)} of {len(cases)}, {time.monotonic() - began:.0f} s", flush=True)
+    write_verdicts(options.folder / "verdicts.csv", ended)
     print(*summarise(ended), sep="\n")
     print(f"{len(ended)} of {len(cases)} files, seed {options.seed}, in {time.monotonic() - began:.0f} s")
     return decide(ended)
@@ -75,6 +78,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", type=int, metavar="INDEX", help="make this one file again and keep it")
     parser.add_argument("--folder", type=Path, default=Path("build/fuzz"), help="emptied first; failures are kept here")
     return parser.parse_args(arguments)
+
+
+def write_verdicts(path: Path, ended: Ended) -> None:
+    """Write a row for each file, in the order of the indices."""
+    with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
+        writer = csv.writer(file)
+        writer.writerow(("index", "command", "file", "verdict", "gives_frame", "seconds", "peak_bytes", "reason"))
+        for case, outcome in sorted(ended, key=lambda pair: pair[0].index):
+            verdict = outcome.verdict
+            took = f"{outcome.seconds:.2f}", outcome.peak_bytes
+            known = (verdict.kind, verdict.gives_frame, *took, verdict.reason)
+            writer.writerow((case.index, case.command.name, case.file, *known))
 
 
 def compute_frame_share(ended: Ended) -> float | None:
