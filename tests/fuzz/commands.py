@@ -101,19 +101,16 @@ def plan_case(base: Path, folder: Path, seed: int, index: int) -> Case:
     weights = np.array([command.weight for command in COMMANDS], float)
     drawn = COMMANDS[draws.choice(len(COMMANDS), p=weights / weights.sum())]
     command = COMMANDS[index] if index < len(COMMANDS) else drawn
-    file = _draw_file(base, command, draws)
+    files = _list_files(base, command)
+    plain = next((file for file in files if "plain" in file), files[0])
+    file = plain if index < len(COMMANDS) else files[int(draws.integers(len(files)))]
     filled = command.call.replace("{file}", file).replace("{folder}", os.path.dirname(file))
     return Case(seed, index, command, file, tuple(filled.split()), folder / f"{seed}-{index:05d}", base)
 
 
-def _draw_file(base: Path, command: Command, draws: np.random.Generator) -> str:
-    files = sorted(
-        path.relative_to(base).as_posix()
-        for pattern in command.files.split()
-        for path in base.glob(pattern)
-        if path.is_file()
-    )
-    return files[int(draws.integers(len(files)))]
+def _list_files(base: Path, command: Command) -> list[str]:
+    found = [path for pattern in command.files.split() for path in base.glob(pattern) if path.is_file()]
+    return sorted(path.relative_to(base).as_posix() for path in found)
 
 
 def write_case(case: Case) -> None:
@@ -129,7 +126,8 @@ def write_case(case: Case) -> None:
         else:
             os.link(case.base / name, target)
     draws = np.random.default_rng([case.seed, case.index, 1])
-    other = (case.base / _draw_file(case.base, case.command, draws)).read_bytes()
+    files = _list_files(case.base, case.command)
+    other = (case.base / files[int(draws.integers(len(files)))]).read_bytes()
     path = case.folder / case.file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)  # a link: the base keeps its file

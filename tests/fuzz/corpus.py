@@ -46,7 +46,7 @@ VIDEOS: dict[str, dict[str, Any]] = {
     "phone.3gp": {"codec": "mpeg4"},
     "prores.mov": {"codec": "prores_ks", "pix_fmt": "yuv422p10le"},
     "mjpeg.mov": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
-    "bframes.mkv": {"options": {"bf": "3"}},
+    "bframes.mkv": {"options": {"bf": "3", "g": "5"}},
     "lossless.mkv": {"codec": "ffv1"},
     "vp8.webm": {"codec": "libvpx"},
     "vp9.webm": {"codec": "libvpx-vp9"},
