@@ -33,14 +33,14 @@ from dancebench.datasets.video.decoding import stream
 
 Frame = npt.NDArray[np.uint8]
 SIZE = (128, 64)
-N_FRAMES = 12
+N_FRAMES = 18
 VIDEOS: dict[str, dict[str, Any]] = {
     "plain.mp4": {},
     "rotated.mov": {"matrix": (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)},
     "anamorphic.mp4": {"sample_aspect_ratio": Fraction(2, 1)},
     "fragmented.mp4": {"container_options": {"movflags": "frag_keyframe+empty_moov", "frag_size": "2000"}},
-    "deep.mp4": {"pix_fmt": "yuv420p10le"},
-    "interlaced.mp4": {"options": {"x264-params": "tff=1"}},
+    "deep.mp4": {"pix_fmt": "yuv420p10le", "container_options": {"movflags": "faststart"}},
+    "interlaced.mp4": {"options": {"x264-params": "tff=1"}, "container_options": {"movflags": "faststart"}},
     "hevc.mp4": {"codec": "libx265", "options": {"x265-params": "log-level=error:pools=none"}},
     "mpeg4.m4v": {"codec": "mpeg4"},
     "phone.3gp": {"codec": "mpeg4"},
