@@ -8,8 +8,11 @@ SOURCES = pyproject.toml constraints.txt
 WORKERS ?= auto
 # What the wheel is tried in by `make dist`.
 TRIAL   = build/trial
+# Options of `make fuzz` and `make kills`: FUZZ="--seed 7 --files 200", KILLS="--training 4".
+FUZZ   ?=
+KILLS  ?=
 
-.PHONY: demo test test-long lint speed dist clean python
+.PHONY: demo test test-long lint speed fuzz kills dist clean python
 
 demo: $(VENV)/.installed
 	$(BIN)/bench demo
@@ -27,6 +30,14 @@ lint: $(VENV)/.developer
 
 speed: $(VENV)/.developer
 	$(BIN)/python -m pytest tests/speed -m speed -s
+
+# 1,000 mutated files through every command that opens one, 20 minutes at most; what failed is kept in build/fuzz.
+fuzz: $(VENV)/.developer
+	PYTHONPATH=tests $(BIN)/python -m fuzz.run $(FUZZ)
+
+# Commands that are killed 30 times at random moments and run again, about 20 minutes.
+kills: $(VENV)/.developer
+	PYTHONPATH=tests $(BIN)/python -m fuzz.kills $(KILLS)
 
 # The sdist, and the wheel from it; then the wheel as a stranger installs it.
 dist: $(VENV)/.developer

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skops.io
+from fuzz.mutate import mutate_archive
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
@@ -189,8 +190,9 @@ def claim_a_large_array(name: str, content: bytes) -> bytes:
         lambda name, content: content.replace(b"sklearn.linear_model", b"sklearn.linear_nodule"),
         lambda name, content: None if name == "schema.json" else content,
         claim_a_large_array,
+        lambda name, content: content if name == "schema.json" else content.replace(b"'shape': (", b"'shape': [(("),
     ],
-    ids=["a part is missing", "deep", "an unknown module", "no schema", "larger than memory"],
+    ids=["a part is missing", "deep", "an unknown module", "no schema", "larger than memory", "an open bracket"],
 )
 def test_a_damaged_model_is_refused_in_one_line(
     trained: Spectrum, tmp_path: Path, change: Callable[[str, bytes], bytes | None]
@@ -200,6 +202,22 @@ def test_a_damaged_model_is_refused_in_one_line(
     with pytest.raises(BenchError, match="does not hold the model") as caught:
         Spectrum.load(tmp_path, CONFIG)
     assert "\n" not in caught.value.message
+
+
+def test_a_mutated_model_is_refused_or_gives_logits(trained: Spectrum, tmp_path: Path) -> None:
+    trained.save(tmp_path)
+    path = tmp_path / Spectrum.WEIGHTS
+    whole = path.read_bytes()
+    pairs = np.stack([noise(0), noise(1)], axis=1)
+    refused = []
+    for seed in range(150):
+        path.write_bytes(mutate_archive(whole, b"", np.random.default_rng(seed)))
+        try:
+            assert Spectrum.load(tmp_path, CONFIG).logits(pairs).shape == (4,)
+        except BenchError as error:
+            refused.append(error.message)
+    assert 0 < len(refused) < 150
+    assert all("does not hold the model" in message for message in refused)
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", skops.io.dumps(DummyClassifier()), skops.io.dumps(Path("x"))])
