@@ -55,6 +55,9 @@ class Data(Strict):
     """Same sources, roles and preparation on every machine; rows are compared only within it."""
     content_sha256: Sha256
     """Hash of the prepared files themselves, against tampering."""
+    videos_sha256: Sha256 | None = None
+    """Of a detection run: hash of the rows of its manifest, every split. Rows with one hash were measured on the same
+    videos and are compared in pairs. Null in records before version 4."""
     n_original: NonNegativeInt
     """Items (videos) that the run set out to measure."""
     n_effective: NonNegativeInt
@@ -179,8 +182,8 @@ class Failure(Strict):
 class RunRecord(Document):
     """`results/RUN.json`."""
 
-    SCHEMA_VERSION: ClassVar[int] = 3
-    schema_version: int = 3
+    SCHEMA_VERSION: ClassVar[int] = 4
+    schema_version: int = 4
 
     run: Run
     data: Data
@@ -198,7 +201,7 @@ class RunRecord(Document):
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Turn the notes of version 1 into facts, and make the intervals of shares again.
+        """Turn the notes of version 1 into facts, and make the intervals of shares before version 3 again.
 
         What is not a record is left for validation to refuse.
         """
@@ -210,7 +213,7 @@ class RunRecord(Document):
             others = {name: value for name, value in entry.items() if name != "notes"}
             data = data | {"entry": others | {"facts": read_notes(notes, kind)}}
         metrics, people = data.get("metrics"), data.get("per_subject")
-        if isinstance(metrics, dict) and isinstance(people, dict):
+        if data["schema_version"] < 3 and isinstance(metrics, dict) and isinstance(people, dict):
             data = data | {"metrics": remake_share_intervals(metrics, len(people))}
         return data
 

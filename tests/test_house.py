@@ -29,7 +29,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"records"},
         {"facts", "reference"},
         {"tables"},
-        {"breakdowns"},
+        {"breakdowns", "significance"},
         {"markdown"},
         {"board"},
     ),

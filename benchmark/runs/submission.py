@@ -184,6 +184,7 @@ def _make_record(
             dataset=dataset.name,
             dataset_id=dataset.record.dataset_id,
             content_sha256=dataset.content_sha256(dataset.ids(*SPLITS)),
+            videos_sha256=requested.videos.sha256,
             n_original=len(held_out),
             n_effective=len(held_out) - len(submitted.missing),
         ),

@@ -35,6 +35,7 @@ def _make(
     entry: Mapping[str, object] | None = None,
     facts: Mapping[str, object] | None = None,
     run_of: str = "",
+    videos_sha256: str | None = None,
 ) -> RunRecord:
     people = [f"s{number:02d}" for number in range(subjects)]
     digest = sha256_json([name, dataset_id, subjects, *([run_of] if run_of else [])])
@@ -55,6 +56,7 @@ def _make(
             dataset="demo",
             dataset_id=dataset_id,
             content_sha256=content_sha256,
+            videos_sha256=videos_sha256,
             n_original=60,
             n_effective=n_effective,
         ),

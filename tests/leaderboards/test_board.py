@@ -17,7 +17,10 @@ from dancebench.leaderboards.records import RunRecord, load_runs, save_run
 from dancebench.leaderboards.tables import COLUMNS, group_sections
 
 MakeRecord = Callable[..., RunRecord]
-FILES = ["synthesis.md", "synthesis.csv", "detection.md", "detection.csv", "reference.md"]
+FILES = [
+    "synthesis.md", "synthesis.csv", "detection.md", "detection.csv",
+    "detection_differences.csv", "detection_differences.json", "reference.md",
+]  # fmt: skip
 UNKNOWN = Metric(value=None, reason="no weights | here", n=0, unit="LPIPS", higher_is_better=False)
 FEW = 3
 
