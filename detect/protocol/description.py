@@ -132,7 +132,7 @@ def _measure_clips(videos: VideoSet, report: ReportProgress) -> tuple[dict[str, 
     for done, row in enumerate(videos):
         report("describing clips", done, len(videos))
         try:
-            features[row.video_id] = measure_clip((frame for _, frame in stream(videos.path(row))), row.fps)
+            features[row.video_id] = measure_clip((frame for _, frame in stream(videos.path(row))), row.known_fps)
         except BenchError as error:
             if row.split == "train":
                 reason = error.message.removeprefix(f"{row.video_id}: ")
