@@ -21,7 +21,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"stats"},
         {"nn"},
     ),
-    "datasets": ({"video", "corpora"}, {"pose"}, {"subjects"}, {"importers", "dancers"}),
+    "datasets": ({"video"}, {"corpora"}, {"pose"}, {"subjects"}, {"importers", "dancers"}),
     "synth": ({"clip"}, {"base"}, {"acceleration"}, {"gan"}, {"methods", "training"}, {"render"}),
     "detect": ({"inputs"}, {"detectors"}, {"evaluation"}, {"protocol"}, {"casework"}),
     "leaderboards": (
@@ -33,7 +33,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"markdown"},
         {"board"},
     ),
-    "benchmark": ({"console", "jobs", "presets", "metrics"}, {"runs", "casework"}, {"commands"}, {"cli"}),
+    "benchmark": ({"console", "jobs", "presets", "metrics"}, {"runs", "casework", "corpora"}, {"commands"}, {"cli"}),
 }
 """The rooms of each folder, lowest floor first: a room imports itself and lower floors, nothing up or across."""
 BELOW: dict[str, set[str]] = {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -42,15 +43,64 @@ class NotAVideoError(BenchError):
         self.what = what
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a file claims of its video stream; nothing of it was decoded.
+
+    Attributes:
+        codec: Name of the decoder.
+        width: Of the coded picture, in pixels.
+        height: Of the coded picture, in pixels.
+        fps: Average frames per second; None where the header tells none.
+        n_frames: Number of frames that the header claims; None where it claims none.
+    """
+
+    codec: str
+    width: int
+    height: int
+    fps: float | None
+    n_frames: int | None
+
+
+def read_header(path: Path) -> Header:
+    """Read what a video file claims, without decoding a frame where its container tells it: milliseconds a file.
+
+    Raises:
+        BenchError: It cannot be opened as a video.
+    """
+    try:
+        header = _read_header(path, {"probesize": "32", "analyzeduration": "1"})
+    except BenchError:
+        header = None
+    return header if header is not None and header.width > 0 and header.fps else _read_header(path, {})
+
+
+def _read_header(path: Path, options: dict[str, str]) -> Header:
+    with open_video(path, options) as (_, stream):
+        context = stream.codec_context
+        rate = stream.average_rate or stream.guessed_rate
+        return Header(context.name, context.width, context.height, float(rate) if rate else None, stream.frames or None)
+
+
 @contextmanager
-def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.VideoStream]]:
-    """Open the video stream of `path`, or say why there is none; its decoder takes no picture beyond `MAX_PIXELS`."""
+def open_video(
+    path: Path, options: Mapping[str, str] | None = None
+) -> Iterator[tuple[av.container.InputContainer, av.video.VideoStream]]:
+    """Open the video stream of `path`, or say why there is none; its decoder takes no picture beyond `MAX_PIXELS`.
+
+    Args:
+        path: The file.
+        options: Further options of the demuxer.
+
+    Raises:
+        BenchError: There is no file that can be read, or no video stream in it.
+    """
     size = _check_readable(path)
     try:
         # The absolute path, since `name:…` would be read as a protocol.
         container = av.open(
             str(path.absolute()),
-            container_options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
+            container_options={"format_whitelist": _FORMATS, "protocol_whitelist": "file", **(options or {})},
             metadata_errors="replace",
         )
     except (av.error.FFmpegError, ValueError) as error:

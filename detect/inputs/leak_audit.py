@@ -40,12 +40,12 @@ def audit_leaks(rows: Sequence[VideoRow]) -> None:
 
 
 def find_leaks(rows: Sequence[VideoRow]) -> list[str]:
-    """What `audit_leaks` would refuse, one line per leak; rows in no split have no part in it."""
-    return [
-        leak
-        for find in (_find_shared_people, _find_shared_groups, _find_shared_files, _find_shared_motions)
-        for leak in find(rows)
-    ]
+    """What `audit_leaks` would refuse: a line for each person, group, file or motion that is in two splits."""
+    found: dict[str, list[str]] = {}
+    for find in (_find_shared_people, _find_shared_groups, _find_shared_files, _find_shared_motions):
+        for leak in find(rows):
+            found.setdefault(leak.partition(" is in ")[0], []).append(leak)
+    return [f"{leaks[0]}{f', and {len(leaks) - 1} more' if len(leaks) > 1 else ''}" for leaks in found.values()]
 
 
 def _find_shared_people(rows: Sequence[VideoRow]) -> list[str]:

@@ -1,7 +1,8 @@
 """The videos that a detector is trained on, tested on or asked about: a manifest in memory.
 
-A manifest's paths are relative to its own folder, or to the workspace if it lies in the workspace's `manifests/`. A
-video's bytes are compared with the manifest's hash when it is first asked for, once in a command.
+A manifest's paths are relative to its own folder, to the workspace if it lies in the workspace's `manifests/`, or to
+the root that the record of its corpus names. A video's bytes are compared with the manifest's hash when it is first
+asked for, once in a command.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json, sha256_once
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.corpora.manifest import PictureKind, Split, VideoRow, read_manifest, resolve_inside
+from dancebench.datasets.corpora.record import CorpusRecord
 from dancebench.datasets.subjects.dataset import Dataset
 
 
@@ -45,6 +47,9 @@ class VideoSet:
         Raises:
             BenchError: It is missing or damaged, repeats a video, or a path leaves the folder.
         """
+        corpus = CorpusRecord.beside(manifest)
+        if corpus is not None:
+            return cls(Path(corpus.root), tuple(read_manifest(manifest, Path(corpus.root))))
         root = manifest.absolute().parent
         if root.name == "manifests" and (root.parent / "workspace.json").exists():
             root = root.parent
@@ -99,9 +104,9 @@ class VideoSet:
             BenchError: It is missing, or its SHA-256 is not that of the manifest.
         """
         path = resolve_inside(self.root, row.path)
-        if not path.is_file():
+        if not path.exists():
             raise BenchError(f"{row.video_id}: {path} does not exist.", hint="Make the manifest's videos again.")
-        if row.sha256 is not None and sha256_once(path) != row.sha256:
+        if row.sha256 is not None and path.is_file() and sha256_once(path) != row.sha256:
             raise BenchError(
                 f"{row.video_id}: {path} was changed after the manifest was written.",
                 hint="Make the video and its manifest again.",
