@@ -54,6 +54,8 @@ _CSV_COLUMNS = (
     *_IDENTITY, "metric", "value", "ci_low", "ci_high", "ci_method", "subjects", "reliable", "n", "unit",
     "higher_is_better", "reason",
 )  # fmt: skip
+_PROTOCOL = ("protocol", "protocol_sha256")
+"""Further columns of detection, where rows of one dataset may be of several protocols."""
 
 
 def rebuild(results_dir: Path, out_dir: Path) -> list[Path]:
@@ -83,14 +85,16 @@ def make_long_table(records: Iterable[RunRecord], kind: RunKind) -> pd.DataFrame
     rows = [
         (
             *_identify(record), name, metric.value, *_list_interval_cells(metric), metric.n, metric.unit,
-            metric.higher_is_better, metric.reason,
+            metric.higher_is_better, metric.reason, *_identify_protocol(record),
         )
         for record in records
         if record.run.kind == kind
         for name, metric in record.metrics.items()
     ]  # fmt: skip
-    table = pd.DataFrame(rows, columns=list(_CSV_COLUMNS))
-    return table.sort_values([*_IDENTITY, "metric"], ignore_index=True)
+    table = pd.DataFrame(rows, columns=[*_CSV_COLUMNS, *_PROTOCOL]).sort_values(
+        [*_IDENTITY, "metric"], ignore_index=True
+    )
+    return table if kind == "detection" else table.drop(columns=list(_PROTOCOL))
 
 
 def make_screen_tables(
@@ -134,6 +138,11 @@ def _write_csv(table: pd.DataFrame) -> str:
 def _identify(record: RunRecord) -> tuple[str, ...]:
     entry = record.entry
     return record.data.dataset, record.data.dataset_id, entry.name, entry.preset, record.run.id
+
+
+def _identify_protocol(record: RunRecord) -> tuple[str | None, str | None]:
+    protocol = record.data.protocol
+    return (None, None) if protocol is None else (protocol.name, protocol.sha256)
 
 
 def _list_interval_cells(metric: Metric) -> tuple[float | str | int | bool | None, ...]:

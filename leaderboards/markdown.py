@@ -48,7 +48,8 @@ def render_board(
     found = group_sections(records, kind)
     if found:
         blocks.append(
-            "Rows compare within one section only: the same dataset, the same subjects. "
+            "Rows compare within one section only: the same dataset, the same subjects"
+            f"{', the same protocol (by its hash)' if kind == 'detection' else ''}. "
             f"Rank is by {primary.header}; where intervals overlap, the order is not established. "
             "Every value has its 95% confidence interval, whose unit is the person, and n, the items behind it; "
             "the best of a column is bold."

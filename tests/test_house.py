@@ -25,7 +25,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     "synth": ({"clip"}, {"base"}, {"acceleration"}, {"gan"}, {"methods", "training"}, {"render"}),
     "detect": ({"inputs"}, {"detectors"}, {"evaluation"}, {"protocol"}, {"casework"}),
     "leaderboards": (
-        {"record_version1", "record_version2"},
+        {"record_version1", "record_version2", "record_version3"},
         {"records"},
         {"facts", "reference"},
         {"tables"},

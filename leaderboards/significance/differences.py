@@ -23,7 +23,7 @@ from pydantic import AfterValidator
 from dancebench.core.metric import Interval
 from dancebench.core.schema import Document, Strict
 from dancebench.core.stats import jackknife_difference
-from dancebench.leaderboards.records import DetectionFacts, RunRecord
+from dancebench.leaderboards.records import DetectionFacts, ProtocolReference, RunRecord
 from dancebench.leaderboards.significance.families import adjust_holm, assign_letters
 from dancebench.leaderboards.significance.paired_auc import Labels, Scores, delong, jackknife_auc
 from dancebench.leaderboards.tables import Section
@@ -77,6 +77,7 @@ class SectionDifferences(Strict):
 
     dataset: str
     dataset_id: str
+    protocol: ProtocolReference | None
     title: str
     standings: tuple[Standing, ...]
     """In the order of the table."""
@@ -165,6 +166,7 @@ def compare_rows(section: Section, results_dir: Path) -> SectionDifferences:
     return SectionDifferences(
         dataset=section.dataset,
         dataset_id=section.dataset_id,
+        protocol=section.protocol,
         title=section.title,
         standings=tuple(_make_standings(section, pairs, scores)),
         pairs=tuple(pairs),
@@ -173,9 +175,10 @@ def compare_rows(section: Section, results_dir: Path) -> SectionDifferences:
 
 def tabulate_differences(differences: Differences) -> pd.DataFrame:
     """Tabulate every pair of every section, one row each, in their order."""
-    columns = ["dataset", "dataset_id", "metric", *Pair.model_fields]
+    columns = ["dataset", "dataset_id", "protocol", "metric", *Pair.model_fields]
     lines = [
         {"dataset": section.dataset, "dataset_id": section.dataset_id, "metric": differences.metric}
+        | {"protocol": section.protocol and section.protocol.sha256}
         | pair.model_dump(exclude={"ci95"})
         | {"ci_low": pair.ci95 and pair.ci95.low, "ci_high": pair.ci95 and pair.ci95.high}
         | {"subjects": pair.ci95 and pair.ci95.subjects}

@@ -87,6 +87,28 @@ def test_datasets_are_never_mixed(make_record: MakeRecord) -> None:
     assert [len(section.rows) for section in group_sections([here, there], "synthesis")] == [1, 1]
 
 
+def test_protocols_are_never_mixed(make_record: MakeRecord) -> None:
+    """By their hash: a name may be given twice, and one hash may have two names."""
+    keys = {"a": ("one", "1" * 64), "b": ("one", "2" * 64), "c": ("other", "1" * 64)}
+    runs = [
+        make_record(run, {"video_auc": 0.8}, kind="detection", protocol={"name": name, "sha256": sha256})
+        for run, (name, sha256) in keys.items()
+    ]
+    sections = group_sections([*runs, make_record("d", {"video_auc": 0.9}, kind="detection")], "detection")
+    assert [[row.record.entry.name for row in section.rows] for section in sections] == [["d"], ["a", "c"], ["b"]]
+    assert [section.title.rpartition(" · ")[2] for section in sections] == [
+        "12 subjects",
+        "one 11111111",
+        "one 22222222",
+    ]
+
+
+def test_the_csv_names_the_protocol(make_record: MakeRecord) -> None:
+    run = make_record("a", {"video_auc": 0.8}, kind="detection", protocol={"name": "one", "sha256": "1" * 64})
+    table = make_long_table([run], "detection")
+    assert table[["protocol", "protocol_sha256"]].to_numpy().tolist() == [["one", "1" * 64]]
+
+
 def test_ties_share_a_rank(make_record: MakeRecord) -> None:
     names = {"a": 0.8, "b": 0.9, "c": 0.9, "d": 0.7}
     [section] = group_sections([make_record(name, {"body_ssim": value}) for name, value in names.items()], "synthesis")

@@ -14,6 +14,7 @@ from dancebench.core.errors import BenchError
 from dancebench.leaderboards.facts import list_remarks, list_warnings
 from dancebench.leaderboards.record_version1 import read_notes
 from dancebench.leaderboards.record_version2 import REMADE
+from dancebench.leaderboards.record_version3 import HOLDOUT_PROTOCOL
 from dancebench.leaderboards.records import (
     DetectionFacts,
     Fakes,
@@ -70,6 +71,7 @@ def test_published_records_lose_nothing(path: Path) -> None:
     rest = record.model_dump(mode="json", exclude={"schema_version": True, "entry": {"facts"}})
     del raw["schema_version"], raw["entry"]["notes"]
     assert rest["data"].pop("videos_sha256") is None  # version 4
+    assert rest["data"].pop("protocol") == (HOLDOUT_PROTOCOL if facts.kind == "detection" else None)
     for name, metric in rest["metrics"].items():
         if metric["ci95"] is not None and metric["ci95"]["method"] == REMADE:
             metric["ci95"] = raw["metrics"][name]["ci95"]  # see test_record_version2

@@ -109,6 +109,11 @@ class Workspace:
         """Names of the outside corpora."""
         return sorted(path.parent.name for path in self.root.glob("corpora/*/corpus.json"))
 
+    @property
+    def protocols(self) -> Path:
+        """Folder of the workspace's own protocols, `NAME.json`."""
+        return self.root / "protocols"
+
     def video_set(self, sha256: str) -> Path:
         """The description of a set of videos, by the hash of its manifest's rows."""
         return self.root / "manifests" / f"{sha256[:16]}.video_set.json"

@@ -186,6 +186,8 @@ def test_it_ranks_beside_ours_on_the_same_people(workspace: Workspace, dataset: 
     assert record.metrics["null_shift"].reason == "a submitted score file: the detector is not here"
     assert record.per_subject["d"]["video_auc"] == 1.0
     assert (record.data.n_original, record.data.n_effective, record.failures) == (4, 4, [])
+    assert record.data.videos_sha256 == VideoSet(workspace.root, tuple(manifest_rows())).sha256
+    assert record.data.protocol == section.protocol
     facts = read_facts(record)
     assert facts.fakes == FAKES
     assert facts.submitted == records.SubmittedScores(
