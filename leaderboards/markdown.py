@@ -129,6 +129,7 @@ def _render_differences(section: Section, differences: SectionDifferences) -> li
         f"Rows that share a letter are not told apart: their adjusted p is {LEVEL} or more, or there is none.",
         "A difference is the first row minus the second, over the n videos that both scored, with its 95% confidence "
         "interval and p by person (jackknife-t); p (Holm) is adjusted for all pairs of this section.",
+        "Where nobody knows who is seen, clip groups stand for people.",
         "p (DeLong) takes videos as independent: it is right only where no two videos share a person. Not adjusted.",
         *_list_reasons(footnotes),
     ]
