@@ -4,7 +4,9 @@ Two tests stand side by side. The jackknife leaves out one person (or clip group
 one person have in common. DeLong's takes videos as independent: it is what the field reports, and right only where
 no two videos share a person. Five detectors of equal AUC on people of unequal difficulty (two reals and four fakes
 each, 400 data sets of 5, 8, 14 and 30 people): after Holm's adjustment the jackknife told some two apart in 2, 1, 2
-and 4% of them, DeLong's test in 26, 36, 40 and 37%. Both rest on placements: how many of the other class a score lies on
+and 4% of them, DeLong's test in 26, 36, 40 and 37%.
+
+Both rest on placements: how many of the other class a score lies on
 the right side of.
 
 References: DeLong, DeLong and Clarke-Pearson, Comparing the areas under two or more correlated receiver operating
