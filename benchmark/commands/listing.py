@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _SHOWN_OF_PROTOCOLS = ("protocol", "what", "can_run", "why_not", "from")
 
 app = typer.Typer(
-    help="List methods, detectors, metrics, aggregators, layouts, pose extractors, presets, protocols or subjects.",
+    help="List methods, detectors, metrics, aggregators, layouts, corpora, protocols, extractors, presets or subjects.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -74,6 +74,12 @@ def aggregators(json: JsonOption = False) -> None:
 def layouts(json: JsonOption = False) -> None:
     """Layouts that bench data import reads, and where each importer comes from."""
     _show(list_layouts(), json)
+
+
+@app.command(epilog="Example: bench list corpora --json")
+def corpora(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
+    """Layouts of outside corpora that bench data corpus reads: their terms, and which were read into the workspace."""
+    _show(list_corpora(view_workspace(workspace)), json)
 
 
 @app.command(epilog="Example: bench list protocols")
@@ -234,6 +240,28 @@ def list_layouts() -> list[dict[str, Any]]:
         }
         for name in IMPORTERS.names()
     ]
+
+
+def list_corpora(workspace: Workspace) -> list[dict[str, Any]]:
+    """Name, description and licence of each layout, the corpora of the workspace that have it, where it comes from."""
+    from dancebench.datasets.corpora.base import CORPORA
+    from dancebench.datasets.corpora.record import CorpusRecord
+
+    here = workspace.list_corpora()
+    records = {name: CorpusRecord.load_if_usable(workspace.corpus(name) / "corpus.json") for name in here}
+    rows = []
+    for name in CORPORA.names():
+        unusable = _explain_unusable(CORPORA, name)
+        rows.append(
+            {
+                "corpus": name,
+                "what": unusable or _summarise(CORPORA[name]),
+                "licence": None if unusable else CORPORA[name].terms.licence,
+                "here": [known for known, record in records.items() if record is not None and record.layout == name],
+                "from": CORPORA.source(name),
+            }
+        )
+    return rows
 
 
 def list_protocols(workspace: Workspace) -> list[dict[str, Any]]:

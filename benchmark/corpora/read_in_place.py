@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from dancebench.benchmark.corpora.deep import list_changed, list_near_duplicates, read_deeply
 from dancebench.core.errors import BenchError
 from dancebench.core.files import lock_folder, sha256_file
 from dancebench.core.progress import ReportProgress, ignore_progress
@@ -19,7 +20,7 @@ from dancebench.datasets.corpora.base import CORPORA, CorpusRequest
 from dancebench.datasets.corpora.card import write_card
 from dancebench.datasets.corpora.file_facts import FileFactsRecord
 from dancebench.datasets.corpora.manifest import VideoRow, write_manifest
-from dancebench.datasets.corpora.reading import CorpusReading, read_corpus
+from dancebench.datasets.corpora.reading import CorpusReading, add_what_was_read, read_corpus
 from dancebench.datasets.corpora.record import CorpusRecord, SplitRecord
 from dancebench.datasets.corpora.splits import (
     Division,
@@ -79,17 +80,32 @@ def read_into_workspace(
     """
     folder = workspace.corpus(name)
     with lock_folder(folder):
-        known = FileFactsRecord.load_if_usable(folder / "files.json") or FileFactsRecord()
-        reading = read_corpus(layout, request, known, report)
+        cache = folder / "files.json"
+        reading = read_corpus(layout, request, FileFactsRecord.load_if_usable(cache) or FileFactsRecord(), report)
+        if deep:
+            files = read_deeply(reading.root, reading.rows, reading.files, cache, report)
+            reading = add_what_was_read(reading, files)
         divisions = _make_divisions(reading, seed)
         chosen = _choose_split(divisions, split, reading)
+        FileFactsRecord(files=reading.files).save(cache)
         rows = divisions[chosen].rows
-        FileFactsRecord(files=reading.files).save(folder / "files.json")
         write_manifest(folder / "manifest.jsonl", rows)
         record = _make_record(name, layout, reading, divisions, chosen, seed, sha256_file(folder / "manifest.jsonl"))
+        if deep:
+            record = _add_deep_findings(record, reading)
         record.save(folder / "corpus.json")
         write_card(folder / "card.jsonld", record, rows)
     return Corpus(folder, record)
+
+
+def _add_deep_findings(record: CorpusRecord, reading: CorpusReading) -> CorpusRecord:
+    return record.model_copy(
+        update={
+            "deep": True,
+            "near_duplicates": tuple(list_near_duplicates(reading.root, reading.rows, reading.files)),
+            "problems": (*record.problems, *list_changed(reading.rows)),
+        }
+    )
 
 
 def _make_divisions(reading: CorpusReading, seed: int) -> dict[SplitKind, Division]:

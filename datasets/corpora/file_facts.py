@@ -15,7 +15,6 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
 from dancebench.core.errors import BenchError
-from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.progress import ReportProgress
 from dancebench.core.schema import Document, Strict
 from dancebench.datasets.corpora.manifest import VideoRow
@@ -35,6 +34,7 @@ class FileFacts(Strict):
         reason: Why it cannot be read.
         sha256: Of the bytes; of a folder over the hashes of its images. None until it was asked for.
         fingerprint: Perceptual hashes of a few frames, in hexadecimal; None until they were asked for.
+        decoded: Whether the header's claims were replaced by what decoding found.
     """
 
     size: int
@@ -43,6 +43,7 @@ class FileFacts(Strict):
     reason: str | None = None
     sha256: str | None = None
     fingerprint: tuple[str, ...] | None = None
+    decoded: bool = False
 
 
 class FileFactsRecord(Document):
@@ -76,17 +77,6 @@ def read_file_facts(
                 report("reading headers", done, len(paths))
     report("reading headers", len(paths), len(paths))
     return found
-
-
-def hash_video(path: Path) -> str:
-    """SHA-256 of a video's bytes; of a folder over its images' names and hashes, in their order.
-
-    Raises:
-        BenchError: It cannot be read.
-    """
-    if path.is_dir():
-        return sha256_json([[image.name, sha256_file(image)] for image in list_images(path)])
-    return sha256_file(path)
 
 
 def _read_one(root: Path, known: dict[str, FileFacts], path: str) -> FileFacts:

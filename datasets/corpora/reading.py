@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def read_corpus(name: str, request: CorpusRequest, known: FileFactsRecord, repor
     _refuse_repeated(found.rows)
     root = _find_root(request)
     files = read_file_facts(root, found.rows, known, report)
-    rows = group_rows([_add_header(row, files[row.path]) for row in found.rows])
+    rows = group_rows([_add_file_facts(row, files[row.path]) for row in found.rows])
     ids = {row.video_id for row in rows}
     used = {row.path for row in rows}
     return CorpusReading(
@@ -96,9 +97,15 @@ def read_corpus(name: str, request: CorpusRequest, known: FileFactsRecord, repor
         root=root,
         files=files,
         not_understood=_list_not_understood(layout, request.tree, used, found.used),
-        unreadable={row.video_id: str(files[row.path].reason) for row in rows if row.status == "unreadable"},
+        unreadable=_list_unreadable(rows, files),
         without_real=tuple(row.video_id for row in rows if row.real_of is not None and row.real_of not in ids),
     )
+
+
+def add_what_was_read(reading: CorpusReading, files: dict[str, FileFacts]) -> CorpusReading:
+    """The corpus with more that was read of its files since."""
+    rows = [_add_file_facts(row, files[row.path]) for row in reading.rows]
+    return replace(reading, rows=rows, files=files, unreadable=_list_unreadable(rows, files))
 
 
 def list_lookalikes(tree: Tree) -> dict[str, int]:
@@ -149,12 +156,17 @@ def _refuse_repeated(rows: list[VideoRow]) -> None:
         raise BenchError(f"{row.video_id} is listed twice.", hint="Name each video once.")
 
 
-def _add_header(row: VideoRow, facts: FileFacts) -> VideoRow:
-    """The row with what the header of its file claims, and the hash if it is known."""
+def _add_file_facts(row: VideoRow, facts: FileFacts) -> VideoRow:
+    """The row with what its file claims, or with what decoding found, and the hash if it is known."""
     if facts.reason is not None:
-        return row.model_copy(update={"status": "unreadable"})
+        return row.model_copy(update={"status": "unreadable", "sha256": facts.sha256})
     stated: dict[str, Any] = {"fps": row.fps} if row.fps is not None else {}
-    return row.model_copy(update=facts.header | stated | {"sha256": facts.sha256})
+    status = "decoded" if facts.decoded else "claimed"
+    return row.model_copy(update=facts.header | stated | {"sha256": facts.sha256, "status": status})
+
+
+def _list_unreadable(rows: Sequence[VideoRow], files: Mapping[str, FileFacts]) -> dict[str, str]:
+    return {row.video_id: str(files[row.path].reason) for row in rows if row.status == "unreadable"}
 
 
 def _list_not_understood(layout: Layout, tree: Tree, videos: set[str], used: set[str]) -> tuple[str, ...]:

@@ -147,15 +147,25 @@ def _weigh(rows: Sequence[VideoRow], units: Sequence[str]) -> dict[str, Parts]:
 
 
 def _assign(items: Mapping[str, Parts], seed: int) -> dict[str, Split]:
-    """Give each unit to the side that lacks most of what it has, the largest first."""
+    """Give each unit to the side that lacks most of what it has, the largest first.
+
+    The last units that hold a class are kept for the sides that have none of it.
+    """
     sides = list(SHARES)
     lacking = np.array([[share, share] for share in SHARES.values()])  # (side, class)
+    holds = np.zeros((len(sides), 2), dtype=bool)  # (side, class)
+    left = np.sum([parts > 0 for parts in items.values()], axis=0) if items else np.zeros(2)  # units by class
     chosen: dict[str, Split] = {}
     for unit in sorted(items, key=lambda name: (-round(float(items[name].sum()), 9), sha256_json([seed, name]))):
-        wanted = items[unit] if items[unit].any() else np.ones(2)
-        best = int(np.argmax(lacking @ wanted))
+        parts = items[unit]
+        in_need = (parts > 0) & (left <= (~holds).sum(axis=0))  # classes (2,)
+        waiting = (~holds & in_need).any(axis=1)  # sides
+        values = lacking @ (parts if parts.any() else np.ones(2))
+        best = int(np.argmax(np.where(waiting, values, -np.inf) if waiting.any() else values))
         chosen[unit] = sides[best]
-        lacking[best] -= items[unit]
+        lacking[best] -= parts
+        holds[best] |= parts > 0
+        left = left - (parts > 0)
     return chosen
 
 
