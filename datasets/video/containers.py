@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ _FORMATS: Final = (
 files, and single images."""
 CONVERT: Final = "Convert it to H.264, for instance: ffmpeg -i VIDEO -c:v libx264 converted.mp4."
 _NAME_A_VIDEO: Final = "Name a file that has a video stream."
+_MAX_STREAMS: Final = 16
+"""Of more the first are opened without decoding."""
 _NO_VIDEO: Final = Disposition.attached_pic
 """Cover art is no video."""
 _MINOR: Final = Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
@@ -69,14 +71,14 @@ def read_header(path: Path) -> Header:
         BenchError: It cannot be opened as a video.
     """
     try:
-        header = _read_header(path, {"probesize": "32", "analyzeduration": "1"})
+        header = _read_header(path, decode=False)
     except BenchError:
         header = None
-    return header if header is not None and header.width > 0 and header.fps else _read_header(path, {})
+    return header if header is not None and header.width > 0 and header.fps else _read_header(path, decode=True)
 
 
-def _read_header(path: Path, options: dict[str, str]) -> Header:
-    with open_video(path, options) as (_, stream):
+def _read_header(path: Path, *, decode: bool) -> Header:
+    with open_video(path, decode=decode) as (_, stream):
         context = stream.codec_context
         rate = stream.average_rate or stream.guessed_rate
         return Header(context.name, context.width, context.height, float(rate) if rate else None, stream.frames or None)
@@ -84,13 +86,14 @@ def _read_header(path: Path, options: dict[str, str]) -> Header:
 
 @contextmanager
 def open_video(
-    path: Path, options: Mapping[str, str] | None = None
+    path: Path, *, decode: bool = True
 ) -> Iterator[tuple[av.container.InputContainer, av.video.VideoStream]]:
     """Open the video stream of `path`, or say why there is none; its decoder takes no picture beyond `MAX_PIXELS`.
 
     Args:
         path: The file.
-        options: Further options of the demuxer.
+        decode: Whether pictures are wanted. If not, none is decoded to learn its format, which is most of the work of
+            opening a file.
 
     Raises:
         BenchError: There is no file that can be read, or no video stream in it.
@@ -100,7 +103,9 @@ def open_video(
         # The absolute path, since `name:…` would be read as a protocol.
         container = av.open(
             str(path.absolute()),
-            container_options={"format_whitelist": _FORMATS, "protocol_whitelist": "file", **(options or {})},
+            container_options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
+            # A list of dictionaries, despite the type stubs.
+            stream_options=None if decode else [{"skip_frame": "all"}] * _MAX_STREAMS,  # type: ignore[list-item]
             metadata_errors="replace",
         )
     except (av.error.FFmpegError, ValueError) as error:

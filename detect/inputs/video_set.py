@@ -17,6 +17,7 @@ from dancebench.core.workspace import Workspace
 from dancebench.datasets.corpora.manifest import PictureKind, Split, VideoRow, read_manifest, resolve_inside
 from dancebench.datasets.corpora.record import CorpusRecord
 from dancebench.datasets.subjects.dataset import Dataset
+from dancebench.datasets.video.frames import IMAGE_SUFFIXES, list_images
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,21 @@ class VideoSet:
             BenchError: It is missing, or its SHA-256 is not that of the manifest.
         """
         path = resolve_inside(self.root, row.path)
-        if not path.exists():
+        if not (path.is_dir() if f".{row.codec}" in IMAGE_SUFFIXES else path.is_file()):
             raise BenchError(f"{row.video_id}: {path} does not exist.", hint="Make the manifest's videos again.")
-        if row.sha256 is not None and path.is_file() and sha256_once(path) != row.sha256:
+        if row.sha256 is not None and _hash_video(path) != row.sha256:
             raise BenchError(
                 f"{row.video_id}: {path} was changed after the manifest was written.",
                 hint="Make the video and its manifest again.",
             )
         return path
+
+
+def _hash_video(path: Path) -> str:
+    """SHA-256 of a file's bytes; of a folder of images over their names and hashes."""
+    if path.is_dir():
+        return sha256_json([[image.name, sha256_once(image)] for image in list_images(path)])
+    return sha256_once(path)
 
 
 def _state_pictures(workspace: Workspace, rows: tuple[VideoRow, ...]) -> tuple[VideoRow, ...]:

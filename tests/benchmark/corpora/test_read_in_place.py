@@ -13,6 +13,7 @@ from corpora_toys import write_lists, write_tree
 from typer.testing import CliRunner
 
 from dancebench.benchmark.cli import app
+from dancebench.core.errors import BenchError
 from dancebench.core.schema import NewerSchemaError
 from dancebench.datasets.corpora.manifest import read_manifest
 from dancebench.datasets.corpora.record import CorpusRecord
@@ -169,6 +170,11 @@ def test_a_folder_of_frames_of_unknown_rate_says_nothing_of_people(workspace: Pa
     assert {(row.n_frames, row.fps, row.codec, row.status, row.identified) for row in rows} == {
         (2, None, "png", "decoded", False)
     }
+    videos = VideoSet.open(workspace / "corpora" / "frames" / "manifest.jsonl")
+    assert all(videos.path(row).is_dir() for row in videos)
+    (videos.path(videos.rows[0]) / "000.png").write_bytes(b"another")
+    with pytest.raises(BenchError, match="was changed after the manifest was written"):
+        VideoSet.open(workspace / "corpora" / "frames" / "manifest.jsonl").path(videos.rows[0])
     assert "Nobody knows who is seen" in refusal("frames", tmp_path / "frames", "--split", "person-disjoint")
 
 
