@@ -1,5 +1,6 @@
 """The built-in protocols and those of a workspace: which can run here, and why the others cannot."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,17 @@ def test_own_protocols_are_found_beside_the_built_in_ones(workspace: Workspace) 
     assert find_protocol(workspace, "in-domain") == load_built_in("in-domain")
     with pytest.raises(BenchError, match="is not valid JSON"):
         find_protocol(workspace, "broken")
+
+
+def test_the_recipe_of_contributing_runs(workspace: Workspace) -> None:
+    text = (Path(__file__).parents[3] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    [document] = re.findall(r"^```json\n(.*?)^```$", text.partition("### Add a protocol")[2], flags=re.M | re.S)
+    workspace.protocols.mkdir()
+    (workspace.protocols / "ours.json").write_text(document)
+    save_corpus(workspace, "clips", "csv", make_ffpp(30))
+    assert obstacles(workspace)["ours"] == ()
+    protocol = find_protocol(workspace, "ours")
+    assert (protocol.windows, protocol.view, protocol.leaks) == (16, "own", "refuse")
 
 
 def test_an_unknown_protocol_names_the_nearest(workspace: Workspace) -> None:
