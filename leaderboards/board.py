@@ -1,12 +1,14 @@
 """The leaderboards on disk and on screen, rebuilt from the run records alone.
 
-In: a folder of records. Out: `synthesis.md`, `synthesis.csv`, `detection.md`, `detection.csv` and
-`reference.md`. The same records give the same bytes: nothing here depends on the clock, on where the
-folder lies, or on the order in which files are listed.
+In: a folder of records, with the scores per video of detection runs beside them. Out: `synthesis.md`,
+`synthesis.csv`, `detection.md`, `detection.csv`, `detection_differences.csv` and `.json` (who is told apart), and
+`reference.md`. The same records give the same bytes: nothing here depends on the clock, on where the folder lies,
+or on the order in which files are listed.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -23,6 +25,13 @@ from dancebench.leaderboards import markdown
 from dancebench.leaderboards.facts import Fact
 from dancebench.leaderboards.records import RunKind, RunRecord, load_runs
 from dancebench.leaderboards.reference import load_reference
+from dancebench.leaderboards.significance.differences import (
+    LEVEL,
+    SectionDifferences,
+    compare_rows,
+    compare_sections,
+    tabulate_differences,
+)
 from dancebench.leaderboards.tables import (
     COLUMNS,
     LEGEND,
@@ -45,6 +54,8 @@ _CSV_COLUMNS = (
     *_IDENTITY, "metric", "value", "ci_low", "ci_high", "ci_method", "subjects", "reliable", "n", "unit",
     "higher_is_better", "reason",
 )  # fmt: skip
+_PROTOCOL = ("protocol", "protocol_sha256")
+"""Further columns of detection, where rows of one dataset may be of several protocols."""
 
 
 def rebuild(results_dir: Path, out_dir: Path) -> list[Path]:
@@ -74,18 +85,20 @@ def make_long_table(records: Iterable[RunRecord], kind: RunKind) -> pd.DataFrame
     rows = [
         (
             *_identify(record), name, metric.value, *_list_interval_cells(metric), metric.n, metric.unit,
-            metric.higher_is_better, metric.reason,
+            metric.higher_is_better, metric.reason, *_identify_protocol(record),
         )
         for record in records
         if record.run.kind == kind
         for name, metric in record.metrics.items()
     ]  # fmt: skip
-    table = pd.DataFrame(rows, columns=list(_CSV_COLUMNS))
-    return table.sort_values([*_IDENTITY, "metric"], ignore_index=True)
+    table = pd.DataFrame(rows, columns=[*_CSV_COLUMNS, *_PROTOCOL]).sort_values(
+        [*_IDENTITY, "metric"], ignore_index=True
+    )
+    return table if kind == "detection" else table.drop(columns=list(_PROTOCOL))
 
 
 def make_screen_tables(
-    records: Sequence[RunRecord], around: RunRecord | None = None, *, width: int = 80
+    records: Sequence[RunRecord], around: RunRecord | None = None, *, width: int = 80, results_dir: Path | None = None
 ) -> list[Table]:
     """The leaderboards for a terminal: as many main columns as fit, the primary metric's interval, all warnings.
 
@@ -93,9 +106,10 @@ def make_screen_tables(
         records: What they show.
         around: One of the records, to show only the table in which it ranks; None for all.
         width: Characters of a line. No word is broken; columns that do not fit are in the files alone.
+        results_dir: Where the scores per video lie, to say which detectors are told apart; None: that is not said.
     """
     return [
-        _fit_table(section, width)
+        _fit_table(section, width, results_dir)
         for kind in COLUMNS
         for section in group_sections(records, kind)
         if around is None or any(row.record.run.id == around.run.id for row in section.rows)
@@ -106,18 +120,29 @@ def _render_pages(results_dir: Path) -> dict[str, str]:
     """File name to content."""
     records, skipped = load_runs(results_dir)
     reference = load_reference()
+    differences = compare_sections(group_sections(records, "detection"), results_dir)
     pages = {}
     for kind in COLUMNS:
-        pages[f"{kind}.md"] = markdown.render_board(kind, records, skipped, reference)
-        table = make_long_table(records, kind)
-        pages[f"{kind}.csv"] = table.to_csv(index=False, float_format="%.8g", lineterminator="\n")
+        pages[f"{kind}.md"] = markdown.render_board(kind, records, skipped, reference, differences)
+        pages[f"{kind}.csv"] = _write_csv(make_long_table(records, kind))
+    pages["detection_differences.csv"] = _write_csv(tabulate_differences(differences))
+    pages["detection_differences.json"] = json.dumps(differences.model_dump(mode="json"), indent=2) + "\n"
     pages["reference.md"] = markdown.render_reference_page(reference)
     return pages
+
+
+def _write_csv(table: pd.DataFrame) -> str:
+    return table.to_csv(index=False, float_format="%.8g", lineterminator="\n")
 
 
 def _identify(record: RunRecord) -> tuple[str, ...]:
     entry = record.entry
     return record.data.dataset, record.data.dataset_id, entry.name, entry.preset, record.run.id
+
+
+def _identify_protocol(record: RunRecord) -> tuple[str | None, str | None]:
+    protocol = record.data.protocol
+    return (None, None) if protocol is None else (protocol.name, protocol.sha256)
 
 
 def _list_interval_cells(metric: Metric) -> tuple[float | str | int | bool | None, ...]:
@@ -127,20 +152,24 @@ def _list_interval_cells(metric: Metric) -> tuple[float | str | int | bool | Non
     return interval.low, interval.high, interval.method, interval.subjects, interval.reliable
 
 
-def _fit_table(section: Section, width: int) -> Table:
+def _fit_table(section: Section, width: int, results_dir: Path | None) -> Table:
     """The table with as many columns as fit into `width`, the primary metric at least."""
+    compares = section.kind == "detection" and len(section.rows) > 1
+    differences = compare_rows(section, results_dir) if results_dir is not None and compares else None
     columns = [column for column in section.columns if column.short]
     facts = [fact for fact in section.facts if fact.on_screen]
     console = Console(width=width)
     while True:
-        table = _make_table(section, columns, facts)
+        table = _make_table(section, columns, facts, differences)
         fits = Measurement.get(console, console.options.update(width=10_000), table).maximum <= width
         if fits or (len(columns) == 1 and not facts):
             return table
         columns, facts = (columns[:-1], facts) if len(columns) > 1 else (columns, [])
 
 
-def _make_table(section: Section, columns: Sequence[Column], facts: Sequence[Fact]) -> Table:
+def _make_table(
+    section: Section, columns: Sequence[Column], facts: Sequence[Fact], differences: SectionDifferences | None
+) -> Table:
     footnotes = Footnotes()
     table = Table(
         title=Text(f"{section.kind} · {section.title}"),
@@ -165,8 +194,20 @@ def _make_table(section: Section, columns: Sequence[Column], facts: Sequence[Fac
         )
     known = sum(bool(column.short) for column in section.columns) + sum(fact.on_screen for fact in section.facts)
     hidden = known - len(columns) - len(facts)
-    table.caption = Text("\n".join(_list_caption(section, columns, hidden, footnotes)))
+    compared = [] if differences is None else _list_groups(differences)
+    table.caption = Text("\n".join([*compared, *_list_caption(section, columns, hidden, footnotes)]))
     return table
+
+
+def _list_groups(differences: SectionDifferences) -> list[str]:
+    """Which rows are not told apart, or why that is not known."""
+    if not differences.compared:
+        return [f"rows are not compared in pairs: {'; '.join(differences.reasons)}"]
+    return [
+        f"not told apart by video AUC (paired by person, adjusted p ≥ {LEVEL}): {', '.join(names)}"
+        for names in differences.groups.values()
+        if len(names) > 1
+    ]
 
 
 def _break_heading(title: str) -> Text:

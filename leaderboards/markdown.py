@@ -9,12 +9,14 @@ from dancebench.core.metric import Metric
 from dancebench.leaderboards.breakdowns import BreakdownTable, make_breakdowns
 from dancebench.leaderboards.records import RunKind, RunRecord, Skipped
 from dancebench.leaderboards.reference import Reference, ReferenceTable
+from dancebench.leaderboards.significance.differences import LEVEL, Differences, Pair, SectionDifferences
 from dancebench.leaderboards.tables import (
     COLUMNS,
     LEGEND,
     MAIN,
     NOTHING,
     UNRANKED,
+    UNRELIABLE,
     Column,
     Footnotes,
     Row,
@@ -33,14 +35,21 @@ MAX_COLUMNS = 9
 REFERENCE_TITLE = "Reference: as printed in the papers, not comparable"
 
 
-def render_board(kind: RunKind, records: Sequence[RunRecord], skipped: Sequence[Skipped], reference: Reference) -> str:
-    """The whole page of one leaderboard."""
+def render_board(
+    kind: RunKind,
+    records: Sequence[RunRecord],
+    skipped: Sequence[Skipped],
+    reference: Reference,
+    differences: Differences,
+) -> str:
+    """The whole page of one leaderboard; `differences` tells which of its rows are told apart."""
     primary = COLUMNS[kind][0]
     blocks = [f"# {kind.capitalize()} leaderboard"]
     found = group_sections(records, kind)
     if found:
         blocks.append(
-            "Rows compare within one section only: the same dataset, the same subjects. "
+            "Rows compare within one section only: the same dataset, the same subjects"
+            f"{', the same protocol (by its hash)' if kind == 'detection' else ''}. "
             f"Rank is by {primary.header}; where intervals overlap, the order is not established. "
             "Every value has its 95% confidence interval, whose unit is the person, and n, the items behind it; "
             "the best of a column is bold."
@@ -48,7 +57,7 @@ def render_board(kind: RunKind, records: Sequence[RunRecord], skipped: Sequence[
     else:
         blocks.append(f"Nothing has been measured yet. `{FIRST_COMMAND[kind]}` makes the first row.")
     for section in found:
-        blocks += _render_section(section)
+        blocks += _render_section(section, differences.find(section))
     if skipped:
         blocks += ["## Left out", _render_bullets([f"{item.path.name}: {item.reason}" for item in skipped])]
     blocks += [f"## {REFERENCE_TITLE}", *_render_references(reference, reference.of_kind(kind))]
@@ -67,11 +76,13 @@ def escape(text: str) -> str:
     return " ".join(text.replace("<", "&lt;").split())
 
 
-def _render_section(section: Section) -> list[str]:
+def _render_section(section: Section, differences: SectionDifferences | None) -> list[str]:
     blocks = [f"## {escape(section.title)}", *_render_main_table(section)]
     remarks = [escape(remark) for remark in section.list_remarks()]
     if remarks:
         blocks.append(_render_bullets(remarks))
+    if differences is not None:
+        blocks += _render_differences(section, differences)
     for theme in section.themes:
         if theme != MAIN:
             blocks += [f"### {theme}", *_render_theme(section, theme)]
@@ -96,6 +107,55 @@ def _render_main_table(section: Section) -> list[str]:
     signs = [f"{sign} {text}" for sign, text in LEGEND.items() if section.uses(sign)]
     notes = [*signs, *_list_reasons(footnotes)]
     return [table, _render_bullets(notes)] if notes else [table]
+
+
+def _render_differences(section: Section, differences: SectionDifferences) -> list[str]:
+    """Groups of rows that are not told apart, then every pair."""
+    primary, footnotes = section.columns[0], Footnotes()
+    title = f"### Paired differences of {primary.title}"
+    if not differences.compared:
+        return [title, _render_bullets([f"Rows are not compared: {escape(each)}" for each in differences.reasons])]
+    groups = [
+        [
+            escape(standing.name),
+            format_value(row.record.metrics.get(primary.metric), primary, footnotes),
+            standing.letters or f"{NOTHING} {footnotes.mark(standing.reason or '')}",
+        ]
+        for row, standing in zip(section.rows, differences.standings, strict=True)
+    ]
+    names = {standing.run: escape(standing.name) for standing in differences.standings}
+    pairs = [[names[pair.first], names[pair.second], *_render_pair(pair, footnotes)] for pair in differences.pairs]
+    notes = [
+        f"Rows that share a letter are not told apart: their adjusted p is {LEVEL} or more, or there is none.",
+        "A difference is the first row minus the second, over the n videos that both scored, with its 95% confidence "
+        "interval and p by person (jackknife-t); p (Holm) is adjusted for all pairs of this section.",
+        "Where nobody knows who is seen, clip groups stand for people.",
+        "p (DeLong) takes videos as independent: it is right only where no two videos share a person. Not adjusted.",
+        *_list_reasons(footnotes),
+    ]
+    return [
+        title,
+        _render_table(["row", primary.header, "group"], groups),
+        _render_table(["first", "second", "difference", "p", "p (Holm)", "p (DeLong)"], pairs),
+        _render_bullets(notes),
+    ]
+
+
+def _render_pair(pair: Pair, footnotes: Footnotes) -> list[str]:
+    unknown = f"{NOTHING} {footnotes.mark(pair.reason)}" if pair.reason else NOTHING
+    if pair.difference is None:
+        return [unknown] * 4
+    difference = f"{pair.difference:+.3f}"
+    if pair.ci95 is not None:
+        mark = "" if pair.ci95.reliable else f" {UNRELIABLE}"
+        difference += f" [{pair.ci95.low:+.3f}, {pair.ci95.high:+.3f}]{mark}"
+    tested = [unknown if p is None else _render_p(p) for p in (pair.p, pair.p_holm)]
+    delong = NOTHING if pair.p_delong is None else _render_p(pair.p_delong)
+    return [f"{difference} n={pair.n}", *tested, delong]
+
+
+def _render_p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _render_theme(section: Section, theme: str) -> list[str]:

@@ -20,6 +20,7 @@ from dancebench.core.metric import Metric
 from dancebench.core.schema import Document, Name, Strict
 from dancebench.leaderboards.record_version1 import read_notes
 from dancebench.leaderboards.record_version2 import remake_share_intervals
+from dancebench.leaderboards.record_version3 import HOLDOUT_PROTOCOL
 
 RunKind = Literal["synthesis", "detection", "perceptual"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -47,6 +48,14 @@ class Run(Strict):
     seconds: float
 
 
+class ProtocolReference(Strict):
+    """The protocol of a run: what it was trained, validated and tested on, and how it was measured."""
+
+    name: Name
+    sha256: Sha256
+    """Of what decides a number; runs compare only under one hash, whatever the name."""
+
+
 class Data(Strict):
     """What was measured on."""
 
@@ -55,6 +64,11 @@ class Data(Strict):
     """Same sources, roles and preparation on every machine; rows are compared only within it."""
     content_sha256: Sha256
     """Hash of the prepared files themselves, against tampering."""
+    videos_sha256: Sha256 | None = None
+    """Of a detection run: hash of the rows of its manifest, every split. Rows with one hash were measured on the same
+    videos and are compared in pairs. Null in records before version 4."""
+    protocol: ProtocolReference | None = None
+    """Of a detection run; null for other kinds."""
     n_original: NonNegativeInt
     """Items (videos) that the run set out to measure."""
     n_effective: NonNegativeInt
@@ -179,8 +193,8 @@ class Failure(Strict):
 class RunRecord(Document):
     """`results/RUN.json`."""
 
-    SCHEMA_VERSION: ClassVar[int] = 3
-    schema_version: int = 3
+    SCHEMA_VERSION: ClassVar[int] = 4
+    schema_version: int = 4
 
     run: Run
     data: Data
@@ -198,7 +212,8 @@ class RunRecord(Document):
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Turn the notes of version 1 into facts, and make the intervals of shares again.
+        """Turn the notes of version 1 into facts, make the intervals of shares before version 3 again, name the
+        protocol of detection runs before version 4.
 
         What is not a record is left for validation to refuse.
         """
@@ -210,8 +225,10 @@ class RunRecord(Document):
             others = {name: value for name, value in entry.items() if name != "notes"}
             data = data | {"entry": others | {"facts": read_notes(notes, kind)}}
         metrics, people = data.get("metrics"), data.get("per_subject")
-        if isinstance(metrics, dict) and isinstance(people, dict):
+        if data["schema_version"] < 3 and isinstance(metrics, dict) and isinstance(people, dict):
             data = data | {"metrics": remake_share_intervals(metrics, len(people))}
+        if data["schema_version"] < 4 and kind == "detection" and isinstance(data.get("data"), dict):
+            data = data | {"data": data["data"] | {"protocol": HOLDOUT_PROTOCOL}}
         return data
 
 

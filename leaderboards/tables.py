@@ -1,9 +1,9 @@
 """What a leaderboard says: from run records to ranked sections, before any rendering.
 
-In: records of one kind. Out: sections, one for each dataset hash, set of subjects and frame size, since
-only rows measured on the same people of the same data at one resolution compare. Within a section rows are
-ranked by the kind's primary metric (its first column); the best value of every column is marked. A method
-trained with a perceptual trunk is shown, but not ranked, under LPIPS of the same trunk.
+In: records of one kind. Out: sections, one for each dataset hash, set of subjects, frame size and protocol hash, since
+only rows measured on the same people of the same data at one resolution and under one protocol compare. Within a
+section rows are ranked by the kind's primary metric (its first column); the best value of every column is marked. A
+method trained with a perceptual trunk is shown, but not ranked, under LPIPS of the same trunk.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dancebench.leaderboards.facts import (
     read_training_seeds,
     read_trunk,
 )
-from dancebench.leaderboards.records import RunKind, RunRecord
+from dancebench.leaderboards.records import ProtocolReference, RunKind, RunRecord
 
 NOTHING = "–"
 UNRELIABLE = "†"
@@ -182,7 +182,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """Rows that compare: the same data, the same people, frames of one size."""
+    """Rows that compare: the same data, the same people, frames of one size, one protocol."""
 
     kind: RunKind
     dataset: str
@@ -190,6 +190,8 @@ class Section:
     subjects: tuple[str, ...]
     frame_size: str
     """HEIGHTxWIDTH, or empty where the records do not say."""
+    protocol: ProtocolReference | None
+    """Of detection: what all its rows were trained and tested on."""
     columns: tuple[Column, ...]
     """Those that some row measured, the primary one always."""
     rows: tuple[Row, ...]
@@ -198,7 +200,8 @@ class Section:
     def title(self) -> str:
         people = f"{len(self.subjects)} subject{'s' * (len(self.subjects) != 1)}"
         size = f" · {self.frame_size}" if self.frame_size else ""
-        return f"{self.dataset} · {self.dataset_id[:12]} · {people}{size}"
+        protocol = f" · {self.protocol.name} {self.protocol.sha256[:8]}" if self.protocol else ""
+        return f"{self.dataset} · {self.dataset_id[:12]} · {people}{size}{protocol}"
 
     @property
     def facts(self) -> tuple[Fact, ...]:
@@ -299,18 +302,19 @@ class Footnotes:
 
 
 def group_sections(records: Iterable[RunRecord], kind: RunKind) -> list[Section]:
-    """Group the records of `kind` by dataset and subjects, and rank each group.
+    """Group the records of `kind` by dataset, subjects, frame size and protocol hash, and rank each group.
 
     The order of the records does not matter.
     """
-    groups: dict[tuple[str, str, tuple[str, ...], str], list[RunRecord]] = defaultdict(list)
+    groups: dict[tuple[str, str, tuple[str, ...], str, str], list[RunRecord]] = defaultdict(list)
     for record in records:
         if record.run.kind == kind:
             people = tuple(sorted(record.per_subject))
             size = record.entry.facts.frame_size or ""
-            groups[record.data.dataset, record.data.dataset_id, people, size].append(record)
-    order = sorted(groups, key=lambda key: (key[0], key[1], -len(key[2]), key[2], key[3]))
-    return [_make_section(kind, *key, groups[key]) for key in order]
+            protocol = record.data.protocol.sha256 if record.data.protocol else ""
+            groups[record.data.dataset, record.data.dataset_id, people, size, protocol].append(record)
+    order = sorted(groups, key=lambda key: (key[0], key[1], -len(key[2]), *key[2:]))
+    return [_make_section(kind, *key[:4], groups[key]) for key in order]
 
 
 def format_value(metric: Metric | None, column: Column, footnotes: Footnotes) -> str:
@@ -342,7 +346,9 @@ def _make_section(
     ]
     last = len(rows) + 1
     rows.sort(key=lambda row: (row.rank or last, row.record.entry.name, row.record.run.id))
-    return Section(kind, dataset, dataset_id, subjects, frame_size, (primary, *measured), tuple(rows))
+    names = [record.data.protocol for record in records if record.data.protocol]  # of one hash
+    protocol = min(names, key=lambda each: each.name, default=None)
+    return Section(kind, dataset, dataset_id, subjects, frame_size, protocol, (primary, *measured), tuple(rows))
 
 
 def _list_other_columns(kind: RunKind, records: Iterable[RunRecord]) -> list[Column]:

@@ -13,12 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from corpora_toys import write_tree
 from plugins import discover_again, write_plugin
 from typer.testing import CliRunner
 
 from dancebench.benchmark.cli import app
 from dancebench.benchmark.metrics.base import METRICS
 from dancebench.core.registry import Registry
+from dancebench.datasets.corpora.base import CORPORA
+from dancebench.datasets.corpora.manifest import read_manifest
 from dancebench.datasets.importers.base import IMPORTERS
 from dancebench.datasets.subjects.prepare import read_poses
 from dancebench.detect.detectors.base import DETECTORS
@@ -27,7 +30,7 @@ from dancebench.leaderboards.records import RunRecord, load_runs
 from dancebench.synth.base import METHODS
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
-REGISTRIES: list[Registry[Any]] = [METRICS, AGGREGATORS, DETECTORS, METHODS, IMPORTERS]
+REGISTRIES: list[Registry[Any]] = [METRICS, AGGREGATORS, DETECTORS, METHODS, IMPORTERS, CORPORA]
 
 
 class Recipe(NamedTuple):
@@ -149,3 +152,17 @@ def test_add_an_importer(workspace: Path, tmp_path: Path, monkeypatch: pytest.Mo
     imported = read_poses(workspace / "datasets/mine/subjects/dancer/poses.npz")
     assert imported.shape == read_poses(drawn / "poses.npz").shape
     assert find_run(workspace, "nearest", "body_ssim", "mine").metrics["body_ssim"].value is not None
+
+
+def test_add_a_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_WORKSPACE", str(tmp_path / "workspace"))
+    folder = write_tree(
+        tmp_path / "acme", ["ann/original.mp4", "bob/original.mp4", "ann/as_bob.mp4", "cid/original.mp4"]
+    )
+    printed = carry_out("Add a corpus", tmp_path, monkeypatch, lambda line: line.replace("FOLDER", str(folder)))
+    assert "acme_corpus 1.0" in printed
+    assert "people: 3, in 2 groups of clips that no split may part" in printed
+    rows = read_manifest(tmp_path / "workspace" / "corpora" / "acme" / "manifest.jsonl", folder)
+    assert {row.video_id: row.group for row in rows} == {
+        "ann/as_bob": "ann", "ann/original": "ann", "bob/original": "ann", "cid/original": "cid"
+    }  # fmt: skip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dancebench.benchmark.commands.data import PosesOption
+from dancebench.benchmark.commands.data.datasets import PosesOption
 from dancebench.benchmark.commands.options import (
     DEFAULT_WORKSPACE,
     DeviceOption,

@@ -133,6 +133,6 @@ def _show(workspace: Workspace, records: Sequence[RunRecord], json: bool, *, bes
         print_json(documents[0] if len(documents) == 1 else documents)
         return
     shown, around = (load_runs(workspace.results)[0], records[0]) if beside_others else (records, None)
-    tables = make_screen_tables(shown, around, width=out.width)
+    tables = make_screen_tables(shown, around, width=out.width, results_dir=workspace.results)
     for table in tables:
         out.print(table)

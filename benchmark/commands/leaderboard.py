@@ -39,7 +39,7 @@ def leaderboard(
     written: list[Path] = board.rebuild(opened.results, opened.leaderboards)
     for each in skipped:
         err.print_lines(f"skipped: {each.reason}")
-    for table in board.make_screen_tables(records, width=out.width):
+    for table in board.make_screen_tables(records, width=out.width, results_dir=opened.results):
         out.print(table)
     for path in written:
         out.print_lines(str(path))

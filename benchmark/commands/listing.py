@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from dancebench.core.registry import Registry
     from dancebench.core.workspace import Workspace
     from dancebench.detect.detectors.base import DetectorConfig
+    from dancebench.detect.protocol.definition import Protocol
     from dancebench.synth.clip import TrainingClip
 
+_SHOWN_OF_PROTOCOLS = ("protocol", "what", "can_run", "why_not", "from")
+
 app = typer.Typer(
-    help="List methods, detectors, metrics, aggregators, layouts, pose extractors, presets or subjects.",
+    help="List methods, detectors, metrics, aggregators, layouts, corpora, protocols, extractors, presets or subjects.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -71,6 +74,19 @@ def aggregators(json: JsonOption = False) -> None:
 def layouts(json: JsonOption = False) -> None:
     """Layouts that bench data import reads, and where each importer comes from."""
     _show(list_layouts(), json)
+
+
+@app.command(epilog="Example: bench list corpora --json")
+def corpora(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
+    """Layouts of outside corpora that bench data corpus reads: their terms, and which were read into the workspace."""
+    _show(list_corpora(view_workspace(workspace)), json)
+
+
+@app.command(epilog="Example: bench list protocols")
+def protocols(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
+    """Protocols: which can run with the corpora of this workspace, and what keeps the others from it."""
+    rows = list_protocols(view_workspace(workspace))
+    _show(rows if json else [{key: row[key] for key in _SHOWN_OF_PROTOCOLS} for row in rows], json)
 
 
 @app.command(epilog="Example: bench list subjects --dataset demo")
@@ -226,6 +242,54 @@ def list_layouts() -> list[dict[str, Any]]:
     ]
 
 
+def list_corpora(workspace: Workspace) -> list[dict[str, Any]]:
+    """Name, description and licence of each layout, the corpora of the workspace that have it, where it comes from."""
+    from dancebench.datasets.corpora.base import CORPORA
+    from dancebench.datasets.corpora.record import CorpusRecord
+
+    here = workspace.list_corpora()
+    records = {name: CorpusRecord.load_if_usable(workspace.corpus(name) / "corpus.json") for name in here}
+    rows = []
+    for name in CORPORA.names():
+        unusable = _explain_unusable(CORPORA, name)
+        rows.append(
+            {
+                "corpus": name,
+                "what": unusable or _summarise(CORPORA[name]),
+                "licence": None if unusable else CORPORA[name].terms.licence,
+                "here": [known for known, record in records.items() if record is not None and record.layout == name],
+                "from": CORPORA.source(name),
+            }
+        )
+    return rows
+
+
+def list_protocols(workspace: Workspace) -> list[dict[str, Any]]:
+    """Name, title, whether it can run here, why not, its corpora, how it measures, hash, and where it comes from."""
+    from dancebench.detect.protocol import catalogue
+
+    return [
+        {
+            "protocol": listed.name,
+            "what": None if listed.protocol is None else listed.protocol.title,
+            "can_run": not listed.obstacles,
+            "why_not": "; ".join(listed.obstacles) or None,
+            **(dict.fromkeys(_OF_A_PROTOCOL) if listed.protocol is None else _describe_protocol(listed.protocol)),
+            "from": listed.source,
+        }
+        for listed in catalogue.list_protocols(workspace)
+    ]
+
+
+_OF_A_PROTOCOL = ("corpora", "folds", "windows", "view", "aggregation", "leading_metric", "sha256")
+
+
+def _describe_protocol(protocol: Protocol) -> dict[str, Any]:
+    corpora, folds = sorted({part.label for _, part in protocol.parts()}), list(protocol.folds)
+    measured = (protocol.windows, protocol.view, protocol.aggregation, protocol.leading_metric)
+    return dict(zip(_OF_A_PROTOCOL, (corpora, folds, *measured, protocol.sha256), strict=True))
+
+
 def list_extractors() -> list[dict[str, Any]]:
     """Name, whether it runs here, what it is, which is the default, and where it comes from."""
     from dancebench.datasets.pose.extractors.base import EXTRACTORS, find_default_extractor
@@ -274,6 +338,8 @@ def _show(facts: Sequence[dict[str, Any]], as_json: bool) -> None:
         print_json(list(facts))
         return
     table = Table(*(facts[0] if facts else ()))
+    for column in table.columns[:1]:  # a name that is cut cannot be typed
+        column.no_wrap = True
     for row in facts:
         table.add_row(*(_cell(value) for value in row.values()))
     out.print(table)

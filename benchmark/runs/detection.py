@@ -33,6 +33,7 @@ from dancebench.detect.detectors.base import DetectorConfig, configure_detector,
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, check_rule
 from dancebench.detect.evaluation.controls import NULL_SHIFT_LIMIT
 from dancebench.detect.inputs.video_set import VideoSet
+from dancebench.detect.protocol.catalogue import HOLDOUT, load_built_in
 from dancebench.detect.protocol.description import VideoSetRecord, describe_video_set
 from dancebench.detect.protocol.holdout import HoldoutResult, train_and_evaluate
 from dancebench.leaderboards import records
@@ -252,6 +253,8 @@ def _make_record(recording: _Recording, result: HoldoutResult, run: records.Run)
             dataset=dataset.name,
             dataset_id=dataset.record.dataset_id,
             content_sha256=dataset.content_sha256(dataset.ids(*SPLITS)),
+            videos_sha256=recording.videos.sha256,
+            protocol=records.ProtocolReference(**load_built_in(HOLDOUT).key._asdict()),
             n_original=len(held_out),
             n_effective=len(held_out) - len(failed),
         ),

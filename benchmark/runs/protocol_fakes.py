@@ -27,7 +27,7 @@ from dancebench.benchmark.runs.transfer import make_driving_motion
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.corpora.manifest import Split, VideoRow
+from dancebench.datasets.corpora.manifest import Split, VideoRow, name_people
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.datasets.video.clips import EncoderSettings
 from dancebench.synth.render import render_fake
@@ -169,8 +169,7 @@ def _make_row(workspace: Workspace, dataset: Dataset, result: SynthesisResult, *
             "sha256": record.sha256,
             "label": int(fake),
             "split": dataset.entry(subject).role,
-            "subject_id": subject,
-            "source_id": result.fake.source if fake else subject,
+            "people": name_people(subject, result.fake.source if fake else None),
             "method": result.job.method if fake else None,
             "pictures": dataset.entry(subject).pictures,
             "motion_sha256": result.fake.source_sha256 if fake else own_motion,

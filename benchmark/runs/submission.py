@@ -28,6 +28,7 @@ from dancebench.detect.evaluation.aggregation import DEFAULT_RULE
 from dancebench.detect.evaluation.controls import list_flags
 from dancebench.detect.inputs.leak_audit import audit_leaks, require_one_size
 from dancebench.detect.inputs.video_set import VideoSet
+from dancebench.detect.protocol.catalogue import HOLDOUT, load_built_in
 from dancebench.detect.protocol.description import SHORTCUTS, VideoSetRecord, find_description
 from dancebench.detect.protocol.score_file import Submission, read_submission
 from dancebench.detect.protocol.submitted_scores import (
@@ -184,6 +185,8 @@ def _make_record(
             dataset=dataset.name,
             dataset_id=dataset.record.dataset_id,
             content_sha256=dataset.content_sha256(dataset.ids(*SPLITS)),
+            videos_sha256=requested.videos.sha256,
+            protocol=_find_protocol(requested.run),
             n_original=len(held_out),
             n_effective=len(held_out) - len(submitted.missing),
         ),
@@ -228,6 +231,13 @@ def _list_warnings(
     missing, total = len(submitted.missing), len(submitted.holdout.videos)
     unscored = [f"{missing} of {total} held-out videos had no score and count as the worst"] if missing else []
     return (*found, *measured.flags, *unscored)
+
+
+def _find_protocol(run: records.RunRecord | None) -> records.ProtocolReference | None:
+    """That of the run that made the videos; where its record is not found, that of `bench detect --holdout`."""
+    if run is not None:
+        return run.data.protocol
+    return records.ProtocolReference(**load_built_in(HOLDOUT).key._asdict())
 
 
 def _copy_fakes(run: records.RunRecord | None) -> records.Fakes | None:

@@ -1,1 +1,1 @@
-"""Videos that detectors are trained and tested on, as manifests."""
+"""Videos that detectors are trained and tested on: manifests, and outside corpora that are read where they lie."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,8 @@ _LOOK_FURTHER: Final = {"probesize": str(2**27), "analyzeduration": str(3600 * a
 """Bytes and microseconds in which a video stream is looked for; by default about five million of each."""
 CONVERT: Final = "Convert it to H.264, for instance: ffmpeg -i VIDEO -c:v libx264 converted.mp4."
 _NAME_A_VIDEO: Final = "Name a file that has a video stream."
+_MAX_STREAMS: Final = 16
+"""Of more the first are opened without decoding."""
 _NO_VIDEO: Final = Disposition.attached_pic
 """Cover art is no video."""
 _MINOR: Final = Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
@@ -47,27 +50,84 @@ class NotAVideoError(BenchError):
         self.what = what
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a file claims of its video stream; nothing of it was decoded.
+
+    Attributes:
+        codec: Name of the decoder.
+        width: Of the coded picture, in pixels.
+        height: Of the coded picture, in pixels.
+        fps: Average frames per second; None where the header tells none.
+        n_frames: Number of frames that the header claims; None where it claims none.
+    """
+
+    codec: str
+    width: int
+    height: int
+    fps: float | None
+    n_frames: int | None
+
+
+def read_header(path: Path) -> Header:
+    """Read what a video file claims, without decoding a frame where its container tells it: milliseconds a file.
+
+    Raises:
+        BenchError: It cannot be opened as a video.
+    """
+    try:
+        header = _read_header(path, decode=False)
+    except BenchError:
+        header = None
+    return header if header is not None and header.width > 0 and header.fps else _read_header(path, decode=True)
+
+
+def _read_header(path: Path, *, decode: bool) -> Header:
+    with open_video(path, decode=decode) as (_, stream):
+        context = stream.codec_context
+        rate = stream.average_rate or stream.guessed_rate
+        return Header(context.name, context.width, context.height, float(rate) if rate else None, stream.frames or None)
+
+
 @contextmanager
-def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.VideoStream]]:
-    """Open the video stream of `path`, or say why there is none; its decoder takes no picture beyond `MAX_PIXELS`."""
-    with _open_container(path) as container:
+def open_video(
+    path: Path, *, decode: bool = True
+) -> Iterator[tuple[av.container.InputContainer, av.video.VideoStream]]:
+    """Open the video stream of `path`, or say why there is none; its decoder takes no picture beyond `MAX_PIXELS`.
+
+    Args:
+        path: The file.
+        decode: Whether pictures are wanted. If not, none is decoded to learn its format, which is most of the work of
+            opening a file.
+
+    Raises:
+        BenchError: There is no file that can be read, or no video stream in it.
+    """
+    with _open_container(path, decode=decode) as container:
         stream = _find_video_stream(container, path)
         check_declared_size(path, *_read_declared_size(path, container, stream))
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # whatever is declared later in the stream
         yield container, stream
 
 
-def _open_container(path: Path) -> av.container.InputContainer:
+def _open_container(path: Path, *, decode: bool) -> av.container.InputContainer:
     size = _check_readable(path)
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+
+    def try_options(container_options: dict[str, str]) -> av.container.InputContainer:
+        return av.open(
+            str(path.absolute()),  # since `name:…` would be read as a protocol
+            container_options=container_options,
+            # A list of dictionaries, despite the type stubs.
+            stream_options=None if decode else [{"skip_frame": "all"}] * _MAX_STREAMS,  # type: ignore[list-item]
+            metadata_errors="replace",
+        )
+
     try:
-        # The absolute path, since `name:…` would be read as a protocol.
-        container = av.open(str(path.absolute()), container_options=options, metadata_errors="replace")
+        container = try_options(options)
         if container.format.name in _LATE and not container.streams.video:
             container.close()
-            container = av.open(
-                str(path.absolute()), container_options=options | _LOOK_FURTHER, metadata_errors="replace"
-            )
+            container = try_options(options | _LOOK_FURTHER)
     except (av.error.FFmpegError, ValueError) as error:
         raise _unreadable_error(path, size) from error
     return container

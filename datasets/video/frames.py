@@ -197,7 +197,7 @@ def refuse_single_picture(path: Path) -> None:
 def _open_folder(path: Path, fps: float) -> FolderSource:
     if not (math.isfinite(fps) and fps > 0):
         raise BenchError(f"A folder of images cannot have {fps} frames per second.")
-    images = sorted(filter(is_frame, path.iterdir()), key=lambda image: natural_key(image.name))
+    images = list_images(path)
     if not images:
         raise BenchError(
             f"{path} holds no images.", hint=f"Expected {', '.join(sorted(IMAGE_SUFFIXES))}, or name a video."
@@ -221,6 +221,11 @@ def _open_folder(path: Path, fps: float) -> FolderSource:
 def is_frame(path: Path) -> bool:
     """Whether a file in a folder of images is one of them, by its name."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The frames in a folder of images, in the order of the numbers in their names."""
+    return sorted(filter(is_frame, folder.iterdir()), key=lambda image: natural_key(image.name))
 
 
 def list_other_files(folder: Path) -> list[str]:

@@ -89,7 +89,7 @@ def measure_null_shift(
         reencoded = Path(folder) / "again.mp4"
         for done, row in enumerate(reals):
             report("null control", done, len(reals))
-            write_clip(reencoded, (frame for _, frame in stream(videos.path(row))), row.fps)
+            write_clip(reencoded, (frame for _, frame in stream(videos.path(row))), row.known_fps)
             _, pairs = read_pairs(reencoded, detector.config.size, detector.config.count, detector.window, row.breaks)
             logits = detector.logits(pairs)
             shifts.append(abs(rule(logits.astype(np.float64)) - before[row.video_id]))

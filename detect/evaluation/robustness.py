@@ -137,7 +137,7 @@ def write_perturbed(videos: VideoSet, row: VideoRow, perturbation: Perturbation,
     video_id = f"{row.video_id}@{perturbation.name}"
     path = resolve_inside(folder, f"{video_id}.mp4")
     frames = (frame for _, frame in stream(videos.path(row)))
-    info = write_clip(path, perturbation.apply(frames, row.fps), row.fps * perturbation.rate)
+    info = write_clip(path, perturbation.apply(frames, row.known_fps), row.known_fps * perturbation.rate)
     copy = row.model_copy(
         update={
             "video_id": video_id,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import ReportProgress, ignore_progress
-from dancebench.datasets.corpora.manifest import VideoRow
+from dancebench.datasets.corpora.manifest import Split, VideoRow
 from dancebench.datasets.video.clips import VideoReader
 from dancebench.detect.inputs.near_duplicates import FRAMES, Fingerprint, compute_fingerprint, find_near_duplicates
 from dancebench.detect.inputs.pairs import choose_pair_starts
@@ -30,16 +30,49 @@ def audit_leaks(rows: Sequence[VideoRow]) -> None:
         BenchError: A person, a file, or a recording that drives is in two splits that may not share it;
             the message names the pairs of videos.
     """
-    people = [
-        (person, row, person != row.subject_id)
-        for row in rows
-        for person in dict.fromkeys((row.subject_id, row.source_id))
-    ]
-    _refuse_shared("The person '{}'", people, "Give each person one split.")
-    files = [(row.sha256, row, False) for row in rows]
-    _refuse_shared("The file with sha256 {:.12}…", files, "Give each video one split.")
+    for leaks, hint in (
+        (_find_shared_people(rows), "Give each person one split."),
+        (_find_shared_groups(rows), "Give each group of clips one split."),
+        (_find_shared_files(rows), "Give each video one split."),
+        (_find_shared_motions(rows), "Let other recordings drive the held-out people."),
+    ):
+        _raise_leaks(leaks, hint)
+
+
+def find_leaks(rows: Sequence[VideoRow]) -> list[str]:
+    """What `audit_leaks` would refuse: a line for each person, group, file or motion that is in two splits."""
+    found: dict[str, list[str]] = {}
+    for find in (_find_shared_people, _find_shared_groups, _find_shared_files, _find_shared_motions):
+        for leak in find(rows):
+            found.setdefault(leak.partition(" is in ")[0], []).append(leak)
+    return [f"{leaks[0]}{f', and {len(leaks) - 1} more' if len(leaks) > 1 else ''}" for leaks in found.values()]
+
+
+def _find_shared_people(rows: Sequence[VideoRow]) -> list[str]:
+    """People who are in two splits that may not share them, each with a pair of videos."""
+    people = []
+    for row in rows:
+        drives_only: dict[str, bool] = {}
+        for person in row.people:
+            drives_only[person.id] = drives_only.get(person.id, True) and person.role == "driver"
+        people += [(person, row, only) for person, only in drives_only.items()]
+    return _find_shared("The person '{}'", people)
+
+
+def _find_shared_groups(rows: Sequence[VideoRow]) -> list[str]:
+    """Groups of clips whose people nobody knows."""
+    groups = [(row.group, row, False) for row in rows if row.group is not None and not row.identified]
+    return _find_shared("The clip group '{}'", groups)
+
+
+def _find_shared_files(rows: Sequence[VideoRow]) -> list[str]:
+    files = [(row.sha256, row, False) for row in rows if row.sha256 is not None]
+    return _find_shared("The file with sha256 {:.12}…", files)
+
+
+def _find_shared_motions(rows: Sequence[VideoRow]) -> list[str]:
     motions = [(row.motion_sha256, row, True) for row in rows if row.motion_sha256 is not None]
-    _refuse_shared("The motion with sha256 {:.12}…", motions, "Let other recordings drive the held-out people.")
+    return _find_shared("The motion with sha256 {:.12}…", motions)
 
 
 def audit_frames(videos: VideoSet, report: ReportProgress = ignore_progress) -> None:
@@ -55,12 +88,14 @@ def audit_frames(videos: VideoSet, report: ReportProgress = ignore_progress) -> 
     audited: list[tuple[VideoRow, Fingerprint]] = []
     for done, row in enumerate(videos):
         report("comparing frames across splits", done, len(videos))
+        if row.split is None:
+            continue
         try:
             audited.append((row, _read_fingerprint(videos.path(row))))
         except BenchError:
             continue
     report("comparing frames across splits", len(videos), len(videos))
-    duplicates = find_near_duplicates([each for _, each in audited], [row.split for row, _ in audited])
+    duplicates = find_near_duplicates([each for _, each in audited], [str(row.split) for row, _ in audited])
     leaks = [
         f"{_describe_pair(audited[pair.first][0], audited[pair.second][0])} show near-duplicate frames "
         f"({pair.bits} of 64 bits differ, correlation {pair.correlation:.3f})"
@@ -75,7 +110,7 @@ def require_one_size(rows: Sequence[VideoRow]) -> tuple[int, int]:
     Raises:
         BenchError: There are none, or they have several sizes.
     """
-    sizes = sorted({(row.height, row.width) for row in rows})
+    sizes = sorted({(row.height, row.width) for row in rows if row.height is not None and row.width is not None})
     if len(sizes) != 1:
         found = ", ".join(f"{height}x{width}" for height, width in sizes) or "none"
         raise BenchError(
@@ -90,11 +125,13 @@ def _read_fingerprint(path: Path) -> Fingerprint:
         return compute_fingerprint(list(reader.read(choose_pair_starts(len(reader), FRAMES, window=1).tolist())))
 
 
-def _refuse_shared(what: str, entries: Sequence[tuple[str, VideoRow, bool]], hint: str) -> None:
-    """Raise if a key occurs in two splits that may not share it; entries say whether it only drives there."""
-    seen: dict[str, dict[tuple[str, bool], VideoRow]] = {}  # key -> (split, only drives) -> first row
+def _find_shared(what: str, entries: Sequence[tuple[str, VideoRow, bool]]) -> list[str]:
+    """Keys that occur in two splits that may not share them; entries say whether each only drives there."""
+    seen: dict[str, dict[tuple[Split, bool], VideoRow]] = {}  # key -> (split, only drives) -> first row
     leaks = []
     for key, row, only_drives in entries:
+        if row.split is None:
+            continue
         occurrences = seen.setdefault(key, {})
         for (split, only_drove), first in occurrences.items():
             may_share = only_drove and only_drives and _HOLDOUT not in (split, row.split)
@@ -102,7 +139,7 @@ def _refuse_shared(what: str, entries: Sequence[tuple[str, VideoRow, bool]], hin
                 leaks.append(f"{what.format(key)} is in {_describe_pair(first, row)}")
                 break
         occurrences.setdefault((row.split, only_drives), row)
-    _raise_leaks(leaks, hint)
+    return leaks
 
 
 def _describe_pair(first: VideoRow, second: VideoRow) -> str:

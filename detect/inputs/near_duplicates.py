@@ -70,6 +70,28 @@ def compute_fingerprint(frames: Sequence[Frame]) -> Fingerprint:
     return Fingerprint(thumbnails, 2 * bits.astype(np.float32) - 1)
 
 
+def write_hashes(fingerprint: Fingerprint) -> tuple[str, ...]:
+    """The hashes of a clip's frames, 16 hexadecimal digits each: what is kept where thumbnails take too much room."""
+    bits = np.packbits(fingerprint.signs > 0, axis=1)
+    return tuple(row.tobytes().hex() for row in bits)
+
+
+def read_hashes(texts: Sequence[str]) -> Fingerprint:
+    """A fingerprint of hashes alone, which `list_candidates` takes.
+
+    Raises:
+        ValueError: A text is not 16 hexadecimal digits.
+    """
+    rows = np.array([list(bytes.fromhex(text)) for text in texts], dtype=np.uint8).reshape(-1, BITS // 8)
+    signs = 2 * np.unpackbits(rows, axis=1).astype(np.float32) - 1
+    return Fingerprint(np.zeros((0, _SIDE, _SIDE), np.uint8), signs)
+
+
+def list_candidates(fingerprints: Sequence[Fingerprint], groups: Sequence[str]) -> list[int]:
+    """Clips with a frame whose hash is close to that of a frame of a clip of another group, by index."""
+    return sorted({clip for pair in _find_candidates(fingerprints, groups) for clip in pair})
+
+
 def hamming_distances(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     """Bits by which hashes (N, 64) and (M, 64) of signs differ: (N, M)."""
     different: npt.NDArray[np.int64] = np.rint((BITS - first @ second.T) / 2).astype(np.int64)

@@ -203,7 +203,7 @@ def load_pool(
         report("reading training clips", done, len(videos))
         clip = _read_pooled_clip(videos.path(row), row, size, share, window)
         seeds = [(seed, done, copy) for copy in range(copies)]
-        degraded_copies = tuple(degrade(clip.frames, row.fps, np.random.default_rng(each)) for each in seeds)
+        degraded_copies = tuple(degrade(clip.frames, row.known_fps, np.random.default_rng(each)) for each in seeds)
         clips.append(replace(clip, degraded=degraded_copies))
     report("reading training clips", len(videos), len(videos))
     return PairPool(clips, window, degraded)

@@ -1,7 +1,8 @@
 """The videos that a detector is trained on, tested on or asked about: a manifest in memory.
 
-A manifest's paths are relative to its own folder, or to the workspace if it lies in the workspace's `manifests/`. A
-video's bytes are compared with the manifest's hash when it is first asked for, once in a command.
+A manifest's paths are relative to its own folder, to the workspace if it lies in the workspace's `manifests/`, or to
+the root that the record of its corpus names. A video's bytes are compared with the manifest's hash when it is first
+asked for, once in a command.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json, sha256_once
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.corpora.manifest import PictureKind, Split, VideoRow, read_manifest, resolve_inside
+from dancebench.datasets.corpora.record import CorpusRecord
 from dancebench.datasets.subjects.dataset import Dataset
+from dancebench.datasets.video.frames import IMAGE_SUFFIXES, list_images
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class VideoSet:
         Raises:
             BenchError: It is missing or damaged, repeats a video, or a path leaves the folder.
         """
+        corpus = CorpusRecord.beside(manifest)
+        if corpus is not None:
+            return cls(Path(corpus.root), tuple(read_manifest(manifest, Path(corpus.root))))
         root = manifest.absolute().parent
         if root.name == "manifests" and (root.parent / "workspace.json").exists():
             root = root.parent
@@ -61,7 +66,9 @@ class VideoSet:
     @property
     def sha256(self) -> str:
         """Hash of the rows: equal hashes are the same videos in the same splits, their kind stated or not."""
-        return sha256_json([_list_hashed_fields(row) for row in self.rows])
+        return sha256_json(
+            [row.model_dump(mode="json", exclude={"pictures"}, exclude_defaults=True) for row in self.rows]
+        )
 
     def split(self, *names: Split) -> VideoSet:
         """The videos of some splits."""
@@ -92,20 +99,27 @@ class VideoSet:
                 sha256_once(path)
 
     def path(self, row: VideoRow) -> Path:
-        """Where a video lies, after its bytes were compared with the manifest's hash.
+        """Where a video lies, after its bytes were compared with the manifest's hash, if there is one.
 
         Raises:
             BenchError: It is missing, or its SHA-256 is not that of the manifest.
         """
         path = resolve_inside(self.root, row.path)
-        if not path.is_file():
+        if not (path.is_dir() if f".{row.codec}" in IMAGE_SUFFIXES else path.is_file()):
             raise BenchError(f"{row.video_id}: {path} does not exist.", hint="Make the manifest's videos again.")
-        if sha256_once(path) != row.sha256:
+        if row.sha256 is not None and _hash_video(path) != row.sha256:
             raise BenchError(
                 f"{row.video_id}: {path} was changed after the manifest was written.",
                 hint="Make the video and its manifest again.",
             )
         return path
+
+
+def _hash_video(path: Path) -> str:
+    """SHA-256 of a file's bytes; of a folder of images over their names and hashes."""
+    if path.is_dir():
+        return sha256_json([[image.name, sha256_once(image)] for image in list_images(path)])
+    return sha256_once(path)
 
 
 def _state_pictures(workspace: Workspace, rows: tuple[VideoRow, ...]) -> tuple[VideoRow, ...]:
@@ -128,8 +142,3 @@ def _list_pictures(workspace: Workspace, dataset: str | None) -> dict[str, Pictu
         return {entry.id: entry.pictures for entry in Dataset.open(workspace, dataset).record.subjects}
     except BenchError:
         return {}
-
-
-def _list_hashed_fields(row: VideoRow) -> dict[str, Any]:
-    """All but the kind of the pictures; hashes of sets without breaks stay what they were before there were any."""
-    return row.model_dump(mode="json", exclude={"pictures"} | (set() if row.breaks else {"breaks"}))

@@ -132,7 +132,8 @@ def _measure_clips(videos: VideoSet, report: ReportProgress) -> tuple[dict[str, 
     for done, row in enumerate(videos):
         report("describing clips", done, len(videos))
         try:
-            features[row.video_id] = measure_clip((frame for _, frame in stream(videos.path(row))), row.fps, row.breaks)
+            frames = (frame for _, frame in stream(videos.path(row)))
+            features[row.video_id] = measure_clip(frames, row.known_fps, row.breaks)
         except BenchError as error:
             if row.split == "train":
                 reason = error.message.removeprefix(f"{row.video_id}: ")

@@ -234,8 +234,8 @@ def _describe_clip_format(training: VideoSet) -> ClipFormat:
     return ClipFormat(
         clip_height=height,
         clip_width=width,
-        fps_min=min(row.fps for row in training),
-        fps_max=max(row.fps for row in training),
+        fps_min=min(row.known_fps for row in training),
+        fps_max=max(row.known_fps for row in training),
         methods=tuple(sorted(training.methods)),
         encoder=describe_encoder(),
     )

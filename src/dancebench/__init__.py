@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from dancebench.benchmark.metrics.base import METRICS as METRICS
     from dancebench.benchmark.metrics.image import measure_clips as measure_clips
+    from dancebench.datasets.corpora.base import CORPORA as CORPORA
     from dancebench.datasets.importers.base import IMPORTERS as IMPORTERS
     from dancebench.detect.casework.score import score_video as score_video
     from dancebench.detect.detectors.base import DETECTORS as DETECTORS
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "AGGREGATORS": "dancebench.detect.evaluation.aggregation",
+    "CORPORA": "dancebench.datasets.corpora.base",
     "DETECTORS": "dancebench.detect.detectors.base",
     "IMPORTERS": "dancebench.datasets.importers.base",
     "METHODS": "dancebench.synth.base",

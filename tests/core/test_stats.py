@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dancebench.core.stats import (
+    Difference,
+    jackknife_difference,
     jackknife_interval,
     jackknife_share_interval,
     mean_interval,
@@ -333,3 +335,62 @@ def test_bad_input_is_refused() -> None:
         permutation_mean(lambda permuted: math.nan, np.array([0, 1]), ["a", "a"], permutations=3, seed=0)
     with pytest.raises(ValueError, match="finite"):
         signed_rank_p([1.0, math.nan], permutations=3, seed=0)
+
+
+# paired differences
+
+
+def compare_by_deletion(first: np.ndarray, second: np.ndarray, subjects: np.ndarray) -> Difference:
+    """The jackknife of a difference of means, by leaving out each person."""
+    kept = [subjects != name for name in np.unique(subjects)]
+    return jackknife_difference(
+        (float(first.mean()), np.array([first[each].mean() for each in kept])),
+        (float(second.mean()), np.array([second[each].mean() for each in kept])),
+    )
+
+
+def test_closed_form_difference_of_means_is_the_paired_t_test() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.random((2, 9))
+    found = compare_by_deletion(first, second, np.arange(9))
+    expected = scipy.stats.ttest_rel(first, second)
+    low, high = expected.confidence_interval()
+    assert found.interval is not None
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.interval.low, found.interval.high) == pytest.approx((low, high))
+    assert found.interval.subjects == 9
+    assert not found.interval.reliable
+
+
+def test_a_difference_that_no_deletion_changes_has_no_p() -> None:
+    same = (0.75, np.array([0.5, 0.8, 0.9]))
+    assert jackknife_difference(same, same) == Difference(0.0, None, None)
+
+
+def test_a_difference_needs_two_people_and_defined_statistics() -> None:
+    with pytest.raises(ValueError, match="two at least"):
+        jackknife_difference((0.5, np.array([0.5])), (0.5, np.array([0.5])))
+    with pytest.raises(ValueError, match="two at least"):
+        jackknife_difference((0.5, np.array([0.5, 0.6])), (0.5, np.array([0.5])))
+    with pytest.raises(ValueError, match="defined"):
+        jackknife_difference((0.5, np.array([0.5, np.nan])), (0.5, np.array([0.5, 0.4])))
+
+
+@pytest.mark.parametrize("people", [5, 8, 14, 30])
+def test_equal_detectors_are_told_apart_in_at_most_7_percent(people: int) -> None:
+    """400 data sets each: two detectors of equal AUC, people of unequal difficulty, a few of them hard for one only."""
+    rng = np.random.default_rng(people)
+    rejected = 0
+    for _ in range(400):
+        shared = rng.normal(0, 1, people)
+        aucs = []
+        for _ in range(2):
+            own = shared - 3.0 * (rng.random(people) < 0.1) + rng.normal(0, 0.5, people)
+            fakes = 2.0 + own[:, None] + rng.normal(size=(people, 3))
+            reals = rng.normal(size=(people, 2)) + rng.normal(0, 0.7, (people, 1))
+            wins = (fakes[:, None, :, None] > reals[None, :, None, :]).sum((2, 3))  # (people, people)
+            left = wins.sum() - wins.sum(0) - wins.sum(1) + wins.diagonal()
+            aucs.append((wins.sum() / (6 * people**2), left / (6 * (people - 1) ** 2)))
+        found = jackknife_difference(*aucs)
+        rejected += found.p is not None and found.p < 0.05
+    assert rejected / 400 <= 0.07

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from dancebench.datasets.corpora.manifest import Split, VideoRow, write_manifest
+from dancebench.datasets.corpora.manifest import Split, VideoRow, name_people, write_manifest
 from dancebench.datasets.video.clips import write_clip
 from dancebench.detect.detectors.pair_patch import PairPatchConfig
 from dancebench.detect.inputs.video_set import VideoSet
@@ -64,8 +64,7 @@ def add_video(root: Path, subject: int, split: Split, label: Label, frames: list
         sha256=info.sha256,
         label=label,
         split=split,
-        subject_id=person,
-        source_id=person,
+        people=name_people(person),
         method=kind if label else None,
         pictures="camera",
         fps=info.fps,

@@ -6,7 +6,7 @@ import pytest
 
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Interval, Metric
-from dancebench.leaderboards.records import Data, Entry, Run, RunKind, RunRecord, new_run_id
+from dancebench.leaderboards.records import Data, Entry, ProtocolReference, Run, RunKind, RunRecord, new_run_id
 
 MakeRecord = Callable[..., RunRecord]
 
@@ -35,6 +35,8 @@ def _make(
     entry: Mapping[str, object] | None = None,
     facts: Mapping[str, object] | None = None,
     run_of: str = "",
+    videos_sha256: str | None = None,
+    protocol: Mapping[str, str] | None = None,
 ) -> RunRecord:
     people = [f"s{number:02d}" for number in range(subjects)]
     digest = sha256_json([name, dataset_id, subjects, *([run_of] if run_of else [])])
@@ -55,6 +57,8 @@ def _make(
             dataset="demo",
             dataset_id=dataset_id,
             content_sha256=content_sha256,
+            videos_sha256=videos_sha256,
+            protocol=None if protocol is None else ProtocolReference(**protocol),
             n_original=60,
             n_effective=n_effective,
         ),

@@ -17,7 +17,10 @@ from dancebench.leaderboards.records import RunRecord, load_runs, save_run
 from dancebench.leaderboards.tables import COLUMNS, group_sections
 
 MakeRecord = Callable[..., RunRecord]
-FILES = ["synthesis.md", "synthesis.csv", "detection.md", "detection.csv", "reference.md"]
+FILES = [
+    "synthesis.md", "synthesis.csv", "detection.md", "detection.csv",
+    "detection_differences.csv", "detection_differences.json", "reference.md",
+]  # fmt: skip
 UNKNOWN = Metric(value=None, reason="no weights | here", n=0, unit="LPIPS", higher_is_better=False)
 FEW = 3
 
@@ -82,6 +85,28 @@ def test_rows_are_ranked_within_the_same_people(results: Path, tmp_path: Path) -
 def test_datasets_are_never_mixed(make_record: MakeRecord) -> None:
     here, there = (make_record("fbf", {"body_ssim": 0.8}, dataset_id=sign * 64) for sign in "ab")
     assert [len(section.rows) for section in group_sections([here, there], "synthesis")] == [1, 1]
+
+
+def test_protocols_are_never_mixed(make_record: MakeRecord) -> None:
+    """By their hash: a name may be given twice, and one hash may have two names."""
+    keys = {"a": ("one", "1" * 64), "b": ("one", "2" * 64), "c": ("other", "1" * 64)}
+    runs = [
+        make_record(run, {"video_auc": 0.8}, kind="detection", protocol={"name": name, "sha256": sha256})
+        for run, (name, sha256) in keys.items()
+    ]
+    sections = group_sections([*runs, make_record("d", {"video_auc": 0.9}, kind="detection")], "detection")
+    assert [[row.record.entry.name for row in section.rows] for section in sections] == [["d"], ["a", "c"], ["b"]]
+    assert [section.title.rpartition(" · ")[2] for section in sections] == [
+        "12 subjects",
+        "one 11111111",
+        "one 22222222",
+    ]
+
+
+def test_the_csv_names_the_protocol(make_record: MakeRecord) -> None:
+    run = make_record("a", {"video_auc": 0.8}, kind="detection", protocol={"name": "one", "sha256": "1" * 64})
+    table = make_long_table([run], "detection")
+    assert table[["protocol", "protocol_sha256"]].to_numpy().tolist() == [["one", "1" * 64]]
 
 
 def test_ties_share_a_rank(make_record: MakeRecord) -> None:

@@ -14,6 +14,7 @@ from dancebench.core.errors import BenchError
 from dancebench.leaderboards.facts import list_remarks, list_warnings
 from dancebench.leaderboards.record_version1 import read_notes
 from dancebench.leaderboards.record_version2 import REMADE
+from dancebench.leaderboards.record_version3 import HOLDOUT_PROTOCOL
 from dancebench.leaderboards.records import (
     DetectionFacts,
     Fakes,
@@ -58,7 +59,7 @@ def test_published_records_lose_nothing(path: Path) -> None:
     record = RunRecord.load(path)
     facts = record.entry.facts
     assert raw["schema_version"] == 1
-    assert (record.schema_version, facts.kind, facts.remarks) == (3, raw["run"]["kind"], ())
+    assert (record.schema_version, facts.kind, facts.remarks) == (4, raw["run"]["kind"], ())
     notes = dict(raw["entry"]["notes"])
     if isinstance(facts, DetectionFacts):
         assert facts.fakes is not None
@@ -69,16 +70,18 @@ def test_published_records_lose_nothing(path: Path) -> None:
     assert all(value in values for value in notes.values())
     rest = record.model_dump(mode="json", exclude={"schema_version": True, "entry": {"facts"}})
     del raw["schema_version"], raw["entry"]["notes"]
+    assert rest["data"].pop("videos_sha256") is None  # version 4
+    assert rest["data"].pop("protocol") == (HOLDOUT_PROTOCOL if facts.kind == "detection" else None)
     for name, metric in rest["metrics"].items():
         if metric["ci95"] is not None and metric["ci95"]["method"] == REMADE:
             metric["ci95"] = raw["metrics"][name]["ci95"]  # see test_record_version2
     assert rest == raw
 
 
-def test_an_upgraded_record_is_written_and_read_as_version_3(tmp_path: Path) -> None:
+def test_an_upgraded_record_is_written_and_read_as_version_4(tmp_path: Path) -> None:
     record = RunRecord.load(PUBLISHED[0])
     path = save_run(tmp_path, record, pd.DataFrame({"item": ["a"]}))
-    assert json.loads(path.read_text())["schema_version"] == 3
+    assert json.loads(path.read_text())["schema_version"] == 4
     assert RunRecord.load(path) == record
 
 

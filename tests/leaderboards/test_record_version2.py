@@ -93,6 +93,17 @@ def test_a_damaged_record_is_refused_by_name(make_record: Callable[..., RunRecor
         RunRecord.load(path)
 
 
+@pytest.mark.parametrize("version", [2, 3])
+def test_intervals_of_version_3_stay(make_record: Callable[..., RunRecord], tmp_path: Path, version: int) -> None:
+    unknown = make_metric(0.5, None)
+    data = make_record("pair-patch", {"video_auc": 0.5}, kind="detection", subjects=PEOPLE).model_dump(mode="json")
+    data["metrics"]["video_accuracy"] = unknown | {"reason": None}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(data | {"schema_version": version}))
+    interval = RunRecord.load(path).metrics["video_accuracy"].ci95
+    assert (interval is None) == (version == 3)
+
+
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
 def test_no_published_share_keeps_an_interval_that_is_too_short(path: Path) -> None:
     for name, metric in RunRecord.load(path).metrics.items():

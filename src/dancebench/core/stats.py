@@ -18,6 +18,12 @@ of a nominal 95% over all kinds was, for 5, 8, 14 and 30 persons:
 Of equal persons with many items each the jackknife is right, and this one 2 to 6 times as wide: that hard persons exist
 and none of them was drawn, few persons cannot exclude.
 
+A difference of two statistics of the same items is tested on its own scale (`jackknife_difference`): where the
+statistics are equal it is 0, far from its bounds, and errs to both sides alike. Simulated with two detectors of equal
+AUC (0.5 to 0.99) that find the same or different persons hard, 1 to 8 items a person and class, the share of nominal
+5% tests that reject was at most 0.05, 0.05, 0.06 and 0.06 for 5, 8, 14 and 30 persons; of differences of logits, the
+scale of a single AUC, 0.17, 0.22, 0.19 and 0.13.
+
 References: Korn and Graubard, Confidence intervals for proportions with small expected number of positive counts
 estimated from survey data, Survey Methodology 24 (1998); Kish, Survey sampling (1965); Agresti and Coull, Approximate
 is better than "exact" for interval estimation of binomial proportions, The American Statistician 52 (1998).
@@ -28,7 +34,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -212,6 +218,50 @@ def _exact_limits(share: float, size: float, confidence: float) -> tuple[float, 
     low = 0.0 if hits <= 0 else float(scipy.stats.beta.ppf(tail, hits, misses + 1))
     high = 1.0 if misses <= 0 else float(scipy.stats.beta.ppf(1 - tail, hits + 1, misses))
     return low, high
+
+
+class Difference(NamedTuple):
+    """A difference of two statistics of the same items."""
+
+    value: float
+    interval: Interval | None
+    """None where no deletion of a subject changes the difference: it is coarse, not certain."""
+    p: float | None
+    """Of equal statistics, two-sided; None without an interval."""
+
+
+def jackknife_difference(
+    first: tuple[float, npt.NDArray[np.float64]],
+    second: tuple[float, npt.NDArray[np.float64]],
+    *,
+    confidence: float = 0.95,
+) -> Difference:
+    """Compare two statistics of the same items: the jackknife of their difference, Student's t over subjects.
+
+    What both have in common of a subject cancels, so the interval is narrower than those of the two would suggest.
+
+    Args:
+        first: A statistic in [0, 1] of all items, and without each of the subjects (subjects,).
+        second: The other statistic, without the same subjects in the same order.
+        confidence: Coverage: the share of intervals that should contain the true difference.
+
+    Raises:
+        ValueError: Fewer than two subjects, not the same number, or a value that is not finite.
+    """
+    (estimate, replicates), (other_estimate, other_replicates) = first, second
+    count = len(replicates)
+    if count < 2 or replicates.shape != other_replicates.shape:
+        raise ValueError("both statistics leave out the same subjects, two at least")
+    difference, left_out = estimate - other_estimate, replicates - other_replicates  # (), (subjects,)
+    if not (math.isfinite(difference) and np.isfinite(left_out).all()):
+        raise ValueError("the statistics are defined for all items and without each subject")
+    error = math.sqrt((count - 1) * float(left_out.var()))
+    if error < _ROUNDING:
+        return Difference(difference, None, None)
+    half = _t_quantile(confidence, count) * error
+    low, high = max(-1.0, difference - half), min(1.0, difference + half)
+    p = 2 * float(scipy.stats.t.sf(abs(difference) / error, count - 1))
+    return Difference(difference, _make_interval(low, high, "jackknife-t of the difference", count), p)
 
 
 def permutation_mean(

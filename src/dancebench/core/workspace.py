@@ -101,6 +101,19 @@ class Workspace:
         path, earlier = self.root / "manifests" / f"{run}.jsonl", self.root / f"{run}.manifest.jsonl"
         return earlier if earlier.exists() and not path.exists() else path
 
+    def corpus(self, name: str) -> Path:
+        """Folder of an outside corpus: `corpus.json`, `manifest.jsonl`, `card.jsonld` and `files.json`; no video."""
+        return self.root / "corpora" / validate_name("corpus", name)
+
+    def list_corpora(self) -> list[str]:
+        """Names of the outside corpora."""
+        return sorted(path.parent.name for path in self.root.glob("corpora/*/corpus.json"))
+
+    @property
+    def protocols(self) -> Path:
+        """Folder of the workspace's own protocols, `NAME.json`."""
+        return self.root / "protocols"
+
     def video_set(self, sha256: str) -> Path:
         """The description of a set of videos, by the hash of its manifest's rows."""
         return self.root / "manifests" / f"{sha256[:16]}.video_set.json"

@@ -82,6 +82,13 @@ def test_lists_are_json_for_machines(tmp_path: Path) -> None:
     }  # fmt: skip
     assert "pair-patch" in bench("list", "detectors").stdout
     assert "body_ssim" in bench("list", "metrics").stdout
+    protocols = {
+        row["protocol"]: row for row in json.loads(bench("list", "protocols", "--workspace", tmp_path, "--json").stdout)
+    }
+    assert protocols["in-domain"]["why_not"] == "not in this workspace: ffpp"
+    assert (protocols["table-5"]["can_run"], protocols["table-5"]["why_not"]) == (True, None)
+    assert len(protocols["cross-dataset"]["sha256"]) == 64
+    assert "leave-one-generator-out" in bench("list", "protocols", "--workspace", tmp_path).stdout
     subjects = json.loads(bench("list", "subjects", "--workspace", tmp_path, "--json").stdout)
     roles = [row["role"] for row in subjects]
     counts = [roles.count(role) for role in ("target", "train", "validation", "holdout")]

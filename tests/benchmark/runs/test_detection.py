@@ -20,8 +20,10 @@ from dancebench.core.workspace import Workspace
 from dancebench.datasets.corpora.manifest import read_manifest
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.protocol import description as description_module
+from dancebench.detect.protocol.catalogue import load_built_in
 from dancebench.detect.protocol.description import SHORTCUTS, find_description
-from dancebench.leaderboards.records import DetectionFacts, RunRecord
+from dancebench.leaderboards.records import DetectionFacts, ProtocolReference, RunRecord
+from dancebench.leaderboards.significance.differences import Differences
 
 DETECTORS = ("pair-patch", "spectrum")
 
@@ -107,11 +109,24 @@ def test_a_manifest_lies_with_its_description_and_its_videos_in_the_workspace(wo
     description = find_description(videos, workspace.video_set(videos.sha256))
     assert description is not None
     assert description.quality.keys() == {"fbf-ts", "nearest", "mean-frame"}
+    protocol = load_built_in("table-5")
     for each in (record, other):
+        assert each.data.videos_sha256 == videos.sha256
+        assert each.data.protocol == ProtocolReference(name="table-5", sha256=protocol.sha256)
         assert {name: each.metrics[name] for name in SHORTCUTS} == description.controls
         assert isinstance(each.entry.facts, DetectionFacts)
         assert each.entry.facts.fakes is not None
         assert each.entry.facts.fakes.body_ssim == description.quality
+
+
+def test_two_detectors_of_one_run_are_compared_on_the_same_videos(workspace: Workspace) -> None:
+    detect(workspace.root)
+    [section] = Differences.load(workspace.leaderboards / "detection_differences.json").sections
+    [pair] = section.pairs
+    assert pair.difference is not None
+    assert pair.n > 0
+    assert section.protocol is not None
+    assert section.protocol.name == "table-5"
 
 
 def test_the_videos_are_described_once_for_all_detectors(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

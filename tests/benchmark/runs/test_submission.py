@@ -15,7 +15,7 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.core.metric import Metric
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.corpora.manifest import Split, VideoRow, write_manifest
+from dancebench.datasets.corpora.manifest import Split, VideoRow, name_people, write_manifest
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.datasets.subjects.records import (
     DatasetRecord,
@@ -67,8 +67,8 @@ def manifest_rows() -> list[VideoRow]:
     return [
         VideoRow(
             video_id=f"{person}/{person}/{method or 'real'}", path=f"{person}-{method}.mp4",
-            sha256=f"{number:064x}", label=int(method is not None), split=PEOPLE[person], subject_id=person,
-            source_id=person, method=method, fps=25, n_frames=20, codec="h264", crf=18,
+            sha256=f"{number:064x}", label=int(method is not None), split=PEOPLE[person], people=name_people(person),
+            method=method, fps=25, n_frames=20, codec="h264", crf=18,
             width=SIZE[1], height=SIZE[0],
         )
         for number, (person, method) in enumerate((person, method) for person in PEOPLE for method in (None, "fbf"))
@@ -186,6 +186,8 @@ def test_it_ranks_beside_ours_on_the_same_people(workspace: Workspace, dataset: 
     assert record.metrics["null_shift"].reason == "a submitted score file: the detector is not here"
     assert record.per_subject["d"]["video_auc"] == 1.0
     assert (record.data.n_original, record.data.n_effective, record.failures) == (4, 4, [])
+    assert record.data.videos_sha256 == VideoSet(workspace.root, tuple(manifest_rows())).sha256
+    assert record.data.protocol == section.protocol
     facts = read_facts(record)
     assert facts.fakes == FAKES
     assert facts.submitted == records.SubmittedScores(
@@ -363,10 +365,12 @@ def test_a_manifest_of_other_people_or_with_a_leak_is_refused(
 ) -> None:
     manifest = workspace.root / "videos.jsonl"
     rows = manifest_rows()
-    other_people = [row.model_copy(update={"subject_id": "z"}) if row.split == "holdout" else row for row in rows]
+    other_people = [
+        row.model_copy(update={"people": name_people("z")}) if row.split == "holdout" else row for row in rows
+    ]
     write_manifest(manifest, other_people)
     with pytest.raises(BenchError, match="holds out 'z', but dataset 'toy' holds out other people"):
         run_submission(workspace, dataset, scores, "theirs", manifest, argv=ARGV)
-    write_manifest(manifest, [rows[0].model_copy(update={"source_id": "d"}), *rows[1:]])
+    write_manifest(manifest, [rows[0].model_copy(update={"people": name_people(rows[0].subject_id, "d")}), *rows[1:]])
     with pytest.raises(BenchError, match="Leak between splits: The person 'd'"):
         run_submission(workspace, dataset, scores, "theirs", manifest, argv=ARGV)

@@ -9,12 +9,20 @@ from pathlib import Path
 import pytest
 
 from dancebench.core.errors import BenchError
-from dancebench.datasets.corpora.manifest import VideoRow, read_manifest, resolve_inside, write_manifest
+from dancebench.core.schema import NewerSchemaError
+from dancebench.datasets.corpora.manifest import (
+    Person,
+    VideoRow,
+    name_people,
+    read_manifest,
+    resolve_inside,
+    write_manifest,
+)
 
 
 def row(video_id: str = "a/a/real", path: str = "reals/a.mp4") -> VideoRow:
     return VideoRow(
-        video_id=video_id, path=path, sha256="0" * 64, label=0, split="train", subject_id="a", source_id="a",
+        video_id=video_id, path=path, sha256="0" * 64, label=0, split="train", people=name_people("a"),
         method=None, fps=25, n_frames=10, codec="h264", crf=18, width=64, height=128,
     )  # fmt: skip
 
@@ -35,6 +43,51 @@ def test_a_row_of_an_earlier_release_does_not_state_its_pictures(tmp_path: Path)
     (tmp_path / "m.jsonl").write_text(json.dumps(earlier | {"pictures": "painted"}))
     with pytest.raises(BenchError, match=":1 is not a row"):
         read_manifest(tmp_path / "m.jsonl")
+
+
+VERSION_1 = (
+    '{"video_id": "a/b/fbf", "path": "fakes/a.mp4", "sha256": "00", "label": 1, "split": "train", "subject_id": "a", '
+    '"source_id": "b", "method": "fbf", "motion_sha256": null, "pictures": "drawn", "derived_from": null, "fps": 25.0, '
+    '"n_frames": 10, "codec": "h264", "crf": 18, "width": 64, "height": 128, "perturbation": null}\n'
+    '{"video_id": "a/a/real", "path": "reals/a.mp4", "sha256": "11", "label": 0, "split": "train", "subject_id": "a", '
+    '"source_id": "a", "method": null, "fps": 25.0, "n_frames": 10, "codec": "h264", "crf": 18, "width": 64, '
+    '"height": 128}\n'
+)
+
+
+def test_frozen_rows_of_the_first_version_are_upgraded(tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_text(VERSION_1)
+    fake, real = read_manifest(tmp_path / "m.jsonl")
+    assert fake.people == (Person(id="a", role="target"), Person(id="b", role="driver"))
+    assert (fake.subject_id, fake.source_id, fake.pictures, fake.status) == ("a", "b", "drawn", "decoded")
+    assert real == row().model_copy(update={"sha256": "11"})
+    assert (real.people, real.source_id) == ((Person(id="a", role="target"),), "a")
+    write_manifest(tmp_path / "again.jsonl", [fake, real])
+    assert read_manifest(tmp_path / "again.jsonl") == [fake, real]
+
+
+def test_a_row_of_a_later_release_is_named(tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_text(json.dumps(row().model_dump(mode="json") | {"schema_version": 3}))
+    with pytest.raises(NewerSchemaError, match=r":1 has schema version 3; this release reads up to 2") as caught:
+        read_manifest(tmp_path / "m.jsonl")
+    assert caught.value.hint
+
+
+def test_a_video_of_unknown_people_is_counted_by_its_group(tmp_path: Path) -> None:
+    fields = row().model_dump(mode="json") | {"people": [], "group": "clip7"}
+    unknown = VideoRow.model_validate(fields)
+    assert (unknown.identified, unknown.subject_id, unknown.source_id) == (False, "clip7", "clip7")
+    assert row().identified
+    (tmp_path / "m.jsonl").write_text(json.dumps(fields | {"group": None}))
+    with pytest.raises(BenchError, match="not a row"):
+        read_manifest(tmp_path / "m.jsonl")
+
+
+def test_the_rate_of_images_without_a_clock_is_not_made_up() -> None:
+    with pytest.raises(BenchError, match="a/a/real has no frame rate") as caught:
+        _ = row().model_copy(update={"fps": None}).known_fps
+    assert caught.value.hint
+    assert row().known_fps == 25
 
 
 @pytest.mark.parametrize("path", ["../out.mp4", "/etc/passwd", "a/../../out.mp4"])

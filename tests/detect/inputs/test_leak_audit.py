@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 
 from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
-from dancebench.datasets.corpora.manifest import Split, VideoRow
+from dancebench.datasets.corpora.manifest import Person, Role, Split, VideoRow, name_people
 from dancebench.datasets.video.clips import EncoderSettings, stream, write_clip
 from dancebench.detect.inputs.leak_audit import audit_frames, audit_leaks, require_one_size
 from dancebench.detect.inputs.video_set import VideoSet
 
 BASE = VideoRow(
-    video_id="a/a/real", path="a.mp4", sha256="1" * 64, label=0, split="train", subject_id="a", source_id="a",
+    video_id="a/a/real", path="a.mp4", sha256="1" * 64, label=0, split="train", people=name_people("a"),
     method=None, fps=25, n_frames=20, codec="h264", crf=18, width=32, height=64,
 )  # fmt: skip
 
 
 def row(video: str, **changes: object) -> VideoRow:
     """A row of its own person and file, but for the changes."""
-    fields = {"video_id": f"{video}/{video}/real", "sha256": video * 64, "subject_id": video, "source_id": video}
+    fields = {"video_id": f"{video}/{video}/real", "sha256": video * 64, "people": name_people(video)}
     return BASE.model_copy(update=fields | changes)
 
 
@@ -32,10 +32,12 @@ def test_separate_people_pass() -> None:
     audit_leaks([BASE, row("b", split="validation"), row("c", split="holdout"), row("d")])
 
 
-@pytest.mark.parametrize("role", ["subject_id", "source_id"])
-def test_a_person_in_two_splits_is_named_with_both_videos(role: str) -> None:
+@pytest.mark.parametrize("role", get_args(Role))
+def test_a_person_in_two_splits_is_named_with_both_videos(role: Role) -> None:
     with pytest.raises(BenchError) as caught:
-        audit_leaks([BASE, row("b", split="holdout", **{role: "a"})])
+        audit_leaks(
+            [BASE, row("b", split="holdout", people=(Person(id="b", role="target"), Person(id="a", role=role)))]
+        )
     assert "The person 'a'" in caught.value.message
     assert "a/a/real (train) and b/b/real (holdout)" in caught.value.message
 
@@ -46,7 +48,7 @@ def test_a_file_in_two_splits_is_named_with_both_videos() -> None:
 
 
 def test_many_leaks_are_counted() -> None:
-    leaks = [row(name, split="holdout", source_id="a") for name in "bcdef"]
+    leaks = [row(name, split="holdout", people=name_people(name, "a")) for name in "bcdef"]
     with pytest.raises(BenchError, match="and 2 more"):
         audit_leaks([BASE, *leaks])
 
@@ -56,7 +58,7 @@ def test_many_leaks_are_counted() -> None:
 
 @given(first=st.sampled_from(get_args(Split)), second=st.sampled_from(get_args(Split)))
 def test_only_training_and_validation_share_people_who_only_drive(first: Split, second: Split) -> None:
-    rows = [row("b", split=first, source_id="driver"), row("c", split=second, source_id="driver")]
+    rows = [row(name, split=split, people=name_people(name, "driver")) for name, split in (("b", first), ("c", second))]
     if first != second and "holdout" in (first, second):
         with pytest.raises(BenchError, match="The person 'driver'"):
             audit_leaks(rows)
@@ -67,7 +69,7 @@ def test_only_training_and_validation_share_people_who_only_drive(first: Split, 
 @pytest.mark.parametrize("turn", [1, -1])
 def test_a_person_seen_in_training_does_not_drive_in_validation(turn: int) -> None:
     """In either order of the rows, and although the same person also drives in training."""
-    rows = [row("b", source_id="a"), BASE, row("c", split="validation", source_id="a")]
+    rows = [row("b", people=name_people("b", "a")), BASE, row("c", split="validation", people=name_people("c", "a"))]
     with pytest.raises(BenchError, match="The person 'a'"):
         audit_leaks(rows[::turn])
 
@@ -89,7 +91,7 @@ def copied(root: Path, video: VideoRow, split: Split) -> VideoRow:
         for _, frame in stream(root / video.path)
     )
     copy = write_clip(root / "copy.mp4", frames, video.fps, encoder=EncoderSettings(crf=35))
-    changes = {"video_id": "x/x/real", "subject_id": "x", "source_id": "x", "split": split}
+    changes = {"video_id": "x/x/real", "people": name_people("x"), "split": split}
     return video.model_copy(update=changes | {"path": "copy.mp4", "sha256": copy.sha256})
 
 

@@ -16,7 +16,14 @@ from dancebench.core import files
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.corpora.manifest import PictureKind, Split, VideoRow, read_manifest, write_manifest
+from dancebench.datasets.corpora.manifest import (
+    PictureKind,
+    Split,
+    VideoRow,
+    name_people,
+    read_manifest,
+    write_manifest,
+)
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.datasets.subjects.records import (
     FIRST_POSE_SOURCE,
@@ -29,7 +36,7 @@ from dancebench.datasets.subjects.records import (
 from dancebench.detect.inputs.video_set import VideoSet
 
 BASE = VideoRow(
-    video_id="a/a/real", path="a.mp4", sha256="1" * 64, label=0, split="train", subject_id="a", source_id="a",
+    video_id="a/a/real", path="a.mp4", sha256="1" * 64, label=0, split="train", people=name_people("a"),
     method=None, fps=25, n_frames=20, codec="h264", crf=18, width=32, height=64,
 )  # fmt: skip
 
@@ -125,7 +132,9 @@ def test_rows_of_an_earlier_release_have_the_pictures_that_their_dataset_states(
         ("b", workspace.root / "elsewhere" / "b.mp4"): None,
     }
     rows = [
-        BASE.model_copy(update={"video_id": f"{n}", "subject_id": subject, "path": str(path.relative_to(tmp_path))})
+        BASE.model_copy(
+            update={"video_id": f"{n}", "people": name_people(subject), "path": str(path.relative_to(tmp_path))}
+        )
         for n, (subject, path) in enumerate(paths)
     ]
     write_manifest(workspace.manifest("run"), rows)

@@ -13,7 +13,7 @@ import pytest
 
 from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
-from dancebench.datasets.corpora.manifest import Split, VideoRow
+from dancebench.datasets.corpora.manifest import Split, VideoRow, name_people
 from dancebench.datasets.video.clips import write_clip
 from dancebench.detect.evaluation.controls import measure_shortcuts
 from dancebench.detect.evaluation.training_domain import FEATURES
@@ -300,7 +300,7 @@ def leaking(videos: VideoSet, split: Split = "holdout") -> tuple[VideoRow, Video
     original = find(videos, "s00/s00/real")
     frames = [cv2.convertScaleAbs(frame, alpha=1.05, beta=5) for frame in other_frames(videos, original)]
     copy = write_clip(videos.root / "copy.mp4", frames, original.fps)
-    changes = {"video_id": "x/x/real", "subject_id": "x", "source_id": "x", "split": split, "path": "copy.mp4"}
+    changes = {"video_id": "x/x/real", "people": name_people("x"), "split": split, "path": "copy.mp4"}
     row = original.model_copy(update=changes | {"sha256": copy.sha256})
     return row, VideoSet(videos.root, (*videos.rows, row))
 

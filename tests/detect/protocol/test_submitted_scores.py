@@ -10,7 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from dancebench.core.errors import BenchError, UnknownNameError
-from dancebench.datasets.corpora.manifest import Split, VideoRow, read_manifest
+from dancebench.datasets.corpora.manifest import Split, VideoRow, name_people, read_manifest
 from dancebench.detect.evaluation.metrics import (
     NO_THRESHOLD,
     auc,
@@ -38,7 +38,7 @@ def make_row(subject: int, split: Split, method: str | None) -> VideoRow:
     person = f"p{subject}"
     return VideoRow(
         video_id=f"{person}/{person}/{method or 'real'}", path=f"{person}-{method}.mp4", sha256="0" * 64,
-        label=int(method is not None), split=split, subject_id=person, source_id=person, method=method,
+        label=int(method is not None), split=split, people=name_people(person), method=method,
         fps=25, n_frames=20, codec="h264", crf=18, width=32, height=64,
     )  # fmt: skip
 
@@ -177,9 +177,7 @@ def make_probabilities() -> tuple[list[VideoRow], dict[str, float]]:
     """Reals about 0.15 and fakes about 0.85, of 10 validation and 14 held-out people."""
     people = [(split, f"{letter}{k:02d}") for split, count, letter in SET_OF_THREE for k in range(count)]
     rows = [
-        make_row(0, split, method).model_copy(
-            update={"video_id": f"{person}/{method}", "subject_id": person, "source_id": person}
-        )
+        make_row(0, split, method).model_copy(update={"video_id": f"{person}/{method}", "people": name_people(person)})
         for split, person in people
         for method in (None, "x")
     ]

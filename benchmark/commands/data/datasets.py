@@ -1,4 +1,4 @@
-"""`bench data`: datasets of the workspace."""
+"""`bench data`: datasets of the workspace, made of recordings of people."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dancebench.datasets.subjects.records import DatasetRecord, Role
 
 app = typer.Typer(
-    help="Datasets: draw the demo dancers, add recordings, import other layouts, list and verify.",
+    help="Datasets: draw the demo dancers, add recordings, import other layouts, read corpora, list and verify.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

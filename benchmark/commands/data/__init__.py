@@ -1,0 +1,12 @@
+"""`bench data`: datasets of the workspace, and outside corpora that are read where they lie."""
+
+from dancebench.benchmark.commands.data.corpus import corpus
+from dancebench.benchmark.commands.data.datasets import app
+
+app.command(
+    "corpus",
+    epilog="Examples: bench data corpus ffpp /data/FaceForensics++ · "
+    "bench data corpus csv clips --list clips.csv --polarity fake=1",
+)(corpus)
+
+__all__ = ["app"]

@@ -1,0 +1,1 @@
+"""Outside corpora: read where they lie, audited, written down."""

@@ -1,0 +1,1 @@
+"""Layouts of outside corpora: one module each."""
