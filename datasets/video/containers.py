@@ -23,6 +23,10 @@ _FORMATS: Final = (
 )
 """Demuxers that may open a file. By default libavformat also opens text files, playlists that fetch other
 files, and single images."""
+_LATE: Final = ("flv", "mpegts", "mpeg")
+"""Containers in which a stream may begin anywhere."""
+_LOOK_FURTHER: Final = {"probesize": str(2**27), "analyzeduration": str(3600 * av.time_base)}
+"""Bytes and microseconds in which a video stream is looked for; by default about five million of each."""
 CONVERT: Final = "Convert it to H.264, for instance: ffmpeg -i VIDEO -c:v libx264 converted.mp4."
 _NAME_A_VIDEO: Final = "Name a file that has a video stream."
 _NO_VIDEO: Final = Disposition.attached_pic
@@ -46,21 +50,27 @@ class NotAVideoError(BenchError):
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.VideoStream]]:
     """Open the video stream of `path`, or say why there is none; its decoder takes no picture beyond `MAX_PIXELS`."""
-    size = _check_readable(path)
-    try:
-        # The absolute path, since `name:…` would be read as a protocol.
-        container = av.open(
-            str(path.absolute()),
-            container_options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
-            metadata_errors="replace",
-        )
-    except (av.error.FFmpegError, ValueError) as error:
-        raise _unreadable_error(path, size) from error
-    with container:
+    with _open_container(path) as container:
         stream = _find_video_stream(container, path)
         check_declared_size(path, *_read_declared_size(path, container, stream))
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # whatever is declared later in the stream
         yield container, stream
+
+
+def _open_container(path: Path) -> av.container.InputContainer:
+    size = _check_readable(path)
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    try:
+        # The absolute path, since `name:…` would be read as a protocol.
+        container = av.open(str(path.absolute()), container_options=options, metadata_errors="replace")
+        if container.format.name in _LATE and not container.streams.video:
+            container.close()
+            container = av.open(
+                str(path.absolute()), container_options=options | _LOOK_FURTHER, metadata_errors="replace"
+            )
+    except (av.error.FFmpegError, ValueError) as error:
+        raise _unreadable_error(path, size) from error
+    return container
 
 
 def _read_declared_size(

@@ -241,12 +241,17 @@ def _demux(
     container: av.container.InputContainer, source: av.video.VideoStream, tally: Tally
 ) -> Iterator[av.Packet[av.video.VideoStream]]:
     """The packets of a stream, up to where the container is damaged; the last one is empty and ends the decoding."""
-    try:
-        for packet in container.demux(source):
-            if packet.size or packet.dts is None:  # an empty one elsewhere would end the decoding there
-                yield packet
-    except av.error.FFmpegError:
-        tally.add_failure()
+    while True:
+        try:
+            for packet in container.demux(source):
+                if packet.size or packet.dts is None:  # an empty one elsewhere would end the decoding there
+                    yield packet
+            return
+        except IndexError:  # a packet of another stream, which PyAV does not know: it appeared after the opening
+            continue
+        except av.error.FFmpegError:
+            tally.add_failure()
+            return
 
 
 def decode_packets(

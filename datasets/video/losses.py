@@ -217,7 +217,7 @@ def _find_other_end(path: Path) -> float:
             for packet in container.demux(others) if others else ():
                 if packet.pts is not None and packet.size:
                     ends.append(float((packet.pts + (packet.duration or 0)) * packet.time_base))
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, IndexError):  # IndexError: a stream that appeared after the opening
             pass  # what was read counts
     return max(ends)
 

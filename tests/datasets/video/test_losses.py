@@ -131,3 +131,37 @@ def test_a_stated_length_that_is_none_is_passed_over(tag: str, whole: dict[str, 
     at = data.index(b"00:00:03.000000000")
     path.write_bytes(data[:at] + tag.encode().ljust(18, b"\0") + data[at + 18 :])
     assert list_losses(inspect(path)) == []
+
+
+# ---------------------------------------------------------------- streams that appear late
+
+
+def write_late_flv(path: Path, late: str) -> Path:
+    """An FLV without metadata, in which `video` or `audio` appears behind all of the other."""
+    side = 64 if late == "video" else 256  # libavformat looks at five megabytes for streams
+    noise = np.random.default_rng(0).integers(0, 255, (70, side, side, 3), np.uint8)
+    video = write_video(
+        path.with_name("video.flv"),
+        list(noise),
+        container_options={"flvflags": "no_metadata"},
+        options={"crf": "5", "preset": "ultrafast"},
+    ).read_bytes()
+
+    def tag(milliseconds: int) -> bytes:
+        sound = b"\x3e" + bytes(500)  # PCM
+        body = b"\x08" + len(sound).to_bytes(3, "big") + milliseconds.to_bytes(3, "big") + bytes(4) + sound
+        return body + len(body).to_bytes(4, "big")
+
+    tags = b"".join(tag(10 * number) for number in range(12_000 if late == "video" else 50))
+    flag = b"\x04" if late == "video" else b"\x01"
+    parts = (tags, video[13:]) if late == "video" else (video[13:], tags)
+    path.write_bytes(video[:4] + flag + video[5:13] + b"".join(parts))
+    return path
+
+
+@pytest.mark.parametrize("late", ["video", "audio"])
+def test_a_stream_that_appears_late(late: str, tmp_path: Path) -> None:
+    path = write_late_flv(tmp_path / "late.flv", late)
+    with av.open(str(path)) as container:
+        assert late not in [stream.type for stream in container.streams]
+    assert inspect(path).info.n_frames == 70
