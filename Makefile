@@ -35,7 +35,7 @@ speed: $(VENV)/.developer
 fuzz: $(VENV)/.developer
 	PYTHONPATH=tests $(BIN)/python -m fuzz.run $(FUZZ)
 
-# Commands that are killed 30 times at random moments and run again, about 20 minutes.
+# Commands that are killed 30 times at random moments and run again: half an hour.
 kills: $(VENV)/.developer
 	PYTHONPATH=tests $(BIN)/python -m fuzz.kills $(KILLS)
 

@@ -105,7 +105,7 @@ def require_all(outcomes: Sequence[R | JobFailure]) -> list[R]:
 def keep_interrupts_from_children() -> Iterator[None]:
     """Start processes in this block: Ctrl-C is the parent's to handle, also while a child still imports its modules.
 
-    A signal that comes meanwhile reaches this process at the end of the block.
+    A signal to this thread that comes meanwhile reaches it at the end of the block.
     """
     if not hasattr(signal, "pthread_sigmask"):  # on Windows
         yield

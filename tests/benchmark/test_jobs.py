@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_ctrl_c_is_kept_from_children_from_their_first_instruction_on(method: st
 def test_ctrl_c_during_a_start_reaches_the_parent_at_its_end() -> None:
     started = False
     with pytest.raises(KeyboardInterrupt), keep_interrupts_from_children():  # noqa: PT012
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
         started = True
     assert started
 
