@@ -106,7 +106,7 @@ class VideoRow(Document):
     width: int | None
     height: int | None
     crop: Crop | None = None
-    """None: the whole picture."""
+    """None: the whole picture. Width and height are those of the crop."""
     perturbation: str | None = None
 
     @model_validator(mode="after")
