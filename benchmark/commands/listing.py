@@ -348,4 +348,6 @@ def _show(facts: Sequence[dict[str, Any]], as_json: bool) -> None:
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
         return "\n".join(f"{key}: {_cell(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value))
     return "" if value is None else str(value)

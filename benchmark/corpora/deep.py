@@ -15,8 +15,9 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_file
 from dancebench.core.progress import ReportProgress
 from dancebench.datasets.corpora.file_facts import FileFacts, FileFactsRecord
-from dancebench.datasets.corpora.manifest import VideoRow
+from dancebench.datasets.corpora.manifest import Crop, VideoRow
 from dancebench.datasets.video.frames import FrameSource, open_source
+from dancebench.datasets.video.upright import Frame
 from dancebench.detect.inputs.near_duplicates import (
     FRAMES,
     Fingerprint,
@@ -48,12 +49,15 @@ def read_deeply(
         By path; a file that cannot be decoded has a reason.
     """
     found = dict(files)
-    paths = sorted({row.path for row in rows})
+    parts: dict[str, list[VideoRow]] = {}
+    for row in rows:
+        parts.setdefault(row.path, []).append(row)
+    paths = sorted(parts)
     saved = time.monotonic()
     for done, path in enumerate(paths):
         report("hashing and decoding", done, len(paths))
-        if found[path].fingerprint is None:
-            found[path] = _read_file(root / path, found[path])
+        if not {_name_part(row.crop) for row in parts[path]} <= found[path].fingerprints.keys():
+            found[path] = _read_file(root / path, found[path], [row.crop for row in parts[path]])
         if time.monotonic() - saved > _SAVE_EVERY:
             FileFactsRecord(files=found).save(cache)
             saved = time.monotonic()
@@ -71,13 +75,11 @@ def list_near_duplicates(root: Path, rows: Sequence[VideoRow], files: Mapping[st
         rows: The videos, with their groups.
         files: What `read_deeply` found.
     """
-    first: dict[str, VideoRow] = {}
-    for row in rows:
-        first.setdefault(row.path, row)  # parts of one file are one recording
-    shown = [row for row in first.values() if files[row.path].fingerprint]
-    hashes = [read_hashes(files[row.path].fingerprint or ()) for row in shown]
+    known = {row.video_id: files[row.path].fingerprints.get(_name_part(row.crop), ()) for row in rows}
+    shown = [row for row in rows if known[row.video_id]]
+    hashes = [read_hashes(known[row.video_id]) for row in shown]
     close = [shown[index] for index in list_candidates(hashes, [str(row.group) for row in shown])]
-    fingerprints = [_take_fingerprint(open_source(root / row.path)) for row in close]
+    fingerprints = [_take_fingerprints(open_source(root / row.path), [row.crop])[_name_part(row.crop)] for row in close]
     return [
         f"{close[pair.first].video_id} and {close[pair.second].video_id} show near-duplicate frames "
         f"({pair.bits} of 64 bits differ, correlation {pair.correlation:.3f})"
@@ -94,27 +96,40 @@ def list_changed(rows: Sequence[VideoRow]) -> list[str]:
     ]
 
 
-def _read_file(path: Path, facts: FileFacts) -> FileFacts:
+def _read_file(path: Path, facts: FileFacts, crops: Sequence[Crop | None]) -> FileFacts:
     try:
         source = open_source(path)
-        fingerprint = write_hashes(_take_fingerprint(source))
+        fingerprints = {part: write_hashes(found) for part, found in _take_fingerprints(source, crops).items()}
     except BenchError as error:
         reason = error.message.replace(f"{path} ", "", 1)
         sha256 = sha256_file(path) if path.is_file() else None
-        return facts.model_copy(update={"reason": reason, "sha256": sha256, "fingerprint": ()})
+        nothing: dict[str, tuple[str, ...]] = {_name_part(crop): () for crop in crops}
+        return facts.model_copy(update={"reason": reason, "sha256": sha256, "fingerprints": nothing})
     measured = {"width": source.width, "height": source.height, "n_frames": source.n_frames}
     rate = {} if path.is_dir() else {"fps": source.fps}
     return facts.model_copy(
         update={
             "header": facts.header | measured | rate,
             "sha256": source.sha256,
-            "fingerprint": fingerprint,
+            "fingerprints": fingerprints,
             "decoded": True,
         }
     )
 
 
-def _take_fingerprint(source: FrameSource) -> Fingerprint:
-    """Of a few evenly placed frames."""
+def _take_fingerprints(source: FrameSource, crops: Sequence[Crop | None]) -> dict[str, Fingerprint]:
+    """Of a few evenly placed frames, for each part of the picture."""
     wanted = set(choose_pair_starts(source.n_frames, FRAMES, window=1).tolist())
-    return compute_fingerprint([frame for index, (_, frame) in enumerate(source.frames()) if index in wanted])
+    frames = [frame for index, (_, frame) in enumerate(source.frames()) if index in wanted]
+    return {_name_part(crop): compute_fingerprint([_cut_out(frame, crop) for frame in frames]) for crop in crops}
+
+
+def _cut_out(frame: Frame, crop: Crop | None) -> Frame:
+    """The part of a frame uint8 (H, W, 3) that is the video; the whole frame where the part lies outside of it."""
+    if crop is None or crop.top >= frame.shape[0] or crop.left >= frame.shape[1]:
+        return frame
+    return frame[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+
+
+def _name_part(crop: Crop | None) -> str:
+    return "whole" if crop is None else f"{crop.left},{crop.top},{crop.width},{crop.height}"

@@ -80,6 +80,7 @@ def read_into_workspace(
     """
     folder = workspace.corpus(name)
     with lock_folder(folder):
+        _refuse_another(folder, layout, request)
         cache = folder / "files.json"
         reading = read_corpus(layout, request, FileFactsRecord.load_if_usable(cache) or FileFactsRecord(), report)
         if deep:
@@ -90,7 +91,9 @@ def read_into_workspace(
         FileFactsRecord(files=reading.files).save(cache)
         rows = divisions[chosen].rows
         write_manifest(folder / "manifest.jsonl", rows)
-        record = _make_record(name, layout, reading, divisions, chosen, seed, sha256_file(folder / "manifest.jsonl"))
+        record = _make_record(
+            name, layout, request, reading, divisions, chosen, seed, sha256_file(folder / "manifest.jsonl")
+        )
         if deep:
             record = _add_deep_findings(record, reading)
         record.save(folder / "corpus.json")
@@ -106,6 +109,16 @@ def _add_deep_findings(record: CorpusRecord, reading: CorpusReading) -> CorpusRe
             "problems": (*record.problems, *list_changed(reading.rows)),
         }
     )
+
+
+def _refuse_another(folder: Path, layout: str, request: CorpusRequest) -> None:
+    """Keep a corpus of this name that was read from another folder."""
+    record = CorpusRecord.load_if_usable(folder / "corpus.json")
+    if record is not None and (record.layout, record.read_from) != (layout, str(request.tree.root)):
+        raise BenchError(
+            f"There is a corpus '{record.name}' of another folder: {record.layout} in {record.read_from}.",
+            hint="Give this one a name: --name NAME.",
+        )
 
 
 def _make_divisions(reading: CorpusReading, seed: int) -> dict[SplitKind, Division]:
@@ -146,6 +159,7 @@ def _describe_split(kind: SplitKind, division: Division, reading: CorpusReading)
 def _make_record(
     name: str,
     layout: str,
+    request: CorpusRequest,
     reading: CorpusReading,
     divisions: dict[SplitKind, Division],
     chosen: SplitKind,
@@ -159,6 +173,7 @@ def _make_record(
         layout=layout,
         layout_source=CORPORA.source(layout),
         root=str(reading.root),
+        read_from=str(request.tree.root),
         version=found.version,
         title=about.title,
         url=about.url,

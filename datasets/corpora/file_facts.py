@@ -33,7 +33,7 @@ class FileFacts(Strict):
         header: Fields of a row; empty where it cannot be read.
         reason: Why it cannot be read.
         sha256: Of the bytes; of a folder over the hashes of its images. None until it was asked for.
-        fingerprint: Perceptual hashes of a few frames, in hexadecimal; None until they were asked for.
+        fingerprints: Perceptual hashes of a few frames, in hexadecimal, by the part of the picture that they are of.
         decoded: Whether the header's claims were replaced by what decoding found.
     """
 
@@ -42,7 +42,7 @@ class FileFacts(Strict):
     header: dict[str, Any]
     reason: str | None = None
     sha256: str | None = None
-    fingerprint: tuple[str, ...] | None = None
+    fingerprints: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     decoded: bool = False
 
 

@@ -112,7 +112,7 @@ class VideoRow(Document):
     width: int | None = Field(ge=1, le=MAX_COUNT)
     height: int | None = Field(ge=1, le=MAX_COUNT)
     crop: Crop | None = None
-    """None: the whole picture."""
+    """None: the whole picture. Width and height are those of the crop."""
     perturbation: str | None = None
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from dancebench.core.progress import ReportProgress
 from dancebench.datasets.corpora.base import CORPORA, CorpusRequest, Layout, Reading
 from dancebench.datasets.corpora.file_facts import FileFacts, FileFactsRecord, read_file_facts
 from dancebench.datasets.corpora.groups import group_rows
-from dancebench.datasets.corpora.manifest import VideoRow
+from dancebench.datasets.corpora.manifest import VideoRow, resolve_inside
 from dancebench.datasets.corpora.tree import Tree
 
 _OPTIONS = {"reals": "--reals", "lists": "--list", "polarity": "--polarity", "label": "--label", "fps": "--fps"}
@@ -87,6 +87,8 @@ def read_corpus(name: str, request: CorpusRequest, known: FileFactsRecord, repor
         raise _explain_nothing(name, request.tree)
     _refuse_repeated(found.rows)
     root = _find_root(request)
+    for row in found.rows:
+        resolve_inside(root, row.path)  # a link that leaves the root is refused now, and not when the manifest is read
     files = read_file_facts(root, found.rows, known, report)
     rows = group_rows([_add_file_facts(row, files[row.path]) for row in found.rows])
     ids = {row.video_id for row in rows}
@@ -158,19 +160,32 @@ def _refuse_repeated(rows: list[VideoRow]) -> None:
 
 def _add_file_facts(row: VideoRow, facts: FileFacts) -> VideoRow:
     """The row with what its file claims, or with what decoding found, and the hash if it is known."""
-    if facts.reason is not None:
+    if _explain_unreadable(row, facts) is not None:
         return row.model_copy(update={"status": "unreadable", "sha256": facts.sha256})
-    stated: dict[str, Any] = {"fps": row.fps} if row.fps is not None else {}
+    stated: dict[str, Any] = {} if row.fps is None else {"fps": row.fps}
+    if row.crop is not None:
+        stated |= {"width": row.crop.width, "height": row.crop.height}
     status = "decoded" if facts.decoded else "claimed"
     return row.model_copy(update=facts.header | stated | {"sha256": facts.sha256, "status": status})
 
 
+def _explain_unreadable(row: VideoRow, facts: FileFacts) -> str | None:
+    """Why a video cannot be read; None where it can, as far as its header tells."""
+    crop, header = row.crop, facts.header
+    if facts.reason is not None or crop is None:
+        return facts.reason
+    if crop.left + crop.width > header["width"] or crop.top + crop.height > header["height"]:
+        return f"its crop lies outside of the picture ({header['width']}x{header['height']}, width x height)."
+    return None
+
+
 def _list_unreadable(rows: Sequence[VideoRow], files: Mapping[str, FileFacts]) -> dict[str, str]:
-    return {row.video_id: str(files[row.path].reason) for row in rows if row.status == "unreadable"}
+    reasons = {row.video_id: _explain_unreadable(row, files[row.path]) for row in rows}
+    return {video: reason for video, reason in reasons.items() if reason is not None}
 
 
 def _list_not_understood(layout: Layout, tree: Tree, videos: set[str], used: set[str]) -> tuple[str, ...]:
-    return tuple(
+    return tree.undecodable + tuple(
         name
         for name in tree.files
         if tree.prefix + name not in videos

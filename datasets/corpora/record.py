@@ -37,6 +37,7 @@ class CorpusRecord(Document):
         name: Of the corpus in this workspace.
         layout: That it was read as, and where that layout comes from.
         root: Folder that the rows' paths are relative to.
+        read_from: Folder of the corpus: the root, or below it where the reals are another corpus'.
         version: Of the corpus, where it has several.
         terms: Licence and form that the corpus asks for.
         lists: Name of a list -> its SHA-256.
@@ -65,6 +66,7 @@ class CorpusRecord(Document):
     layout: str
     layout_source: str
     root: str
+    read_from: str
     version: str | None
     terms: Terms
     url: str

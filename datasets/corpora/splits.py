@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json
-from dancebench.datasets.corpora.manifest import OfficialSplit, Split, VideoRow
+from dancebench.datasets.corpora.manifest import Label, OfficialSplit, Split, VideoRow
 
 SHARES: Final[Mapping[Split, float]] = {"train": 0.6, "validation": 0.15, "holdout": 0.25}
 """Part of the reals, and of the fakes, that each side of a disjoint split is to have."""
@@ -69,15 +69,15 @@ def split_by_person(rows: Sequence[VideoRow], seed: int) -> Division:
         BenchError: The people of a video are not known.
     """
     require_people(rows)
-    divided: set[str] = set()
-    while True:
-        division = _split_people(rows, divided, seed)
-        if not _lacks_a_class(division.rows):
-            return division
-        largest = _find_largest_group(rows, divided)
+    whole = _split_people(rows, set(), seed)
+    division, divided = whole, set[str]()
+    while lacking := _find_lacking_labels(division.rows):
+        largest = _find_largest_group(rows, divided, lacking)
         if largest is None:
-            return division
+            return whole  # to divide groups does not help, so none is divided
         divided.add(largest)
+        division = _split_people(rows, divided, seed)
+    return division
 
 
 def require_people(rows: Sequence[VideoRow]) -> None:
@@ -173,19 +173,17 @@ def _divide(rows: Sequence[VideoRow], sides: Mapping[str, Split], left_out: dict
     return Division([row.model_copy(update={"split": sides.get(row.video_id)}) for row in rows], left_out)
 
 
-def _lacks_a_class(rows: Sequence[VideoRow]) -> bool:
-    """Whether a side has none of a class that the corpus has."""
-    present = {"fake" if row.label else "real" for row in rows}
-    return any(kinds[kind] == 0 for kinds in count_videos(rows).values() for kind in present)
+def _find_lacking_labels(rows: Sequence[VideoRow]) -> set[Label]:
+    """Labels that the corpus has and a side has not."""
+    sides = {label: {row.split for row in rows if row.label == label} for label in {row.label for row in rows}}
+    return {label for label, found in sides.items() if not set(SHARES) <= found}
 
 
-def _find_largest_group(rows: Sequence[VideoRow], divided: set[str]) -> str | None:
-    """The group of most videos that has several people and is whole yet."""
-    counts: dict[str, int] = {}
-    people: dict[str, set[str]] = {}
+def _find_largest_group(rows: Sequence[VideoRow], divided: set[str], labels: set[Label]) -> str | None:
+    """The whole group with most videos of these labels, among those that show several people in them."""
+    shown: dict[str, list[str]] = {}
     for row in rows:
-        if row.group is not None and row.group not in divided:
-            counts[row.group] = counts.get(row.group, 0) + 1
-            people.setdefault(row.group, set()).update(person.id for person in row.people)
-    several = [group for group in counts if len(people[group]) > 1]
-    return max(several, key=lambda group: (counts[group], group), default=None)
+        if row.group is not None and row.group not in divided and row.label in labels:
+            shown.setdefault(row.group, []).append(row.subject_id)
+    several = {group: len(people) for group, people in shown.items() if len(set(people)) > 1}
+    return max(several, key=lambda group: (several[group], group), default=None)

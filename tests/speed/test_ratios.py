@@ -9,8 +9,23 @@ import pytest
 from speed.timing import medians, show
 
 from dancebench.datasets.video.clips import VideoReader, write_clip
+from dancebench.datasets.video.containers import open_video, read_header
 
 pytestmark = pytest.mark.speed
+
+
+def test_a_header_costs_a_fraction_of_opening_a_video(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    picture = np.random.default_rng(0).integers(0, 256, (144, 176, 3), np.uint8)
+    write_clip(path, (np.roll(picture, k, axis=1) for k in range(300)), 25)
+
+    def open_whole() -> None:
+        with open_video(path):
+            pass
+
+    slower, faster = medians(open_whole, lambda: read_header(path), repeats=50)
+    show("opening for decoding over reading the header", f"{slower / faster:.1f}x")
+    assert slower / faster > 1.5
 
 
 def test_decord_serves_scattered_pairs_no_slower_than_pyav(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ class CelebDF(Layout):
             split = None if testing is None else ("test" if name in testing else "train")
             reading.rows.append(row.model_copy(update={"official_split": split}))
         _count(reading, rows, testing)
+        _note_loose_reals(reading)
         return reading
 
 
@@ -102,6 +103,17 @@ def read_testing_list(request: CorpusRequest, reading: Reading, rows: dict[str, 
     compare_with_list(reading, listed, rows)
     reading.official = f"{TEST_LIST} is the test part, everything else is for training"
     return set(listed)
+
+
+def _note_loose_reals(reading: Reading) -> None:
+    """Say how many fakes of the test part show a real that anybody may train on."""
+    tested = {row.video_id for row in reading.rows if row.official_split == "test"}
+    fakes = [row for row in reading.rows if row.label == 1 and row.video_id in tested]
+    loose = sum(row.real_of not in tested for row in fakes)
+    if loose:
+        reading.notes.append(
+            f"{loose} of the {len(fakes)} fakes of the test part are made over a real that is free for training."
+        )
 
 
 def _count(reading: Reading, rows: dict[str, VideoRow], testing: set[str] | None) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import Result
 from corpora_toys import write_lists, write_tree
@@ -17,6 +19,7 @@ from dancebench.core.errors import BenchError
 from dancebench.core.schema import NewerSchemaError
 from dancebench.datasets.corpora.manifest import read_manifest
 from dancebench.datasets.corpora.record import CorpusRecord
+from dancebench.datasets.video.clips import stream, write_clip
 from dancebench.detect.inputs.video_set import VideoSet
 
 CELEBDF = [
@@ -153,6 +156,7 @@ def test_reals_of_another_root_are_rows_below_the_folder_of_both(workspace: Path
     )
     ffpp = write_tree(tmp_path / "data" / "FF", ["original_sequences/youtube/c23/videos/000.mp4"], seed=1)
     record = read("deeperforensics", deeper, "--reals", ffpp)
+    assert record["read_from"] == str(deeper.resolve())
     assert record["root"] == str((tmp_path / "data").resolve())
     videos = VideoSet.open(workspace / "corpora" / "deeperforensics" / "manifest.jsonl")
     assert sorted(row.path.split("/")[0] for row in videos) == ["DF1", "DF1", "FF"]
@@ -247,6 +251,40 @@ def test_a_table_names_the_videos_whose_bytes_are_others(workspace: Path, tmp_pa
     assert read("csv", root)["problems"] == ["There is no fake."]
     problems = read("csv", root, "--deep")["problems"]
     assert "the list says 000000000000…" in problems[1]
+
+
+def test_a_second_corpus_needs_a_name_of_its_own(celebdf: Path, workspace: Path, tmp_path: Path) -> None:
+    read("celebdf", celebdf)
+    copy = Path(shutil.copytree(celebdf, tmp_path / "copy"))
+    assert "There is a corpus 'celebdf' of another folder" in refusal("celebdf", copy)
+    assert read("celebdf", copy, "--name", "other")["name"] == "other"
+    assert json.loads((workspace / "corpora" / "celebdf" / "corpus.json").read_text())["root"] == str(celebdf.resolve())
+
+
+def test_a_crop_is_the_video_and_one_outside_of_the_picture_cannot_be_read(workspace: Path, tmp_path: Path) -> None:
+    root = write_tree(tmp_path / "clips", ["a.mp4", "b.mp4"])
+    grid = [np.full((32, 64, 3), 90, np.uint8) for _ in range(3)]
+    for frame, (_, right) in zip(grid, stream(root / "b.mp4"), strict=True):
+        frame[:, 32:] = right
+    write_clip(root / "grid.mp4", grid, 25.0)
+    table = 'path,label,crop\na.mp4,real,\nb.mp4,real,\ngrid.mp4,fake,"32,0,32,32"\ngrid.mp4,real,"0,0,65,32"\n'
+    write_lists(root, {"t.csv": table})
+    record = read("csv", root, "--deep")
+    [found] = record["near_duplicates"]  # the whole grid would not be like the clip
+    assert found.startswith("b and grid#32,0,32,32 show near-duplicate frames")
+    assert record["unreadable"] == {"grid#0,0,65,32": "its crop lies outside of the picture (64x32, width x height)."}
+    rows = {row.video_id: row for row in read_manifest(workspace / "corpora" / "csv" / "manifest.jsonl", root)}
+    assert (rows["grid#32,0,32,32"].width, rows["grid#32,0,32,32"].height) == (32, 32)
+
+
+def test_links_in_a_circle_and_names_that_are_no_text_do_no_harm(workspace: Path, tmp_path: Path) -> None:
+    root = write_tree(tmp_path / "clips", ["Celeb-real/id0_0000.mp4"])
+    (root / "Celeb-real" / "up").symlink_to(root)
+    (root / os.fsdecode(b"\xff.mp4")).write_bytes(b"")
+    assert read("celebdf", root)["not_understood"] == ["\N{REPLACEMENT CHARACTER}.mp4"]
+    outside = write_tree(tmp_path / "outside", ["id1_0000.mp4"])
+    (root / "Celeb-real" / "id1_0000.mp4").symlink_to(outside / "id1_0000.mp4")
+    assert "leaves the folder" in refusal("celebdf", root)
 
 
 def test_a_record_of_a_later_release_is_not_overwritten_unseen(celebdf: Path, workspace: Path) -> None:

@@ -125,6 +125,14 @@ def test_one_group_of_all_is_divided_and_the_videos_across_are_named() -> None:
     assert "its people lie on several sides: p" in reason
 
 
+def test_where_dividing_does_not_help_no_video_is_left_out() -> None:
+    """All reals show one person: two sides have none, whatever else is divided."""
+    others = [fake(2 * k + 1, 2 * k + 2) for k in range(30)]
+    division = split_by_person(group_rows([real(0), real(0).model_copy(update={"video_id": "again"}), *others]), seed=0)
+    assert not division.left_out
+    assert len(list_lacks(division.rows)) == 2
+
+
 def test_parts_of_a_file_and_fakes_of_one_real_are_one_group() -> None:
     parts = [
         make_row(TREE, "grid.mp4", 1, video_id=f"grid#{k}", group=f"grid#{k}", method="x") for k in range(3)

@@ -13,7 +13,7 @@ from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
 from dancebench.datasets.corpora.manifest import Person, Role, Split, VideoRow, name_people
 from dancebench.datasets.video.clips import EncoderSettings, stream, write_clip
-from dancebench.detect.inputs.leak_audit import audit_frames, audit_leaks, require_one_size
+from dancebench.detect.inputs.leak_audit import audit_frames, audit_leaks, find_leaks, require_one_size
 from dancebench.detect.inputs.video_set import VideoSet
 
 BASE = VideoRow(
@@ -51,6 +51,24 @@ def test_many_leaks_are_counted() -> None:
     leaks = [row(name, split="holdout", people=name_people(name, "a")) for name in "bcdef"]
     with pytest.raises(BenchError, match="and 2 more"):
         audit_leaks([BASE, *leaks])
+
+
+def test_a_group_of_unknown_people_is_in_one_split_and_who_is_in_no_split_leaks_nothing() -> None:
+    unknown = {"people": (), "group": "clip7"}
+    audit_leaks([row("b", **unknown), row("c", **unknown)])
+    audit_leaks([row("b", **unknown), row("c", split=None, **unknown)])
+    with pytest.raises(BenchError, match=r"The clip group 'clip7' is in b/b/real \(train\) and c/c/real \(holdout\)"):
+        audit_leaks([row("b", **unknown), row("c", split="holdout", **unknown)])
+
+
+def test_files_that_were_not_hashed_are_not_one_file() -> None:
+    audit_leaks([row("b", sha256=None), row("c", split="holdout", sha256=None)])
+
+
+def test_leaks_are_listed_with_a_line_for_each_person() -> None:
+    rows = [BASE, *(row(name, split="holdout", people=name_people(name, "a")) for name in "bcd")]
+    assert find_leaks(rows) == ["The person 'a' is in a/a/real (train) and b/b/real (holdout), and 2 more"]
+    assert find_leaks([row("b"), row("c", split="holdout")]) == []
 
 
 # --- driving people

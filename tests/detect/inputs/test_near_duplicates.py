@@ -19,6 +19,9 @@ from dancebench.detect.inputs.near_duplicates import (
     compute_fingerprint,
     find_near_duplicates,
     hamming_distances,
+    list_candidates,
+    read_hashes,
+    write_hashes,
 )
 
 Frames = list[npt.NDArray[np.uint8]]
@@ -133,3 +136,23 @@ def test_frames_without_contrast_are_no_false_positives() -> None:
 def test_lengths_must_agree() -> None:
     with pytest.raises(ValueError, match="1 clips but 2 groups"):
         find_near_duplicates([compute_fingerprint([])], ["a", "b"])
+
+
+# --- hashes without their thumbnails
+
+
+def test_hashes_are_read_as_written_and_show_the_same_candidates(dancers: list[Frames]) -> None:
+    whole = [compute_fingerprint(frames) for frames in (*dancers, [cropped(frame, 0.03) for frame in dancers[1]])]
+    texts = [write_hashes(each) for each in whole]
+    assert all(len(text) == BITS // 4 for clip in texts for text in clip)
+    hashes = [read_hashes(clip) for clip in texts]
+    for kept, each in zip(hashes, whole, strict=True):
+        np.testing.assert_array_equal(kept.signs, each.signs)
+    groups = ["a", "b", "c", "d"]
+    close = list_candidates(hashes, groups)
+    assert {1, 3} <= set(close)
+    assert {(pair.first, pair.second) for pair in find_near_duplicates(whole, groups)} == {(1, 3)}
+    assert list_candidates(hashes, ["a"] * 4) == []
+    assert read_hashes([]).signs.shape == (0, BITS)
+    with pytest.raises(ValueError, match="non-hexadecimal"):
+        read_hashes(["x" * 16])

@@ -44,6 +44,8 @@ class _Video:
     key: str
     compression: str | None
     name: str
+    label: str
+    """As its entry says: the key above it, or the list contradicts itself."""
     frames: list[str]
     splits: list[OfficialSplit] = field(default_factory=list)
 
@@ -78,6 +80,8 @@ class DeepfakeBench(Layout):
                     known.splits.append(split)
         short = []
         for video in videos.values():
+            if video.label != video.key:
+                reading.mismatches.append(f"{video.video_id}: {video.label} in its entry, {video.key} above it")
             folder = _find_folder(request.tree, video)
             if folder is None:
                 reading.missing.append(video.video_id)
@@ -112,7 +116,8 @@ def _list_videos(path: Path, data: Any) -> Iterator[tuple[_Video, OfficialSplit]
                 for split, entries in splits.items():
                     for compression, name, entry in _flatten(entries):
                         frames = [to_posix(str(frame)) for frame in entry["frames"]]
-                        yield _Video(dataset, key, compression, name, frames), _SPLITS[split]
+                        label = str(entry.get("label", key))
+                        yield _Video(dataset, key, compression, name, label, frames), _SPLITS[split]
     except (AttributeError, KeyError, TypeError) as error:
         raise BenchError(
             f"{path} is not a list of DeepfakeBench ({type(error).__name__}: {error}).",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,15 @@ def test_celebrities_of_the_official_test_part_are_in_training_too(tmp_path: Pat
     assert all("(train)" in leak and "(holdout)" in leak for leak in leaks)
     shown = {row.subject_id for row in rows if row.split == "holdout" and row.label == 0 and "Celeb" in row.video_id}
     assert len(shown) == 51
+
+
+def test_fakes_of_the_test_part_over_reals_that_are_not_in_it_are_counted(tmp_path: Path) -> None:
+    tested = {line.partition(" ")[2].removesuffix(".mp4") for line in LINES}
+    swaps = [video for video in tested if video.startswith("Celeb-synthesis")]
+    over = [re.sub(r"Celeb-synthesis/(id\d+)_id\d+_", r"Celeb-real/\1_", video) for video in swaps]
+    loose = sum(real not in tested for real in over)
+    assert 0 < loose < 340
+    assert f"{loose} of the 340 fakes of the test part are made over a real" in read(LINES, tmp_path).notes[-1]
 
 
 def test_the_person_disjoint_split_cuts_no_swap(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def test_closed_form_lists_of_deepfakebench_with_backslashes(tmp_path: Path) -> 
 
 def test_dfd_in_all_parts_and_an_overwritten_folder_of_reals_are_told(tmp_path: Path) -> None:
     actor = {"03__walk": entry("DFD_real", "DFD/03__walk")}
-    celeb = {"00012": entry("CelebDFv2_real", "Celeb/00012")}
+    celeb = {"00012": entry("CelebDFv2_fake", "Celeb/00012")}
     lists = {
         "DFD.json": {"DFD": {"DFD_real": {"train": actor, "val": actor, "test": actor}}},
         "Celeb.json": {"Celeb-DF-v2": {"CelebDFv2_real": {"train": celeb, "val": {}, "test": {}}}},
@@ -201,6 +201,9 @@ def test_dfd_in_all_parts_and_an_overwritten_folder_of_reals_are_told(tmp_path: 
         "1 videos are in several parts of the lists, as DFD/DFD_real/03__walk in train, validation, test: they are in "
         "no official split.",
         "CelebDFv2_real has no video of Celeb-real: its list was overwritten by the other's.",
+    ]
+    assert reading.mismatches == [
+        "Celeb-DF-v2/CelebDFv2_real/00012: CelebDFv2_fake in its entry, CelebDFv2_real above it"
     ]
     assert [row.people[0].id for row in reading.rows] == ["celebdf/youtube00012", "dfd/03"]
 
