@@ -27,7 +27,7 @@ from dancebench.core.opencv import cv2
 from dancebench.datasets.video.clips import to_clip_rate
 from dancebench.datasets.video.containers import NotAVideoError, open_video
 from dancebench.datasets.video.decoding import Inspection, describe_pyav, inspect, stream
-from dancebench.datasets.video.picture_size import check_image, undecodable_image_error
+from dancebench.datasets.video.picture_size import TooLargeError, check_image, undecodable_image_error
 from dancebench.datasets.video.upright import Frame, composite_over_black
 
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
@@ -176,6 +176,8 @@ def is_single_picture(path: Path) -> bool:
         with open_video(path) as (container, source):
             packets = (packet for packet in container.demux(source) if packet.size)
             return len(list(itertools.islice(packets, 2))) < 2
+    except TooLargeError:  # whoever opens it says so
+        return False
     except (BenchError, av.error.FFmpegError):
         return True
 

@@ -24,11 +24,15 @@ MAX_CLIP_SIDE: Final = 4_096
 _IMAGE_FORMATS: Final = ("PNG", "JPEG", "BMP", "WEBP")
 
 
+class TooLargeError(BenchError):
+    """The pictures of a file are larger than any that is read."""
+
+
 def check_declared_size(path: Path, height: int, width: int) -> None:
     """Refuse pictures that are too large to be read.
 
     Raises:
-        BenchError: A side is longer than `MAX_SIDE`, or there are more than `MAX_PIXELS`.
+        TooLargeError: A side is longer than `MAX_SIDE`, or there are more than `MAX_PIXELS`.
     """
     if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
         raise _too_large_error(path, f"{height}x{width} (height x width)")
@@ -61,8 +65,8 @@ def undecodable_image_error(path: Path) -> BenchError:
     return BenchError(f"{path} cannot be decoded as an image.", hint="Replace it or remove it.")
 
 
-def _too_large_error(path: Path, declared: str) -> BenchError:
-    return BenchError(
+def _too_large_error(path: Path, declared: str) -> TooLargeError:
+    return TooLargeError(
         f"{path} declares pictures of {declared}; up to {MAX_SIDE:,} pixels a side and {MAX_PIXELS:,} in all are read.",
         hint="Scale it down. If it should be small, its header is damaged, or made to exhaust memory.",
     )

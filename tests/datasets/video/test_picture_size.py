@@ -135,6 +135,8 @@ def test_a_gif_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, size: tuple[
     with pytest.raises(BenchError, match=f"declares pictures of {size[0]}x{size[1]}") as caught:
         inspect(path)
     assert "\n" not in caught.value.message
+    with pytest.raises(BenchError, match="declares pictures of"):  # and not that it is a single picture
+        open_source(path)
 
 
 def test_a_size_that_only_the_stream_declares_is_refused(tmp_path: Path) -> None:
