@@ -16,8 +16,8 @@ from pydantic import Field
 
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import ReportProgress
-from dancebench.core.schema import Document, Strict
-from dancebench.datasets.corpora.manifest import VideoRow
+from dancebench.core.schema import MAX_COUNT, Document, Strict
+from dancebench.datasets.corpora.manifest import MAX_FPS, VideoRow
 from dancebench.datasets.video.containers import read_header
 from dancebench.datasets.video.frames import list_images
 
@@ -92,10 +92,22 @@ def _read_one(root: Path, known: dict[str, FileFacts], path: str) -> FileFacts:
         return before
     try:
         header = _describe_images(images) if full.is_dir() else _describe_file(full)
+        _refuse_impossible(header)
     except BenchError as error:
         reason = error.message.replace(f"{full} ", "", 1)
         return FileFacts(size=size, changed_ns=stat.st_mtime_ns, header={}, reason=reason)
     return FileFacts(size=size, changed_ns=stat.st_mtime_ns, header=header)
+
+
+def _refuse_impossible(header: dict[str, Any]) -> None:
+    """A damaged header claims anything; no row of a manifest may say it."""
+    fps, n_frames = header.get("fps"), header["n_frames"]
+    if (
+        not all(1 <= header[side] <= MAX_COUNT for side in ("width", "height"))
+        or not (fps is None or 0 < fps <= MAX_FPS)
+        or not (n_frames is None or 1 <= n_frames <= MAX_COUNT)
+    ):
+        raise BenchError("claims a size, a rate or a number of frames that no video has.", hint="Copy it again.")
 
 
 def _describe_file(path: Path) -> dict[str, Any]:
