@@ -93,7 +93,8 @@ def predict_log_odds(model: Pipeline | None, features: Features) -> npt.NDArray[
         return np.zeros(0, np.float32)
     if model is None:
         raise ValueError("a detector must be trained before it scores")
-    return np.asarray(model.decision_function(features), np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever takes the logits refuses those that are not finite
+        return np.asarray(model.decision_function(features), np.float32)
 
 
 def count_parameters(model: Pipeline | None) -> int:

@@ -58,7 +58,8 @@ def judge(result: Result, *, in_json: bool) -> tuple[Literal["ok", "refused", "f
     if result.exit_code == 0:
         return "ok", ""
     errors = re.findall(r"^error: .*\nhint: .*$", result.output, re.MULTILINE)
-    if result.exit_code != 1 or len(errors) != 1 or result.output.count("error: ") != 1:
+    said = re.findall(r"^error: ", result.output, re.MULTILINE)
+    if result.exit_code != 1 or len(errors) != 1 or len(said) != 1:
         return "failed", f"exit status {result.exit_code} without one line of cause and one of hint: {result.output}"
     return "refused", next((row["reason"] for row in rows), errors[0])
 

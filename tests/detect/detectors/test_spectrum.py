@@ -1,5 +1,6 @@
 """The detector of frequencies and noise."""
 
+import copy
 import io
 import re
 import zipfile
@@ -202,6 +203,16 @@ def test_a_damaged_model_is_refused_in_one_line(
     with pytest.raises(BenchError, match="does not hold the model") as caught:
         Spectrum.load(tmp_path, CONFIG)
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_model_of_huge_coefficients_gives_logits_that_are_not_finite_and_warns_of_nothing(trained: Spectrum) -> None:
+    detector = Spectrum(trained.config)
+    detector.model = copy.deepcopy(trained.model)
+    assert detector.model is not None
+    detector.model[-1].coef_ *= 1e300
+    logits = detector.logits(np.stack([noise(0), noise(1)], axis=1))
+    assert not np.isfinite(logits).any()
 
 
 def test_a_mutated_model_is_refused_or_gives_logits(trained: Spectrum, tmp_path: Path) -> None:
