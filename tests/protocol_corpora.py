@@ -67,7 +67,8 @@ def save_corpus(workspace: Workspace, name: str, layout: str, rows: list[VideoRo
     CorpusRecord.model_validate(
         lists
         | {
-            "name": name, "layout": layout, "layout_source": "built in", "root": str(folder), "version": None,
+            "name": name, "layout": layout, "layout_source": "built in", "root": str(folder),
+            "read_from": str(folder), "version": None,
             "terms": Terms(licence="none"), "url": "", "title": layout, "lists": {}, "unreadable": {},
             "n_videos": len(rows), "n_people": 0, "n_groups": 0, "n_identified": 0, "split": "official", "seed": 0,
             "splits": {}, "manifest_sha256": "", "deep": False, "near_duplicates": None,

@@ -338,8 +338,8 @@ def _show(facts: Sequence[dict[str, Any]], as_json: bool) -> None:
         print_json(list(facts))
         return
     table = Table(*(facts[0] if facts else ()))
-    for column in table.columns[:1]:  # a name that is cut cannot be typed
-        column.no_wrap = True
+    for column in table.columns:
+        column.no_wrap = column.header in (table.columns[0].header, "from")  # a name that is cut cannot be typed
     for row in facts:
         table.add_row(*(_cell(value) for value in row.values()))
     out.print(table)
