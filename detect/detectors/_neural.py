@@ -70,9 +70,12 @@ class NeuralDetector(Detector):
         """Build the untrained network, whose input is the output of `to_tensor`."""
 
     def to_tensor(self, pairs: Pairs) -> Tensor:
-        """uint8 (B, window, H, W, 3) -> float (B, 3 window, H, W) in [-1, 1]: frame by frame, RGB in each."""
+        """uint8 (B, window, H, W, 3) -> float (B, 3 window, H, W) in [-1, 1]: frame by frame, RGB in each.
+
+        Contiguous: a single frame would keep its colours last, and torch 2.13 crashes on that in training on a CPU.
+        """
         x = torch.from_numpy(np.ascontiguousarray(pairs)).to(self.device)
-        x = x.permute(0, 1, 4, 2, 3).flatten(1, 2)  # (B, 3 window, H, W)
+        x = x.permute(0, 1, 4, 2, 3).flatten(1, 2).contiguous()  # (B, 3 window, H, W)
         return x.float() / 127.5 - 1
 
     @property
