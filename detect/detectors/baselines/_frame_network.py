@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import ClassVar, cast
 
@@ -40,7 +41,7 @@ class FrameNetwork(FeatureMapNetwork):
             nn.Conv2d(inputs, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
         )
         self.stages = nn.Sequential(
-            *(ResidualBlock(*pair) for pair in zip(widths[:-1], widths[1:], strict=True))
+            *(ResidualBlock(*pair) for pair in itertools.pairwise(widths))
         )  # fmt: skip
         self.head = nn.Linear(widths[-1], 1)
 

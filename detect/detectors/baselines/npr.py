@@ -14,8 +14,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dancebench.detect.detectors.baselines._frame_network import FrameDetector, FrameNetwork
 from dancebench.detect.detectors.base import DETECTORS
+from dancebench.detect.detectors.baselines._frame_network import FrameDetector, FrameNetwork
 
 _LEVELS = 127.5
 """8-bit levels of a step of 1 in [-1, 1]."""

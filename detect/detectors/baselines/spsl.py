@@ -14,8 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dancebench.detect.detectors.baselines._frame_network import FrameDetector, FrameNetwork
 from dancebench.detect.detectors.base import DETECTORS
+from dancebench.detect.detectors.baselines._frame_network import FrameDetector, FrameNetwork
 
 _GREY = (0.299, 0.587, 0.114)
 _ABSENT = 1e-3
