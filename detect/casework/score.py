@@ -390,8 +390,13 @@ def _list_reasons_to_abstain(
     clips, size = loaded.card.clip_format, loaded.detector.config.size
     reasons = []
     if "camera" not in loaded.card.pictures:
+        only_drawn = (
+            "it has only ever seen drawn people"
+            if loaded.detector.LEARNS
+            else "its threshold and calibration come from drawn people"
+        )
         reasons.append(
-            "the detector says nothing of camera footage: it has only ever seen drawn people"
+            f"the detector says nothing of camera footage: {only_drawn}"
             if loaded.card.pictures
             else "the card of the detector does not say whether it has ever seen camera footage"
         )

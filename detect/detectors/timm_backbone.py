@@ -115,6 +115,7 @@ class TimmBackbone(NeuralDetector):
     """Any timm backbone over two frames and their difference."""
 
     VARIANT = "backbone"
+    EXAMPLE = "resnet18"
     Config = TimmConfig
     config: TimmConfig
     network: TimmNetwork

@@ -56,16 +56,18 @@ class ClipFormat(Strict):
 class DetectorCard(ArtifactRecord):
     """Description and metrics of a trained detector."""
 
-    SCHEMA_VERSION: ClassVar[int] = 4
-    schema_version: int = 4
+    SCHEMA_VERSION: ClassVar[int] = 5
+    schema_version: int = 5
 
     detector: str
     """Its full name, that of its variant included."""
     config: dict[str, Any]
-    parameters: int
+    parameters: int | None
+    """None where it is not known, as of a Python factory."""
     weights_sha256: str
     origin: str | None
-    """Pretrained weights that it started from, or why there were none; None: at random, as configured."""
+    """Pretrained weights that it started from, or why there were none; None: at random, as configured. Of a detector
+    that was trained elsewhere, what it is."""
     training_id: str
     """Hash of detector, config and training videos: equal ids are the same training."""
     data: dict[str, SplitData]
@@ -93,7 +95,8 @@ class DetectorCard(ArtifactRecord):
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Rename the fields of version 2; refuse version 1, which holds no calibration to read.
 
-        Before version 4 a card did not say what kind of pictures it was trained on: `load` looks for it.
+        Before version 4 a card did not say what kind of pictures it was trained on: `load` looks for it. Before version
+        5 the number of parameters was always known.
 
         Raises:
             BenchError: The card is of version 1.

@@ -3,6 +3,9 @@
     leak audit → train on the training set → freeze threshold and calibration on the validation set
                → measure on the held-out set → negative controls
 
+A detector that was trained elsewhere goes the same way without training; its training set describes the clips and
+methods that its threshold is for.
+
 Called again with the same config and videos it only measures; killed while it trains, it resumes.
 """
 
@@ -183,18 +186,22 @@ def _load_or_train(
     name: str, config: DetectorConfig, training_id: str, folder: Path, training: VideoSet,
     device: str, report: ReportProgress,
 ) -> Detector:  # fmt: skip
-    """The detector of this training id: loaded if its training is finished, resumed if it was interrupted."""
+    """The detector of this training id: loaded if its training is finished, resumed if it was interrupted.
+
+    One that was trained elsewhere is only copied.
+    """
     card = find_existing(folder / CARD, DetectorCard, training_id)
     if card is not None:
         return load_weights(folder, card, config, device=device)
     (folder / CARD).unlink(missing_ok=True)  # it describes weights that are about to be replaced
     state = folder / f"{_STATE}{training_id[:16]}"  # so that no other training resumes from it
     detector = find_detector_class(name)(config, device)
-    pool = load_pool(
-        training, config.size, report,
-        window=detector.window, degraded=config.degraded, copies=config.copies, seed=config.seed,
-    )  # fmt: skip
-    detector.fit(pool, state, report)
+    if detector.LEARNS:
+        pool = load_pool(
+            training, config.size, report,
+            window=detector.window, degraded=config.degraded, copies=config.copies, seed=config.seed,
+        )  # fmt: skip
+        detector.fit(pool, state, report)
     detector.save(folder)
     return detector
 

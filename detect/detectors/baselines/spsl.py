@@ -11,6 +11,8 @@ and a receptive field of 19 pixels; the paper cuts Xception short. Written from 
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -45,7 +47,7 @@ def draw_phase(images: Tensor) -> Tensor:
     spectrum = torch.fft.fft2(images - images.mean(dim=(-2, -1), keepdim=True))
     amplitude = spectrum.abs()
     phase = torch.where(amplitude > _ABSENT, spectrum / amplitude.clamp_min(_ABSENT), 0)
-    return torch.fft.ifft2(phase, norm="ortho").real
+    return cast(Tensor, torch.fft.ifft2(phase, norm="ortho").real)
 
 
 @DETECTORS.register("spsl")
