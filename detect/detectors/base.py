@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json
@@ -29,6 +29,7 @@ from dancebench.core.registry import Registry, list_missing_parts
 from dancebench.core.schema import Strict
 from dancebench.datasets.video.picture_size import MAX_CLIP_SIDE
 from dancebench.detect.inputs.pairs import PairPool, Pairs
+from dancebench.detect.inputs.view import View, ViewName
 
 Logits = npt.NDArray[np.float32]
 
@@ -42,7 +43,9 @@ class DetectorConfig(Strict):
 
     height: int = Field(default=128, ge=16, le=MAX_CLIP_SIDE)
     width: int = Field(default=64, ge=16, le=MAX_CLIP_SIDE)
-    """Size of the frames that the detector sees; videos are letterboxed to it."""
+    """Size of the frames that the detector sees."""
+    view: ViewName = "frame"
+    """What of a video's frames it sees: all of it, letterboxed, or a box around a person or a face."""
     pairs: Annotated[int, Field(ge=1, le=MAX_PAIRS)] | Literal["all"] = 16
     """Number of evenly placed pairs of each video that are scored."""
     degraded: float = Field(default=0.5, ge=0, le=1)
@@ -57,9 +60,22 @@ class DetectorConfig(Strict):
         return self.height, self.width
 
     @property
+    def looks_at(self) -> View:
+        """The view, with its size."""
+        return View(self.view, self.height, self.width)
+
+    @property
     def count(self) -> int | None:
         """How many pairs are scored; None for all."""
         return None if self.pairs == "all" else self.pairs
+
+    @model_serializer(mode="wrap")
+    def _leave_out_whole_frames(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the view where it is the frame, as before there were views: hashes of configurations stay."""
+        fields: dict[str, Any] = serialise(self)
+        if self.view == "frame" and type(self).model_fields["view"].default == "frame":
+            fields.pop("view", None)
+        return fields
 
 
 class Scorer(Protocol):

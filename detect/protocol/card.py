@@ -26,6 +26,7 @@ from dancebench.detect.evaluation.calibration import Calibrations
 from dancebench.detect.evaluation.metrics import ErrorRates, Thresholds
 from dancebench.detect.evaluation.training_domain import TrainingDomain
 from dancebench.detect.inputs.video_set import VideoSet
+from dancebench.detect.inputs.view import View, ViewName
 
 CARD = "card.json"
 _RENAMED = {"domain": "clip_format", "familiarity": "training_domain"}  # since version 3
@@ -45,12 +46,19 @@ class ClipFormat(Strict):
 
     clip_height: int = Field(ge=1, le=MAX_CLIP_SIDE)
     clip_width: int = Field(ge=1, le=MAX_CLIP_SIDE)
-    """Size of the clips; outside videos are letterboxed and encoded at it."""
+    """Size of the clips; outside videos are encoded at it."""
+    view: ViewName = "frame"
+    """What of the frames of a recording the clips show."""
     fps_min: float = Field(gt=0)
     fps_max: float = Field(gt=0)
     methods: tuple[str, ...]
     """Synthesis methods of the training fakes."""
     encoder: str
+
+    @property
+    def looks_at(self) -> View:
+        """What of an outside video is made into a clip like these."""
+        return View(self.view, self.clip_height, self.clip_width)
 
 
 class DetectorCard(ArtifactRecord):

@@ -51,6 +51,7 @@ from dancebench.detect.evaluation.training_domain import TrainingDomain, fit_tra
 from dancebench.detect.inputs.leak_audit import require_one_size
 from dancebench.detect.inputs.pairs import load_pool
 from dancebench.detect.inputs.video_set import VideoSet
+from dancebench.detect.inputs.view import ViewName
 from dancebench.detect.protocol.card import CARD, ClipFormat, DetectorCard, SplitData, load_weights
 from dancebench.detect.protocol.description import VideoSetRecord
 
@@ -130,7 +131,7 @@ def train_and_evaluate(
         training_id=training_id,
         data={split: _describe_split(videos.split(split)) for split in get_args(Split)},
         pictures=training.real_pictures,
-        clip_format=_describe_clip_format(training),
+        clip_format=_describe_clip_format(training, config.view),
         training_domain=training_domain,
         aggregator=aggregator,
         learned=frozen.learned,
@@ -236,11 +237,12 @@ def _describe_split(rows: VideoSet) -> SplitData:
     return SplitData(sha256=sha256_json(entries), n_videos=len(rows), subjects=subjects)
 
 
-def _describe_clip_format(training: VideoSet) -> ClipFormat:
+def _describe_clip_format(training: VideoSet, view: ViewName) -> ClipFormat:
     height, width = require_one_size(training.rows)
     return ClipFormat(
         clip_height=height,
         clip_width=width,
+        view=view,
         fps_min=min(row.known_fps for row in training),
         fps_max=max(row.known_fps for row in training),
         methods=tuple(sorted(training.methods)),
