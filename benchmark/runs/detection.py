@@ -98,6 +98,7 @@ def check_names(jobs: Sequence[DetectionJob]) -> None:
     """
     for job in jobs:
         config = _set_fields(job, configure_detector(job.detector, **_read_tune(job)))
+        _require_whole_frames(job, config)
         if job.export:
             make_onnx(find_detector_class(job.detector)(config))
         check_rule(job.aggregator)
@@ -227,6 +228,15 @@ def _configure_detector(job: DetectionJob, description: VideoSetRecord) -> Detec
         **settings,
     )
     return _set_fields(job, config)
+
+
+def _require_whole_frames(job: DetectionJob, config: DetectorConfig) -> None:
+    """Refuse a detector from elsewhere that looks at a part of the frames: the holdout protocol shows whole ones."""
+    if not find_detector_class(job.detector).LEARNS and config.view != "frame":
+        raise BenchError(
+            f"'{job.detector}' looks at the {config.view}, and --holdout shows whole frames.",
+            hint='Give it view = "frame", or measure it on a corpus.',
+        )
 
 
 def _read_tune(job: DetectionJob) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -62,6 +62,12 @@ class TimmConfig(NeuralConfig):
     tune: Tune = "all"
     """Which weights are trained: those of the head, these and of the normalisation layers, or all."""
     steps: int = Field(default=200, ge=1)
+
+    @model_serializer(mode="wrap")
+    def _leave_out_defaults(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is tuned where it is all, as before there was a choice: hashes of configurations stay."""
+        fields = self._leave_out_whole_frames(serialise)
+        return {name: value for name, value in fields.items() if (name, value) != ("tune", "all")}
 
     @field_validator("backbone")
     @classmethod

@@ -29,7 +29,7 @@ schema_version = 1
 height = {height}
 width = {width}
 window = {window}
-view = "frame"
+view = "{view}"
 mean = [0.5, 0.5, 0.5]
 std = [0.5, 0.5, 0.5]
 output = "logits"
@@ -64,7 +64,8 @@ def export_onnx(detector: Detector, path: Path) -> None:
     data = make_onnx(detector)
     height, width = detector.config.size
     write_text(
-        path.with_suffix(".toml"), _TOML.format(name=path.name, height=height, width=width, window=detector.window)
+        path.with_suffix(".toml"),
+        _TOML.format(name=path.name, height=height, width=width, window=detector.window, view=detector.config.view),
     )
     write_bytes(path, data)
 

@@ -33,8 +33,9 @@ class OnnxConfig(DetectorConfig):
 
     @model_validator(mode="after")
     def _has_one_size(self) -> Self:
-        if self.size != (self.preprocessing.height, self.preprocessing.width):
-            raise ValueError("the size of the frames is not that of the preprocessing")
+        told = self.preprocessing
+        if (self.view, *self.size) != (told.view, told.height, told.width):
+            raise ValueError("the view of the frames is not that of the preprocessing")
         return self
 
 
@@ -81,7 +82,7 @@ class OnnxDetector(ForeignDetector):
         preprocessing.to_log_odds(session.run(preprocessing.normalise(blank)))  # only this tells what it gives
         return {
             "file": variant, "sha256": hashlib.sha256(data).hexdigest(), "preprocessing": preprocessing.model_dump(),
-            "height": preprocessing.height, "width": preprocessing.width,
+            "height": preprocessing.height, "width": preprocessing.width, "view": preprocessing.view,
         }  # fmt: skip
 
     @classmethod

@@ -3,7 +3,7 @@
     height = 224
     width = 224
     window = 1                       # consecutive frames that it sees at once
-    view = "frame"                   # what it looks at: the whole frame, letterboxed
+    view = "frame"                   # what it looks at: the whole frame, letterboxed; or "person", "face"
     mean = [0.485, 0.456, 0.406]     # of red, green and blue in [0, 1]; what it takes is (x - mean) / std
     std = [0.229, 0.224, 0.225]
     output = "logits"                # or "probabilities"
@@ -29,6 +29,7 @@ from dancebench.core.files import read_bytes
 from dancebench.core.schema import Strict
 from dancebench.datasets.video.picture_size import MAX_CLIP_SIDE
 from dancebench.detect.inputs.pairs import Pairs
+from dancebench.detect.inputs.view import ViewName
 
 MAX_WINDOW: Final = 256
 _MAX_BYTES: Final = 64 * 1024
@@ -48,7 +49,7 @@ class Preprocessing(Strict):
     height: Side
     width: Side
     window: int = Field(ge=1, le=MAX_WINDOW)
-    view: Literal["frame"] = "frame"
+    view: ViewName = "frame"
     mean: tuple[Finite, Finite, Finite]
     std: tuple[Positive, Positive, Positive]
     output: Literal["logits", "probabilities"]

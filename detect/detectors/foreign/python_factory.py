@@ -83,7 +83,7 @@ class FactoryDetector(ForeignDetector):
         config = scorer.config
         return {
             "factory": variant, "source_sha256": _hash_source(module), "window": scorer.window,
-            "height": config.height, "width": config.width, "pairs": config.pairs,
+            "height": config.height, "width": config.width, "view": config.view, "pairs": config.pairs,
         }  # fmt: skip
 
     @property

@@ -138,6 +138,16 @@ def test_a_state_of_another_config_is_not_resumed_and_its_origin_not_taken(
 
 # --- what is tuned
 
+
+def test_where_all_is_tuned_the_configuration_is_written_as_before_there_was_a_choice() -> None:
+    assert config().model_dump().keys() == {
+        "height", "width", "pairs", "degraded", "copies", "seed", "steps", "batch", "learning_rate", "decay_share",
+        "backbone", "pretrained",
+    }  # fmt: skip
+    assert config(tune="head", view="face").model_dump()["tune"] == "head"
+    assert TimmConfig.model_validate(config().model_dump()) == config()
+
+
 FRAMES = PairPool([PooledClip("a", label, noise(3)[:, label], np.arange(3)) for label in (0, 1)], window=1)
 
 

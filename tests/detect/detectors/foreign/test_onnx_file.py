@@ -79,10 +79,11 @@ def test_it_is_copied_to_its_folder_and_known_by_its_content(tmp_path: Path) -> 
         again.fit(None, tmp_path, ignore_progress)  # type: ignore[arg-type]
 
 
-def test_a_card_with_two_sizes_is_refused(tmp_path: Path) -> None:
+def test_a_card_with_two_views_is_refused(tmp_path: Path) -> None:
     stored = open_detector(write_network(tmp_path)).config.model_dump(mode="json")
-    with pytest.raises(ValidationError, match="is not that of the preprocessing"):
-        OnnxConfig.model_validate(stored | {"height": 32})
+    for other in ({"height": 32}, {"view": "face"}):
+        with pytest.raises(ValidationError, match="is not that of the preprocessing"):
+            OnnxConfig.model_validate(stored | other)
 
 
 # --- bad input
