@@ -26,6 +26,7 @@ from dancebench.benchmark.commands.options import (
 )  # fmt: skip
 from dancebench.benchmark.commands.progress_bars import ProgressBars
 from dancebench.benchmark.console import err, out, print_json
+from dancebench.core.errors import BenchError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,10 @@ def detect(
     ] = False,
     detector: Annotated[
         list[str] | None,
-        typer.Option(help="A detector (see bench list detectors); repeat it for several. Default: pair-patch."),
+        typer.Option(
+            help="A detector (see bench list detectors), onnx:FILE or MODULE:FACTORY; repeat it for several. "
+            "Default: pair-patch."
+        ),
     ] = None,
     method: Annotated[str, typer.Option(help="The synthesis method whose fakes are to be detected.")] = "fbf-ts",
     test_method: Annotated[
@@ -55,6 +59,10 @@ def detect(
         typer.Option(help="Rule that turns pair logits into a video's score (see bench list aggregators)."),
     ] = "mean-logit",
     pairs: Annotated[str | None, typer.Option(help="Number of pairs to score of each video, or all.")] = None,
+    tune: Annotated[
+        str | None, typer.Option(help="Weights of a timm backbone that are trained: head, norm or all (default).")
+    ] = None,
+    export: Annotated[str | None, typer.Option(help="Also write each trained network in this format: onnx.")] = None,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Also score held-out videos compressed, downscaled, blurred, edited …")
     ] = False,
@@ -80,12 +88,18 @@ def detect(
     [dim]Examples: bench detect --holdout · bench detect --holdout --dataset demo-small --preset demo ·
     bench detect --holdout --detector pair-patch --detector spectrum --test-method posewarp --robustness ·
     bench detect --holdout --set pair-patch.steps=3000 --aggregator top-k --set top-k.share=0.1 ·
+    bench detect --holdout --detector onnx:net.onnx --detector energy:make ·
+    bench detect --holdout --detector timm:resnet18 --tune head --export onnx ·
     bench detect --submit scores.csv --name their-detector[/]
     """
     if holdout == (submit is not None):
         raise typer.BadParameter("say what to do: --holdout or --submit FILE", param_hint="bench detect")
     if (submit is None) != (name is None) or (manifest is not None and submit is None):
         raise typer.BadParameter("--submit, --name and --manifest belong together", param_hint="bench detect")
+    if export not in (None, "onnx"):
+        raise BenchError(f"Networks are not exported as '{export}'.", hint="Choose onnx.")
+    if submit is not None and (tune or export):
+        raise typer.BadParameter("--tune and --export are for detectors that are trained", param_hint="bench detect")
     opened = open_workspace(workspace)
     from dancebench.benchmark.runs.synthesis import open_dataset
     from dancebench.detect.evaluation.aggregation import set_options
@@ -110,7 +124,12 @@ def detect(
     others = tuple(other for other in dict.fromkeys(test_method or []) if other != method)
     fakes = FakePlan(opened, data, method, others, preset, settings, device=device)
     count = None if pairs is None else parse_pair_count(pairs)
-    chosen = [DetectionJob(fakes, each, aggregator, count, robustness, fields.get(each, {})) for each in detectors]
+    chosen = [
+        DetectionJob(fakes, each, aggregator, count, robustness, fields.get(each, {}), tune, export is not None)
+        for each in detectors
+    ]
+    if tune is not None:
+        _check_tune(tune, detectors)
     check_names(chosen)
     with ProgressBars(err) as display:
         detected = run_detection(
@@ -120,6 +139,18 @@ def detect(
     if not json:
         for each in detected:
             out.print_lines(f"detector  {each.folder}")
+            if each.exported is not None:
+                out.print_lines(f"exported  {each.exported}")
+
+
+def _check_tune(tune: str, detectors: Sequence[str]) -> None:
+    """Refuse an unknown choice, and one that no detector of the run has."""
+    from dancebench.detect.detectors.base import find_detector_class
+
+    if tune not in ("head", "norm", "all"):
+        raise UnknownNameError("choice of --tune", tune, ("head", "norm", "all"))
+    if not any("tune" in find_detector_class(each).Config.model_fields for each in detectors):
+        raise BenchError("--tune is for detectors with a timm backbone.", hint="Name one: --detector timm:resnet18.")
 
 
 def _show(workspace: Workspace, records: Sequence[RunRecord], json: bool, *, beside_others: bool = False) -> None:

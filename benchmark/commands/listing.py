@@ -168,8 +168,9 @@ def _make_empty_clip() -> TrainingClip:
 
 
 def list_detectors() -> list[dict[str, Any]]:
-    """Name (of a family with NAME in place of its member), description, default settings, where it comes from."""
+    """Name (of a family with what names its member), description, default settings, where it comes from."""
     from dancebench.detect.detectors.base import DETECTORS
+    from dancebench.detect.detectors.foreign.python_factory import FactoryDetector
 
     rows = []
     for name in DETECTORS.names():
@@ -177,13 +178,14 @@ def list_detectors() -> list[dict[str, Any]]:
         family = not unusable and DETECTORS[name].VARIANT is not None
         rows.append(
             {
-                "detector": f"{name}:NAME" if family else name,
+                "detector": f"{name}:{'NAME' if DETECTORS[name].LEARNS else 'FILE'}" if family else name,
                 "what": unusable or _summarise(DETECTORS[name]),
-                "defaults": {} if unusable else _list_defaults(DETECTORS[name].Config),
+                "defaults": {} if unusable or not DETECTORS[name].LEARNS else _list_defaults(DETECTORS[name].Config),
                 "from": DETECTORS.source(name),
             }
         )
-    return rows
+    own = {"detector": "MODULE:FACTORY", "what": _summarise(FactoryDetector), "defaults": {}, "from": "your own code"}
+    return [*rows, own]
 
 
 def _list_defaults(config: type[DetectorConfig]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ REPORT: Final = "report.json"
 def score(
     video: Annotated[list[str] | None, typer.Argument(help="Video files, folders or globs.")] = None,
     detector: Annotated[
-        str, typer.Option(help="Name of a detector in the workspace (its latest run), or a detector's folder.")
+        str, typer.Option(help="A detector of the workspace, by its name (its latest run), or a detector's folder.")
     ] = "pair-patch",
     format_: Annotated[
         str, typer.Option("--format", help="table, json, csv, or html: a page for each video.")
@@ -230,6 +230,7 @@ def _find_detector_by_weights(opened: Workspace, detector: str, weights: str) ->
     for folder in [Path(detector), *opened.list_detectors()]:
         card = DetectorCard.load_if_usable(folder / CARD)
         if card is not None and card.weights_sha256 == weights:
+            _refuse_code(folder, detector)
             return folder
     raise BenchError(
         f"The detector of the report (weights {weights[:12]}…) was not found.",
@@ -251,6 +252,7 @@ def _find_dataset(opened: Workspace, folder: Path) -> str | None:
 def _find_detector_folder(workspace: Workspace, name: str) -> Path:
     """The folder of a detector: `name` itself if it holds a card, else the latest run of that detector."""
     if os.path.exists(Path(name) / "card.json"):  # false where Path.exists raises: a name that is too long
+        _refuse_code(Path(name), name)
         return Path(name)
     folders = workspace.list_detectors()
     trained = sorted({folder.parent.name for folder in folders})
@@ -259,9 +261,29 @@ def _find_detector_folder(workspace: Workspace, name: str) -> Path:
             f"The workspace {workspace.root} holds no trained detector.",
             hint="Train one: bench detect --holdout",
         )
-    matching = [folder for folder in folders if folder.parent == workspace.detector(name, "x").parent]
+    from dancebench.detect.detectors.base import label_detector
+
+    matching = [folder for folder in folders if folder.parent == workspace.detector(label_detector(name), "x").parent]
     if not matching:
         raise UnknownNameError("trained detector", name, trained)
     if len(matching) > 1:
         err.print_lines(f"{len(matching)} runs of {name}; using the latest, {matching[-1].name}")
     return matching[-1]
+
+
+def _refuse_code(folder: Path, named: str) -> None:
+    """Refuse a card that names Python code to run, unless the command itself names that code: a card may be anyone's.
+
+    Raises:
+        BenchError: It does.
+    """
+    from dancebench.detect.detectors.base import find_detector_class
+    from dancebench.detect.detectors.foreign.python_factory import FactoryDetector
+    from dancebench.detect.protocol.card import CARD, DetectorCard
+
+    card = DetectorCard.load(folder / CARD)
+    if card.detector != named and issubclass(find_detector_class(card.detector), FactoryDetector):
+        raise BenchError(
+            f"{folder / CARD} names Python code to run, '{card.detector}'.",
+            hint=f"If it is yours, name it in place of the folder: --detector {card.detector}.",
+        )

@@ -21,7 +21,8 @@ from dancebench.benchmark.runs.robustness import score_perturbed_copies
 from dancebench.benchmark.runs.run_clock import RunClock
 from dancebench.benchmark.runs.synthesis import SynthesisResult
 from dancebench.benchmark.runs.synthesis_record import read_body_points
-from dancebench.core.files import sha256_json
+from dancebench.core.errors import BenchError
+from dancebench.core.files import sha256_json, to_file_name
 from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress
 from dancebench.core.schema import describe_fields, set_fields
@@ -29,10 +30,17 @@ from dancebench.datasets.corpora.manifest import write_manifest
 from dancebench.datasets.pose.extractors.base import find_default_extractor
 from dancebench.datasets.pose.extractors.truth import TRUTH_EXTRACTOR
 from dancebench.datasets.subjects.dataset import Dataset
-from dancebench.detect.detectors.base import DetectorConfig, configure_detector, find_detector_class
+from dancebench.detect.detectors.base import (
+    DetectorConfig,
+    configure_detector,
+    find_detector_class,
+    label_detector,
+)
+from dancebench.detect.detectors.foreign.onnx_export import export_onnx, make_onnx
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, check_rule
 from dancebench.detect.evaluation.controls import NULL_SHIFT_LIMIT
 from dancebench.detect.inputs.video_set import VideoSet
+from dancebench.detect.protocol.card import load_detector
 from dancebench.detect.protocol.catalogue import HOLDOUT, load_built_in
 from dancebench.detect.protocol.description import VideoSetRecord, describe_video_set
 from dancebench.detect.protocol.holdout import HoldoutResult, train_and_evaluate
@@ -49,6 +57,8 @@ class DetectionJob:
         pairs: Number of pairs scored of each video; None keeps the preset's.
         robustness: Whether the held-out videos are also scored under perturbations.
         fields: Further fields of the detector's configuration, by path.
+        tune: Which weights of a pretrained backbone are trained; None for all, and where there is none.
+        export: Whether its network is also written as an ONNX file.
     """
 
     fakes: FakePlan
@@ -57,10 +67,13 @@ class DetectionJob:
     pairs: int | Literal["all"] | None = None
     robustness: bool = False
     fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    tune: str | None = None
+    export: bool = False
 
 
 _SET_ELSEWHERE: Final = {
-    "seed": "--seed", "pairs": "--pairs", "height": "the size of the fakes", "width": "the size of the fakes",
+    "seed": "--seed", "pairs": "--pairs", "tune": "--tune",
+    "height": "the size of the fakes", "width": "the size of the fakes",
 }  # fmt: skip
 
 
@@ -72,6 +85,8 @@ class DetectionResult:
     folder: Path
     """Folder of the detector."""
     manifest: Path
+    exported: Path | None = None
+    """Its network as an ONNX file, where that was asked for."""
 
 
 def check_names(jobs: Sequence[DetectionJob]) -> None:
@@ -79,10 +94,13 @@ def check_names(jobs: Sequence[DetectionJob]) -> None:
 
     Raises:
         UnknownNameError: There is no such detector, field of its configuration, rule, method or preset.
-        BenchError: A detector's name lacks its variant, or the value of a field is refused.
+        BenchError: A detector's name lacks its variant, the value of a field is refused, or it cannot be exported.
     """
     for job in jobs:
-        _set_fields(job, configure_detector(job.detector))
+        config = _set_fields(job, configure_detector(job.detector, **_read_tune(job)))
+        _require_whole_frames(job, config)
+        if job.export:
+            make_onnx(find_detector_class(job.detector)(config))
         check_rule(job.aggregator)
         for method in (job.fakes.method, *job.fakes.others):
             METHODS[method]
@@ -162,8 +180,9 @@ def _record_detection(recording: _Recording, report: ReportProgress) -> Detectio
     job, clock = recording.job, RunClock(list(recording.argv))
     plan = job.fakes
     config = _configure_detector(job, recording.description)
+    name = label_detector(job.detector)
     identity = {
-        "detector": job.detector,
+        "detector": name,
         "aggregator": job.aggregator,
         "config": config.model_dump(mode="json"),
         "method": plan.method,
@@ -173,35 +192,57 @@ def _record_detection(recording: _Recording, report: ReportProgress) -> Detectio
         "dataset_id": plan.dataset.record.dataset_id,
     }
     digest = sha256_json(identity)
-    run_id = records.new_run_id("detection", job.detector, digest)
+    run_id = records.new_run_id("detection", name, digest)
     manifest = plan.workspace.manifest(run_id)
     write_manifest(manifest, recording.videos)
-    folder = plan.workspace.detector(job.detector, run_id)
+    folder = plan.workspace.detector(name, run_id)
     result = train_and_evaluate(
-        recording.videos, recording.description, job.detector, config, folder, report,
+        recording.videos, recording.description, name, config, folder, report,
         aggregator=job.aggregator, device=plan.device,
     )  # fmt: skip
     seeds = {"detector": plan.settings.seed, "synth": plan.settings.seed}
-    run = clock.run("detection", job.detector, digest, seeds=seeds, device=plan.device)
+    run = clock.run("detection", name, digest, seeds=seeds, device=plan.device)
     record = _make_record(recording, result, run)
     records.save_run(plan.workspace.results, record, result.tables.join_levels())
-    return DetectionResult(record, folder, manifest)
+    return DetectionResult(record, folder, manifest, _export(folder, name) if job.export else None)
+
+
+def _export(folder: Path, name: str) -> Path:
+    """Write a trained network as an ONNX file beside its weights."""
+    path = folder / f"{to_file_name(name)}.onnx"
+    export_onnx(load_detector(folder).detector, path)
+    return path
 
 
 def _configure_detector(job: DetectionJob, description: VideoSetRecord) -> DetectorConfig:
     standard = find_preset(job.fakes.preset).detector_config(job.detector)
-    settings: dict[str, Any] = {} if job.pairs is None else {"pairs": job.pairs}
+    settings: dict[str, Any] = _read_tune(job) | ({} if job.pairs is None else {"pairs": job.pairs})
+    if find_detector_class(job.detector).LEARNS:
+        settings |= {"height": description.clip_height, "width": description.clip_width}
     if "extractor" in find_detector_class(job.detector).Config.model_fields:
         settings["extractor"] = _choose_extractor(job.fakes.dataset)
     config = configure_detector(
         job.detector,
         standard,
-        height=description.clip_height,
-        width=description.clip_width,
         seed=job.fakes.settings.seed,
         **settings,
     )
     return _set_fields(job, config)
+
+
+def _require_whole_frames(job: DetectionJob, config: DetectorConfig) -> None:
+    """Refuse a detector from elsewhere that looks at a part of the frames: the holdout protocol shows whole ones."""
+    if not find_detector_class(job.detector).LEARNS and config.view != "frame":
+        raise BenchError(
+            f"'{job.detector}' looks at the {config.view}, and --holdout shows whole frames.",
+            hint='Give it view = "frame", or measure it on a corpus.',
+        )
+
+
+def _read_tune(job: DetectionJob) -> dict[str, Any]:
+    """The setting of what is tuned, for detectors that have it."""
+    has_backbone = "tune" in find_detector_class(job.detector).Config.model_fields
+    return {"tune": job.tune} if job.tune is not None and has_backbone else {}
 
 
 def _choose_extractor(dataset: Dataset) -> str:
@@ -211,7 +252,13 @@ def _choose_extractor(dataset: Dataset) -> str:
 
 
 def _set_fields(job: DetectionJob, config: DetectorConfig) -> DetectorConfig:
-    variant = find_detector_class(job.detector).VARIANT
+    detector_class = find_detector_class(job.detector)
+    if job.fields and not detector_class.LEARNS:
+        raise BenchError(
+            f"'{job.detector}' was trained elsewhere and has no settings here.",
+            hint="What an ONNX file takes stands in the TOML beside it; a factory's scorer has its own config.",
+        )
+    variant = detector_class.VARIANT
     return set_fields(
         job.detector, config, job.fields, _SET_ELSEWHERE | ({variant: "the detector's name"} if variant else {})
     )
@@ -244,7 +291,7 @@ def _make_record(recording: _Recording, result: HoldoutResult, run: records.Run)
         aggregator=result.card.aggregator,
         null_control=_read_null_control(result.metrics["null_shift"]),
         weights_from=result.card.origin,
-        settings=describe_fields(job.fields) or None,
+        settings=describe_fields({**job.fields, **_read_tune(job)}) or None,
         warnings=result.card.flags,
     )
     return records.RunRecord(
@@ -259,10 +306,10 @@ def _make_record(recording: _Recording, result: HoldoutResult, run: records.Run)
             n_effective=len(held_out) - len(failed),
         ),
         entry=records.Entry(
-            name=job.detector,
+            name=result.card.detector,
             preset=plan.preset,
             weights_sha256={"detector": result.card.weights_sha256},
-            parameters={"detector": result.card.parameters},
+            parameters={} if result.card.parameters is None else {"detector": result.card.parameters},
             facts=facts,
         ),
         metrics=result.metrics,

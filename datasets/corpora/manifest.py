@@ -60,6 +60,27 @@ class Crop(Strict):
     height: int
 
 
+class ViewFacts(Strict):
+    """How a view was made of a video: a clip that shows what of it a detector looks at."""
+
+    view: str
+    """Name and size, like `face:224x224`."""
+    problem: str | None = None
+    """Why there is none."""
+    looked_at: int = Field(default=0, ge=0)
+    """Frames in which people or faces were looked for; 0 where the whole frame is shown."""
+    found_in: int = Field(default=0, ge=0)
+    """Of these, those in which the chosen one was found."""
+    seen: int = Field(default=0, ge=0)
+    """The most people or faces in one of them."""
+    left_out: int = Field(default=0, ge=0)
+    """Frames that are not in the clip, since the chosen one was not found about them."""
+    padded: int = Field(default=0, ge=0)
+    """Frames whose box is smaller than the view: it is not enlarged, black surrounds it."""
+    enlarged: int = Field(default=0, ge=0)
+    """Whole frames that are smaller than the view: letterboxed, they are enlarged."""
+
+
 class VideoRow(Document):
     """One video, and what is known of how it was made."""
 
@@ -114,6 +135,8 @@ class VideoRow(Document):
     crop: Crop | None = None
     """None: the whole picture. Width and height are those of the crop."""
     perturbation: str | None = None
+    view: ViewFacts | None = None
+    """Of a clip that was made as a view of a video; None for a video as it is."""
 
     @model_validator(mode="after")
     def _require_unit(self) -> Self:
@@ -131,6 +154,11 @@ class VideoRow(Document):
     def identified(self) -> bool:
         """Whether it is known who is seen; if not, units are groups of clips and nothing holds of persons."""
         return bool(self.people)
+
+    @property
+    def problem(self) -> str | None:
+        """Why a detector cannot look at it; None where nothing is known against it."""
+        return None if self.view is None else self.view.problem
 
     @property
     def subject_id(self) -> str:

@@ -1,7 +1,7 @@
 """Preparation of an outside video for a detector: a file in; a clip, its time stamps and decode warnings out.
 
 A video goes through the last steps that the training clips went through: frames dropped by time stamp to their
-rate, cropped to the person if requested, letterboxed to their size, and written by the same encoder.
+rate, what the detector looks at cut out and reduced to their size, and written by the same encoder (`views.py`).
 (Training reals were encoded once before that, at the larger size of prepared clips.) The whole video is
 encoded, not windows around the pairs, because the training clips are continuous: a frame's coding (its place in
 the group of pictures, what it is predicted from) is then as it was in training. Each frame is decoded once and
@@ -10,7 +10,6 @@ processed alone, so only the time stamps need memory that grows with the length;
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,16 +20,19 @@ import numpy.typing as npt
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Strict
+from dancebench.datasets.corpora.manifest import ViewFacts
 from dancebench.datasets.pose.box import Box
 from dancebench.datasets.pose.extractors.base import open_extractor
 from dancebench.datasets.pose.skeleton import compute_body_box
-from dancebench.datasets.video.clips import Frame, VideoReader, stream, write_clip
-from dancebench.datasets.video.cuts import Segmenter
-from dancebench.datasets.video.decoding import DecodedFrame, Decoding, Inspection, inspect
-from dancebench.datasets.video.frames import Letterbox, reduce_rate, resample, resize
+from dancebench.datasets.video.clips import Frame, VideoReader, stream
+from dancebench.datasets.video.decoding import Inspection, inspect
+from dancebench.datasets.video.frames import resize
 from dancebench.datasets.video.notes import list_cut_warnings, list_decode_warnings
 from dancebench.datasets.video.random_access import can_seek
 from dancebench.detect.inputs.pairs import Pairs, choose_pair_starts, too_short_error
+from dancebench.detect.inputs.recordings import FileRecording
+from dancebench.detect.inputs.view import fit_box
+from dancebench.detect.inputs.views import write_view
 from dancebench.detect.protocol.card import ClipFormat
 
 WindowStarts = npt.NDArray[np.intp]
@@ -38,13 +40,9 @@ WindowStarts = npt.NDArray[np.intp]
 
 PERSON_FRAMES = 16
 """Frames, evenly spaced, in which a person is looked for."""
-_MARGIN = 0.15
-"""Share of a bounding box added on each side: a pose's topmost points are the eyes, its outermost the fingers."""
 _BATCH = 64
 """Windows in memory at once, fewer of large frames."""
 _BATCH_BYTES = 2**28
-_SAME_RATE = 0.005
-"""Share by which the rate that the packets promised may differ from that of the frames."""
 
 
 class Crop(Strict):
@@ -82,6 +80,8 @@ class PreparedVideo:
     """Frames of the clip that begin a segment, except for the first: the original's clock jumps, or it is cut there."""
     cuts: Sequence[float]
     """When the picture is cut, in seconds of the original, increasing."""
+    facts: ViewFacts
+    """What of the original it shows, and how that was found."""
 
     @property
     def decode_warnings(self) -> tuple[str, ...]:
@@ -120,73 +120,27 @@ def prepare_video(
 ) -> PreparedVideo:
     """Re-encode a video like the clips that a detector was trained on.
 
-    One pass decodes the video and finds what it really holds. Only where that shows another frame rate than the
-    packets promised (each is a field, say) is it decoded again, at that rate.
-
     Args:
         found: A survey of the video.
-        clips: Size and rate of those clips.
+        clips: Size and rate of those clips, and what they show.
         crop: Keep only this part of the frame.
         folder: Where the clip is written.
         report: Progress.
 
     Raises:
-        BenchError: The video cannot be decoded.
+        BenchError: The video cannot be decoded, or shows nobody whom the detector could look at.
     """
-    prepared = _prepare_at(found.info.fps, found, clips, crop, folder, report)
-    fps = prepared.found.info.fps
-    if abs(fps - found.info.fps) > _SAME_RATE * fps:
-        prepared = _prepare_at(fps, found, clips, crop, folder, report)
-    return prepared
-
-
-def _prepare_at(
-    fps: float, found: Inspection, clips: ClipFormat, crop: Crop | None, folder: Path, report: ReportProgress
-) -> PreparedVideo:
-    """Prepare a video whose frame rate is `fps`."""
-    info = found.info
-    letterbox = Letterbox(cropped_size(found, crop), (clips.clip_height, clips.clip_width))
-    rate = reduce_rate(fps, clips.fps_max)
-    expected = max(1, round(info.n_frames * float(rate) / info.fps))
-    decoding = Decoding(found, refuse_damage=False)  # damage is a reason to abstain
-    times, segments = array("d"), array("l")
-    pts: list[int | None] = []
-    segmenter = Segmenter()
-
-    def numbered() -> Iterator[tuple[float, tuple[DecodedFrame, int]]]:
-        by_clock = -1
-        for decoded in decoding:
-            by_clock += decoded.moment.starts_segment
-            yield decoded.moment.seconds, (decoded, by_clock)
-
-    def frames() -> Iterator[Frame]:
-        for seconds, (decoded, by_clock) in resample(numbered(), fps, clips.fps_max):
-            frame = letterbox.apply(_crop(decoded.upright(), crop))
-            times.append(seconds)
-            pts.append(decoded.moment.pts)
-            segments.append(segmenter(seconds, by_clock, frame))
-            yield frame
-            report(f"reading {info.path.name}", min(len(times), expected - 1), expected)
-        report(f"reading {info.path.name}", expected, expected)
-
-    clip = folder / "clip.mp4"
-    write_clip(clip, frames(), rate)
+    recording = FileRecording(found, refuse_damage=False)  # damage is a reason to abstain
+    part = None if crop is None else crop.box
+    view = write_view(recording, clips.looks_at, clips.fps_max, folder / "clip.mp4", report, crop=part)
     return PreparedVideo(
-        decoding.sum_up(), clip, float(rate), np.asarray(times, dtype=np.float64), pts,
-        frozenset((np.flatnonzero(np.diff(segments)) + 1).tolist()), segmenter.cuts,
-    )  # fmt: skip
+        recording.found, view.clip.path, view.clip.fps, view.times, view.pts, view.breaks, view.cuts, view.facts
+    )
 
 
 def cropped_size(found: Inspection, crop: Crop | None) -> tuple[int, int]:
     """(height, width) of the part of the frame that is scored."""
     return (found.info.height, found.info.width) if crop is None else (crop.height, crop.width)
-
-
-def _crop(frame: Frame, crop: Crop | None) -> Frame:
-    if crop is None:
-        return frame
-    box = crop.box
-    return frame[box.rows, box.columns]
 
 
 # ---------------------------------------------------------------- the person
@@ -237,24 +191,3 @@ def _read_undamaged(reader: VideoReader, indices: list[int]) -> Iterator[Frame]:
         except BenchError:
             continue  # damaged there: the other frames decide
         yield frame
-
-
-def fit_box(person: Box[float], aspect: float, size: tuple[int, int]) -> Box[int]:
-    """Add the margin to a bounding box, and widen it to an aspect ratio as far as the frame allows.
-
-    Args:
-        person: Of the points found.
-        aspect: Width over height.
-        size: (height, width) of the frame.
-
-    Returns:
-        Whole pixels within the frame, at least one each way.
-    """
-    low, high = np.array([person.left, person.top]), np.array([person.right, person.bottom])
-    limit = np.array([size[1], size[0]], dtype=np.float64)
-    centre, extent = (low + high) / 2, np.maximum(high - low, 1) * (1 + 2 * _MARGIN)
-    wanted = np.maximum(extent, [extent[1] * aspect, extent[0] / aspect])
-    sides = np.minimum(np.ceil(wanted), limit)
-    corner = np.clip(np.floor(centre - sides / 2), 0, limit - sides)  # shifted inwards rather than cut
-    left, top, width, height = (int(number) for number in (*corner, *sides))
-    return Box(top, top + height, left, left + width)

@@ -22,6 +22,7 @@ from dancebench.core.errors import BenchError, replace_undecodable
 from dancebench.core.files import explain_read_error, sha256_file
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Document, Strict
+from dancebench.datasets.corpora.manifest import ViewFacts
 from dancebench.datasets.video.decoding import Inspection, survey
 from dancebench.datasets.video.frames import Letterbox, refuse_single_picture
 from dancebench.datasets.video.notes import list_decode_warnings, missing_share
@@ -37,7 +38,7 @@ from dancebench.detect.casework.prepare import (
 from dancebench.detect.casework.uncertainty import MIN_BLOCKS, block_jackknife, count_blocks, find_most_suspicious
 from dancebench.detect.evaluation.metrics import ErrorRates
 from dancebench.detect.evaluation.training_domain import OutOfDistribution, measure_clip
-from dancebench.detect.protocol.card import DetectorCard, LoadedDetector
+from dancebench.detect.protocol.card import ClipFormat, DetectorCard, LoadedDetector
 
 MIN_PAIRS = 4
 """With fewer pairs the detector abstains: the score rests on too few frames."""
@@ -143,6 +144,9 @@ class VideoScore(Strict):
     decode_warnings: tuple[str, ...] = ()
     """Properties of the file, and conversions of its frames, that no training clip has."""
     crop: Crop | None = None
+    view: ViewFacts | None = None
+    """What of the frames was looked at. None where the video could not be made into a clip, and in reports before
+    views."""
 
     score: float | None = None
     """Higher = more likely synthesized, in the detector's own units."""
@@ -159,6 +163,8 @@ class VideoScore(Strict):
     """False positive and false negative rate of that threshold on held-out people."""
     calibration: CalibrationFacts
     out_of_distribution: OutOfDistribution | None = None
+    windows: int | Literal["all"] | None = None
+    """How many evenly placed windows were asked for; None in reports before views."""
     n_pairs: int = 0
     pairs: tuple[PairScore, ...] = ()
     suspicious_pairs: tuple[SuspiciousPair, ...] = ()
@@ -262,13 +268,16 @@ def score_video(
         fields |= _describe_file(surveyed) | {"credentials": read_credentials(path)}
         clips = loaded.card.clip_format
         if settings.person_crop:
+            _require_whole_frames(clips)
             fields["crop"] = find_person(surveyed, clips.clip_width / clips.clip_height)
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             prepared = prepare_video(surveyed, clips, fields.get("crop"), Path(folder), report)
             fields |= _describe_file(prepared.found) | {"decode_warnings": prepared.decode_warnings}
-            scores, images = _score_prepared(prepared, loaded, settings.count(loaded.detector.config.count), pictures)
+            count = settings.count(loaded.detector.config.count)
+            fields |= {"view": prepared.facts, "windows": "all" if count is None else count}
+            scores, images = _score_prepared(prepared, loaded, count, pictures)
         reasons = _list_reasons_to_abstain(
-            prepared.found, fields.get("crop"), loaded, scores["n_pairs"], scores["out_of_distribution"]
+            prepared, fields.get("crop"), loaded, scores["n_pairs"], scores["out_of_distribution"]
         )
         if identity is not None and _identify(path) != identity:
             raise BenchError(f"{path} was changed while it was scored.", hint="Score a copy that nothing writes to.")
@@ -278,6 +287,13 @@ def score_video(
         return ScoredVideo(VideoScore(**fields, status="failed", reason=error.message))
     except OSError as error:
         return ScoredVideo(VideoScore(**fields, status="failed", reason=explain_read_error(path, error).message))
+
+
+def _require_whole_frames(clips: ClipFormat) -> None:
+    if clips.view != "frame":
+        raise BenchError(
+            f"This detector looks at the {clips.view} by itself.", hint="Leave --person-crop out: its view is cut out."
+        )
 
 
 class _FileIdentity(NamedTuple):
@@ -381,17 +397,22 @@ def _summarise_video(logits: npt.NDArray[np.float64], card: DetectorCard) -> dic
 
 
 def _list_reasons_to_abstain(
-    inspection: Inspection, crop: Crop | None, loaded: LoadedDetector, n_pairs: int, distance: OutOfDistribution
+    prepared: PreparedVideo, crop: Crop | None, loaded: LoadedDetector, n_pairs: int, distance: OutOfDistribution
 ) -> list[str]:
     """Why the likelihood ratio should not be relied on, in words; empty for a video within the training domain.
 
     Clip statistics are close to those of drawn people in some camera footage too: who has never seen any abstains.
     """
-    clips, size = loaded.card.clip_format, loaded.detector.config.size
+    clips, size, inspection = loaded.card.clip_format, loaded.detector.config.size, prepared.found
     reasons = []
     if "camera" not in loaded.card.pictures:
+        only_drawn = (
+            "it has only ever seen drawn people"
+            if loaded.detector.LEARNS
+            else "its threshold and calibration come from drawn people"
+        )
         reasons.append(
-            "the detector says nothing of camera footage: it has only ever seen drawn people"
+            f"the detector says nothing of camera footage: {only_drawn}"
             if loaded.card.pictures
             else "the card of the detector does not say whether it has ever seen camera footage"
         )
@@ -410,9 +431,14 @@ def _list_reasons_to_abstain(
         )
     if (share := missing_share(inspection)) > MAX_DAMAGED:
         reasons.append(f"{share:.0%} of its frames are damaged or lost")
+    if padded := prepared.facts.padded:
+        reasons.append(
+            f"in {padded} of {len(prepared.times)} frames the {clips.view} is smaller than the view of "
+            f"{size[1]}x{size[0]}: black surrounds it"
+        )
     scored = cropped_size(inspection, crop)
     inner = Letterbox(scored, size).inner
-    if inner[0] > scored[0] or inner[1] > scored[1]:
+    if clips.view == "frame" and (inner[0] > scored[0] or inner[1] > scored[1]):
         reasons.append(
             f"its picture of {scored[1]}x{scored[0]} is smaller than the detector's frames of {size[1]}x{size[0]}: "
             "it is enlarged"

@@ -67,13 +67,21 @@ class NeuralDetector(Detector):
 
     @abstractmethod
     def build(self) -> FeatureMapNetwork:
-        """Build the untrained network, whose input is the output of `to_tensor`."""
+        """Build the untrained network, whose input is the output of `normalise`."""
 
     def to_tensor(self, pairs: Pairs) -> Tensor:
-        """uint8 (B, window, H, W, 3) -> float (B, 3 window, H, W) in [-1, 1]: frame by frame, RGB in each."""
+        """uint8 (B, window, H, W, 3) -> the network's input: `normalise` of (B, 3 window, H, W) in [-1, 1].
+
+        Frame by frame, RGB in each. Contiguous: a single frame would keep its colours last, and torch 2.13 crashes on
+        that in training on a CPU.
+        """
         x = torch.from_numpy(np.ascontiguousarray(pairs)).to(self.device)
-        x = x.permute(0, 1, 4, 2, 3).flatten(1, 2)  # (B, 3 window, H, W)
-        return x.float() / 127.5 - 1
+        x = x.permute(0, 1, 4, 2, 3).flatten(1, 2).contiguous()  # (B, 3 window, H, W)
+        return self.normalise(x.float() / 127.5 - 1)
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """Make the network's input of frames (B, 3 window, H, W) in [-1, 1]: these themselves, unless overridden."""
+        return frames
 
     @property
     def origin(self) -> str | None:
@@ -124,7 +132,7 @@ class NeuralDetector(Detector):
 
     @property
     def parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.network.parameters())
+        return sum(parameter.numel() for parameter in self.network.parameters() if parameter.requires_grad)
 
     def save(self, folder: Path) -> None:
         weights = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
@@ -154,7 +162,8 @@ class _Classifier:
     def __init__(self, detector: NeuralDetector) -> None:
         self._detector = detector
         self._network = detector.network.train()
-        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=detector.config.learning_rate, betas=_BETAS)
+        trained = [parameter for parameter in self._network.parameters() if parameter.requires_grad]
+        self._optimizer = torch.optim.Adam(trained, lr=detector.config.learning_rate, betas=_BETAS)
 
     def networks(self) -> Networks:
         return {"detector": self._network}

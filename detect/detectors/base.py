@@ -7,7 +7,8 @@ A new detector is one new module in `detect/detectors/` with a typed config and 
 
 or one module of another package, offered through an entry point of the group `dancebench.detectors`.
 A detector that needs more temporal context sets a longer `window` of consecutive frames; what is said of pairs
-then applies to its windows. A family of detectors takes its variant's name after a colon (`timm:resnet18`).
+then applies to its windows. A family of detectors takes its variant's name after a colon (`timm:resnet18`); before the
+colon may stand a Python module instead, whose factory makes a detector that was trained elsewhere (`foreign/`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json
@@ -28,6 +29,7 @@ from dancebench.core.registry import Registry, list_missing_parts
 from dancebench.core.schema import Strict
 from dancebench.datasets.video.picture_size import MAX_CLIP_SIDE
 from dancebench.detect.inputs.pairs import PairPool, Pairs
+from dancebench.detect.inputs.view import View, ViewName
 
 Logits = npt.NDArray[np.float32]
 
@@ -41,7 +43,9 @@ class DetectorConfig(Strict):
 
     height: int = Field(default=128, ge=16, le=MAX_CLIP_SIDE)
     width: int = Field(default=64, ge=16, le=MAX_CLIP_SIDE)
-    """Size of the frames that the detector sees; videos are letterboxed to it."""
+    """Size of the frames that the detector sees."""
+    view: ViewName = "frame"
+    """What of a video's frames it sees: all of it, letterboxed, or a box around a person or a face."""
     pairs: Annotated[int, Field(ge=1, le=MAX_PAIRS)] | Literal["all"] = 16
     """Number of evenly placed pairs of each video that are scored."""
     degraded: float = Field(default=0.5, ge=0, le=1)
@@ -56,9 +60,22 @@ class DetectorConfig(Strict):
         return self.height, self.width
 
     @property
+    def looks_at(self) -> View:
+        """The view, with its size."""
+        return View(self.view, self.height, self.width)
+
+    @property
     def count(self) -> int | None:
         """How many pairs are scored; None for all."""
         return None if self.pairs == "all" else self.pairs
+
+    @model_serializer(mode="wrap")
+    def _leave_out_whole_frames(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the view where it is the frame, as before there were views: hashes of configurations stay."""
+        fields: dict[str, Any] = serialise(self)
+        if self.view == "frame" and type(self).model_fields["view"].default == "frame":
+            fields.pop("view", None)
+        return fields
 
 
 class Scorer(Protocol):
@@ -94,10 +111,29 @@ class Detector(ABC):
     """Name of the one file that `save` writes."""
     VARIANT: ClassVar[str | None] = None
     """Field of the config that the text after the colon of a name sets; None if the detector has no variants."""
+    EXAMPLE: ClassVar[str] = "NAME"
+    """A variant, for messages."""
+    LEARNS: ClassVar[bool] = True
+    """Whether it is trained here. One that is not comes with its weights and has its own settings and size of frames;
+    threshold and calibration are fixed here like any other's."""
 
     def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
         self.config = config
         self.device = device
+
+    @classmethod
+    def read_variant(cls, variant: str) -> dict[str, Any]:
+        """Settings that the text after the colon of a name stands for: those of the config.
+
+        Raises:
+            BenchError: It names nothing that can be used.
+        """
+        return {} if cls.VARIANT is None else {cls.VARIANT: variant}
+
+    @classmethod
+    def label_variant(cls, variant: str) -> str:
+        """What records and tables call a variant."""
+        return variant
 
     @property
     def window(self) -> int:
@@ -151,8 +187,8 @@ class Detector(ABC):
 
     @property
     @abstractmethod
-    def parameters(self) -> int:
-        """Number of trained parameters."""
+    def parameters(self) -> int | None:
+        """Number of trained parameters; None where that is not known."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -184,13 +220,17 @@ def find_detector_class(name: str) -> type[Detector]:
         BenchError: A family was named without a variant, or a detector without variants with one.
     """
     family, colon, variant = name.partition(":")
+    if colon and family not in DETECTORS:
+        from dancebench.detect.detectors.foreign.python_factory import FactoryDetector  # which imports this module
+
+        return FactoryDetector
     detector_class = DETECTORS[family]
     if detector_class.VARIANT is None and colon:
         raise BenchError(f"The detector '{family}' has no variants.", hint=f"Name it '{family}'.")
     if detector_class.VARIANT is not None and not variant:
         raise BenchError(
             f"'{family}' is a family of detectors.",
-            hint=f"Name the {detector_class.VARIANT} too, like {family}:resnet18.",
+            hint=f"Name the {detector_class.VARIANT} too, like {family}:{detector_class.EXAMPLE}.",
         )
     return detector_class
 
@@ -200,10 +240,24 @@ def configure_detector(name: str, standard: DetectorConfig | None = None, **sett
 
     Raises:
         UnknownNameError: There is no such detector.
-        BenchError: As `find_detector_class`.
+        BenchError: As `find_detector_class`, or the variant names nothing that can be used.
     """
     detector_class = find_detector_class(name)
-    if detector_class.VARIANT is not None:
-        settings = {detector_class.VARIANT: name.partition(":")[2], **settings}
     base = standard.model_dump() if standard is not None else {}
-    return detector_class.Config.model_validate(base | settings)
+    return detector_class.Config.model_validate(base | detector_class.read_variant(_read_variant(name)) | settings)
+
+
+def label_detector(name: str) -> str:
+    """What records, tables and folders call a detector; nothing of its variant is opened.
+
+    >>> label_detector("onnx:models/net.onnx"), label_detector("spectrum")
+    ('onnx:net.onnx', 'spectrum')
+    """
+    family, colon, variant = name.partition(":")
+    return f"{family}:{DETECTORS[family].label_variant(variant)}" if colon and family in DETECTORS else name
+
+
+def _read_variant(name: str) -> str:
+    """The text after the colon of a family's name; all of MODULE:FACTORY."""
+    family, _, variant = name.partition(":")
+    return variant if family in DETECTORS else name

@@ -118,7 +118,7 @@ class Ensemble(Detector):
 
     @property
     def parameters(self) -> int:
-        return sum(member.parameters for member in self.members) + len(self.members) + 1
+        return sum(member.parameters or 0 for member in self.members) + len(self.members) + 1
 
     def save(self, folder: Path) -> None:
         tensors = self.fusion.to_tensors()
@@ -181,11 +181,17 @@ def _check_members(config: EnsembleConfig) -> None:
 
     Raises:
         UnknownNameError: There is no such detector.
-        BenchError: A member is an ensemble or named twice, or settings are for the whole ensemble or for no member.
+        BenchError: A member is an ensemble, from elsewhere or named twice, or settings are for the whole ensemble or
+            for no member.
     """
     for name in config.members:
         if issubclass(find_detector_class(name), Ensemble):
             raise BenchError("An ensemble cannot be a member of an ensemble.", hint="Name its members instead.")
+        if not find_detector_class(name).LEARNS:
+            raise BenchError(
+                f"'{name}' was trained elsewhere and cannot be a member of an ensemble.",
+                hint="An ensemble trains its members: name detectors of bench list detectors.",
+            )
     if len(set(config.members)) < len(config.members):
         raise BenchError("A member of the ensemble is named twice.", hint="Name each detector once.")
     for name, settings in config.configs.items():

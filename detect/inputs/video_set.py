@@ -102,8 +102,10 @@ class VideoSet:
         """Where a video lies, after its bytes were compared with the manifest's hash, if there is one.
 
         Raises:
-            BenchError: It is missing, or its SHA-256 is not that of the manifest.
+            BenchError: It is missing, or its SHA-256 is not that of the manifest; or no view could be made of it.
         """
+        if row.problem is not None:
+            raise BenchError(row.problem)
         path = resolve_inside(self.root, row.path)
         if not (path.is_dir() if f".{row.codec}" in IMAGE_SUFFIXES else path.is_file()):
             raise BenchError(f"{row.video_id}: {path} does not exist.", hint="Make the manifest's videos again.")

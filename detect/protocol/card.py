@@ -26,6 +26,7 @@ from dancebench.detect.evaluation.calibration import Calibrations
 from dancebench.detect.evaluation.metrics import ErrorRates, Thresholds
 from dancebench.detect.evaluation.training_domain import TrainingDomain
 from dancebench.detect.inputs.video_set import VideoSet
+from dancebench.detect.inputs.view import View, ViewName
 
 CARD = "card.json"
 _RENAMED = {"domain": "clip_format", "familiarity": "training_domain"}  # since version 3
@@ -45,27 +46,36 @@ class ClipFormat(Strict):
 
     clip_height: int = Field(ge=1, le=MAX_CLIP_SIDE)
     clip_width: int = Field(ge=1, le=MAX_CLIP_SIDE)
-    """Size of the clips; outside videos are letterboxed and encoded at it."""
+    """Size of the clips; outside videos are encoded at it."""
+    view: ViewName = "frame"
+    """What of the frames of a recording the clips show."""
     fps_min: float = Field(gt=0)
     fps_max: float = Field(gt=0)
     methods: tuple[str, ...]
     """Synthesis methods of the training fakes."""
     encoder: str
 
+    @property
+    def looks_at(self) -> View:
+        """What of an outside video is made into a clip like these."""
+        return View(self.view, self.clip_height, self.clip_width)
+
 
 class DetectorCard(ArtifactRecord):
     """Description and metrics of a trained detector."""
 
-    SCHEMA_VERSION: ClassVar[int] = 4
-    schema_version: int = 4
+    SCHEMA_VERSION: ClassVar[int] = 5
+    schema_version: int = 5
 
     detector: str
     """Its full name, that of its variant included."""
     config: dict[str, Any]
-    parameters: int
+    parameters: int | None
+    """None where it is not known, as of a Python factory."""
     weights_sha256: str
     origin: str | None
-    """Pretrained weights that it started from, or why there were none; None: at random, as configured."""
+    """Pretrained weights that it started from, or why there were none; None: at random, as configured. Of a detector
+    that was trained elsewhere, what it is."""
     training_id: str
     """Hash of detector, config and training videos: equal ids are the same training."""
     data: dict[str, SplitData]
@@ -93,7 +103,8 @@ class DetectorCard(ArtifactRecord):
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Rename the fields of version 2; refuse version 1, which holds no calibration to read.
 
-        Before version 4 a card did not say what kind of pictures it was trained on: `load` looks for it.
+        Before version 4 a card did not say what kind of pictures it was trained on: `load` looks for it. Before version
+        5 the number of parameters was always known.
 
         Raises:
             BenchError: The card is of version 1.

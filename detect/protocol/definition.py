@@ -20,6 +20,7 @@ from dancebench.datasets.corpora.base import CORPORA
 from dancebench.datasets.corpora.manifest import Split
 from dancebench.detect.evaluation.aggregation import check_rule
 from dancebench.detect.evaluation.metrics import MEASURES
+from dancebench.detect.inputs.view import ViewName
 
 DATASET: Final = "dataset"
 """Corpus of a part whose videos this suite makes: people of a prepared dataset, and their fakes."""
@@ -30,7 +31,7 @@ LEADING: Final = (*(f"{level}_{measure}" for level in ("video", "pair") for meas
 
 PartSplit = Literal["official", "person-disjoint", "group-disjoint", "roles", "whole"]
 """`official`: as published; `…-disjoint`: by the seed; `roles`: those of a dataset's people; `whole`: not divided."""
-View = Literal["own", "frame", "person", "face"]
+ViewChoice = Literal["own"] | ViewName
 
 
 class ProtocolKey(NamedTuple):
@@ -128,7 +129,7 @@ class Protocol(Document):
     seed: int = 0
     leaks: Literal["refuse", "report"] = "refuse"
     windows: Annotated[int, Field(gt=0)] | Literal["own", "all"] = OWN
-    view: View = OWN
+    view: ViewChoice = OWN
     aggregation: str = OWN
     leading_metric: str = "video_auc"
 

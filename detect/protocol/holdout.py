@@ -3,6 +3,9 @@
     leak audit → train on the training set → freeze threshold and calibration on the validation set
                → measure on the held-out set → negative controls
 
+A detector that was trained elsewhere goes the same way without training; its training set describes the clips and
+methods that its threshold is for.
+
 Called again with the same config and videos it only measures; killed while it trains, it resumes.
 """
 
@@ -48,6 +51,7 @@ from dancebench.detect.evaluation.training_domain import TrainingDomain, fit_tra
 from dancebench.detect.inputs.leak_audit import require_one_size
 from dancebench.detect.inputs.pairs import load_pool
 from dancebench.detect.inputs.video_set import VideoSet
+from dancebench.detect.inputs.view import ViewName
 from dancebench.detect.protocol.card import CARD, ClipFormat, DetectorCard, SplitData, load_weights
 from dancebench.detect.protocol.description import VideoSetRecord
 
@@ -127,7 +131,7 @@ def train_and_evaluate(
         training_id=training_id,
         data={split: _describe_split(videos.split(split)) for split in get_args(Split)},
         pictures=training.real_pictures,
-        clip_format=_describe_clip_format(training),
+        clip_format=_describe_clip_format(training, config.view),
         training_domain=training_domain,
         aggregator=aggregator,
         learned=frozen.learned,
@@ -183,18 +187,22 @@ def _load_or_train(
     name: str, config: DetectorConfig, training_id: str, folder: Path, training: VideoSet,
     device: str, report: ReportProgress,
 ) -> Detector:  # fmt: skip
-    """The detector of this training id: loaded if its training is finished, resumed if it was interrupted."""
+    """The detector of this training id: loaded if its training is finished, resumed if it was interrupted.
+
+    One that was trained elsewhere is only copied.
+    """
     card = find_existing(folder / CARD, DetectorCard, training_id)
     if card is not None:
         return load_weights(folder, card, config, device=device)
     (folder / CARD).unlink(missing_ok=True)  # it describes weights that are about to be replaced
     state = folder / f"{_STATE}{training_id[:16]}"  # so that no other training resumes from it
     detector = find_detector_class(name)(config, device)
-    pool = load_pool(
-        training, config.size, report,
-        window=detector.window, degraded=config.degraded, copies=config.copies, seed=config.seed,
-    )  # fmt: skip
-    detector.fit(pool, state, report)
+    if detector.LEARNS:
+        pool = load_pool(
+            training, config.size, report,
+            window=detector.window, degraded=config.degraded, copies=config.copies, seed=config.seed,
+        )  # fmt: skip
+        detector.fit(pool, state, report)
     detector.save(folder)
     return detector
 
@@ -229,11 +237,12 @@ def _describe_split(rows: VideoSet) -> SplitData:
     return SplitData(sha256=sha256_json(entries), n_videos=len(rows), subjects=subjects)
 
 
-def _describe_clip_format(training: VideoSet) -> ClipFormat:
+def _describe_clip_format(training: VideoSet, view: ViewName) -> ClipFormat:
     height, width = require_one_size(training.rows)
     return ClipFormat(
         clip_height=height,
         clip_width=width,
+        view=view,
         fps_min=min(row.known_fps for row in training),
         fps_max=max(row.known_fps for row in training),
         methods=tuple(sorted(training.methods)),

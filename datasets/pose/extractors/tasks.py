@@ -55,7 +55,7 @@ _HAND_LANDMARKS: Final = ModelFile(
     "mediapipe/modules/hand_landmark/hand_landmark_full.tflite",
     "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
 )
-_FACE_DETECTION: Final = ModelFile(
+FACE_DETECTION: Final = ModelFile(
     "mediapipe/modules/face_detection/face_detection_short_range.tflite",
     "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
 )
@@ -63,7 +63,7 @@ _FACE_LANDMARKS: Final = ModelFile(
     "mediapipe/modules/face_landmark/face_landmark.tflite",
     "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
 )
-MODELS: Final = (_POSE_DETECTION, _POSE_LANDMARKS, _PALM_DETECTION, _HAND_LANDMARKS, _FACE_DETECTION, _FACE_LANDMARKS)
+MODELS: Final = (_POSE_DETECTION, _POSE_LANDMARKS, _PALM_DETECTION, _HAND_LANDMARKS, FACE_DETECTION, _FACE_LANDMARKS)
 
 _FRAMES_PER_SECOND: Final = 30
 """Of the time stamps that the landmarkers' smoothing is given, whatever the clip's rate: as Holistic makes them up."""
@@ -145,7 +145,7 @@ def make_bundles(models: Mapping[str, bytes]) -> tuple[bytes, bytes, bytes]:
         "hand_landmarks_detector.tflite": models[_HAND_LANDMARKS.name],
     }
     face = {
-        "face_detector.tflite": models[_FACE_DETECTION.name],
+        "face_detector.tflite": models[FACE_DETECTION.name],
         "face_landmarks_detector.tflite": select_output(
             models[_FACE_LANDMARKS.name], [3 * vertex + axis for vertex in vertices for axis in range(3)]
         ),
