@@ -20,6 +20,12 @@ from dancebench.detect.inputs.pairs import choose_pair_starts
 from dancebench.detect.inputs.video_set import VideoSet
 
 _SHOWN = 3
+
+
+class LeakError(BenchError):
+    """Two splits share what they may not."""
+
+
 _HOLDOUT = "holdout"
 
 
@@ -149,4 +155,4 @@ def _describe_pair(first: VideoRow, second: VideoRow) -> str:
 def _raise_leaks(leaks: Sequence[str], hint: str) -> None:
     if leaks:
         more = f" and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
-        raise BenchError(f"Leak between splits: {'; '.join(leaks[:_SHOWN])}{more}.", hint=hint)
+        raise LeakError(f"Leak between splits: {'; '.join(leaks[:_SHOWN])}{more}.", hint=hint)
