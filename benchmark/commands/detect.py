@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-import click
 import typer
 
 from dancebench.benchmark.commands.options import (
     DEFAULT_WORKSPACE,
-    DatasetOption,
     DeviceOption,
     JobsOption,
     JsonOption,
@@ -49,7 +47,9 @@ def detect(
             "Default: pair-patch."
         ),
     ] = None,
-    method: Annotated[str, typer.Option(help="The synthesis method whose fakes are to be detected.")] = "fbf-ts",
+    method: Annotated[
+        str | None, typer.Option(help="The synthesis method whose fakes are to be detected. Default: fbf-ts.")
+    ] = None,
     test_method: Annotated[
         list[str] | None,
         typer.Option(
@@ -99,7 +99,7 @@ def detect(
     manifest: Annotated[
         Path | None, typer.Option(help="Manifest of the submitted videos; default: that of the latest run.")
     ] = None,
-    dataset: DatasetOption = "demo",
+    dataset: Annotated[str | None, typer.Option(help="Name of the dataset. Default: demo.")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
     seed: SeedOption = 0,
@@ -128,7 +128,8 @@ def detect(
         raise typer.BadParameter("--train and --test belong together, without --protocol", param_hint="bench detect")
     if view is not None and submit is not None:
         raise typer.BadParameter("--view is of detectors that run here, and not of scores", param_hint="--view")
-    _refuse_given(("method", "test_method", "dataset") if corpora else ())
+    if corpora and (method or test_method or dataset):
+        raise typer.BadParameter("--method, --test-method and --dataset have no part in a run on outside corpora")
     if (submit is None) != (name is None) or (manifest is not None and submit is None):
         raise typer.BadParameter("--submit, --name and --manifest belong together", param_hint="bench detect")
     if export not in (None, "onnx"):
@@ -157,7 +158,7 @@ def detect(
         return
     from dancebench.benchmark.runs.synthesis import open_dataset
 
-    data = open_dataset(opened, dataset)
+    data = open_dataset(opened, dataset or "demo")
     if submit is not None and name is not None:
         from dancebench.benchmark.runs.submission import run_submission
 
@@ -170,8 +171,9 @@ def detect(
 
     device = resolve_device(device_name)
     settings = RunSettings(seed=seed, precision=resolve_precision("auto", device))
-    others = tuple(other for other in dict.fromkeys(test_method or []) if other != method)
-    fakes = FakePlan(opened, data, method, others, preset, settings, device=device)
+    trained = method or "fbf-ts"
+    others = tuple(other for other in dict.fromkeys(test_method or []) if other != trained)
+    fakes = FakePlan(opened, data, trained, others, preset, settings, device=device)
     planned = [
         DetectionJob(fakes, each, rule, count, robustness, looked_at, fields.get(each, {}), export is not None)
         for each in detectors
@@ -244,17 +246,6 @@ def _run_on_corpora(
     ]  # fmt: skip
     with ProgressBars(err) as display:
         return run_matrix(planned, argv=read_argv(), workers=choose_worker_count(jobs, device), report=display.report)
-
-
-def _refuse_given(names: Sequence[str]) -> None:
-    """Refuse options that have no part in what is asked for."""
-    from click.core import ParameterSource
-
-    context = click.get_current_context()
-    for name in names:
-        if context.get_parameter_source(name) not in (None, ParameterSource.DEFAULT):
-            option = "--" + name.replace("_", "-")
-            raise typer.BadParameter("it has no part in a run on outside corpora", param_hint=option)
 
 
 def _show_matrix(workspace: Workspace, results: Sequence[MatrixResult], json: bool) -> None:
