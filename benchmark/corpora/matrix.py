@@ -132,6 +132,7 @@ def settle_job(job: MatrixJob) -> MatrixJob:
         if view is not None and view.name != protocol.view:
             raise _fixed_error(protocol, "view", protocol.view, "--view")
         view = view or ViewRequest(protocol.view)
+    choose_view(view, job.detector, job.preset, as_they_are=False)
     pairs: int | Literal["all"] | None = job.pairs
     if protocol.windows != OWN:
         if pairs not in (None, protocol.windows):

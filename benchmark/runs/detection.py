@@ -96,6 +96,7 @@ def check_names(jobs: Sequence[DetectionJob]) -> None:
     """
     for job in jobs:
         check_configuration(job.detector, job.fields, export=job.export)
+        choose_view(job.view, job.detector, job.fakes.preset, as_they_are=True)
         check_rule(job.aggregator)
         for method in (job.fakes.method, *job.fakes.others):
             METHODS[method]
