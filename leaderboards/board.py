@@ -1,9 +1,9 @@
 """The leaderboards on disk and on screen, rebuilt from the run records alone.
 
 In: a folder of records, with the scores per video of detection runs beside them. Out: `synthesis.md`,
-`synthesis.csv`, `detection.md`, `detection.csv`, `detection_differences.csv` and `.json` (who is told apart), and
-`reference.md`. The same records give the same bytes: nothing here depends on the clock, on where the folder lies,
-or on the order in which files are listed.
+`synthesis.csv`, `detection.md`, `detection.csv`, `detection_differences.csv` and `.json` (who is told apart),
+`reference.md`, and of runs on outside corpora `matrix.md` and `matrix.csv`. The same records give the same bytes:
+nothing here depends on the clock, on where the folder lies, or on the order in which files are listed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dancebench.core.files import write_text
 from dancebench.core.metric import Metric
 from dancebench.leaderboards import markdown
 from dancebench.leaderboards.facts import Fact
+from dancebench.leaderboards.matrix import group_matrices, make_matrix_table, render_matrices
 from dancebench.leaderboards.records import RunKind, RunRecord, load_runs
 from dancebench.leaderboards.reference import load_reference
 from dancebench.leaderboards.significance.differences import (
@@ -125,6 +126,10 @@ def _render_pages(results_dir: Path) -> dict[str, str]:
     for kind in COLUMNS:
         pages[f"{kind}.md"] = markdown.render_board(kind, records, skipped, reference, differences)
         pages[f"{kind}.csv"] = _write_csv(make_long_table(records, kind))
+    matrices = group_matrices(records)
+    if matrices:
+        pages["matrix.md"] = render_matrices(matrices)
+        pages["matrix.csv"] = _write_csv(make_matrix_table(matrices))
     pages["detection_differences.csv"] = _write_csv(tabulate_differences(differences))
     pages["detection_differences.json"] = json.dumps(differences.model_dump(mode="json"), indent=2) + "\n"
     pages["reference.md"] = markdown.render_reference_page(reference)

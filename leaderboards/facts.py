@@ -11,6 +11,7 @@ from typing import Final
 
 from dancebench.leaderboards.records import DetectionFacts, Fakes, RunKind, RunRecord, SubmittedScores, SynthesisFacts
 
+CONDITIONS: Final = "What detectors were trained on and look at"
 TRAINING: Final = "Training"
 CONTROLS: Final = "Negative controls"
 FAKES: Final = "Quality of the fakes, and training"
@@ -74,6 +75,16 @@ def _read_null_control(record: RunRecord) -> str | None:
     return f"not measured: {control.reason}" if control.passed is None else "ok" if control.passed else "failed"
 
 
+def _read_detection(field: str) -> Callable[[RunRecord], str | None]:
+    """A text among the facts of a detection run."""
+
+    def read(record: RunRecord) -> str | None:
+        facts = record.entry.facts
+        return getattr(facts, field) if isinstance(facts, DetectionFacts) else None
+
+    return read
+
+
 def _find_fakes(record: RunRecord) -> Fakes | None:
     facts = record.entry.facts
     return facts.fakes if isinstance(facts, DetectionFacts) else None
@@ -109,6 +120,8 @@ def _list_training_facts(theme: str) -> tuple[Fact, ...]:
 FACTS: dict[RunKind, tuple[Fact, ...]] = {
     "synthesis": _list_training_facts(TRAINING),
     "detection": (
+        Fact("trained on", _read_detection("trained_on"), CONDITIONS, on_screen=True),
+        Fact("view", _read_detection("view"), CONDITIONS, on_screen=True),
         Fact("null control", _read_null_control, CONTROLS, on_screen=True),
         *_QUALITY,
         *_list_training_facts(FAKES),
@@ -147,6 +160,7 @@ def list_remarks(record: RunRecord) -> list[str]:
         }
     elif isinstance(facts, DetectionFacts):
         named |= {"aggregator": facts.aggregator, "weights_from": facts.weights_from}
+        named |= {"windows": None if facts.windows is None else f"{facts.windows} per video"}
         named |= _name_fakes(facts.fakes) if facts.fakes else {}
         named |= _name_submitted(facts.submitted) if facts.submitted else {}
     return [*(f"{name}: {text}" for name, text in sorted(named.items()) if text is not None), *facts.remarks]

@@ -159,6 +159,14 @@ class DetectionFacts(_Facts):
     weights_from: str | None = None
     """Pretrained weights that it started from, or why there were none."""
     submitted: SubmittedScores | None = None
+    view: str | None = None
+    """What of the frames it looks at, with the size: `face:224x224`; null for clips as they are."""
+    windows: int | Literal["all"] | None = None
+    """Evenly placed windows that are scored of a video; null for submitted scores and in earlier records."""
+    trained_on: str | None = None
+    """Of a run on outside corpora: what the training videos are."""
+    tested_on: str | None = None
+    """Of a run on outside corpora: the test set."""
 
 
 class PerceptualFacts(_Facts):

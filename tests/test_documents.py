@@ -29,6 +29,8 @@ from dancebench.datasets.subjects.records import DatasetRecord, SubjectRecord
 from dancebench.datasets.subjects.supplied import label_path, read_face_boxes, read_label
 from dancebench.datasets.video.frames import open_source
 from dancebench.detect.casework.score import ScoreReport
+from dancebench.detect.detectors.foreign._onnx_model import inspect_model, read_model
+from dancebench.detect.detectors.foreign.preprocessing import read_preprocessing
 from dancebench.detect.protocol.card import CARD, DetectorCard, load_detector
 from dancebench.detect.protocol.score_file import read_submission
 from dancebench.leaderboards.records import RunRecord
@@ -42,6 +44,8 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "workspace.json": WorkspaceRecord.load,
     "manifest.jsonl": read_manifest,
     "scores.csv": lambda path: read_submission(path, []),
+    "net.onnx": lambda path: inspect_model(read_model(path), path.name),
+    "net.toml": read_preprocessing,
     "openpose.json": read_people,
     "face.txt": lambda path: _read_box(path, (64, 32)),
     "poses.npz": read_poses,

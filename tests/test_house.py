@@ -31,9 +31,17 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"tables"},
         {"breakdowns", "significance"},
         {"markdown"},
+        {"matrix"},
         {"board"},
     ),
-    "benchmark": ({"console", "jobs", "presets", "metrics"}, {"runs", "casework", "corpora"}, {"commands"}, {"cli"}),
+    "benchmark": (
+        {"console", "jobs", "presets", "metrics"},
+        {"views"},
+        {"runs", "casework"},
+        {"corpora"},
+        {"commands"},
+        {"cli"},
+    ),
 }
 """The rooms of each folder, lowest floor first: a room imports itself and lower floors, nothing up or across."""
 BELOW: dict[str, set[str]] = {

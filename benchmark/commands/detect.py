@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
 from dancebench.benchmark.commands.options import (
     DEFAULT_WORKSPACE,
-    DatasetOption,
     DeviceOption,
     JobsOption,
     JsonOption,
@@ -29,9 +28,11 @@ from dancebench.benchmark.console import err, out, print_json
 from dancebench.core.errors import BenchError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from dancebench.benchmark.corpora.matrix import MatrixResult
     from dancebench.core.workspace import Workspace
+    from dancebench.detect.inputs.view import ViewRequest
     from dancebench.leaderboards.records import RunRecord
 
 
@@ -46,7 +47,9 @@ def detect(
             "Default: pair-patch."
         ),
     ] = None,
-    method: Annotated[str, typer.Option(help="The synthesis method whose fakes are to be detected.")] = "fbf-ts",
+    method: Annotated[
+        str | None, typer.Option(help="The synthesis method whose fakes are to be detected. Default: fbf-ts.")
+    ] = None,
     test_method: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,10 +57,33 @@ def detect(
         ),
     ] = None,
     preset: Annotated[str, typer.Option(help="A preset (see bench list presets).")] = "protocol",
+    train: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CORPUS[:SPLIT]", help="Train on an outside corpus (see bench data corpus); repeat it for several."
+        ),
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CORPUS[:SPLIT]", help="Test every training on the held-out part of it; repeatable."),
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Train and test on outside corpora as it says (see bench list protocols)."),
+    ] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:HEIGHTxWIDTH]",
+            help="What is looked at: frame, person or face. Default: what each detector says.",
+        ),
+    ] = None,
     aggregator: Annotated[
-        str,
-        typer.Option(help="Rule that turns pair logits into a video's score (see bench list aggregators)."),
-    ] = "mean-logit",
+        str | None,
+        typer.Option(
+            help="Rule that turns pair logits into a video's score (see bench list aggregators). Default: mean-logit."
+        ),
+    ] = None,
     pairs: Annotated[str | None, typer.Option(help="Number of pairs to score of each video, or all.")] = None,
     tune: Annotated[
         str | None, typer.Option(help="Weights of a timm backbone that are trained: head, norm or all (default).")
@@ -73,7 +99,7 @@ def detect(
     manifest: Annotated[
         Path | None, typer.Option(help="Manifest of the submitted videos; default: that of the latest run.")
     ] = None,
-    dataset: DatasetOption = "demo",
+    dataset: Annotated[str | None, typer.Option(help="Name of the dataset. Default: demo.")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
     seed: SeedOption = 0,
@@ -83,17 +109,27 @@ def detect(
 ) -> None:
     """Train detectors and evaluate them on held-out people.
 
-    Missing dancers, synthesizers and fakes are made first; existing ones are reused.
+    Missing dancers, synthesizers, fakes and views are made first; existing ones are reused.
 
     [dim]Examples: bench detect --holdout · bench detect --holdout --dataset demo-small --preset demo ·
     bench detect --holdout --detector pair-patch --detector spectrum --test-method posewarp --robustness ·
     bench detect --holdout --set pair-patch.steps=3000 --aggregator top-k --set top-k.share=0.1 ·
     bench detect --holdout --detector onnx:net.onnx --detector energy:make ·
     bench detect --holdout --detector timm:resnet18 --tune head --export onnx ·
+    bench detect --train ours --test ours --test theirs:whole --view face · bench detect --protocol in-domain ·
     bench detect --submit scores.csv --name their-detector[/]
     """
-    if holdout == (submit is not None):
-        raise typer.BadParameter("say what to do: --holdout or --submit FILE", param_hint="bench detect")
+    corpora = bool(train or test or protocol)
+    if [holdout, submit is not None, corpora].count(True) != 1:
+        raise typer.BadParameter(
+            "say what to do: --holdout, --train and --test, --protocol or --submit FILE", param_hint="bench detect"
+        )
+    if bool(train) != bool(test) or (train and protocol):
+        raise typer.BadParameter("--train and --test belong together, without --protocol", param_hint="bench detect")
+    if view is not None and submit is not None:
+        raise typer.BadParameter("--view is of detectors that run here, and not of scores", param_hint="--view")
+    if corpora and (method or test_method or dataset):
+        raise typer.BadParameter("--method, --test-method and --dataset have no part in a run on outside corpora")
     if (submit is None) != (name is None) or (manifest is not None and submit is None):
         raise typer.BadParameter("--submit, --name and --manifest belong together", param_hint="bench detect")
     if export not in (None, "onnx"):
@@ -101,18 +137,32 @@ def detect(
     if submit is not None and (tune or export):
         raise typer.BadParameter("--tune and --export are for detectors that are trained", param_hint="bench detect")
     opened = open_workspace(workspace)
-    from dancebench.benchmark.runs.synthesis import open_dataset
-    from dancebench.detect.evaluation.aggregation import set_options
+    from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, set_options
+    from dancebench.detect.inputs.view import parse_view
 
-    data = open_dataset(opened, dataset)
+    looked_at = None if view is None else parse_view(view)
     detectors = list(dict.fromkeys(detector or ["pair-patch"])) if submit is None else []
-    fields = parse_settings(changes, [*detectors, aggregator])
-    if aggregator in fields:
-        aggregator = set_options(aggregator, fields.pop(aggregator))
+    rule = aggregator or DEFAULT_RULE
+    fields = parse_settings(changes, [*detectors, rule])
+    _set_tune(tune, detectors, fields)
+    if rule in fields:
+        aggregator = rule = set_options(rule, fields.pop(rule))
+    count = None if pairs is None else parse_pair_count(pairs)
+    if corpora:
+        made = _run_on_corpora(
+            opened, protocol, train or [], test or [],
+            [_Entry(each, preset, aggregator, count, looked_at, fields.get(each, {})) for each in detectors],
+            seed=seed, robustness=robustness, device=resolve_device(device_name), jobs=jobs, export=export is not None,
+        )  # fmt: skip
+        _show_matrix(opened, made, json)
+        return
+    from dancebench.benchmark.runs.synthesis import open_dataset
+
+    data = open_dataset(opened, dataset or "demo")
     if submit is not None and name is not None:
         from dancebench.benchmark.runs.submission import run_submission
 
-        record = run_submission(opened, data, submit, name, manifest, aggregator=aggregator, argv=read_argv())
+        record = run_submission(opened, data, submit, name, manifest, aggregator=rule, argv=read_argv())
         _show(opened, [record], json, beside_others=True)
         return
     from dancebench.benchmark.presets import RunSettings
@@ -121,19 +171,17 @@ def detect(
 
     device = resolve_device(device_name)
     settings = RunSettings(seed=seed, precision=resolve_precision("auto", device))
-    others = tuple(other for other in dict.fromkeys(test_method or []) if other != method)
-    fakes = FakePlan(opened, data, method, others, preset, settings, device=device)
-    count = None if pairs is None else parse_pair_count(pairs)
-    chosen = [
-        DetectionJob(fakes, each, aggregator, count, robustness, fields.get(each, {}), tune, export is not None)
+    trained = method or "fbf-ts"
+    others = tuple(other for other in dict.fromkeys(test_method or []) if other != trained)
+    fakes = FakePlan(opened, data, trained, others, preset, settings, device=device)
+    planned = [
+        DetectionJob(fakes, each, rule, count, robustness, looked_at, fields.get(each, {}), export is not None)
         for each in detectors
     ]
-    if tune is not None:
-        _check_tune(tune, detectors)
-    check_names(chosen)
+    check_names(planned)
     with ProgressBars(err) as display:
         detected = run_detection(
-            chosen, argv=read_argv(), workers=choose_worker_count(jobs, device), report=display.report
+            planned, argv=read_argv(), workers=choose_worker_count(jobs, device), report=display.report
         )
     _show(opened, [each.record for each in detected], json)
     if not json:
@@ -143,14 +191,79 @@ def detect(
                 out.print_lines(f"exported  {each.exported}")
 
 
-def _check_tune(tune: str, detectors: Sequence[str]) -> None:
-    """Refuse an unknown choice, and one that no detector of the run has."""
+def _set_tune(tune: str | None, detectors: Sequence[str], fields: dict[str, dict[str, Any]]) -> None:
+    """Enter what is tuned among the settings of the detectors that have a backbone.
+
+    Raises:
+        UnknownNameError: There is no such choice.
+        BenchError: No detector of the run has a backbone, or `--set` sets it.
+    """
     from dancebench.detect.detectors.base import find_detector_class
 
+    for each, values in fields.items():
+        if "tune" in values:
+            raise BenchError(f"'{each}.tune' is not set here.", hint="It is set by --tune.")
+    if tune is None:
+        return
     if tune not in ("head", "norm", "all"):
         raise UnknownNameError("choice of --tune", tune, ("head", "norm", "all"))
-    if not any("tune" in find_detector_class(each).Config.model_fields for each in detectors):
+    backbones = [each for each in detectors if "tune" in find_detector_class(each).Config.model_fields]
+    if not backbones:
         raise BenchError("--tune is for detectors with a timm backbone.", hint="Name one: --detector timm:resnet18.")
+    for each in backbones:
+        fields.setdefault(each, {})["tune"] = tune
+
+
+class _Entry(NamedTuple):
+    """A detector, and what it is run with."""
+
+    detector: str
+    preset: str
+    aggregator: str | None
+    pairs: int | Literal["all"] | None
+    view: ViewRequest | None
+    fields: Mapping[str, Any]
+
+
+def _run_on_corpora(
+    workspace: Workspace, protocol: str | None, train: Sequence[str], test: Sequence[str], entries: Sequence[_Entry],
+    *, seed: int, robustness: bool, device: str, jobs: int | None, export: bool,
+) -> list[MatrixResult]:  # fmt: skip
+    """Train and test under a protocol by name, or one that is made of the corpora that were named."""
+    from dancebench.benchmark.corpora.matrix import MatrixJob, run_matrix
+    from dancebench.detect.protocol.catalogue import find_protocol, list_copies
+    from dancebench.detect.protocol.of_corpora import find_copies, make_protocol
+
+    chosen = find_protocol(workspace, protocol) if protocol else make_protocol(workspace, train, test, seed)
+    copies = tuple(list_copies(workspace)) if protocol else find_copies(workspace)
+    planned = [
+        MatrixJob(
+            workspace, chosen, copies, each.detector, each.preset,
+            seed=seed, device=device, aggregator=each.aggregator, pairs=each.pairs, view=each.view,
+            robustness=robustness, fields=each.fields, export=export,
+        )
+        for each in entries
+    ]  # fmt: skip
+    with ProgressBars(err) as display:
+        return run_matrix(planned, argv=read_argv(), workers=choose_worker_count(jobs, device), report=display.report)
+
+
+def _show_matrix(workspace: Workspace, results: Sequence[MatrixResult], json: bool) -> None:
+    """Rebuild the leaderboards and print the matrix of these results."""
+    from dancebench.leaderboards.board import rebuild
+    from dancebench.leaderboards.matrix import group_matrices, make_screen_matrices
+
+    rebuild(workspace.results, workspace.leaderboards)
+    made = [record for result in results for record in result.records]
+    if json:
+        print_json([record.model_dump(mode="json") for record in made])
+        return
+    for table in make_screen_matrices(group_matrices(made)):
+        out.print(table)
+    for result in results:
+        out.print_lines(f"detector  {result.folder}")
+        if result.exported is not None:
+            out.print_lines(f"exported  {result.exported}")
 
 
 def _show(workspace: Workspace, records: Sequence[RunRecord], json: bool, *, beside_others: bool = False) -> None:

@@ -36,6 +36,9 @@ _LIBRARIES: Final = {
 _OPTIONAL: Final = {
     "decord": ("decord", "nothing: PyAV reads in its place, scattered frames more slowly"),
     "c2pa-python": ("c2pa", "score: content credentials are not checked"),
+    "onnx": ("onnx", "detect and score with onnx:FILE, detect --export onnx"),
+    "onnxruntime": ("onnxruntime", "detect and score with onnx:FILE"),
+    "onnxscript": ("onnxscript", "detect --export onnx"),
     "tensorboard": ("tensorboard", "synth --tensorboard"),
 }
 """Distributions that some commands do without: the module, and what is lost."""

@@ -9,40 +9,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import pandas as pd
 
 from dancebench.benchmark.jobs import Job, require_all, run_jobs
 from dancebench.benchmark.metrics.image import measure_clips
-from dancebench.benchmark.presets import configure_method, find_preset
+from dancebench.benchmark.presets import configure_method
 from dancebench.benchmark.runs.protocol_fakes import SPLITS, FakePlan, list_video_rows, make_fakes
 from dancebench.benchmark.runs.robustness import score_perturbed_copies
 from dancebench.benchmark.runs.run_clock import RunClock
 from dancebench.benchmark.runs.synthesis import SynthesisResult
 from dancebench.benchmark.runs.synthesis_record import read_body_points
-from dancebench.core.errors import BenchError
-from dancebench.core.files import sha256_json, to_file_name
-from dancebench.core.metric import Metric
+from dancebench.benchmark.views import (
+    check_configuration,
+    choose_view,
+    configure_for_run,
+    list_view_warnings,
+    read_null_control,
+    view_videos,
+)
+from dancebench.core.files import sha256_json
 from dancebench.core.progress import ReportProgress
-from dancebench.core.schema import describe_fields, set_fields
+from dancebench.core.schema import describe_fields
 from dancebench.datasets.corpora.manifest import write_manifest
 from dancebench.datasets.pose.extractors.base import find_default_extractor
 from dancebench.datasets.pose.extractors.truth import TRUTH_EXTRACTOR
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.detect.detectors.base import (
     DetectorConfig,
-    configure_detector,
     find_detector_class,
     label_detector,
 )
-from dancebench.detect.detectors.foreign.onnx_export import export_onnx, make_onnx
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, check_rule
-from dancebench.detect.evaluation.controls import NULL_SHIFT_LIMIT
 from dancebench.detect.inputs.video_set import VideoSet
-from dancebench.detect.protocol.card import load_detector
+from dancebench.detect.inputs.view import View, ViewRequest
 from dancebench.detect.protocol.catalogue import HOLDOUT, load_built_in
 from dancebench.detect.protocol.description import VideoSetRecord, describe_video_set
+from dancebench.detect.protocol.export import export_trained
 from dancebench.detect.protocol.holdout import HoldoutResult, train_and_evaluate
 from dancebench.leaderboards import records
 from dancebench.synth.base import METHODS
@@ -56,8 +60,8 @@ class DetectionJob:
         fakes: The fakes to train and evaluate on.
         pairs: Number of pairs scored of each video; None keeps the preset's.
         robustness: Whether the held-out videos are also scored under perturbations.
+        view: What of the clips it looks at; None: what it says itself.
         fields: Further fields of the detector's configuration, by path.
-        tune: Which weights of a pretrained backbone are trained; None for all, and where there is none.
         export: Whether its network is also written as an ONNX file.
     """
 
@@ -66,15 +70,9 @@ class DetectionJob:
     aggregator: str = DEFAULT_RULE
     pairs: int | Literal["all"] | None = None
     robustness: bool = False
+    view: ViewRequest | None = None
     fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    tune: str | None = None
     export: bool = False
-
-
-_SET_ELSEWHERE: Final = {
-    "seed": "--seed", "pairs": "--pairs", "tune": "--tune",
-    "height": "the size of the fakes", "width": "the size of the fakes",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,10 +95,8 @@ def check_names(jobs: Sequence[DetectionJob]) -> None:
         BenchError: A detector's name lacks its variant, the value of a field is refused, or it cannot be exported.
     """
     for job in jobs:
-        config = _set_fields(job, configure_detector(job.detector, **_read_tune(job)))
-        _require_whole_frames(job, config)
-        if job.export:
-            make_onnx(find_detector_class(job.detector)(config))
+        check_configuration(job.detector, job.fields, export=job.export)
+        choose_view(job.view, job.detector, job.fakes.preset, as_they_are=True)
         check_rule(job.aggregator)
         for method in (job.fakes.method, *job.fakes.others):
             METHODS[method]
@@ -140,22 +136,31 @@ def run_detectors(
     rows = list_video_rows(plan.workspace, plan.dataset, [fake for fake in fakes if fake.job.method in methods])
     videos = VideoSet(plan.workspace.root, tuple(rows))
     compared = _select_own_motion(plan.dataset, fakes)
-    description = describe_video_set(
-        videos,
-        plan.workspace.video_set(videos.sha256),
-        seed=plan.settings.seed,
-        fakes_sha256=sha256_json([[fake.job.method, fake.fake.sha256, fake.real.sha256] for fake in compared]),
-        measure_quality=partial(_measure_quality, compared),
-        report=report,
-    )
-    videos.hash_files()
-    recordings = [_Recording(job, videos, description, tuple(argv)) for job in jobs]
+    described: dict[View | None, tuple[VideoSet, VideoSetRecord]] = {}
+    views = [choose_view(job.view, job.detector, plan.preset, as_they_are=True) for job in jobs]
+    for view in dict.fromkeys(views):
+        looked_at = videos
+        if view is not None:
+            looked_at = view_videos(videos, view, plan.workspace, workers=workers, report=report)
+        description = describe_video_set(
+            looked_at,
+            plan.workspace.video_set(looked_at.sha256),
+            seed=plan.settings.seed,
+            fakes_sha256=sha256_json([[fake.job.method, fake.fake.sha256, fake.real.sha256] for fake in compared]),
+            measure_quality=partial(_measure_quality, compared),
+            report=report,
+        )
+        looked_at.hash_files()
+        described[view] = looked_at, description
+    recordings = [_Recording(job, *described[view], view, tuple(argv)) for job, view in zip(jobs, views, strict=True)]
     named_jobs = [Job(each.job.detector, _record_detection, each) for each in recordings]
     outcomes = run_jobs(named_jobs, workers=workers, report=report)
     detected = require_all(outcomes)
     return [
-        replace(each, record=_add_robustness(job, each, videos, workers, report)) if job.robustness else each
-        for job, each in zip(jobs, detected, strict=True)
+        replace(each, record=_add_robustness(made.job, each, made.videos, workers, report))
+        if made.job.robustness
+        else each
+        for made, each in zip(recordings, detected, strict=True)
     ]
 
 
@@ -173,13 +178,15 @@ class _Recording:
     job: DetectionJob
     videos: VideoSet
     description: VideoSetRecord
+    view: View | None
+    """None: clips as they are."""
     argv: tuple[str, ...]
 
 
 def _record_detection(recording: _Recording, report: ReportProgress) -> DetectionResult:
     job, clock = recording.job, RunClock(list(recording.argv))
     plan = job.fakes
-    config = _configure_detector(job, recording.description)
+    config = _configure_detector(job, recording.description, recording.view)
     name = label_detector(job.detector)
     identity = {
         "detector": name,
@@ -204,64 +211,22 @@ def _record_detection(recording: _Recording, report: ReportProgress) -> Detectio
     run = clock.run("detection", name, digest, seeds=seeds, device=plan.device)
     record = _make_record(recording, result, run)
     records.save_run(plan.workspace.results, record, result.tables.join_levels())
-    return DetectionResult(record, folder, manifest, _export(folder, name) if job.export else None)
+    return DetectionResult(record, folder, manifest, export_trained(folder) if job.export else None)
 
 
-def _export(folder: Path, name: str) -> Path:
-    """Write a trained network as an ONNX file beside its weights."""
-    path = folder / f"{to_file_name(name)}.onnx"
-    export_onnx(load_detector(folder).detector, path)
-    return path
-
-
-def _configure_detector(job: DetectionJob, description: VideoSetRecord) -> DetectorConfig:
-    standard = find_preset(job.fakes.preset).detector_config(job.detector)
-    settings: dict[str, Any] = _read_tune(job) | ({} if job.pairs is None else {"pairs": job.pairs})
-    if find_detector_class(job.detector).LEARNS:
-        settings |= {"height": description.clip_height, "width": description.clip_width}
+def _configure_detector(job: DetectionJob, description: VideoSetRecord, view: View | None) -> DetectorConfig:
+    settings: dict[str, Any] = {} if job.pairs is None else {"pairs": job.pairs}
     if "extractor" in find_detector_class(job.detector).Config.model_fields:
         settings["extractor"] = _choose_extractor(job.fakes.dataset)
-    config = configure_detector(
-        job.detector,
-        standard,
-        seed=job.fakes.settings.seed,
-        **settings,
-    )
-    return _set_fields(job, config)
-
-
-def _require_whole_frames(job: DetectionJob, config: DetectorConfig) -> None:
-    """Refuse a detector from elsewhere that looks at a part of the frames: the holdout protocol shows whole ones."""
-    if not find_detector_class(job.detector).LEARNS and config.view != "frame":
-        raise BenchError(
-            f"'{job.detector}' looks at the {config.view}, and --holdout shows whole frames.",
-            hint='Give it view = "frame", or measure it on a corpus.',
-        )
-
-
-def _read_tune(job: DetectionJob) -> dict[str, Any]:
-    """The setting of what is tuned, for detectors that have it."""
-    has_backbone = "tune" in find_detector_class(job.detector).Config.model_fields
-    return {"tune": job.tune} if job.tune is not None and has_backbone else {}
+    looked_at = View("frame", description.clip_height, description.clip_width) if view is None else view
+    seed = job.fakes.settings.seed
+    return configure_for_run(job.detector, job.fakes.preset, looked_at, seed, settings, job.fields)
 
 
 def _choose_extractor(dataset: Dataset) -> str:
     """The dataset's own, as far as it finds poses in frames; else this machine's default."""
     own = dataset.record.poses.extractor
     return (find_default_extractor() or own) if own == TRUTH_EXTRACTOR else own
-
-
-def _set_fields(job: DetectionJob, config: DetectorConfig) -> DetectorConfig:
-    detector_class = find_detector_class(job.detector)
-    if job.fields and not detector_class.LEARNS:
-        raise BenchError(
-            f"'{job.detector}' was trained elsewhere and has no settings here.",
-            hint="What an ONNX file takes stands in the TOML beside it; a factory's scorer has its own config.",
-        )
-    variant = detector_class.VARIANT
-    return set_fields(
-        job.detector, config, job.fields, _SET_ELSEWHERE | ({variant: "the detector's name"} if variant else {})
-    )
 
 
 def _select_own_motion(dataset: Dataset, fakes: Sequence[SynthesisResult]) -> list[SynthesisResult]:
@@ -289,10 +254,12 @@ def _make_record(recording: _Recording, result: HoldoutResult, run: records.Run)
         frame_size=f"{held_out[0].height}x{held_out[0].width}",
         fakes=records.Fakes(method=plan.method, preset=plan.preset, body_ssim=quality),
         aggregator=result.card.aggregator,
-        null_control=_read_null_control(result.metrics["null_shift"]),
+        null_control=read_null_control(result.metrics["null_shift"]),
         weights_from=result.card.origin,
-        settings=describe_fields({**job.fields, **_read_tune(job)}) or None,
-        warnings=result.card.flags,
+        settings=describe_fields(job.fields) or None,
+        view=None if recording.view is None else str(recording.view),
+        windows=result.card.config["pairs"],
+        warnings=(*result.card.flags, *list_view_warnings(recording.videos)),
     )
     return records.RunRecord(
         run=run,
@@ -319,8 +286,3 @@ def _make_record(recording: _Recording, result: HoldoutResult, run: records.Run)
         },
         failures=[records.Failure(item=each.item, reason=each.reason) for each in result.failures],
     )
-
-
-def _read_null_control(shift: Metric) -> records.NullControl:
-    passed = None if shift.value is None else shift.value <= NULL_SHIFT_LIMIT
-    return records.NullControl(passed=passed, reason=shift.reason)

@@ -63,6 +63,8 @@ def score_perturbed_copies(
     device: str,
     workers: int,
     report: ReportProgress,
+    kept_in: Path | None = None,
+    every_method: bool = False,
 ) -> records.RunRecord:
     """Score the held-out videos of a run under every perturbation, add the metrics to its record, and plot the curves.
 
@@ -74,15 +76,17 @@ def score_perturbed_copies(
         device: `cpu` or `cuda`.
         workers: Number of worker processes.
         report: Progress.
+        kept_in: Folder of the scores; None: beside the detector.
+        every_method: Whether fakes count whatever their method; else those of the methods trained on.
 
     Raises:
         BenchError: The detector cannot be read.
     """
     names = [NONE, *(name for name in PERTURBATIONS if name != NONE)]
     card = load_detector(folder).card
-    held_out = _select_held_out(videos, card)
+    held_out = videos.split("holdout") if every_method else _select_held_out(videos, card)
     key = [card.weights_sha256, card.config, card.aggregator, describe_encoder(), held_out.sha256]
-    paths = {name: folder / _FOLDER / f"{name}.json" for name in names}
+    paths = {name: (kept_in or folder / _FOLDER) / f"{name}.json" for name in names}
     jobs = [
         Job(
             f"{record.entry.name} under {name}",
@@ -100,7 +104,7 @@ def score_perturbed_copies(
     rows = pd.read_parquet(results / f"{record.run.id}.parquet")
     perturbed = pd.concat(tables).drop(columns="logits").assign(level=_LEVEL)
     records.save_run(results, extended, pd.concat([rows[rows["level"] != _LEVEL], perturbed], ignore_index=True))
-    plot_robustness(folder / "robustness.svg", tabulate_robustness(metrics, record.entry.name))
+    plot_robustness((kept_in or folder) / "robustness.svg", tabulate_robustness(metrics, record.entry.name))
     return extended
 
 

@@ -59,6 +59,11 @@ class Crop(Strict):
     width: int
     height: int
 
+    @property
+    def key(self) -> list[int]:
+        """Left, top, width and height."""
+        return [self.left, self.top, self.width, self.height]
+
 
 class ViewFacts(Strict):
     """How a view was made of a video: a clip that shows what of it a detector looks at."""

@@ -1,9 +1,10 @@
 """Scores of many videos: a detector and the rows of a manifest in, score tables out.
 
     pair table    video_id, t (seconds), logit
-    video table   video_id, subject_id, source_id, method, label, score, status, n_pairs, aggregator, reason
+    video table   video_id, subject_id, source_id, method, label, score, status, n_pairs, aggregator, reason;
+                  where videos are looked at by a view, also what it is and how it was made
 
-label 1 = fake; a higher score = more likely fake.
+`n_pairs` windows were scored, evenly placed. label 1 = fake; a higher score = more likely fake.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ VIDEO_COLUMNS = [
     "video_id", "subject_id", "source_id", "method", "label",
     "score", "status", "n_pairs", "aggregator", "reason",
 ]  # fmt: skip
+
+VIEW_COLUMNS = ["view", "looked_at", "found_in", "seen", "left_out", "padded", "enlarged"]
+"""Further columns of a video table, fields of `ViewFacts`."""
 
 
 class UnscoredVideo(Strict):
@@ -127,7 +131,9 @@ def make_score_tables(detector: Scorer, videos: VideoSet, report: ReportProgress
             pairs.append(pd.DataFrame({"video_id": row.video_id, "t": times, "logit": logits}))
         except BenchError as error:
             fields |= {"score": np.nan, "status": "failed", "n_pairs": 0, "reason": error.message}
-        scored.append(fields)
+        facts = {} if row.view is None else {name: getattr(row.view, name) for name in VIEW_COLUMNS}
+        scored.append(fields | facts)
     report("scoring", len(videos), len(videos))
     table = pd.concat(pairs, ignore_index=True) if pairs else pd.DataFrame(columns=PAIR_COLUMNS)
-    return ScoreTables(table, pd.DataFrame(scored, columns=VIDEO_COLUMNS))
+    columns = [*VIDEO_COLUMNS, *(VIEW_COLUMNS if any(row.view is not None for row in videos) else ())]
+    return ScoreTables(table, pd.DataFrame(scored, columns=columns))

@@ -3,8 +3,8 @@
 People or faces are looked for in frames at least `LOOK_EVERY` apart, at most two in a second. Boxes of consecutive
 looks are of one track if they are near and of like size; a track ends with its segment, or where it is not found in two
 looks in a row. Of each segment the track is taken whose area, summed over its looks, is largest: area times duration.
-Between its looks the box is interpolated linearly; half a second before the first and after the last it stays as it is.
-Frames further off are left out: the one that is looked at is not seen there.
+Between its looks the box is interpolated linearly; a quarter of a second before the first and after the last it stays
+as it is. Frames further off are left out: the one that is looked at is not seen there.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from dancebench.datasets.pose.box import Box
 
 LOOK_EVERY: Final = 0.5
 """Seconds from one look to the next, at least."""
+_HELD: Final = 0.25
+"""Seconds for which the box stays before the first and after the last look of a track."""
 _MISSED: Final = 1.25
 """Seconds after which a track that is not found again has ended: one look may miss."""
 _REACH: Final = 1.5
@@ -68,7 +70,7 @@ class Track:
 
     def box_at(self, seconds: float) -> Box[float] | None:
         """The box in a frame of its segment; None where it is not seen."""
-        if not self.seconds[0] - LOOK_EVERY <= seconds <= self.seconds[-1] + LOOK_EVERY:
+        if not self.seconds[0] - _HELD <= seconds <= self.seconds[-1] + _HELD:
             return None
         top, bottom, left, right = (float(np.interp(seconds, self.seconds, edge)) for edge in self.edges.T)
         return Box(top, bottom, left, right)

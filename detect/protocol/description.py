@@ -22,7 +22,7 @@ from dancebench.datasets.corpora.manifest import Split
 from dancebench.datasets.video.clips import stream
 from dancebench.detect.evaluation.controls import measure_shortcuts
 from dancebench.detect.evaluation.training_domain import FEATURES, measure_clip
-from dancebench.detect.inputs.leak_audit import audit_frames, audit_leaks, require_one_size
+from dancebench.detect.inputs.leak_audit import LeakError, audit_frames, audit_leaks, find_leaks, require_one_size
 from dancebench.detect.inputs.video_set import VideoSet
 
 SHORTCUTS: Final = ("shortcut_auc", "shortcut_p", "bytes_per_frame_auc")
@@ -50,12 +50,17 @@ class VideoSetRecord(ArtifactRecord):
     """Method -> mean body SSIM of its held-out fakes in their own person's motion; empty if not measured."""
     fakes_sha256: str
     """Hash of the fakes whose quality is that."""
+    leaks: tuple[str, ...] = ()
+    """What the leak audit found, where leaks are reported and do not stop a run."""
+    refuses_leaks: bool = True
+    """Whether they stop it."""
 
     @property
     def key(self) -> Any:
         """With a video that could not be read it is never the artifact: that one was not audited."""
         features = sorted(next(iter(self.features.values()), {}))
-        return [self.videos_sha256, self.seed, self.fakes_sha256, features, list(self.unreadable)]
+        reported = [] if self.refuses_leaks else ["leaks are reported"]
+        return [self.videos_sha256, self.seed, self.fakes_sha256, features, list(self.unreadable), *reported]
 
     def files(self, path: Path) -> Mapping[Path, str]:
         """None: it describes videos that the manifest has the hashes of."""
@@ -69,6 +74,7 @@ def describe_video_set(
     seed: int,
     fakes_sha256: str = "",
     measure_quality: Callable[[], dict[str, float]] = dict,
+    refuse_leaks: bool = True,
     report: ReportProgress = ignore_progress,
 ) -> VideoSetRecord:
     """Audit and describe a set of videos, or read what an earlier call wrote.
@@ -79,6 +85,7 @@ def describe_video_set(
         seed: Seed of the permutations behind `shortcut_p`.
         fakes_sha256: Hash of the fakes whose quality is measured.
         measure_quality: Measures the fakes: method -> mean body SSIM.
+        refuse_leaks: Whether leaks between the splits stop it; else they are in the record: published splits leak.
         report: Progress.
 
     Raises:
@@ -87,7 +94,7 @@ def describe_video_set(
     """
 
     def describe() -> VideoSetRecord:
-        _audit(videos, report)
+        leaks = _audit(videos, report, refuse_leaks=refuse_leaks)
         height, width = require_one_size(videos.rows)
         features, unreadable = _measure_clips(videos.split("train", "holdout"), report)
         known = videos.split("train").methods
@@ -102,9 +109,12 @@ def describe_video_set(
             controls=measure_shortcuts(compared, seed=seed),
             quality=measure_quality(),
             fakes_sha256=fakes_sha256,
+            leaks=leaks,
+            refuses_leaks=refuse_leaks,
         )
 
-    return reuse_or_make(path, VideoSetRecord, [videos.sha256, seed, fakes_sha256, sorted(FEATURES), []], describe)
+    key = [videos.sha256, seed, fakes_sha256, sorted(FEATURES), [], *([] if refuse_leaks else ["leaks are reported"])]
+    return reuse_or_make(path, VideoSetRecord, key, describe)
 
 
 def find_description(videos: VideoSet, path: Path) -> VideoSetRecord | None:
@@ -113,16 +123,24 @@ def find_description(videos: VideoSet, path: Path) -> VideoSetRecord | None:
     return record if record is not None and record.videos_sha256 == videos.sha256 else None
 
 
-def _audit(videos: VideoSet, report: ReportProgress) -> None:
+def _audit(videos: VideoSet, report: ReportProgress, *, refuse_leaks: bool) -> tuple[str, ...]:
+    """Refuse a set that lacks a split or has clips of several sizes; the leaks between its splits, if not refused."""
     missing = [split for split in get_args(Split) if not videos.split(split)]
     if missing:
         raise BenchError(
             f"The manifest has no videos of split {' and '.join(missing)}.",
             hint="A detector is trained, its threshold chosen and its result measured on different people.",
         )
-    audit_leaks(videos.rows)
+    if refuse_leaks:
+        audit_leaks(videos.rows)
     require_one_size(videos.rows)
-    audit_frames(videos, report)
+    try:
+        audit_frames(videos, report)
+    except LeakError as error:
+        if refuse_leaks:
+            raise
+        return (*find_leaks(videos.rows), error.message)
+    return () if refuse_leaks else tuple(find_leaks(videos.rows))
 
 
 def _measure_clips(videos: VideoSet, report: ReportProgress) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
@@ -131,6 +149,8 @@ def _measure_clips(videos: VideoSet, report: ReportProgress) -> tuple[dict[str, 
     unreadable: dict[str, str] = {}
     for done, row in enumerate(videos):
         report("describing clips", done, len(videos))
+        if row.problem is not None:
+            continue
         try:
             frames = (frame for _, frame in stream(videos.path(row)))
             features[row.video_id] = measure_clip(frames, row.known_fps, row.breaks)
@@ -146,7 +166,7 @@ def _measure_clips(videos: VideoSet, report: ReportProgress) -> tuple[dict[str, 
 def _list_unreadable(videos: VideoSet) -> dict[str, str]:
     """The videos that are missing or changed, and why they were not audited."""
     found: dict[str, str] = {}
-    for row in videos:
+    for row in videos.select(lambda row: row.problem is None):
         try:
             videos.path(row)
         except BenchError as error:

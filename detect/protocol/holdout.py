@@ -12,9 +12,10 @@ Called again with the same config and videos it only measures; killed while it t
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from dancebench.core.artifacts import find_existing
 from dancebench.core.files import sha256_file, sha256_json
@@ -52,7 +53,7 @@ from dancebench.detect.inputs.leak_audit import require_one_size
 from dancebench.detect.inputs.pairs import load_pool
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.inputs.view import ViewName
-from dancebench.detect.protocol.card import CARD, ClipFormat, DetectorCard, SplitData, load_weights
+from dancebench.detect.protocol.card import CARD, ClipFormat, DetectorCard, LoadedDetector, SplitData, load_weights
 from dancebench.detect.protocol.description import VideoSetRecord
 
 _STATE = "training-"
@@ -71,7 +72,7 @@ class HoldoutResult:
     tables: ScoreTables
     """Scores of the held-out videos, including fakes of methods that were not trained on."""
     failures: list[UnscoredVideo]
-    """Validation and held-out videos without a score."""
+    """Training videos that could not be looked at, validation and held-out videos without a score."""
 
 
 def train_and_evaluate(
@@ -84,6 +85,7 @@ def train_and_evaluate(
     *,
     aggregator: str = DEFAULT_RULE,
     device: str = "cpu",
+    count_all_methods: bool = False,
 ) -> HoldoutResult:
     """Train a detector, freeze its thresholds on the validation set, measure it on held-out people, write its card.
 
@@ -96,6 +98,7 @@ def train_and_evaluate(
         report: Progress.
         aggregator: Rule from pair logits to a video's score.
         device: `cpu` or `cuda`.
+        count_all_methods: Whether held-out fakes count whatever their method; else those of the methods trained on.
 
     Raises:
         UnknownNameError: No such detector or aggregator.
@@ -103,25 +106,19 @@ def train_and_evaluate(
         ValueError: The description is of other videos.
     """
     check_rule(aggregator)  # before hours of training
-    if description.videos_sha256 != videos.sha256:
-        raise ValueError("the description is of other videos: describe_video_set makes that of these")
-    training, held_out = videos.split("train"), videos.split("holdout")
+    _require_description(videos, description)
+    training, held_out = videos.split("train").select(lambda row: row.problem is None), videos.split("holdout")
     training_id = _make_training_id(detector_name, config, training)
     detector = _load_or_train(detector_name, config, training_id, folder, training, device, report)
     training_domain = fit_training_domain(
         [description.features[row.video_id] for row in training], [row.subject_id for row in training]
     )
     frozen = _freeze_on_validation(make_score_tables(detector, videos.split("validation"), report), aggregator)
-    all_methods = make_score_tables(detector, held_out, report).aggregate_by(frozen.rule, aggregator)
-    holdout = select_methods(all_methods, training.methods)
-    scored = set(holdout.scored["video_id"])
-    measured = held_out.select(lambda row: row.video_id in scored)
-    metrics = {
-        **_measure_scores(holdout, all_methods, frozen, config.seed),
-        "abstained": _measure_abstentions(measured, description, training_domain),
-        "null_shift": measure_null_shift(detector, measured, holdout, frozen.rule, report),
-        **description.controls,
-    }
+    tested = _measure_on_test(
+        detector, frozen, training_domain, None if count_all_methods else training.methods, held_out, description,
+        config.seed, report,
+    )  # fmt: skip
+    metrics, holdout = tested.metrics, tested.counted
     card = DetectorCard(
         detector=detector_name,
         config=config.model_dump(mode="json"),
@@ -145,15 +142,82 @@ def train_and_evaluate(
     card.save(folder / CARD)
     _remove_states(folder)
     return HoldoutResult(
-        folder, card, metrics, evaluate_per_subject(holdout, frozen.thresholds), all_methods,
-        [*frozen.failures, *all_methods.failures],
+        folder, card, metrics, tested.per_subject, tested.tables,
+        [*_list_unseen(videos.split("train")), *frozen.failures, *tested.tables.failures],
     )  # fmt: skip
+
+
+def evaluate_elsewhere(
+    loaded: LoadedDetector, videos: VideoSet, description: VideoSetRecord, report: ReportProgress = ignore_progress
+) -> HoldoutResult:
+    """Measure a trained detector on another test set: its training, thresholds and calibration stay as they are.
+
+    Args:
+        loaded: The detector.
+        videos: The training and validation videos that it has, and others as held-out ones; fakes of every method
+            count.
+        description: Of the same videos.
+        report: Progress.
+
+    Raises:
+        ValueError: The description is of other videos.
+    """
+    card = loaded.card
+    _require_description(videos, description)
+    frozen = _FrozenDecisions(card.aggregator, card.learned, card.rule, card.thresholds, card.calibration, [])
+    tested = _measure_on_test(
+        loaded.detector, frozen, card.training_domain, None, videos.split("holdout"), description,
+        loaded.detector.config.seed, report,
+    )  # fmt: skip
+    return HoldoutResult(
+        loaded.folder, card, tested.metrics, tested.per_subject, tested.tables, list(tested.tables.failures)
+    )
+
+
+class _TestResult(NamedTuple):
+    """What was measured on held-out videos."""
+
+    metrics: dict[str, Metric]
+    per_subject: dict[str, dict[str, float | None]]
+    counted: ScoreTables
+    """Of the videos behind the metrics."""
+    tables: ScoreTables
+    """Of all held-out videos."""
+
+
+def _measure_on_test(
+    detector: Detector, frozen: _FrozenDecisions, training_domain: TrainingDomain, methods: Collection[str] | None,
+    held_out: VideoSet, description: VideoSetRecord, seed: int, report: ReportProgress,
+) -> _TestResult:  # fmt: skip
+    """Score held-out videos and measure; fakes of `methods` count (None: of all), the others are broken down alone."""
+    tables = make_score_tables(detector, held_out, report).aggregate_by(frozen.rule, frozen.aggregator)
+    counted = tables if methods is None else select_methods(tables, methods)
+    scored = set(counted.scored["video_id"])
+    measured = held_out.select(lambda row: row.video_id in scored)
+    metrics = {
+        **_measure_scores(counted, tables, frozen, seed),
+        "abstained": _measure_abstentions(measured, description, training_domain),
+        "null_shift": measure_null_shift(detector, measured, counted, frozen.rule, report),
+        **description.controls,
+    }
+    return _TestResult(metrics, evaluate_per_subject(counted, frozen.thresholds), counted, tables)
+
+
+def _require_description(videos: VideoSet, description: VideoSetRecord) -> None:
+    if description.videos_sha256 != videos.sha256:
+        raise ValueError("the description is of other videos: describe_video_set makes that of these")
+
+
+def _list_unseen(training: VideoSet) -> list[UnscoredVideo]:
+    """The training videos of which there is no view: nothing was learned from them."""
+    return [UnscoredVideo(item=row.video_id, reason=row.problem) for row in training if row.problem is not None]
 
 
 @dataclass(frozen=True)
 class _FrozenDecisions:
     """What is frozen on the validation set, before any held-out video is scored."""
 
+    aggregator: str
     learned: LearnedRule | None
     rule: Rule
     thresholds: Thresholds
@@ -166,7 +230,9 @@ def _freeze_on_validation(validation: ScoreTables, aggregator: str) -> _FrozenDe
     learned = validation.fit_rule()
     rule = find_rule(aggregator, learned)
     tables = validation.aggregate_by(rule, aggregator)
-    return _FrozenDecisions(learned, rule, choose_thresholds(tables), fit_calibrations(tables), tables.failures)
+    return _FrozenDecisions(
+        aggregator, learned, rule, choose_thresholds(tables), fit_calibrations(tables), tables.failures
+    )
 
 
 def _measure_scores(

@@ -23,7 +23,8 @@ def test_every_table_is_there(reference: Reference) -> None:
     numbers = [(table.paper, table.number) for table in reference.tables]
     edn = ["Table 1", "Table 2", "Table 3a", "Table 3b", "Table 4", "Table 5"]
     ddg = ["Table 1", "Table 2", "Table 3", "Table 4"]
-    assert numbers == [("edn", number) for number in edn] + [("ddg", number) for number in ddg]
+    detectors = [("deepfakebench", "README, Results"), ("deepsafe", "Individual models")]
+    assert numbers == [("edn", number) for number in edn] + [("ddg", number) for number in ddg] + detectors
 
 
 def test_figures_keep_their_printed_digits(reference: Reference) -> None:
@@ -32,6 +33,8 @@ def test_figures_keep_their_printed_digits(reference: Reference) -> None:
     assert values(reference, "edn-table-5", "Misty Copeland") == ["97.00"]
     assert values(reference, "ddg-table-4", "complete body") == ["14.70", "17.59", "25.98", "41.73"]
     assert values(reference, "ddg-table-1", "DDG") == ["642.9080", "21.3286", "0.8115"]
+    assert values(reference, "deepfakebench-auc", "SPSL")[:4] == ["0.9610", "0.8174", "0.8150", "0.7650"]
+    assert values(reference, "deepsafe-video", "npr_video") == ["1978", "0.7982"]
 
 
 @pytest.mark.parametrize("table", ["edn-table-1", "edn-table-2", "edn-table-3b"])

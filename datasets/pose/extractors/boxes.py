@@ -45,10 +45,12 @@ _SAME: Final = 0.4
 """Intersection over the smaller of two boxes from which on they show the same."""
 _HEAD: Final = slice(0, 11)
 """BlazePose's points of the face."""
-_HEAD_SQUARE: Final = 0.45
+_HEAD_SQUARE: Final = 0.35
 """Side of the square in which a face is looked for, as a share of the person's larger side."""
+_ROOM: Final = 2.5
+"""Side of the square in which a face is looked for again, over the larger side of its box."""
 _SMALLEST_SQUARE: Final = 32
-"""Side of that square in pixels, at least."""
+"""Side of either square in pixels, at least."""
 
 
 def open_finder(subject: Subject) -> FindBoxes:
@@ -133,15 +135,31 @@ class _Networks:
         return drop_repeated([box for box in boxes if box is not None])
 
     def find_faces(self, frame: Frame) -> list[Box[float]]:
-        """Boxes of the faces, the largest first."""
-        faces = self._detect_faces(frame, (0, 0))
-        for points in self._find_poses(frame):
-            side = round(_HEAD_SQUARE * float(np.ptp(points[:, :2], axis=0).max()))
-            side = max(min(side, *frame.shape[:2]), _SMALLEST_SQUARE)
-            square, corner = cut_square(frame, points[_HEAD, :2].mean(axis=0), side)
-            faces += self._detect_faces(square, (float(corner[0]), float(corner[1])))
+        """Boxes of the faces, the largest first. Within a person's box a face counts at the person's head alone."""
+        poses = self._find_poses(frame)
+        people = [box for points in poses if (box := bound_points(points, frame.shape[:2])) is not None]
+        heads = [look_at_head(points, frame.shape[:2]) for points in poses]
+        anywhere = [
+            face
+            for face in self._detect_faces(frame, (0, 0))
+            if not any(_holds_centre(person, face) for person in people)
+            or any(_holds_centre(head, face) for head in heads)
+        ]
+        faces = [face for face in anywhere if self._is_confirmed(frame, face)]
+        for head in heads:
+            faces += self._detect_within(frame, head)
         inside = [face.clip((frame.shape[0], frame.shape[1])) for face in faces]
         return drop_repeated([face for face in inside if face.height > 0 and face.width > 0])
+
+    def _is_confirmed(self, frame: Frame, face: Box[float]) -> bool:
+        """Whether a face is found again within a square around it: pictures of anything else rarely are."""
+        again = self._detect_within(frame, _square_around(face))
+        return any(_measure_overlap(face, other) >= _SAME for other in again)
+
+    def _detect_within(self, frame: Frame, square: Box[float]) -> list[Box[float]]:
+        centre = np.array([square.left + square.right, square.top + square.bottom]) / 2
+        pixels, corner = cut_square(frame, centre, round(square.height))
+        return self._detect_faces(pixels, (float(corner[0]), float(corner[1])))
 
     def _find_poses(self, frame: Frame) -> list[npt.NDArray[np.float64]]:
         """Of each person (33, 3): x, y in pixels, and the visibility."""
@@ -165,6 +183,25 @@ class _Networks:
 
     def _wrap(self, frame: Frame) -> Any:
         return self._mediapipe.Image(self._mediapipe.ImageFormat.SRGB, np.ascontiguousarray(frame))
+
+
+def look_at_head(points: npt.NDArray[np.float64], size: Sequence[int]) -> Box[float]:
+    """The square around the head of a pose (33, 3), in a frame of `size` (height, width)."""
+    side = round(_HEAD_SQUARE * float(np.ptp(points[:, :2], axis=0).max()))
+    side = max(min(side, *size), _SMALLEST_SQUARE)
+    x, y = points[_HEAD, :2].mean(axis=0).tolist()
+    return Box(y - side / 2, y + side / 2, x - side / 2, x + side / 2)
+
+
+def _square_around(face: Box[float]) -> Box[float]:
+    half = max(_ROOM * max(face.height, face.width), _SMALLEST_SQUARE) / 2
+    x, y = (face.left + face.right) / 2, (face.top + face.bottom) / 2
+    return Box(y - half, y + half, x - half, x + half)
+
+
+def _holds_centre(box: Box[float], other: Box[float]) -> bool:
+    x, y = (other.left + other.right) / 2, (other.top + other.bottom) / 2
+    return box.left <= x <= box.right and box.top <= y <= box.bottom
 
 
 def bound_points(points: npt.NDArray[np.float64], size: Sequence[int]) -> Box[float] | None:

@@ -118,6 +118,10 @@ class Workspace:
         """The description of a set of videos, by the hash of its manifest's rows."""
         return self.root / "manifests" / f"{sha256[:16]}.video_set.json"
 
+    def view_of_video(self, view: str, fps: float, digest: str) -> Path:
+        """A video as a detector looks at it; the record of how it was made lies beside it as `.json`."""
+        return self.root / "views" / f"{to_file_name(view)}-{fps:g}" / digest[:2] / f"{digest[:24]}.mp4"
+
     @property
     def results(self) -> Path:
         return self.root / "results"

@@ -47,6 +47,11 @@ def test_a_card_of_version_2_is_read(result: HoldoutResult, tmp_path: Path) -> N
     assert DetectorCard.load(tmp_path / CARD) == result.card
 
 
+def test_a_card_of_version_4_is_read(result: HoldoutResult, tmp_path: Path) -> None:
+    (tmp_path / CARD).write_text(json.dumps(result.card.model_dump(mode="json") | {"schema_version": 4}))
+    assert DetectorCard.load(tmp_path / CARD) == result.card
+
+
 def test_the_card_says_what_kind_of_pictures_the_training_reals_are(result: HoldoutResult) -> None:
     assert result.card.pictures == ("camera",)
 

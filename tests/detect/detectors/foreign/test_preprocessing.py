@@ -1,5 +1,6 @@
 """The TOML beside a network: what frames become, and what its outputs mean."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,15 @@ def test_foreign_reference_of_several_outputs(values: list[float], fake: int) ->
     if 1e-6 < likely < 1 - 1e-6:
         read_as = made(fake=fake, output="probabilities").to_log_odds(probabilities)
         np.testing.assert_allclose(read_as, logit(likely), rtol=1e-6, atol=1e-8)
+
+
+# --- what README shows
+
+
+def test_the_example_of_readme_is_what_an_exported_pair_patch_takes(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[4] / "README.md").read_text()
+    [text] = re.findall(r"^```toml\n(.*?)^```$", readme, flags=re.M | re.S)
+    assert read(tmp_path, text) == made(height=128, width=64, window=2, mean=(0.5,) * 3, std=(0.5,) * 3)
 
 
 # --- bad input
