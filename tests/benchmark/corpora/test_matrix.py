@@ -169,7 +169,7 @@ def test_a_protocol_fixes_view_windows_and_rule(job: MatrixJob) -> None:
     settled = settle_job(free)
     assert (settled.view, settled.pairs, settled.aggregator) == (ViewRequest("face"), 8, "mean-prob")
     for change, option in (
-        ({"view": ViewRequest("frame")}, "--view"), ({"pairs": 4}, "--pairs"), ({"aggregator": "top-k"}, "--aggregator"),
+        ({"view": ViewRequest("frame")}, "--view"), ({"pairs": 4}, "--pairs"), ({"aggregator": "max"}, "--aggregator"),
     ):  # fmt: skip
         with pytest.raises(BenchError, match="fixes the") as caught:
             settle_job(replace(free, **change))
@@ -185,7 +185,7 @@ def test_a_protocol_of_a_dataset_is_for_another_command(job: MatrixJob) -> None:
 def test_a_view_of_nobody_is_said_of_the_kind_that_lacks_it(job: MatrixJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dancebench.detect.inputs.views.open_finder", lambda name: lambda frame: [])
     monkeypatch.setattr("dancebench.detect.inputs.view_cache.describe_finder", lambda: "a stub")
-    with pytest.raises(BenchError, match="No real video of split train has a view face:224x224; .*No face was found"):
+    with pytest.raises(BenchError, match=r"No real video of split train has a view face:224x224; .*No face was found"):
         run_matrix([replace(job, view=ViewRequest("face"))], argv=[], workers=1, report=ignore_progress)
 
 
