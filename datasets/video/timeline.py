@@ -15,6 +15,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -48,7 +49,7 @@ class Pace:
     step: int | None
     wraps: bool = False
 
-    @property
+    @cached_property  # asked for at every frame
     def period(self) -> float:
         """Seconds a frame: the nominal ones if the stamps, which a container may round, agree with them."""
         if self.step is None or abs(self.step * self.time_base - 1 / self.nominal) <= self.time_base:
