@@ -107,6 +107,7 @@ def _list_region_columns(region: str, ssim_theme: str, other_theme: str) -> tupl
             short="body PSNR" if body else "",
         ),
         Column(f"{region}_mse", f"{region} MSE", False, ".1f", theme=other_theme),
+        Column(f"{region}_l1", f"{region} L1", False, ".4f", theme=other_theme),
         Column(f"{region}_diff_mse", f"{region} difference MSE", False, ".1f", theme=other_theme),
     )  # fmt: skip
 
