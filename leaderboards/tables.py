@@ -126,6 +126,7 @@ COLUMNS: dict[RunKind, tuple[Column, ...]] = {
         *_list_region_columns("body", MAIN, _IMAGES),
         *_list_region_columns("face", MAIN, _IMAGES),
         *_list_region_columns("frame", _FRAME, _FRAME),
+        Column("frame_ssim_valid", "frame SSIM, whole windows", True, theme=_FRAME),
         Column("pose_distance", "pose distance, % of height", False, ".2f", _POSES, remark=_SAME_DETECTOR),
         Column("pose_distance_real", "pose distance of the real clip", None, ".2f", _POSES),
         Column("pose_missed", "missed joints", False, ".2f", _POSES, remark=_SAME_DETECTOR),

@@ -5,6 +5,8 @@ comes out: one row per frame. Conventions:
 
     ssim    torchmetrics, colour (mean over channels), Gaussian window 11 with sigma 1.5, data range 1;
             all pixels of the crop count, windows at its edge are padded by reflection
+    ssim_valid  the same over the windows that lie within the frame, in float64: what scikit-image and Wang's own
+            code give, and most papers print
     psnr    dB, data range 1; averaged over items, never computed from a mean MSE
     mse     squared 8-bit levels, 0 to 65025 (as in Dance Dance Generation's tables)
     l1      mean absolute error of pixels in [0, 1]
@@ -36,6 +38,8 @@ from dancebench.datasets.pose.skeleton import Keypoints
 _BATCH: Final = 32
 _BATCH_PIXELS: Final = 32 * 1024 * 512
 """Pixels of the crops that are measured at once: larger crops come in smaller batches."""
+_MARGIN: Final = 5
+"""Pixels from the edge of a picture to the centre of its first whole window of 11."""
 _TORCHMETRICS: Final[dict[str, Any]] = {"data_range": 1.0, "reduction": "none"}
 
 
@@ -50,6 +54,21 @@ def ssim(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
 
     found = structural_similarity_index_measure(fake, real, gaussian_kernel=True, sigma=1.5, **_TORCHMETRICS)
     return torch.as_tensor(found)
+
+
+@METRICS.register_image("ssim_valid", MetricInfo("SSIM in [-1, 1], windows within the frame", True), regions=("frame",))
+def ssim_valid(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Structural similarity over whole windows alone, in float64."""
+    torchvision_ops.declare_missing_ops()
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    values = []
+    for pair in zip(fake.double(), real.double(), strict=True):  # one by one: five images in float64 are large
+        _, whole = structural_similarity_index_measure(
+            *(image[None] for image in pair), gaussian_kernel=True, sigma=1.5, return_full_image=True, **_TORCHMETRICS
+        )
+        values.append(whole[..., _MARGIN:-_MARGIN, _MARGIN:-_MARGIN].mean())
+    return torch.stack(values)
 
 
 @METRICS.register_image(

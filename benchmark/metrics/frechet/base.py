@@ -8,7 +8,6 @@ registry through the entry point group `dancebench.feature_networks`.
 
 from __future__ import annotations
 
-import pickle
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import nn
 
@@ -24,6 +22,8 @@ from dancebench.core.errors import BenchError, first_line
 from dancebench.core.files import read_bytes, sha256_file
 from dancebench.core.registry import Registry
 
+_TORCHSCRIPT: Final = "constants.pkl"
+"""A member of every TorchScript archive, and of no state dict."""
 State = Mapping[str, torch.Tensor]
 
 
@@ -109,17 +109,25 @@ def load_network(name: str, path: Path) -> LoadedNetwork:
     return LoadedNetwork(name, network, module, sha256_file(path))
 
 
+def _list_members(path: Path) -> list[str]:
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
+
+
 def _read_state(path: Path) -> State:
     """The tensors of a file by name; nothing in it is executed."""
     try:
         if path.suffix == ".safetensors":
             return dict(load_safetensors(read_bytes(path)))
         read_bytes(path)  # a pipe or an unreadable file is refused in words
+        if zipfile.is_zipfile(path) and _TORCHSCRIPT in {name.rpartition("/")[2] for name in _list_members(path)}:
+            raise ValueError("a TorchScript archive")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise BenchError(f"{path} does not exist.", hint="Name a file of weights: --network NAME=FILE.") from None
-    except (SafetensorError, RuntimeError, ValueError, EOFError, LookupError, pickle.UnpicklingError,
-            zipfile.BadZipFile) as error:  # fmt: skip
+    except BenchError:
+        raise
+    except Exception as error:  # the readers' own: each has classes that no module here may import
         raise BenchError(
             f"{path} is no file of tensors ({first_line(error)}).",
             hint="Save a state dict, best as .safetensors; TorchScript and pickled modules are not opened.",
