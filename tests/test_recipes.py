@@ -13,12 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+import timm
 from corpora_toys import write_tree
 from plugins import discover_again, write_plugin
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from dancebench.benchmark.cli import app
 from dancebench.benchmark.metrics.base import METRICS
+from dancebench.benchmark.metrics.frechet.base import FEATURE_NETWORKS
 from dancebench.core.registry import Registry
 from dancebench.datasets.corpora.base import CORPORA
 from dancebench.datasets.corpora.manifest import read_manifest
@@ -30,7 +33,7 @@ from dancebench.leaderboards.records import RunRecord, load_runs
 from dancebench.synth.base import METHODS
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
-REGISTRIES: list[Registry[Any]] = [METRICS, AGGREGATORS, DETECTORS, METHODS, IMPORTERS, CORPORA]
+REGISTRIES: list[Registry[Any]] = [METRICS, FEATURE_NETWORKS, AGGREGATORS, DETECTORS, METHODS, IMPORTERS, CORPORA]
 
 
 class Recipe(NamedTuple):
@@ -107,6 +110,26 @@ def test_add_a_metric(workspace: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert 0 < record.metrics["body_mae"].value < (record.metrics["body_mse"].value or 0) ** 0.5
     page = (workspace / "leaderboards" / "synthesis.md").read_text()
     assert "face_mae" in page.partition("### Other metrics")[2]
+
+
+def test_add_a_feature_network(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = tmp_path / "resnet10t.safetensors"
+    save_file(timm.create_model("resnet10t", num_classes=0).state_dict(), weights)
+    for folder, source in (("reals", "reals/demo-tiny/1/64.mp4"), ("fakes", "fakes/nearest/demo-tiny/1/tiny-s0/1.mp4")):
+        (tmp_path / folder / "1").mkdir(parents=True)
+        shutil.copy(workspace / source, tmp_path / folder / "1/held-out.mp4")
+    places = {"REALS": tmp_path / "reals", "FAKES": tmp_path / "fakes", "WEIGHTS": weights}
+
+    def name_files(line: str) -> str:
+        for word, path in places.items():
+            line = line.replace(word, str(path))
+        return line
+
+    carry_out("Add a feature network", tmp_path, monkeypatch, name_files)
+    [record] = [run for run in load_runs(workspace / "results")[0] if run.data.dataset == "reals"]
+    [name] = [name for name in record.metrics if name.startswith("fid_") and name != "fid_vid"]
+    assert re.fullmatch(r"fid_resnet10t_clip1_stride1_fps\d+_size64x32_n\d+", name)
+    assert (record.metrics[name].value or 0) > 0
 
 
 def test_add_an_aggregation_rule(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
