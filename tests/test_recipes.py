@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-import timm
 from corpora_toys import write_tree
 from plugins import discover_again, write_plugin
 from safetensors.torch import save_file
@@ -22,11 +21,14 @@ from typer.testing import CliRunner
 from dancebench.benchmark.cli import app
 from dancebench.benchmark.metrics.base import METRICS
 from dancebench.benchmark.metrics.frechet.base import FEATURE_NETWORKS
+from dancebench.benchmark.outside import folders
+from dancebench.core.nn import torchvision_ops
 from dancebench.core.registry import Registry
 from dancebench.datasets.corpora.base import CORPORA
 from dancebench.datasets.corpora.manifest import read_manifest
 from dancebench.datasets.importers.base import IMPORTERS
 from dancebench.datasets.subjects.prepare import read_poses
+from dancebench.datasets.video.clips import write_clip
 from dancebench.detect.detectors.base import DETECTORS
 from dancebench.detect.evaluation.aggregation import AGGREGATORS
 from dancebench.leaderboards.records import RunRecord, load_runs
@@ -112,24 +114,25 @@ def test_add_a_metric(workspace: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert "face_mae" in page.partition("### Other metrics")[2]
 
 
-def test_add_a_feature_network(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = tmp_path / "resnet10t.safetensors"
-    save_file(timm.create_model("resnet10t", num_classes=0).state_dict(), weights)
-    for folder, source in (("reals", "reals/demo-tiny/1/64.mp4"), ("fakes", "fakes/nearest/demo-tiny/1/tiny-s0/1.mp4")):
-        (tmp_path / folder / "1").mkdir(parents=True)
-        shutil.copy(workspace / source, tmp_path / folder / "1/held-out.mp4")
-    places = {"REALS": tmp_path / "reals", "FAKES": tmp_path / "fakes", "WEIGHTS": weights}
+def test_add_a_feature_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torchvision_ops.declare_missing_ops()
+    import timm
+
+    monkeypatch.setenv("BENCH_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.setattr(folders, "find_default_extractor", lambda: None)
+    noise = np.random.default_rng(0)
+    places = {name: tmp_path / name for name in ("REALS", "FAKES", "WEIGHTS.safetensors")}
+    save_file(timm.create_model("resnet10t", num_classes=0).state_dict(), places["WEIGHTS.safetensors"])
+    for name in ("REALS", "FAKES"):
+        write_clip(places[name] / "anna" / "walk.mp4", noise.integers(0, 256, (4, 64, 32, 3), np.uint8), 25)
 
     def name_files(line: str) -> str:
-        for word, path in places.items():
-            line = line.replace(word, str(path))
-        return line
+        return re.sub("REALS|FAKES|WEIGHTS", lambda word: str(tmp_path / word[0]), line) + ".safetensors"
 
     carry_out("Add a feature network", tmp_path, monkeypatch, name_files)
-    [record] = [run for run in load_runs(workspace / "results")[0] if run.data.dataset == "reals"]
-    [name] = [name for name in record.metrics if name.startswith("fid_") and name != "fid_vid"]
-    assert re.fullmatch(r"fid_resnet10t_clip1_stride1_fps\d+_size64x32_n\d+", name)
-    assert (record.metrics[name].value or 0) > 0
+    [record] = load_runs(tmp_path / "workspace" / "results")[0]
+    assert record.metrics["fid_resnet10t_clip1_stride1_fps25_size64x32_n4"].value is not None
+    assert "fid" not in record.metrics
 
 
 def test_add_an_aggregation_rule(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,9 +63,9 @@ def ssim_valid(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     values = []
-    for pair in zip(fake.double(), real.double(), strict=True):  # one by one: five images in float64 are large
+    for one, other in zip(fake.double(), real.double(), strict=True):  # one by one: float64 takes memory
         _, whole = structural_similarity_index_measure(
-            *(image[None] for image in pair), gaussian_kernel=True, sigma=1.5, return_full_image=True, **_TORCHMETRICS
+            one[None], other[None], gaussian_kernel=True, sigma=1.5, return_full_image=True, **_TORCHMETRICS
         )
         values.append(whole[..., _MARGIN:-_MARGIN, _MARGIN:-_MARGIN].mean())
     return torch.stack(values)

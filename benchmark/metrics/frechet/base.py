@@ -20,6 +20,7 @@ from torch import nn
 
 from dancebench.core.errors import BenchError, first_line
 from dancebench.core.files import read_bytes, sha256_file
+from dancebench.core.nn import torchvision_ops
 from dancebench.core.registry import Registry
 
 _TORCHSCRIPT: Final = "constants.pkl"
@@ -97,6 +98,7 @@ def load_network(name: str, path: Path) -> LoadedNetwork:
         UnknownNameError: There is no such network.
         BenchError: The file is missing, no state dict, or of another network.
     """
+    torchvision_ops.declare_missing_ops()  # networks, those of plug-ins too, may import torchvision
     network = FEATURE_NETWORKS[name]
     state = _read_state(path)
     try:

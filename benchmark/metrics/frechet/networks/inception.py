@@ -16,7 +16,6 @@ import torch
 from torch import nn
 
 from dancebench.benchmark.metrics.frechet.base import FEATURE_NETWORKS, FeatureNetwork, State
-from dancebench.core.nn import torchvision_ops
 
 _HALF: Final = (0.5, 0.5, 0.5)
 _SIZE: Final = (299, 299)
@@ -42,8 +41,7 @@ def build_fid_inception(state: State) -> nn.Module:
 
 def _load(state: State, classes: int, *, aux_logits: bool) -> nn.Module:
     """The network with its weights, and without its classifier."""
-    torchvision_ops.declare_missing_ops()
-    import torchvision
+    import torchvision  # `load_network` has made this possible beside a CPU build of torch
 
     network: nn.Module = torchvision.models.Inception3(classes, aux_logits, transform_input=False, init_weights=False)
     network.load_state_dict(dict(state))

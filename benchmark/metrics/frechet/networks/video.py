@@ -16,7 +16,6 @@ from typing import Final, NamedTuple
 from torch import nn
 
 from dancebench.benchmark.metrics.frechet.base import FEATURE_NETWORKS, FeatureNetwork, State
-from dancebench.core.nn import torchvision_ops
 
 CLIP_LENGTH: Final = 16
 
@@ -40,8 +39,7 @@ _ENTRIES: Final = {
 
 def _make_builder(name: str, classifier: str) -> Callable[[State], nn.Module]:
     def build(state: State) -> nn.Module:
-        torchvision_ops.declare_missing_ops()
-        import torchvision
+        import torchvision  # `load_network` has made this possible beside a CPU build of torch
 
         network: nn.Module = torchvision.models.get_model(name, weights=None)
         network.load_state_dict(dict(state))
