@@ -12,7 +12,18 @@ import typer
 from typer.core import TyperGroup
 
 import dancebench
-from dancebench.benchmark.commands import data, demo, detect, doctor, leaderboard, listing, score, synth, transfer
+from dancebench.benchmark.commands import (
+    data,
+    demo,
+    detect,
+    doctor,
+    leaderboard,
+    listing,
+    measure,
+    score,
+    synth,
+    transfer,
+)
 from dancebench.benchmark.console import err, flush_output, prepare_streams, print_error
 from dancebench.benchmark.jobs import quiet_libraries
 from dancebench.core.errors import BenchError
@@ -77,6 +88,7 @@ def _main(
 app.command("demo")(demo.demo)
 app.add_typer(data.app, name="data")
 app.command("synth")(synth.synth)
+app.command("measure")(measure.measure)
 app.command("transfer")(transfer.transfer)
 app.command("detect")(detect.detect)
 app.command("score")(score.score)

@@ -107,6 +107,7 @@ def _list_region_columns(region: str, ssim_theme: str, other_theme: str) -> tupl
             short="body PSNR" if body else "",
         ),
         Column(f"{region}_mse", f"{region} MSE", False, ".1f", theme=other_theme),
+        Column(f"{region}_l1", f"{region} L1", False, ".4f", theme=other_theme),
         Column(f"{region}_diff_mse", f"{region} difference MSE", False, ".1f", theme=other_theme),
     )  # fmt: skip
 
@@ -125,6 +126,7 @@ COLUMNS: dict[RunKind, tuple[Column, ...]] = {
         *_list_region_columns("body", MAIN, _IMAGES),
         *_list_region_columns("face", MAIN, _IMAGES),
         *_list_region_columns("frame", _FRAME, _FRAME),
+        Column("frame_ssim_valid", "frame SSIM, whole windows", True, theme=_FRAME),
         Column("pose_distance", "pose distance, % of height", False, ".2f", _POSES, remark=_SAME_DETECTOR),
         Column("pose_distance_real", "pose distance of the real clip", None, ".2f", _POSES),
         Column("pose_missed", "missed joints", False, ".2f", _POSES, remark=_SAME_DETECTOR),

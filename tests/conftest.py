@@ -118,8 +118,10 @@ def make_dataset(
     missing: tuple[int, ...] = (),
     name: str = "toy",
     size: tuple[int, int] = (128, 64),
+    subject: str = "walker",
+    breaks: tuple[int, ...] = (),
 ) -> Dataset:
-    """A dataset of one prepared subject, `walker`, without any pose detection.
+    """A dataset of one prepared subject, without any pose detection; a second call adds another subject.
 
     Args:
         root: Workspace.
@@ -127,31 +129,36 @@ def make_dataset(
         missing: Frames in which no pose was found.
         name: Of the dataset.
         size: (height, width) of the clip.
+        subject: Id.
+        breaks: Frames that begin a segment.
     """
     height, width = size
     source = FileSource(name="toy.mp4", sha256="0" * 64)
-    entry = SubjectEntry(id="walker", role="target", source=source)
+    entry = SubjectEntry(id=subject, role="target", source=source)
+    listed = root / "datasets" / name / "dataset.json"
+    others = DatasetRecord.load(listed).subjects if listed.exists() else ()
+    listed.unlink(missing_ok=True)
     record = DatasetRecord(
         name=name,
         licence="MIT",
         prepare=PrepareConfig(height=height, width=width),
         split=SplitConfig(),
-        subjects=(entry,),
+        subjects=(*others, entry),
     )
     dataset = Dataset.create(Workspace(root).open(), record)
-    folder = dataset.subject_folder("walker")
+    folder = dataset.subject_folder(subject)
     keypoints = np.stack([waving(t, size) for t in range(n_frames)])
     clip = write_clip(folder / "clip.mp4", (picture_of(points, size) for points in keypoints), 25)
     for t in missing:
         keypoints[t] = 0
     write_poses(folder / "poses.npz", keypoints)
     SubjectRecord(
-        id="walker", role="target", source=source, licence="MIT",
+        id=subject, role="target", source=source, licence="MIT",
         permission=Permission(kind="consent", text="drawn", sha256="0" * 64),
         source_fps=25, source_height=height, source_width=width, source_frames=n_frames,
         fps=25, height=height, width=width,
         n_frames=n_frames, person_frames=n_frames - len(missing), decoder="none", encoder=clip.encoder,
-        pose_extractor="none", clip_sha256=clip.sha256, poses_sha256=sha256_file(folder / "poses.npz"),
+        pose_extractor="none", clip_sha256=clip.sha256, poses_sha256=sha256_file(folder / "poses.npz"), breaks=breaks,
     ).save(folder / "subject.json")  # fmt: skip
     return dataset
 

@@ -38,7 +38,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"console", "jobs", "presets", "metrics"},
         {"views"},
         {"runs", "casework"},
-        {"corpora"},
+        {"corpora", "outside"},
         {"commands"},
         {"cli"},
     ),

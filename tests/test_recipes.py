@@ -15,22 +15,27 @@ import pandas as pd
 import pytest
 from corpora_toys import write_tree
 from plugins import discover_again, write_plugin
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from dancebench.benchmark.cli import app
 from dancebench.benchmark.metrics.base import METRICS
+from dancebench.benchmark.metrics.frechet.base import FEATURE_NETWORKS
+from dancebench.benchmark.outside import folders
+from dancebench.core.nn import torchvision_ops
 from dancebench.core.registry import Registry
 from dancebench.datasets.corpora.base import CORPORA
 from dancebench.datasets.corpora.manifest import read_manifest
 from dancebench.datasets.importers.base import IMPORTERS
 from dancebench.datasets.subjects.prepare import read_poses
+from dancebench.datasets.video.clips import write_clip
 from dancebench.detect.detectors.base import DETECTORS
 from dancebench.detect.evaluation.aggregation import AGGREGATORS
 from dancebench.leaderboards.records import RunRecord, load_runs
 from dancebench.synth.base import METHODS
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
-REGISTRIES: list[Registry[Any]] = [METRICS, AGGREGATORS, DETECTORS, METHODS, IMPORTERS, CORPORA]
+REGISTRIES: list[Registry[Any]] = [METRICS, FEATURE_NETWORKS, AGGREGATORS, DETECTORS, METHODS, IMPORTERS, CORPORA]
 
 
 class Recipe(NamedTuple):
@@ -107,6 +112,27 @@ def test_add_a_metric(workspace: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert 0 < record.metrics["body_mae"].value < (record.metrics["body_mse"].value or 0) ** 0.5
     page = (workspace / "leaderboards" / "synthesis.md").read_text()
     assert "face_mae" in page.partition("### Other metrics")[2]
+
+
+def test_add_a_feature_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torchvision_ops.declare_missing_ops()
+    import timm
+
+    monkeypatch.setenv("BENCH_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.setattr(folders, "find_default_extractor", lambda: None)
+    noise = np.random.default_rng(0)
+    places = {name: tmp_path / name for name in ("REALS", "FAKES", "WEIGHTS.safetensors")}
+    save_file(timm.create_model("resnet10t", num_classes=0).state_dict(), places["WEIGHTS.safetensors"])
+    for name in ("REALS", "FAKES"):
+        write_clip(places[name] / "anna" / "walk.mp4", noise.integers(0, 256, (4, 64, 32, 3), np.uint8), 25)
+
+    def name_files(line: str) -> str:
+        return re.sub("REALS|FAKES|WEIGHTS", lambda word: str(tmp_path / word[0]), line) + ".safetensors"
+
+    carry_out("Add a feature network", tmp_path, monkeypatch, name_files)
+    [record] = load_runs(tmp_path / "workspace" / "results")[0]
+    assert record.metrics["fid_resnet10t_clip1_stride1_fps25_size64x32_n4"].value is not None
+    assert "fid" not in record.metrics
 
 
 def test_add_an_aggregation_rule(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

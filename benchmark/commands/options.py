@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from dancebench.benchmark.console import err
+from dancebench.benchmark.console import err, out, print_json
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.workspace import Workspace
 
 if TYPE_CHECKING:
+    from dancebench.leaderboards.records import RunRecord
     from dancebench.synth.base import Precision
 
 WorkspaceOption = Annotated[
@@ -168,3 +169,19 @@ def name_program() -> str:
 def read_argv() -> list[str]:
     """The command line, for the record."""
     return ["bench", *sys.argv[1:]]
+
+
+def show_among_others(workspace: Workspace, record: RunRecord, *, json: bool) -> None:
+    """Rebuild the leaderboards; print the table in which a record ranks, and what failed, or the record as JSON."""
+    from dancebench.leaderboards.board import make_screen_tables, rebuild
+    from dancebench.leaderboards.records import load_runs
+
+    rebuild(workspace.results, workspace.leaderboards)
+    if json:
+        print_json(record.model_dump(mode="json"))
+        return
+    shown, _ = load_runs(workspace.results)
+    for table in make_screen_tables(shown, record, width=out.width, results_dir=workspace.results):
+        out.print(table)
+    for failure in record.failures:
+        err.print_lines(f"failed  {failure.item}: {failure.reason}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -23,10 +24,10 @@ from dancebench.benchmark.commands.options import (
     read_argv,
     resolve_device,
     resolve_precision,
+    show_among_others,
 )  # fmt: skip
 from dancebench.benchmark.commands.progress_bars import ProgressBars
 from dancebench.benchmark.console import err, out, print_json
-from dancebench.core.errors import BenchError
 
 if TYPE_CHECKING:
     from dancebench.benchmark.runs.synthesis import SynthesisResult
@@ -34,7 +35,11 @@ if TYPE_CHECKING:
 
 
 def synth(
-    subject: Annotated[list[str], typer.Option("--subject", help="Id of a subject, or all targets; repeatable.")],
+    context: typer.Context,
+    subject: Annotated[
+        list[str] | None,
+        typer.Option("--subject", help="Id of a subject, or all targets; repeatable. With --submit: all, if left out."),
+    ] = None,
     dataset: DatasetOption = "demo",
     method: Annotated[
         list[str], typer.Option("--method", help="A method (see bench list methods); repeat it for several.")
@@ -55,6 +60,10 @@ def synth(
         bool, typer.Option("--gradient-checkpointing", help="Recompute activations: less memory, more time.")
     ] = False,
     compiled: Annotated[bool, typer.Option("--compile", help="Train with torch.compile.")] = False,
+    submit: Annotated[
+        Path | None, typer.Option(help="A folder of another synthesizer's clips (see bench data export), to rank.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The name of the submitted synthesizer.")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
     seed: SeedOption = 0,
@@ -73,13 +82,23 @@ def synth(
     bench synth --subject all --method fbf --method fbf-ts --method fbf-ts-fg --seeds 3 ·
     bench synth --dataset mine --subject me --preset small ·
     bench synth --subject 3 --method fbf --set fbf.ngf=32 --set fbf.schedule.steps=2000 ·
+    bench synth --submit clips --name theirs --dataset mine --preset small ·
     torchrun --nproc-per-node 4 -m dancebench.benchmark.cli synth --subject me --dataset mine
     --preset paper --batch 4[/]
     """
+    if (submit is None) != (name is None):
+        raise typer.BadParameter("--submit and --name belong together", param_hint="bench synth")
+    if submit is not None and name is not None:
+        _refuse_training_options(context)
+        _rank_submitted(submit, name, subject or ["all"], dataset, preset, workspace, choose_worker_count(jobs), json)
+        return
+    if not subject:
+        raise typer.BadParameter("say who: an id, or all", param_hint="--subject")
     from dancebench.benchmark.presets import RunSettings
     from dancebench.benchmark.runs.run_clock import RunClock
     from dancebench.benchmark.runs.synthesis import (
         RANKS,
+        choose_subjects,
         draw_missing,
         open_dataset,
         plan_jobs,
@@ -97,9 +116,7 @@ def synth(
     options = TrainingOptions(tensorboard=tensorboard, checkpointing=checkpointing, compiled=compiled)
     opened = open_workspace(workspace)
     data = open_dataset(opened, dataset)
-    ids = data.ids("target") if subject == ["all"] else [data.entry(name).id for name in dict.fromkeys(subject)]
-    if not ids:
-        raise BenchError(f"Dataset '{dataset}' has no target.", hint="bench data add --role target adds one.")
+    ids = choose_subjects(data, subject)
     plans = [
         plan_jobs(opened, data, ids, name, preset, settings, seeds=seeds, device=device, options=options)
         for name in dict.fromkeys(method)
@@ -123,6 +140,36 @@ def synth(
         out.print(table)
     for record, synthesized in results:
         _print_outputs(record, synthesized)
+
+
+_OF_SUBMISSIONS: Final = {"subject", "dataset", "preset", "submit", "name", "workspace", "jobs", "json"}
+
+
+def _refuse_training_options(context: typer.Context) -> None:
+    """Refuse, beside --submit, the options of a training: nothing is trained."""
+    for parameter in context.command.params:
+        given = parameter.name and context.get_parameter_source(parameter.name)
+        if given and given.name == "COMMANDLINE" and parameter.name not in _OF_SUBMISSIONS:
+            raise typer.BadParameter("nothing is trained with --submit", param_hint=parameter.opts[0])
+
+
+def _rank_submitted(
+    folder: Path, name: str, subjects: Sequence[str], dataset: str, preset: str, root: Path, workers: int, json: bool
+) -> None:
+    """Measure another synthesizer's clips, and print the table in which they stand."""
+    from dancebench.benchmark.outside.submitted_clips import Submission, run_submitted_clips
+    from dancebench.benchmark.runs.run_clock import RunClock
+    from dancebench.benchmark.runs.synthesis import choose_subjects, draw_missing, open_dataset
+
+    clock = RunClock(read_argv())
+    opened = open_workspace(root)
+    data = open_dataset(opened, dataset)
+    ids = choose_subjects(data, subjects)
+    with ProgressBars(err) as display:
+        draw_missing(data, ids, workers, display.report)
+        submission = Submission(opened, data, folder, name, preset)
+        record = run_submitted_clips(submission, ids, clock=clock, workers=workers, report=display.report)
+    show_among_others(opened, record, json=json)
 
 
 def _print_outputs(record: RunRecord, synthesized: Sequence[SynthesisResult]) -> None:

@@ -18,7 +18,8 @@ from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.datasets.video.clips import VideoReader
 
 CHUNK: Final = 256
-"""Frames in memory at once, of each clip."""
+"""Frames in memory at once, of each clip; fewer where frames are large."""
+_CHUNK_PIXELS: Final = 256 * 1024 * 512
 
 Frames = npt.NDArray[np.uint8]
 """uint8 RGB [T, H, W, 3]."""
@@ -40,6 +41,7 @@ class FakeAndReal(Generic[Clip]):
         truth: The drawn dancer's true keypoints, the same shape and pixels; None where they are not known.
         starts: Where a segment of consecutive frames starts, bool [T]; None for a clip without gaps.
         extractor: That of the keypoints, or why none can find poses that compare with them; None: this machine's.
+        poses_folder: Where poses that are found are kept; None: beside the clips.
     """
 
     fake: Clip
@@ -48,6 +50,7 @@ class FakeAndReal(Generic[Clip]):
     truth: Keypoints | None = None
     starts: SegmentStarts | None = None
     extractor: PoseExtractor | str | None = None
+    poses_folder: Path | None = None
 
     @property
     def follows(self) -> npt.NDArray[np.bool_]:
@@ -64,6 +67,7 @@ class FakeAndReal(Generic[Clip]):
             None if self.truth is None else self.truth[span],
             None if self.starts is None else self.starts[span],
             self.extractor,
+            self.poses_folder,
         )
 
 
@@ -99,9 +103,10 @@ def measure_in_chunks(
                 hint="Both must hold the same frames.",
             )
         tables = []
-        for start in range(0, n_frames, CHUNK):
+        chunk = min(CHUNK, max(1, _CHUNK_PIXELS // (reals.height * reals.width)))
+        for start in range(0, n_frames, chunk):
             overlap = min(start, 1)
-            span = slice(start - overlap, min(start + CHUNK, n_frames))
+            span = slice(start - overlap, min(start + chunk, n_frames))
             frames = range(span.start, span.stop)
             rows = measure(clips.take(fakes.read(frames), reals.read(frames), span))
             tables.append(rows[overlap:].assign(t=frames[overlap:]))

@@ -2,7 +2,7 @@
 
 `NAME.mp4` has its detections in `NAME.poses.npz`, described by `NAME.poses.json`: the hash of the clip, the
 extractor's version and the segments of frames that they were made from. If any of these differs, poses are
-detected again.
+detected again. Where nothing may be written beside the clip they lie in another folder, under the clip's hash.
 """
 
 from __future__ import annotations
@@ -42,7 +42,12 @@ class DetectedPosesRecord(ArtifactRecord):
 
 
 def detect_poses(
-    clip: Path, starts: SegmentStarts, extractor: PoseExtractor, *, report: ReportProgress = ignore_progress
+    clip: Path,
+    starts: SegmentStarts,
+    extractor: PoseExtractor,
+    *,
+    folder: Path | None = None,
+    report: ReportProgress = ignore_progress,
 ) -> Keypoints:
     """The poses that the extractor finds in a clip: float32 [T, 75, 3] in its pixels.
 
@@ -52,13 +57,15 @@ def detect_poses(
         clip: Clip file of T frames.
         starts: Where a segment of consecutive frames starts, bool [T].
         extractor: What finds them.
+        folder: Where they are kept; None: beside the clip.
         report: Progress.
 
     Raises:
         BenchError: The extractor cannot run.
     """
-    poses = clip.with_suffix(".poses.npz")
-    clip_sha256, description, begins = sha256_once(clip), extractor.describe(), np.flatnonzero(starts).tolist()
+    clip_sha256 = sha256_once(clip)
+    poses = clip.with_suffix(".poses.npz") if folder is None else folder / f"{clip_sha256}.poses.npz"
+    description, begins = extractor.describe(), np.flatnonzero(starts).tolist()
 
     def detect() -> DetectedPosesRecord:
         write_poses(poses, np.stack(list(_detect(clip, starts, extractor, report))))

@@ -5,8 +5,11 @@ comes out: one row per frame. Conventions:
 
     ssim    torchmetrics, colour (mean over channels), Gaussian window 11 with sigma 1.5, data range 1;
             all pixels of the crop count, windows at its edge are padded by reflection
+    ssim_valid  the same over the windows that lie within the frame, in float64: what scikit-image and Wang's own
+            code give, and most papers print
     psnr    dB, data range 1; averaged over items, never computed from a mean MSE
     mse     squared 8-bit levels, 0 to 65025 (as in Dance Dance Generation's tables)
+    l1      mean absolute error of pixels in [0, 1]
     diff_mse  MSE of the difference of consecutive frames (DDG, T3), in squared 8-bit levels
 
 A value is null if the region is missing in that frame, or if it needs a previous frame and there is none.
@@ -33,6 +36,10 @@ from dancebench.datasets.pose.box import Box
 from dancebench.datasets.pose.skeleton import Keypoints
 
 _BATCH: Final = 32
+_BATCH_PIXELS: Final = 32 * 1024 * 512
+"""Pixels of the crops that are measured at once: larger crops come in smaller batches."""
+_MARGIN: Final = 5
+"""Pixels from the edge of a picture to the centre of its first whole window of 11."""
 _TORCHMETRICS: Final[dict[str, Any]] = {"data_range": 1.0, "reduction": "none"}
 
 
@@ -49,7 +56,24 @@ def ssim(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
     return torch.as_tensor(found)
 
 
-@METRICS.register_image("psnr", MetricInfo("dB", True))
+@METRICS.register_image("ssim_valid", MetricInfo("SSIM in [-1, 1], windows within the frame", True), regions=("frame",))
+def ssim_valid(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Structural similarity over whole windows alone, in float64."""
+    torchvision_ops.declare_missing_ops()
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    values = []
+    for one, other in zip(fake.double(), real.double(), strict=True):  # one by one: float64 takes memory
+        _, whole = structural_similarity_index_measure(
+            one[None], other[None], gaussian_kernel=True, sigma=1.5, return_full_image=True, **_TORCHMETRICS
+        )
+        values.append(whole[..., _MARGIN:-_MARGIN, _MARGIN:-_MARGIN].mean())
+    return torch.stack(values)
+
+
+@METRICS.register_image(
+    "psnr", MetricInfo("dB", True, "no frame shows the region, or fake and real are equal there: infinite")
+)
 def psnr(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
     """Peak signal-to-noise ratio; infinite, so null, of equal images."""
     torchvision_ops.declare_missing_ops()
@@ -62,6 +86,12 @@ def psnr(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
 def mse(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
     """Mean squared error."""
     return (fake - real).square().mean(dim=(1, 2, 3)) * 255.0**2
+
+
+@METRICS.register_image("l1", MetricInfo("mean absolute error in [0, 1]", False))
+def l1(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Mean absolute error."""
+    return (fake - real).abs().mean(dim=(1, 2, 3))
 
 
 # ---------------------------------------------------------------- measuring them
@@ -119,14 +149,15 @@ def measure_clips(fake: Path, real: Path, keypoints: Keypoints, *, only: Collect
 
 
 def _group_by_shape(boxes: list[Box[int] | None]) -> Iterator[tuple[list[int], list[Box[int]]]]:
-    """Frames whose bounding boxes have the same shape, at most `_BATCH` at once."""
+    """Frames whose bounding boxes have the same shape, at most `_BATCH` and `_BATCH_PIXELS` at once."""
     by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
     for t, box in enumerate(boxes):
         if box is not None:
             by_shape[box.height, box.width].append(t)
-    for frames in by_shape.values():
-        for k in range(0, len(frames), _BATCH):
-            index = frames[k : k + _BATCH]
+    for (height, width), frames in by_shape.items():
+        batch = min(_BATCH, max(1, _BATCH_PIXELS // (height * width)))
+        for k in range(0, len(frames), batch):
+            index = frames[k : k + batch]
             yield index, [box for t in index if (box := boxes[t]) is not None]
 
 

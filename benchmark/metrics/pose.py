@@ -78,7 +78,7 @@ def measure_poses(clips: FakeAndReal[Path], report: ReportProgress = ignore_prog
     starts = start_once(len(clips.keypoints)) if clips.starts is None else clips.starts
     columns: dict[str, Values] = {}
     for clip, suffix in ((clips.fake, ""), (clips.real, "_real")):
-        detected = detect_poses(clip, starts, extractor, report=report)
+        detected = detect_poses(clip, starts, extractor, folder=clips.poses_folder, report=report)
         truth = clips.truth
         unknown = np.full(len(detected), np.nan)
         columns[f"pose_distance{suffix}"] = measure_distance(detected, clips.keypoints, height)

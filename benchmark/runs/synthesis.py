@@ -113,6 +113,21 @@ def open_dataset(workspace: Workspace, name: str) -> Dataset:
     return open_demo(workspace, name) if name in SELECTIONS else Dataset.open(workspace, name)
 
 
+def choose_subjects(dataset: Dataset, names: Sequence[str]) -> list[str]:
+    """The ids of these subjects, each once; of all targets for `all` alone.
+
+    Raises:
+        UnknownNameError: The dataset lists none of a name.
+        BenchError: It has no target.
+    """
+    if list(names) != ["all"]:
+        return [dataset.entry(name).id for name in dict.fromkeys(names)]
+    targets = dataset.ids("target")
+    if not targets:
+        raise BenchError(f"Dataset '{dataset.name}' has no target.", hint="bench data add --role target adds one.")
+    return targets
+
+
 def view_dataset(workspace: Workspace, name: str) -> Dataset:
     """As `open_dataset`, but nothing is written: a demo catalogue that is not there is what it would be."""
     if name in SELECTIONS and name not in workspace.list_datasets():
@@ -137,13 +152,13 @@ def _draw_subject(config: tuple[Dataset, str], report: ReportProgress) -> None:
     draw_subject(dataset, subject_id, report=report)
 
 
-def synthesize(job: SynthesisJob, report: ReportProgress) -> SynthesisResult:
-    """Train, generate the held-out part, and cut the real clip to match; existing results are kept.
+def open_synthesizable(dataset: Dataset, subject_id: str) -> Subject:
+    """A subject who may be synthesized and has frames held out, with the files that were prepared.
 
     Raises:
-        BenchError: The subject is a driver, or a stage fails.
+        BenchError: The subject is a driver, its files were changed, or too few frames are held out.
     """
-    subject = job.dataset.subject(job.subject)
+    subject = dataset.subject(subject_id)
     if subject.record.role == "driver":
         raise BenchError(
             f"'{subject.id}' is a driver: the motion may be used, the likeness may not.",
@@ -157,6 +172,16 @@ def synthesize(job: SynthesisJob, report: ReportProgress) -> SynthesisResult:
             "needed.",
             hint="Use a longer clip, or a dataset with a smaller --train-fraction.",
         )
+    return subject
+
+
+def synthesize(job: SynthesisJob, report: ReportProgress) -> SynthesisResult:
+    """Train, generate the held-out part, and cut the real clip to match; existing results are kept.
+
+    Raises:
+        BenchError: The subject is a driver, or a stage fails.
+    """
+    subject = open_synthesizable(job.dataset, job.subject)
     training = make_training_job(job, subject)
     RANKS.announce(job)
     trained = _train_with_workers(training, report)

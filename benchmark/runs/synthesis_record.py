@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -31,9 +32,10 @@ from dancebench.datasets.dancers.catalogue import TRUTH
 from dancebench.datasets.pose.extractors.base import PoseExtractor
 from dancebench.datasets.pose.extractors.truth import TRUTH_EXTRACTOR
 from dancebench.datasets.pose.skeleton import Keypoints, scale_keypoints
-from dancebench.datasets.subjects.dataset import Subject
+from dancebench.datasets.subjects.dataset import Dataset, Subject
 from dancebench.datasets.subjects.prepare import read_poses
-from dancebench.datasets.subjects.real_clips import list_shown_frames
+from dancebench.datasets.subjects.real_clips import RealRecord, list_shown_frames
+from dancebench.datasets.subjects.records import DatasetRecord
 from dancebench.leaderboards import records
 from dancebench.leaderboards.tables import COLUMNS
 from dancebench.synth.base import METHODS, LearnedMethod, SynthConfig
@@ -43,44 +45,65 @@ _PRIMARY: Final = COLUMNS["synthesis"][0].metric
 
 def read_body_points(result: SynthesisResult) -> Keypoints:
     """Poses of the real frames, float32 [T, 75, 3] in pixels of the fake: they drove it and define the regions."""
-    return _scale_to_fake(result, _open_subject(result).keypoints())
+    subject = result.job.dataset.subject(result.job.subject)
+    return _scale_shown(subject, subject.keypoints(), result.real)
 
 
-def read_true_points(result: SynthesisResult) -> Keypoints | None:
-    """The true keypoints of a drawn dancer, as `read_body_points`; None of a recording."""
-    path = _open_subject(result).folder / TRUTH
-    return _scale_to_fake(result, read_poses(path)) if path.exists() else None
-
-
-def _open_subject(result: SynthesisResult) -> Subject:
-    return result.job.dataset.subject(result.job.subject)
-
-
-def _scale_to_fake(result: SynthesisResult, keypoints: Keypoints) -> Keypoints:
-    subject = _open_subject(result)
-    factors = result.real.width / subject.size[1], result.real.height / subject.size[0]
+def _scale_shown(subject: Subject, keypoints: Keypoints, real: RealRecord) -> Keypoints:
+    """Keypoints of the shown frames, float32 [T, 75, 3] in pixels of the real clip."""
+    factors = real.width / subject.size[1], real.height / subject.size[0]
     return scale_keypoints(keypoints[list_shown_frames(subject)], *factors)
+
+
+def measure_held_out(
+    dataset: Dataset,
+    subject_id: str,
+    fake: Path,
+    real: Path,
+    record: RealRecord,
+    report: ReportProgress = ignore_progress,
+) -> pd.DataFrame:
+    """Measure a fake of a subject's held-out part against the real clip of the same frames.
+
+    Args:
+        dataset: Of the subject.
+        subject_id: Who is shown.
+        fake: Clip file of the frames that `list_shown_frames` lists.
+        real: That of the recording.
+        record: The real clip's record.
+        report: Progress.
+
+    Returns:
+        One row per frame, as `measure_fake`.
+
+    Raises:
+        BenchError: As `measure_fake`.
+    """
+    subject = dataset.subject(subject_id)
+    shown = list_shown_frames(subject)
+    truth = subject.folder / TRUTH  # of a drawn dancer
+    clips = FakeAndReal(
+        fake,
+        real,
+        _scale_shown(subject, subject.keypoints(), record),
+        truth=_scale_shown(subject, read_poses(truth), record) if truth.exists() else None,
+        starts=np.diff(shown, prepend=shown[0] - 2) != 1,
+        extractor=_open_extractor(dataset.record, subject),
+    )
+    return measure_fake(clips, report)
 
 
 def measure_synthesized(result: SynthesisResult, report: ReportProgress = ignore_progress) -> pd.DataFrame:
     """Per-frame rows of one subject: the fake against the real."""
-    shown = list_shown_frames(_open_subject(result))
-    clips = FakeAndReal(
-        result.fake_path,
-        result.real_path,
-        read_body_points(result),
-        truth=read_true_points(result),
-        starts=np.diff(shown, prepend=shown[0] - 2) != 1,
-        extractor=_open_extractor(result),
-    )
-    rows = measure_fake(clips, report)
-    item = f"{result.job.subject}/{result.job.subject}/{result.job.method}"
-    return rows.assign(item=item, subject=result.job.subject, seed=result.job.config.seed)
+    job = result.job
+    rows = measure_held_out(job.dataset, job.subject, result.fake_path, result.real_path, result.real, report)
+    item = f"{job.subject}/{job.subject}/{job.method}"
+    return rows.assign(item=item, subject=job.subject, seed=job.config.seed)
 
 
-def _open_extractor(result: SynthesisResult) -> PoseExtractor | str:
+def _open_extractor(dataset: DatasetRecord, subject: Subject) -> PoseExtractor | str:
     """The extractor that the subject's own poses are of, or why this machine has none."""
-    dataset, supplied = result.job.dataset.record, _open_subject(result).record.pose_extractor
+    supplied = subject.record.pose_extractor
     if dataset.poses.extractor == TRUTH_EXTRACTOR:
         return "the input poses are the drawn dancer's own: none that are found in frames compare with them"
     if supplied != dataset.poses.description:
@@ -137,18 +160,23 @@ def record_synthesis(
         run=_describe_run(jobs, clock),
         data=_describe_data(jobs, results),
         entry=_describe_entry(results, rows),
-        metrics={str(name): _make_metric(str(name), rows, values) for name in values},
-        per_subject={
-            str(subject): {str(name): None if pd.isna(value) else float(value) for name, value in row.items()}
-            for subject, row in values.iterrows()
-        },
+        metrics={str(name): make_metric(str(name), rows, values) for name in values},
+        per_subject=list_per_subject(values),
         failures=[records.Failure(item=each.label, reason=each.message) for each in failed],
     )
     records.save_run(jobs[0].workspace.results, record, rows)
     return record, results
 
 
-def _make_metric(name: str, rows: pd.DataFrame, values: pd.DataFrame) -> Metric:
+def list_per_subject(values: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """What `average_per_subject` gives, as a record holds it."""
+    return {
+        str(subject): {str(name): None if pd.isna(value) else float(value) for name, value in row.items()}
+        for subject, row in values.iterrows()
+    }
+
+
+def make_metric(name: str, rows: pd.DataFrame, values: pd.DataFrame) -> Metric:
     """The mean over subjects of their values, with its 95% confidence interval over subjects."""
     info = METRICS[name].info
     known = values[name].dropna()

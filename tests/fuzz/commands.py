@@ -65,6 +65,7 @@ COMMANDS = (
     Command("detect --manifest", 4, "workspace/manifests/*.jsonl",
             f"detect --submit scores/videos.csv --name theirs --manifest {{file}} {IN_WORKSPACE}",
             ("workspace", "scores/videos.csv")),
+    Command("measure", 4, "videos/*", "measure {folder} {folder} --poses off --jobs 1 --workspace new", (), True),
     Command("leaderboard", 4, "workspace/results/*", "leaderboard --workspace workspace", ("workspace",)),
 )  # fmt: skip
 """Every command of `bench` that opens a file from elsewhere."""

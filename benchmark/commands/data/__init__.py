@@ -2,11 +2,13 @@
 
 from dancebench.benchmark.commands.data.corpus import corpus
 from dancebench.benchmark.commands.data.datasets import app
+from dancebench.benchmark.commands.data.export import export
 
 app.command(
     "corpus",
     epilog="Examples: bench data corpus ffpp /data/FaceForensics++ · "
     "bench data corpus csv clips --list clips.csv --polarity fake=1",
 )(corpus)
+app.command("export", epilog="Example: bench data export --dataset mine --preset small --out for-them")(export)
 
 __all__ = ["app"]

@@ -80,6 +80,11 @@ class Workspace:
         return self.root / "motions" / f"{sha256[:16]}-{fps:g}"
 
     @property
+    def found_poses(self) -> Path:
+        """Folder of the poses that were found on clips outside the workspace, by the clips' hashes."""
+        return self.root / "found-poses"
+
+    @property
     def transfers(self) -> Path:
         """Side-by-side videos of targets driven by one motion."""
         return self.root / "transfers"

@@ -69,6 +69,30 @@ def test_closed_form_mse_is_in_squared_levels_and_does_not_overflow() -> None:
     assert rows["frame_psnr"].tolist() == pytest.approx([0.0] * 2, abs=1e-4)
 
 
+def test_closed_form_l1_is_a_share_of_the_full_range() -> None:
+    real, keypoints = np.zeros((2, *SIZE, 3), np.uint8), clips(2)[2]
+    rows = measure_images(FakeAndReal(np.full_like(real, 51), real, keypoints))
+    for region in ("frame", "body", "face"):
+        assert rows[f"{region}_l1"].tolist() == pytest.approx([0.2] * 2)
+
+
+def test_foreign_reference_ssim_of_whole_windows_is_what_scikit_image_gives_plainly() -> None:
+    fake, real, keypoints = clips()
+    ours = measure_images(FakeAndReal(fake, real, keypoints))["frame_ssim_valid"]
+    for t in range(3):
+        plain = structural_similarity(
+            real[t], fake[t], channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+            data_range=255,
+        )  # fmt: skip
+        assert ours[t] == pytest.approx(plain, abs=1e-6)
+
+
+def test_large_frames_come_in_smaller_batches_with_the_same_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = measure_images(FakeAndReal(*clips(5)))
+    monkeypatch.setattr("dancebench.benchmark.metrics.image._BATCH_PIXELS", 2 * SIZE[0] * SIZE[1])
+    pd.testing.assert_frame_equal(measure_images(FakeAndReal(*clips(5))), whole, rtol=1e-5)
+
+
 def test_closed_form_difference_mse_sees_flicker_and_not_an_offset() -> None:
     _, real, keypoints = clips(3)
     real = real // 2

@@ -232,7 +232,7 @@ def test_metric_names_are_known_by_region_and_metric() -> None:
 def test_every_metric_is_listed_with_unit_direction_and_where_it_comes_from() -> None:
     facts = {fact["metric"]: fact for fact in list_metrics()}
     assert list(facts) == METRICS.names()
-    images = ("ssim", "psnr", "mse", "lpips_squeeze", "diff_mse")
+    images = ("ssim", "psnr", "mse", "l1", "lpips_squeeze", "diff_mse")
     assert {f"{region}_{name}" for region in REGIONS for name in images} <= set(facts)
     ratios = METRICS.find_ratios()
     assert set(ratios) == {"background_flicker_ratio", "warp_error_ratio"}
@@ -262,4 +262,5 @@ def test_closed_form_subjects_have_means_of_their_frames_and_ratios_of_their_mea
     assert values.loc["a"].tolist() == pytest.approx([0.6, 6.0, 2.0, 3.0])
     assert values.loc["b"].isna().tolist() == [False, True, True, True]
     assert (count_frames(rows, "body_ssim"), count_frames(rows, "warp_error_ratio")) == (4, 2)
-    assert explain_null(rows, "body_psnr") == "no frame has a value"
+    assert explain_null(rows, "body_mse") == "no frame has a value"
+    assert explain_null(rows, "body_psnr") == "no frame shows the region, or fake and real are equal there: infinite"

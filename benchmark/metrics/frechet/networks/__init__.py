@@ -1,0 +1,1 @@
+"""Feature networks, one module a family."""

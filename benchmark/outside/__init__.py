@@ -1,0 +1,1 @@
+"""Fakes from elsewhere: folders of finished ones measured, data given out, and what comes back ranked beside ours."""
