@@ -24,8 +24,10 @@ _HELD: Final = 0.25
 """Seconds for which the box stays before the first and after the last look of a track."""
 _MISSED: Final = 1.25
 """Seconds after which a track that is not found again has ended: one look may miss."""
-_REACH: Final = 1.5
-"""Mean larger sides by which a centre may move from look to look."""
+REACH: Final = 1.5
+"""Mean larger sides by which the centre of a person's box may move from look to look."""
+FACE_REACH: Final = 4.0
+"""The same of a face, which is small: somebody who sits down moves it by three."""
 _GROWTH: Final = 2.0
 """Factor by which the larger side may change from look to look."""
 
@@ -90,17 +92,17 @@ class LookTimer:
         return True
 
 
-def choose_tracks(looks: Sequence[Look]) -> dict[int, Track]:
+def choose_tracks(looks: Sequence[Look], reach: float = REACH) -> dict[int, Track]:
     """Segment -> the track of the one that is looked at there; segments in which nobody was found have none."""
     chosen: dict[int, Track] = {}
-    for track in link_boxes(looks):
+    for track in link_boxes(looks, reach):
         best = chosen.get(track.segment)
         if best is None or track.presence > best.presence:
             chosen[track.segment] = track
     return chosen
 
 
-def link_boxes(looks: Sequence[Look]) -> list[Track]:
+def link_boxes(looks: Sequence[Look], reach: float = REACH) -> list[Track]:
     """All tracks, by the look that found them first; of one look in the order of its boxes."""
     finished: list[_Growing] = []
     for look in looks:
@@ -110,7 +112,7 @@ def link_boxes(looks: Sequence[Look]) -> list[Track]:
             (distance, number, index)
             for number, track in enumerate(growing)
             for index in free
-            if (distance := _measure_distance(track.boxes[-1], look.boxes[index])) is not None
+            if (distance := _measure_distance(track.boxes[-1], look.boxes[index], reach)) is not None
         )
         extended: set[int] = set()
         for _, number, index in near:
@@ -139,7 +141,7 @@ class _Growing:
         return Track(self.segment, np.array(self.seconds), np.array([box.edges for box in self.boxes]))
 
 
-def _measure_distance(before: Box[float], after: Box[float]) -> float | None:
+def _measure_distance(before: Box[float], after: Box[float], reach: float) -> float | None:
     """How far the centre moves, in mean larger sides; None where the boxes cannot be of one track."""
     sides = max(before.height, before.width), max(after.height, after.width)
     if max(sides) > _GROWTH * min(sides):
@@ -147,4 +149,4 @@ def _measure_distance(before: Box[float], after: Box[float]) -> float | None:
     down = (after.top + after.bottom - before.top - before.bottom) / 2
     right = (after.left + after.right - before.left - before.right) / 2
     distance = float(np.hypot(down, right)) / (sum(sides) / 2)
-    return distance if distance <= _REACH else None
+    return distance if distance <= reach else None

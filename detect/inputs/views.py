@@ -28,8 +28,9 @@ from dancebench.datasets.video.clips import ClipInfo, write_clip
 from dancebench.datasets.video.cuts import Segmenter
 from dancebench.datasets.video.frames import Letterbox, reduce_rate, resample
 from dancebench.datasets.video.upright import Frame
+from dancebench.detect.inputs.read_ahead import read_ahead
 from dancebench.detect.inputs.recordings import Recording, ShownFrame
-from dancebench.detect.inputs.tracks import Look, LookTimer, choose_tracks
+from dancebench.detect.inputs.tracks import FACE_REACH, REACH, Look, LookTimer, choose_tracks
 from dancebench.detect.inputs.view import View, fit_box
 
 SAME_RATE: Final = 0.005
@@ -170,7 +171,7 @@ def _write_at(
     pts: list[int | None] = []
 
     def frames() -> Iterator[Frame]:
-        for picture in source.pictures():
+        for picture in read_ahead(source.pictures()):
             times.append(picture.shown.seconds)
             pts.append(picture.shown.pts)
             numbers.append(picture.number)
@@ -227,7 +228,7 @@ class _Followed:
 
     def pictures(self) -> Iterator[_Picture]:
         segments = self._look()
-        tracks = choose_tracks(self._looks)
+        tracks = choose_tracks(self._looks, FACE_REACH if self._view.name == "face" else REACH)
         self._found_in = sum(len(track.seconds) for track in tracks.values())
         for index, shown in enumerate(self._kept.frames() if tracks else ()):
             segment = segments[index]
