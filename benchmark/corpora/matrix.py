@@ -31,7 +31,8 @@ from dancebench.core.progress import ReportProgress
 from dancebench.core.schema import describe_fields
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.corpora.manifest import VideoRow, write_manifest
-from dancebench.detect.detectors.base import DetectorConfig, label_detector
+from dancebench.datasets.pose.extractors.base import find_default_extractor
+from dancebench.detect.detectors.base import DetectorConfig, find_detector_class, label_detector
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, check_rule
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.inputs.view import View, ViewRequest
@@ -239,6 +240,8 @@ def _name_by_corpus(videos: VideoSet, corpus: str) -> list[VideoRow]:
 
 def _plan_training(job: MatrixJob, fold: str, view: View, tests: tuple[_Test, ...], argv: list[str]) -> _Training:
     settings: dict[str, Any] = {} if job.pairs is None else {"pairs": job.pairs}
+    if "extractor" in find_detector_class(job.detector).Config.model_fields and (name := find_default_extractor()):
+        settings["extractor"] = name
     config = configure_for_run(job.detector, job.preset, view, job.seed, settings, job.fields)
     parts = job.protocol.find_fold(fold).train
     trained_on = ", ".join(dict.fromkeys(find_copy(part, job.copies).name for part in parts))

@@ -23,6 +23,8 @@ ROUNDING = 1e-6
 """Of other numbers, relative."""
 
 _OF_LOGITS = frozenset({"score", "llr", "logit", "low", "high"})
+_SINCE_VIEWS = ("view", "windows")
+"""Fields of a score that earlier reports do not have."""
 _TOLD_APART = frozenset({"path", "path_bytes", "sha256", "status"})
 """The path says which row it is, the others have own words."""
 _SHOWN = 5
@@ -89,6 +91,8 @@ def list_differences(recorded: VideoScore, again: VideoScore) -> Iterator[str]:
         return
     before, now = (score.model_dump(exclude=set(_TOLD_APART)) for score in (recorded, again))
     for name in before:
+        if before[name] is None and name in _SINCE_VIEWS:
+            continue
         found = list(_compare_values(name, before[name], now[name]))
         yield from found[:_SHOWN]
         if len(found) > _SHOWN:

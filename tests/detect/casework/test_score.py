@@ -23,14 +23,15 @@ from pydantic import ValidationError
 from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
 from dancebench.datasets.corpora.manifest import read_manifest
+from dancebench.datasets.pose.box import Box
 from dancebench.datasets.video.decoding import inspect
 from dancebench.detect.casework import prepare as outside
 from dancebench.detect.casework.file_names import describe_path, restore_path
 from dancebench.detect.casework.prepare import prepare_video
-from dancebench.detect.casework.score import ScoreSettings, VideoScore, score_video
+from dancebench.detect.casework.score import ScoreReport, ScoreSettings, VideoScore, score_video
 from dancebench.detect.evaluation.training_domain import measure_clip
 from dancebench.detect.inputs.pairs import Pairs
-from dancebench.detect.protocol.card import CARD, LoadedDetector, load_detector
+from dancebench.detect.protocol.card import CARD, DetectorCard, LoadedDetector, load_detector
 
 if TYPE_CHECKING:
     from dancebench.detect.protocol.holdout import HoldoutResult
@@ -273,6 +274,66 @@ def test_small_person_is_enlarged_and_abstained_from(
         write_video(tmp_path / "far.mp4", moving(40, (256, 512))), untrained, ScoreSettings(person_crop=True)
     ).record
     assert any("smaller than the detector's frames" in reason for reason in found.abstained_because)
+
+
+# --- views
+
+
+@pytest.fixture(scope="module")
+def looks_at_people(tmp_path_factory: pytest.TempPathFactory) -> LoadedDetector:
+    """A detector whose card says that its clips show a person."""
+    folder = make_detector(tmp_path_factory.mktemp("person"))
+    card = DetectorCard.load(folder / CARD)
+    clips = card.clip_format.model_copy(update={"view": "person"})
+    card.model_copy(update={"clip_format": clips, "config": card.config | {"view": "person"}}).save(folder / CARD)
+    return load_detector(folder)
+
+
+def find_at(*boxes: Box[float]) -> Any:
+    """In place of `open_finder`: these boxes in every frame."""
+    return lambda subject: lambda frame: list(boxes)
+
+
+def test_a_person_is_cut_out_for_a_detector_that_looks_at_people(
+    looks_at_people: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [Box(60.0, 160.0, 400.0, 440.0), Box(10.0, 20.0, 10.0, 20.0)]
+    monkeypatch.setattr("dancebench.detect.inputs.views.open_finder", find_at(*found))
+    path = write_video(tmp_path / "wide.mp4", moving(40, (256, 512)))
+    record = score_video(path, looks_at_people, ScoreSettings(pairs=8)).record
+    assert record.view is not None
+    assert (record.view.seen, record.view.looked_at, record.view.found_in) == (2, 4, 4)
+    assert (record.windows, record.n_pairs) == (8, 8)
+    assert record.view.padded == 0
+    assert ScoreReport.model_fields["schema_version"].default == 3
+
+
+def test_a_person_smaller_than_the_view_is_padded_and_abstained_from(
+    looks_at_people: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dancebench.detect.inputs.views.open_finder", find_at(Box(60.0, 80.0, 100.0, 110.0)))
+    path = write_video(tmp_path / "far.mp4", moving(40, (256, 512)))
+    record = score_video(path, looks_at_people).record
+    assert record.view is not None
+    assert record.view.padded == 40
+    assert any("smaller than the view" in reason for reason in record.abstained_because)
+
+
+def test_a_video_of_nobody_is_a_row_with_the_reason(
+    looks_at_people: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dancebench.detect.inputs.views.open_finder", find_at())
+    path = write_video(tmp_path / "a.mp4", moving(40))
+    assert "No person was found in 4 frames" in str(score_video(path, looks_at_people).record.reason)
+    crop = score_video(path, looks_at_people, ScoreSettings(person_crop=True)).record
+    assert "looks at the person by itself" in str(crop.reason)
+
+
+def test_cards_before_views_look_at_whole_frames(untrained: LoadedDetector, tmp_path: Path) -> None:
+    document = json.loads((untrained.folder / CARD).read_text())
+    document["clip_format"].pop("view")
+    (tmp_path / CARD).write_text(json.dumps(document))
+    assert DetectorCard.load(tmp_path / CARD).clip_format.looks_at.name == "frame"
 
 
 # --- bad input

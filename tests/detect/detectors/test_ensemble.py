@@ -121,6 +121,7 @@ def test_its_window_is_the_longest_of_its_members(monkeypatch: pytest.MonkeyPatc
     ("settings", "why"),
     [
         ({"members": ("ensemble",)}, "cannot be a member"),
+        ({"members": ("spectrum", "nowhere:make")}, "was trained elsewhere and cannot be a member"),
         ({"members": ("spectrum", "spectrum")}, "named twice"),
         ({"members": ("spectra",)}, "Unknown detector"),
         ({"configs": {"pose-jitter": {}}}, "not a member"),
