@@ -182,7 +182,7 @@ class Timeline:
         """Sum of the lengths of the segments, in seconds; the last frame of each is shown for a frame period."""
         if self._is_nominal:
             return len(self) / self.fps
-        return float(self.steps.sum()) + (len(self.breaks) + 1) / self.fps
+        return float(self.timestamps[-1]) + 1 / self.fps  # segments follow each other without a gap
 
     @property
     def tick(self) -> float:

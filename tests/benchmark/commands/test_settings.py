@@ -72,7 +72,11 @@ def test_synth_refuses_unknown_keys_and_values(tmp_path: Path, setting: str, mes
         ("pair-patch.stepz=8", "Unknown setting of 'pair-patch' 'stepz'", "Did you mean 'steps'? "),
         ("pair-patch.steps=0", "pair-patch.steps is refused", "Set for 'pair-patch': steps=0."),
         ("pair-patch.pairs=3", "'pair-patch.pairs' is not set here", "It is set by --pairs."),
-        ("pair-patch.height=64", "'pair-patch.height' is not set here", "It is set by the size of the fakes."),
+        (
+            "pair-patch.height=64",
+            "'pair-patch.height' is not set here",
+            "It is set by --view and the size of the fakes.",
+        ),
         ("top-k.shares=0.5", "Unknown option of the aggregator 'top-k' 'shares'", "Did you mean 'share'? "),
         ("top-k.share=2", "top-k.share=2 is refused: Input should be less than or equal to 1", "Its default is 0.25."),
         (
