@@ -144,6 +144,8 @@ def _list_detector_differences(recorded: ScoreReport, again: ScoreReport) -> Ite
 def _list_unverified(recorded: ScoreReport, again: ScoreReport) -> Iterator[str]:
     if recorded.dataset is not None and again.dataset is None:
         yield f"dataset {recorded.dataset}: the record of the run that trained the detector is not in this workspace"
+    if any(None in (video.view, video.windows) for video in recorded.videos if video.status != "failed"):
+        yield "what was looked at, and in how many windows: reports from before views do not say it"
     if recorded.passed_over:
         yield f"what was passed over ({len(recorded.passed_over)} files or folders): folders are not searched again"
 

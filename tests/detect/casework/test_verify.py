@@ -155,7 +155,7 @@ def test_every_field_that_was_computed_is_compared(videos: tuple[VideoScore, ...
             if len(forged.videos) != len(videos):
                 continue  # then other files are scored again
             found = compare_reports(forged, genuine)
-            if found.holds and not (where[:2] in SAID_APART and found.versions):
+            if found.holds and not (where[:2] in SAID_APART and found.versions) and not found.unverified:
                 untold.append((where, value))
     assert tried > 100
     assert untold == []
