@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dancebench.benchmark.jobs import Job, require_all, run_jobs
+from dancebench.benchmark.runs.detection import describe_outcome
 from dancebench.benchmark.runs.robustness import score_perturbed_copies
 from dancebench.benchmark.runs.run_clock import RunClock
 from dancebench.benchmark.views import (
@@ -347,10 +348,5 @@ def _make_record(training: _Training, test: _Test, result: HoldoutResult, run: r
             parameters={} if card.parameters is None else {"detector": card.parameters},
             facts=facts,
         ),
-        metrics=result.metrics,
-        per_subject={
-            subject: {metric: values.get(subject) for metric, values in result.per_subject.items()}
-            for subject in subjects
-        },
-        failures=[records.Failure(item=each.item, reason=each.reason) for each in result.failures],
+        **describe_outcome(result, subjects),
     )

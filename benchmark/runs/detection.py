@@ -279,10 +279,17 @@ def _make_record(recording: _Recording, result: HoldoutResult, run: records.Run)
             parameters={} if result.card.parameters is None else {"detector": result.card.parameters},
             facts=facts,
         ),
-        metrics=result.metrics,
-        per_subject={
+        **describe_outcome(result, subjects),
+    )
+
+
+def describe_outcome(result: HoldoutResult, subjects: Sequence[str]) -> dict[str, Any]:
+    """The fields of a run record that tell what was measured, for each of the subjects too, and what failed."""
+    return {
+        "metrics": result.metrics,
+        "per_subject": {
             subject: {metric: values.get(subject) for metric, values in result.per_subject.items()}
             for subject in subjects
         },
-        failures=[records.Failure(item=each.item, reason=each.reason) for each in result.failures],
-    )
+        "failures": [records.Failure(item=each.item, reason=each.reason) for each in result.failures],
+    }
