@@ -164,7 +164,6 @@ def list_view_warnings(videos: VideoSet) -> list[str]:
         "have no such view": sum(each.problem is not None for each in facts),
         "show several at once: the largest by area times duration is looked at": sum(each.seen > 1 for each in facts),
         "show something smaller than the view: black surrounds it": sum(each.padded > 0 for each in facts),
-        "are smaller than the view: they are enlarged": sum(each.enlarged > 0 for each in facts),
     }
     return [f"{count} of {len(facts)} videos {what}" for what, count in counted.items() if count]
 

@@ -81,9 +81,7 @@ class ViewFacts(Strict):
     left_out: int = Field(default=0, ge=0)
     """Frames that are not in the clip, since the chosen one was not found about them."""
     padded: int = Field(default=0, ge=0)
-    """Frames whose box is smaller than the view: it is not enlarged, black surrounds it."""
-    enlarged: int = Field(default=0, ge=0)
-    """Whole frames that are smaller than the view: letterboxed, they are enlarged."""
+    """Frames in which what is shown is smaller than the view: it is not enlarged, black surrounds it."""
 
 
 class VideoRow(Document):

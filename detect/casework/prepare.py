@@ -138,11 +138,6 @@ def prepare_video(
     )
 
 
-def cropped_size(found: Inspection, crop: Crop | None) -> tuple[int, int]:
-    """(height, width) of the part of the frame that is scored."""
-    return (found.info.height, found.info.width) if crop is None else (crop.height, crop.width)
-
-
 # ---------------------------------------------------------------- the person
 
 

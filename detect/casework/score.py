@@ -24,14 +24,13 @@ from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Document, Strict
 from dancebench.datasets.corpora.manifest import ViewFacts
 from dancebench.datasets.video.decoding import Inspection, survey
-from dancebench.datasets.video.frames import Letterbox, refuse_single_picture
+from dancebench.datasets.video.frames import refuse_single_picture
 from dancebench.datasets.video.notes import list_decode_warnings, missing_share
 from dancebench.detect.casework.content_credentials import Credentials, read_credentials
 from dancebench.detect.casework.file_names import PassedOver, PathBytes, describe_path
 from dancebench.detect.casework.prepare import (
     Crop,
     PreparedVideo,
-    cropped_size,
     find_person,
     prepare_video,
 )
@@ -276,9 +275,7 @@ def score_video(
             count = settings.count(loaded.detector.config.count)
             fields |= {"view": prepared.facts, "windows": "all" if count is None else count}
             scores, images = _score_prepared(prepared, loaded, count, pictures)
-        reasons = _list_reasons_to_abstain(
-            prepared, fields.get("crop"), loaded, scores["n_pairs"], scores["out_of_distribution"]
-        )
+        reasons = _list_reasons_to_abstain(prepared, loaded, scores["n_pairs"], scores["out_of_distribution"])
         if identity is not None and _identify(path) != identity:
             raise BenchError(f"{path} was changed while it was scored.", hint="Score a copy that nothing writes to.")
         status = "abstained" if reasons else "ok"
@@ -397,7 +394,7 @@ def _summarise_video(logits: npt.NDArray[np.float64], card: DetectorCard) -> dic
 
 
 def _list_reasons_to_abstain(
-    prepared: PreparedVideo, crop: Crop | None, loaded: LoadedDetector, n_pairs: int, distance: OutOfDistribution
+    prepared: PreparedVideo, loaded: LoadedDetector, n_pairs: int, distance: OutOfDistribution
 ) -> list[str]:
     """Why the likelihood ratio should not be relied on, in words; empty for a video within the training domain.
 
@@ -435,12 +432,5 @@ def _list_reasons_to_abstain(
         reasons.append(
             f"in {padded} of {len(prepared.times)} frames the {clips.view} is smaller than the view of "
             f"{size[1]}x{size[0]}: black surrounds it"
-        )
-    scored = cropped_size(inspection, crop)
-    inner = Letterbox(scored, size).inner
-    if clips.view == "frame" and (inner[0] > scored[0] or inner[1] > scored[1]):
-        reasons.append(
-            f"its picture of {scored[1]}x{scored[0]} is smaller than the detector's frames of {size[1]}x{size[0]}: "
-            "it is enlarged"
         )
     return reasons

@@ -29,7 +29,7 @@ VIDEO_COLUMNS = [
     "score", "status", "n_pairs", "aggregator", "reason",
 ]  # fmt: skip
 
-VIEW_COLUMNS = ["view", "looked_at", "found_in", "seen", "left_out", "padded", "enlarged"]
+VIEW_COLUMNS = ["view", "looked_at", "found_in", "seen", "left_out", "padded"]
 """Further columns of a video table, fields of `ViewFacts`."""
 
 

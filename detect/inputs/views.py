@@ -2,9 +2,9 @@
 
     drop frames by time stamp to one rate → find segments → cut out, reduce to the view's size → the one encoder
 
-Training, evaluation and `bench score` make them by the one function here. A whole frame is letterboxed as clips always
-were. A person or a face is looked for in a first pass (`tracks.py` has the rules) and cut out in a second one, in
-native resolution: what is larger than the view is reduced by area averaging, what is smaller is not enlarged but
+Training, evaluation and `bench score` make them by the one function here. A whole frame is letterboxed. A person or a
+face is looked for in a first pass (`tracks.py` has the rules) and cut out in a second one. All are shown in native
+resolution at most: what is larger than the view is reduced by area averaging, what is smaller is not enlarged but
 surrounded by black. Frames stream: memory grows by time stamps alone.
 """
 
@@ -164,8 +164,8 @@ def _write_at(
     rate = reduce_rate(fps, max_fps)
     expected = max(1, round(recording.n_frames * float(rate) / recording.fps))
     what = f"reading {recording.path.name}"
-    source: _Letterboxed | _Followed = (
-        _Letterboxed(kept, view) if view.name == "frame" else _Followed(kept, view, find or open_finder(view.name))
+    source: _Whole | _Followed = (
+        _Whole(kept, view) if view.name == "frame" else _Followed(kept, view, find or open_finder(view.name))
     )
     times, numbers, segments = array("d"), array("l"), array("l")
     pts: list[int | None] = []
@@ -188,13 +188,12 @@ def _write_at(
     return WrittenView(clip, np.asarray(times, dtype=np.float64), pts, breaks, source.cuts, source.facts())
 
 
-class _Letterboxed:
+class _Whole:
     """The whole picture."""
 
     def __init__(self, kept: _Kept, view: View) -> None:
         self._kept, self._view, self._segmenter = kept, view, Segmenter()
-        self._letterbox = Letterbox((kept.part.height, kept.part.width), view.size)
-        self._shown = 0
+        self._reduce = _Reducer(view.size)
 
     @property
     def cuts(self) -> Sequence[float]:
@@ -202,12 +201,11 @@ class _Letterboxed:
 
     def pictures(self) -> Iterator[_Picture]:
         for index, shown in enumerate(self._kept.frames()):
-            pixels = self._letterbox.apply(self._kept.cut(shown))
-            self._shown += 1
+            pixels = self._reduce(self._kept.cut(shown))
             yield _Picture(index, shown, self._segmenter(shown.seconds, shown.by_clock, pixels), pixels)
 
     def facts(self) -> ViewFacts:
-        return ViewFacts(view=str(self._view), enlarged=self._shown if _enlarges(self._letterbox) else 0)
+        return ViewFacts(view=str(self._view), padded=self._reduce.padded)
 
     def nothing_found(self) -> BenchError:
         return BenchError(f"{self._kept.recording.path} holds no frame.")
@@ -220,7 +218,8 @@ class _Followed:
         self._kept, self._view, self._find = kept, view, find
         self._segmenter = Segmenter()
         self._looks: list[Look] = []
-        self._found_in = self._left_out = self._padded = 0
+        self._found_in = self._left_out = 0
+        self._reduce = _Reducer(view.size)
 
     @property
     def cuts(self) -> Sequence[float]:
@@ -251,12 +250,7 @@ class _Followed:
 
     def _show(self, picture: Frame, found: Box[float]) -> Frame:
         box = fit_box(found, self._view.aspect, (picture.shape[0], picture.shape[1]), self._view.margin)
-        letterbox = Letterbox((box.height, box.width), self._view.size)
-        part = picture[box.rows, box.columns]
-        if not _enlarges(letterbox):
-            return letterbox.apply(part)
-        self._padded += 1
-        return _surround(part, self._view.size)
+        return self._reduce(picture[box.rows, box.columns])
 
     def facts(self) -> ViewFacts:
         return ViewFacts(
@@ -265,7 +259,7 @@ class _Followed:
             found_in=self._found_in,
             seen=max((len(look.boxes) for look in self._looks), default=0),
             left_out=self._left_out,
-            padded=self._padded,
+            padded=self._reduce.padded,
         )
 
     def nothing_found(self) -> BenchError:
@@ -273,14 +267,21 @@ class _Followed:
         return NothingToSeeError(problem, self.facts().model_copy(update={"problem": problem}))
 
 
-def _enlarges(letterbox: Letterbox) -> bool:
-    return letterbox.inner[0] > letterbox.source[0] or letterbox.inner[1] > letterbox.source[1]
+class _Reducer:
+    """Fits pictures into a size, and never enlarges them."""
 
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size = size
+        self.padded = 0
+        """Pictures that are smaller than the size: black surrounds them."""
 
-def _surround(part: Frame, size: tuple[int, int]) -> Frame:
-    """A picture that is smaller than `size` (height, width), as it is, in the middle of black."""
-    height, width = part.shape[:2]
-    top, left = (size[0] - height) // 2, (size[1] - width) // 2
-    surrounded = np.zeros((*size, 3), np.uint8)
-    surrounded[top : top + height, left : left + width] = part
-    return surrounded
+    def __call__(self, picture: Frame) -> Frame:
+        height, width = picture.shape[:2]
+        letterbox = Letterbox((height, width), self._size)
+        if letterbox.inner[0] <= height and letterbox.inner[1] <= width:
+            return letterbox.apply(picture)
+        self.padded += 1
+        top, left = (self._size[0] - height) // 2, (self._size[1] - width) // 2
+        surrounded = np.zeros((*self._size, 3), np.uint8)
+        surrounded[top : top + height, left : left + width] = picture
+        return surrounded

@@ -258,9 +258,9 @@ def test_slide_show_is_abstained_from(loaded: LoadedDetector, tmp_path: Path) ->
     assert any("1 frames per second are far below" in reason for reason in found.abstained_because)
 
 
-def test_enlarged_picture_is_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:
+def test_a_picture_smaller_than_the_view_is_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:
     found = score_video(write_video(tmp_path / "small.mp4", moving(30, (32, 16))), loaded).record
-    assert any("smaller than the detector's frames of 32x64" in reason for reason in found.abstained_because)
+    assert any("the frame is smaller than the view of 32x64" in reason for reason in found.abstained_because)
 
 
 def test_few_pairs_are_abstained_from(loaded: LoadedDetector, tmp_path: Path) -> None:

@@ -266,14 +266,14 @@ def test_a_video_without_a_person_is_a_failure_with_a_reason(
     assert "No person was found in 16 frames" in str(found.reason)
 
 
-def test_small_person_is_enlarged_and_abstained_from(
+def test_a_person_smaller_than_the_view_is_abstained_from(
     untrained: LoadedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outside, "open_extractor", always_open(make_pose_extractor(100, 60, 10, 20)))
     found = score_video(
         write_video(tmp_path / "far.mp4", moving(40, (256, 512))), untrained, ScoreSettings(person_crop=True)
     ).record
-    assert any("smaller than the detector's frames" in reason for reason in found.abstained_because)
+    assert any("the frame is smaller than the view" in reason for reason in found.abstained_because)
 
 
 # --- views

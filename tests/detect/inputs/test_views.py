@@ -55,8 +55,16 @@ def test_a_frame_is_letterboxed_as_clips_always_were(tmp_path: Path) -> None:
     letterbox = Letterbox((64, 32), (64, 64))
     write_clip(tmp_path / "expected.mp4", (letterbox.apply(frame) for _, frame in stream(path)), 25)
     assert (tmp_path / "view.mp4").read_bytes() == (tmp_path / "expected.mp4").read_bytes()
-    assert (view.facts.enlarged, view.facts.padded, view.facts.looked_at) == (0, 0, 0)
-    assert write(path, tmp_path / "large.mp4", View("frame", 128, 128)).facts.enlarged == 10
+    assert (view.facts.padded, view.facts.looked_at) == (0, 0)
+
+
+def test_a_frame_that_is_smaller_than_the_view_is_not_enlarged(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", moving(10, (64, 32)))
+    view = write(path, tmp_path / "view.mp4", View("frame", 128, 96))
+    surrounded = [np.pad(frame, ((32, 32), (32, 32), (0, 0))) for _, frame in stream(path)]
+    write_clip(tmp_path / "expected.mp4", iter(surrounded), 25)
+    assert (tmp_path / "view.mp4").read_bytes() == (tmp_path / "expected.mp4").read_bytes()
+    assert view.facts.padded == 10
 
 
 def test_a_person_is_followed_in_native_resolution(tmp_path: Path) -> None:
