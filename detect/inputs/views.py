@@ -5,7 +5,7 @@
 Training, evaluation and `bench score` make them by the one function here. A whole frame is letterboxed. A person or a
 face is looked for in a first pass (`tracks.py` has the rules) and cut out in a second one. All are shown in native
 resolution at most: what is larger than the view is reduced by area averaging, what is smaller is not enlarged but
-surrounded by black. Frames stream: memory grows by time stamps alone.
+surrounded by black. Frames stream: memory grows by time stamps and a few kilobytes for each look at people or faces.
 """
 
 from __future__ import annotations
@@ -30,7 +30,16 @@ from dancebench.datasets.video.frames import Letterbox, reduce_rate, resample
 from dancebench.datasets.video.upright import Frame
 from dancebench.detect.inputs.read_ahead import read_ahead
 from dancebench.detect.inputs.recordings import Recording, ShownFrame
-from dancebench.detect.inputs.tracks import FACE_REACH, REACH, Look, LookTimer, choose_tracks
+from dancebench.detect.inputs.tracks import (
+    FACE_REACH,
+    REACH,
+    Follower,
+    Look,
+    LookTimer,
+    Patch,
+    choose_tracks,
+    remember,
+)
 from dancebench.detect.inputs.view import View, fit_box
 
 SAME_RATE: Final = 0.005
@@ -218,6 +227,7 @@ class _Followed:
         self._kept, self._view, self._find = kept, view, find
         self._segmenter = Segmenter()
         self._looks: list[Look] = []
+        self._patches: dict[tuple[float, Box[float]], Patch] = {}
         self._found_in = self._left_out = 0
         self._reduce = _Reducer(view.size)
 
@@ -229,14 +239,15 @@ class _Followed:
         segments = self._look()
         tracks = choose_tracks(self._looks, FACE_REACH if self._view.name == "face" else REACH)
         self._found_in = sum(len(track.seconds) for track in tracks.values())
+        followers = {segment: Follower(track, self._patches) for segment, track in tracks.items()}
         for index, shown in enumerate(self._kept.frames() if tracks else ()):
-            segment = segments[index]
-            track = tracks.get(segment)
-            box = None if track is None else track.box_at(shown.seconds)
+            segment, picture = segments[index], self._kept.cut(shown)
+            follower = followers.get(segment)
+            box = None if follower is None else follower.find(shown.seconds, picture)
             if box is None:
                 self._left_out += 1
                 continue
-            yield _Picture(index, shown, segment, self._show(self._kept.cut(shown), box))
+            yield _Picture(index, shown, segment, self._show(picture, box))
 
     def _look(self) -> Sequence[int]:
         """Look for people or faces; the number of each frame's segment."""
@@ -245,7 +256,9 @@ class _Followed:
             picture = self._kept.cut(shown)
             segments.append(self._segmenter(shown.seconds, shown.by_clock, picture))
             if due(shown.seconds):
-                self._looks.append(Look(shown.seconds, segments[-1], tuple(self._find(picture))))
+                found = tuple(self._find(picture))
+                self._looks.append(Look(shown.seconds, segments[-1], found))
+                self._patches |= {(shown.seconds, box): remember(picture, box) for box in found}
         return segments
 
     def _show(self, picture: Frame, found: Box[float]) -> Frame:

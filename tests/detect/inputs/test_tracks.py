@@ -2,13 +2,24 @@
 
 import itertools
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dancebench.datasets.pose.box import Box
-from dancebench.detect.inputs.tracks import FACE_REACH, LOOK_EVERY, Look, LookTimer, choose_tracks, link_boxes
+from dancebench.detect.inputs.tracks import (
+    FACE_REACH,
+    LOOK_EVERY,
+    Follower,
+    Look,
+    LookTimer,
+    choose_tracks,
+    link_boxes,
+    remember,
+)
 
 
 def at(x: float, y: float = 100, side: float = 40) -> Box[float]:
@@ -102,3 +113,43 @@ def test_an_interpolated_box_lies_between_its_neighbours(found: list[Box[float]]
         low, high = track.edges.min(axis=0), track.edges.max(axis=0)
         assert all(a - 1e-9 <= edge <= b + 1e-9 for a, edge, b in zip(low, box.edges, high, strict=True))
         assert track.presence == pytest.approx(sum((e[1] - e[0]) * (e[3] - e[2]) for e in track.edges))
+
+
+# --- between the looks
+
+
+def make_noise(seed: int, height: int = 120, width: int = 160) -> npt.NDArray[np.uint8]:
+    coarse = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+@given(down=st.integers(-20, 20), right=st.integers(-20, 20))
+@settings(max_examples=30, deadline=None)
+def test_a_box_follows_a_picture_that_is_shifted(down: int, right: int) -> None:
+    """To within what it may be off before it is moved, 8 % of its side, and a pixel of the small picture."""
+    picture, box = make_noise(1), Box(40.0, 80.0, 60.0, 100.0)
+    follower = Follower(choose_tracks([look(0, box)])[0], {(0.0, box): remember(picture, box)})
+    found = follower.find(0.1, np.roll(picture, (down, right), (0, 1)))
+    assert found is not None
+    assert abs(found.top - box.top - down) <= 0.08 * 40 + 1
+    assert abs(found.left - box.left - right) <= 0.08 * 40 + 1
+    assert (found.height, found.width) == pytest.approx((box.height, box.width))
+
+
+@pytest.mark.parametrize("shown", [make_noise(2), np.zeros((120, 160, 3), np.uint8)])
+def test_a_box_stays_where_nothing_is_like_what_it_showed(shown: npt.NDArray[np.uint8]) -> None:
+    picture, box = make_noise(1), Box(40.0, 80.0, 60.0, 100.0)
+    follower = Follower(choose_tracks([look(0, box)])[0], {(0.0, box): remember(picture, box)})
+    assert follower.find(0.1, shown) == box
+
+
+def test_a_box_of_one_colour_stays_and_one_that_leaves_the_picture_is_followed() -> None:
+    flat, box = np.full((120, 160, 3), 90, np.uint8), Box(-10.0, 30.0, -10.0, 30.0)
+    follower = Follower(choose_tracks([look(0, box)])[0], {(0.0, box): remember(flat, box)})
+    assert follower.find(0.1, flat) == box
+    assert follower.find(0.0, flat) == box
+    picture = make_noise(1)
+    follower = Follower(choose_tracks([look(0, box)])[0], {(0.0, box): remember(picture, box)})
+    found = follower.find(0.1, np.roll(picture, (20, 0), (0, 1)))
+    assert found is not None
+    assert abs(found.top - box.top - 20) <= 4

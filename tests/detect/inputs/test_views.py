@@ -67,6 +67,30 @@ def test_a_frame_that_is_smaller_than_the_view_is_not_enlarged(tmp_path: Path) -
     assert view.facts.padded == 10
 
 
+def test_who_moves_and_comes_back_between_two_looks_stays_in_view(tmp_path: Path) -> None:
+    """Looks are 13 frames apart: at each the square is where it began, in between it was 20 pixels to the right."""
+    rng = np.random.default_rng(0)
+    square = cv2.resize(rng.integers(120, 256, (5, 5, 3), np.uint8), (24, 24), interpolation=cv2.INTER_CUBIC)
+    lefts = [30 + round(20 * np.sin(np.pi * (index % 13) / 13)) for index in range(40)]
+    frames = []
+    for left in lefts:
+        frame = np.full((*SIZE, 3), 30, np.uint8)
+        frame[40:64, left : left + 24] = np.maximum(square, 120)
+        frames.append(frame)
+    path = write_clip(tmp_path / "a.mp4", iter(frames), 25).path
+
+    def find(frame: Frame) -> list[Box[float]]:
+        columns = np.nonzero(frame[52, :, 0] > 75)[0]
+        return [Box(40.0, 64.0, float(columns.min()), float(columns.max() + 1))]
+
+    view = write(path, tmp_path / "view.mp4", View("person", 48, 48), find=find)
+    assert view.facts.looked_at == 4
+    for frame in show(tmp_path / "view.mp4"):
+        columns = np.nonzero(frame[24, :, 0] > 75)[0]
+        assert np.ptp(columns) + 1 >= 23  # never cut off
+        assert abs((columns.min() + columns.max()) / 2 - 23.5) <= 4
+
+
 def test_a_person_is_followed_in_native_resolution(tmp_path: Path) -> None:
     path = write_dot(tmp_path / "a.mp4")
     view = write(path, tmp_path / "view.mp4", View("person", 32, 32), find=find_dot)
