@@ -23,7 +23,7 @@ from dancebench.datasets.video.clips import ENCODER, ClipInfo, describe_encoder
 from dancebench.detect.inputs.recordings import open_recording
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.inputs.view import View
-from dancebench.detect.inputs.views import NothingToSeeError, write_view
+from dancebench.detect.inputs.views import RULES_VERSION, NothingToSeeError, write_view
 
 LOWEST_RATE: Final = 10.0
 """Frames per second below which no set is brought down: a few slow videos must not slow all others."""
@@ -84,7 +84,7 @@ def prepare_views(order: ViewOrder, report: ReportProgress = ignore_progress) ->
     Raises:
         BenchError: Nobody can be looked for on this machine, or the workspace cannot be written.
     """
-    maker = [describe_encoder(), *([] if order.view.name == "frame" else [describe_finder()])]
+    maker = [f"rules {RULES_VERSION}", describe_encoder(), *([] if order.view.name == "frame" else [describe_finder()])]
     rows = []
     for done, row in enumerate(order.videos):
         report(f"preparing views ({order.view})", done, len(order.videos))

@@ -42,6 +42,8 @@ from dancebench.detect.inputs.tracks import (
 )
 from dancebench.detect.inputs.view import View, fit_box
 
+RULES_VERSION: Final = 2
+"""Of what a view shows; it counts up with every change of that, and views that are kept are made again."""
 SAME_RATE: Final = 0.005
 """Share by which the rate that the packets promised may differ from that of the frames."""
 
