@@ -16,7 +16,8 @@ from rich.text import Text
 from dancebench.benchmark.console import escape_unprintable
 
 if TYPE_CHECKING:
-    from dancebench.detect.casework.score import ScoreReport, VideoScore
+    from dancebench.detect.detectors.base import find_detector_class
+from dancebench.detect.casework.score import ScoreReport, VideoScore
     from dancebench.detect.protocol.card import DetectorCard
 
 CSV_COLUMNS: Final = (
@@ -119,6 +120,7 @@ def _format_ratio(score: VideoScore) -> str:
 def explain_scores(report: ScoreReport, card: DetectorCard, folder: Path) -> str:
     """Explain the table: what a likelihood ratio means, and what the detector was trained and tested on."""
     rates, calibration, clips = card.error_rates, card.calibration.video, card.clip_format
+    learned = "Trained on" if find_detector_class(card.detector).LEARNS else "Threshold and calibration are of"
     caution = " Their reals and fakes were separated without error: over-confidence cannot be excluded."
     return (
         f"Detector {folder.name}. LR compares how probable such a score is for synthesized and for real videos of "
@@ -128,7 +130,7 @@ def explain_scores(report: ScoreReport, card: DetectorCard, folder: Path) -> str
         f"Threshold: score {card.thresholds.video:+.3f}, frozen on them. On held-out people it took "
         f"{_format_share(rates.false_positive_rate, rates.n_real)} real clips for synthesized and "
         f"{_format_share(rates.false_negative_rate, rates.n_fake)} synthesized ones for real.\n"
-        f"Trained on {', '.join(clips.methods)} fakes of {clips.clip_height}x{clips.clip_width} at "
+        f"{learned} {', '.join(clips.methods)} fakes of {clips.clip_height}x{clips.clip_width} at "
         f"{clips.fps_min:g} to {clips.fps_max:g} fps, of dataset {report.dataset or 'unknown'}: on other kinds "
         "of video these numbers say little."
     )
