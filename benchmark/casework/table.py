@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from dancebench.benchmark.console import escape_unprintable
+from dancebench.detect.detectors.base import find_detector_class
 
 if TYPE_CHECKING:
-    from dancebench.detect.detectors.base import find_detector_class
-from dancebench.detect.casework.score import ScoreReport, VideoScore
+    from dancebench.detect.casework.score import ScoreReport, VideoScore
     from dancebench.detect.protocol.card import DetectorCard
 
 CSV_COLUMNS: Final = (
