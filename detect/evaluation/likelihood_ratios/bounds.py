@@ -134,10 +134,7 @@ def elub(labels: npt.ArrayLike, llrs: npt.ArrayLike, weights: npt.ArrayLike | No
     labels = np.asarray(labels)
     powers = np.clip(np.asarray(llrs, np.float64) / math.log(10), -_REACH, _REACH)  # (N,)
     counts = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
-    fakes, reals = (
-        Weighted(powers[labels == 1], counts[labels == 1]),
-        Weighted(powers[labels == 0], counts[labels == 0]),
-    )
+    reals, fakes = (Weighted(powers[labels == label], counts[labels == label]) for label in (0, 1))
     least = max(float(powers.min()), -math.log10(fakes.weights.sum() + 1))
     most = min(float(powers.max()), math.log10(reals.weights.sum() + 1))
     first, last = min(0, int(least // _STEP)), max(0, int(most // _STEP) + 1)

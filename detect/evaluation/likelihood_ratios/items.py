@@ -48,18 +48,13 @@ def collect_items(
         seen: Methods that the detector saw in training.
 
     Raises:
-        BenchError: One kind is missing, or a score is not finite.
+        BenchError: A score is not finite.
         ValueError: Lengths differ.
     """
     columns = (np.asarray(labels, np.int64), np.asarray(scores, np.float64))
     names = (np.asarray(subjects, np.str_), np.asarray(methods, np.str_))
     if len({column.shape for column in (*columns, *names)}) > 1:
         raise ValueError(f"{columns[0].size} labels but {names[0].size} subjects and {names[1].size} methods")
-    if set(np.unique(columns[0]).tolist()) != {0, 1}:
-        raise BenchError(
-            "Calibration needs real and fake videos of validation people.",
-            hint="Give the manifest both kinds under split 'validation'.",
-        )
     if not np.isfinite(columns[1]).all():
         raise BenchError("Calibration needs finite scores.", hint="The detector's weights are unusable: train it.")
     items = CalibrationItems(*columns, *names, unseen=False)
@@ -67,19 +62,33 @@ def collect_items(
     return items.select((items.labels == 0) | unseen)._replace(unseen=True) if unseen.any() else items
 
 
-def balance_weights(labels: npt.ArrayLike, subjects: Sequence[str], methods: Sequence[str]) -> Array:
-    """Compute weights (N,) that sum to 1: half for each class; in the reals the same for each person, in the fakes for
-    each method, in it for each person; then for their items.
+def balance_weights(labels: npt.ArrayLike, subjects: Sequence[str], methods: Sequence[str] | None = None) -> Array:
+    """Compute weights (N,) that sum to 1: half for each class, in it the same for each person, then for their items.
+
+    Args:
+        labels: (N,), 1 = fake, 0 = real.
+        subjects: The person of each item.
+        methods: The method of each item: fakes have the same weight for each method, in it for each person.
+
+    Raises:
+        BenchError: One kind is missing.
+        ValueError: Lengths differ.
     """
-    labels, people, names = np.asarray(labels), np.asarray(subjects, np.str_), np.asarray(methods, np.str_)
+    labels, people = np.asarray(labels), np.asarray(subjects, np.str_)
+    if labels.shape != people.shape:
+        raise ValueError(f"{labels.size} labels but {people.size} subjects")
+    if set(np.unique(labels).tolist()) != {0, 1}:
+        raise BenchError(
+            "Calibration needs real and fake videos of validation people.",
+            hint="Give the manifest both kinds under split 'validation'.",
+        )
     weights = np.empty(len(labels))
-    weights[labels == 0] = 0.5 * share_evenly(people[labels == 0])
-    of_fakes = names[labels == 1]
-    within = np.empty(len(of_fakes))
-    for method in (found := np.unique(of_fakes)):
-        chosen = of_fakes == method
-        within[chosen] = share_evenly(people[labels == 1][chosen]) / len(found)
-    weights[labels == 1] = 0.5 * within
+    weights[labels == 0] = share_evenly(people[labels == 0], 0.5)
+    names = np.full(len(labels), "") if methods is None else np.asarray(methods, np.str_)
+    found = np.unique(names[labels == 1])
+    for method in found:
+        chosen = (labels == 1) & (names == method)
+        weights[chosen] = share_evenly(people[chosen], 0.5 / len(found))
     return weights
 
 
@@ -90,7 +99,7 @@ def smooth_targets(labels: npt.ArrayLike, subjects: Sequence[str]) -> Array:
     return np.where(labels == 1, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
 
 
-def share_evenly(people: npt.NDArray[np.str_]) -> Array:
-    """Weights (N,) that sum to 1, the same for each person, then for their items."""
+def share_evenly(people: npt.NDArray[np.str_], total: float = 1.0) -> Array:
+    """Compute weights (N,) that sum to `total`, the same for each person, then for their items."""
     _, codes, counts = np.unique(people, return_inverse=True, return_counts=True)
-    return 1 / len(counts) / counts[codes]
+    return total / len(counts) / counts[codes]

@@ -8,8 +8,9 @@
 label 1 = fake; ratios are fake : real, as natural logarithms. Empirical cross-entropy is never shortened to ECE, which
 elsewhere is the expected calibration error.
 
-Ramos and Gonzalez-Rodriguez, Reliable support: measuring calibration of likelihood ratios, Forensic Science International
-230 (2013); Vergeer, Alberink, Sjerps and Ypma, Why calibrating LR-systems is best practice, ibid. 321 (2021), for devPAV.
+Ramos and Gonzalez-Rodriguez, Reliable support: measuring calibration of likelihood ratios, Forensic Science
+International 230 (2013). devPAV: Vergeer, Alberink, Sjerps and Ypma, Why calibrating LR-systems is best practice,
+Forensic Science International 321 (2021).
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ def cllr_cal(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> float:
 def devpav(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> float:
     """Compute devPAV: the mean distance of the PAV curve from the identity, in powers of ten.
 
-    It is the area between both over the ratios whose PAV ratio is finite, divided by their range; for one such ratio the
-    distance there.
+    It is the area between both over the ratios whose PAV ratio is finite, divided by their range; for one such ratio
+    the distance there.
 
     Args:
         labels: (N,), 1 = fake, 0 = real.

@@ -1,22 +1,26 @@
-"""Uncertainty of a calibration: what would change with other people and other methods, as a 95% confidence interval.
+"""Uncertainty of a calibration: what would change with other people and another method, as a 95% interval.
 
-A calibration is fitted again without each person, and without each method. Its LLR before bounds is linear in the score,
-so each of these fits maps the LLR l of the whole calibration to a + b · l, and the variance of what they say at l is
-var a + 2 l cov(a, b) + l² var b. With n people and M methods and the variances of the jackknife (Student's t over each),
+A calibration is fitted again without each person, and without each method. Its LLR before bounds is linear in the
+score, so each of these fits maps the LLR l of the whole calibration to a + b · l, and the variance of what they say at
+l is V(l) = var a + 2 l cov(a, b) + l² var b. With the variances of the jackknife, n people, M methods, Student's t over
+each, and the standard deviation s between the methods' mean LLRs,
 
-    half width² = t(n - 1)² · V_people + t(M - 1)² · (M + 1) · V_methods
+    half width² = t(n - 1)² · V_people + t(M - 1)² · max((M + 1) · V_methods, (1 + 1 / M) · s²)
 
-Leaving methods out tells how much the mean over M methods would change, τ² / M where methods differ by τ. A case is of one
-method that was never seen: it differs from that mean by τ² (1 + 1/M), M + 1 times as much. It is a prediction interval
-for the method of the case, not a confidence interval of the mean over methods, for who made a fake by one method is not
-helped by the mean over all.
+Leaving methods out tells how far the mean over M methods would move, τ² / M where methods differ by τ. The method of a
+case was never seen: from that mean it differs by τ² (1 + 1/M), M + 1 times as much. So this is a prediction interval
+for the method of the case: a mean over methods is no comfort to the one whose video is by none of them. Where the
+scores of a method lie higher as a whole, the ratio of all scores between reals and fakes may move by as much, though
+V_methods is small there; hence s.
 
-Simulated with 29 people and 6 methods whose scores differ by 0, 0.5 and 1 (standard deviation, in log-odds) around an AUC
-of 0.86, a case of a method that was not among them, the share of intervals that contained the true LLR of that method was
-COVERAGE (nominal 0.95, 1,000 data sets each); tests/detect/evaluation/likelihood_ratios/test_uncertainty.py.
+Coverage, simulated with 29 people (whose scores vary by 0.5), 6 methods whose scores vary by SD, all in log-odds, and a
+case by a seventh, which was a fake or a real (1,000 data sets each; nominal 0.95): the share of intervals that
+contained the true LLR of that method at that score (first), and the LLR of the mean method shifted by as much as that
+method's scores (second).
 
-Künsch, The jackknife and the bootstrap for general stationary observations, 1989; Efron and Stein, The jackknife estimate
-of variance, 1981.
+COVERAGE
+
+On jackknives: Efron and Stein, The jackknife estimate of variance, The Annals of Statistics 9 (1981).
 """
 
 from __future__ import annotations

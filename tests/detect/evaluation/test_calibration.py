@@ -17,20 +17,24 @@ from dancebench.core.nn import torchvision_ops
 from dancebench.detect.evaluation.calibration import (
     MAX_SPREAD,
     Calibration,
-    balance_weights,
     bin_reliability,
     brier,
     cllr,
     cllr_min,
     expected_calibration_error,
-    fit_calibration,
-    smooth_targets,
 )
+from dancebench.detect.evaluation.calibration import fit_calibration as fit_items
+from dancebench.detect.evaluation.likelihood_ratios.items import balance_weights, collect_items, smooth_targets
 
 torchvision_ops.declare_missing_ops()
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
+
+
+def fit_calibration(labels: npt.ArrayLike, scores: npt.ArrayLike, subjects: list[str]) -> Calibration:
+    """Fit on fakes of one method, which the detector saw."""
+    return fit_items(collect_items(labels, scores, subjects, ["blur"] * len(subjects), seen=["blur"]))
 
 
 def people(items: int, count: int) -> list[str]:
