@@ -122,7 +122,7 @@ def _list_level_columns(level: str, theme: str) -> tuple[Column, ...]:
     )
 
 
-_LIST_MISLEADING: Final = (
+_SIZES_OF_MISLEADING = (
     ("real", "", "> 1"), ("real", "_10", "> 10"), ("real", "_100", "> 100"),
     ("fake", "", "< 1"), ("fake", "_10", "< 1/10"), ("fake", "_100", "< 1/100"),
 )  # fmt: skip
@@ -164,7 +164,7 @@ COLUMNS: dict[RunKind, tuple[Column, ...]] = {
         Column("abstained", "abstained", False, theme=_CALIBRATION),
         *(
             Column(f"video_misleading_{kind}{suffix}", f"{kind}s with LR {beyond}", False, theme=_MISLEADING)
-            for kind, suffix, beyond in _LIST_MISLEADING
+            for kind, suffix, beyond in _SIZES_OF_MISLEADING
         ),
         Column("null_shift", "null shift", False, theme=CONTROLS),
         Column("permutation_auc", "AUC under permuted labels", None, theme=CONTROLS, remark=_PERMUTED),

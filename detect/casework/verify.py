@@ -22,7 +22,7 @@ TOLERANCE = 1e-3
 ROUNDING = 1e-6
 """Of other numbers, relative."""
 
-_OF_LOGITS = frozenset({"score", "llr", "logit", "low", "high"})
+_OF_LOGITS = frozenset({"score", "llr", "unbounded_llr", "logit", "low", "high"})
 _SINCE_VIEWS = ("view", "windows")
 """Fields of a score that earlier reports do not have."""
 _TOLD_APART = frozenset({"path", "path_bytes", "sha256", "status"})

@@ -196,8 +196,9 @@ def describe_fakes(calibrations: Calibrations) -> list[str]:
     if calibrations.video.unseen_methods or calibrations.video.methods is None:
         return []
     return [
-        f"likelihood ratios: calibrated on fakes of methods seen in training ({', '.join(calibrations.video.methods)}); "
-        "nothing is known of others, so no ratio supports a real and Cllr is at least 0.5"
+        "likelihood ratios: calibrated on fakes of methods seen in training "
+        f"({', '.join(calibrations.video.methods)}); nothing is known of others, so no ratio supports a real and Cllr "
+        "is at least 0.5"
     ]
 
 

@@ -25,6 +25,7 @@ from dancebench.detect.evaluation.aggregation import LearnedRule, Rule, find_rul
 from dancebench.detect.evaluation.calibration import Calibrations
 from dancebench.detect.evaluation.likelihood_ratios.bounds import bound_by_people
 from dancebench.detect.evaluation.likelihood_ratios.measures import LikelihoodRatioFigures
+from dancebench.detect.evaluation.likelihood_ratios.uncertainty import UNTOLD
 from dancebench.detect.evaluation.metrics import ErrorRates, Thresholds
 from dancebench.detect.evaluation.training_domain import TrainingDomain
 from dancebench.detect.inputs.video_set import VideoSet
@@ -148,9 +149,6 @@ class DetectorCard(ArtifactRecord):
         return find_rule(self.aggregator, self.learned)
 
 
-_UNTOLD = "the card is from a release that did not tell it"
-
-
 def _tell_bounds(data: dict[str, Any]) -> dict[str, Any]:
     """The fields of a card before version 6 as one of that version has them; likelihood ratios stay as they were.
 
@@ -158,7 +156,7 @@ def _tell_bounds(data: dict[str, Any]) -> dict[str, Any]:
     """
     calibration = {name: _add_bounds(data["calibration"][name]) for name in ("video", "pair")}
     return data | {
-        "calibration": calibration | {"uncertainty": None, "uncertainty_reason": _UNTOLD},
+        "calibration": calibration | {"uncertainty": None, "uncertainty_reason": UNTOLD},
         "metrics": rename_metrics(data["metrics"]),
         "ratios": None,
     }

@@ -36,6 +36,8 @@ from pydantic import Field
 from dancebench.core.schema import MAX_COUNT, Strict
 
 CONFIDENCE = 0.95
+UNTOLD = "an earlier release did not tell it"
+"""Why a card or a report has no such interval."""
 
 
 class JackknifeVariance(Strict):
