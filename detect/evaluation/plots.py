@@ -67,7 +67,7 @@ def plot_tippett(path: Path, labels: npt.ArrayLike, llrs: npt.ArrayLike) -> None
         for kind, name, colour, style in ((1, "fakes", FAKE, "-"), (0, "reals", REAL, "--")):
             steps = np.sort(powers[kinds == kind])  # (n,)
             shares = 1 - np.arange(len(steps) + 1) / len(steps)
-            misleading = float((steps <= 0).mean() if kind else (steps >= 0).mean())
+            misleading = float((steps < 0).mean() if kind else (steps > 0).mean())
             axes.stairs(
                 shares, [-reach, *steps, reach], baseline=None, color=colour, linestyle=style, linewidth=1.8,
                 label=f"{len(steps)} {name}, {misleading:.1%} mislead",

@@ -144,7 +144,7 @@ def elub(labels: npt.ArrayLike, llrs: npt.ArrayLike, weights: npt.ArrayLike | No
     worse = neutral / costs < 1
     low = float(np.max(steps[(steps <= 0) & worse] + _STEP, initial=steps[0]))
     high = float(np.min(steps[(steps >= 0) & worse] - _STEP, initial=steps[-1]))
-    return min(low, 0.0) * math.log(10), max(high, 0.0) * math.log(10)
+    return round(min(low, 0.0), 9) * math.log(10), round(max(high, 0.0), 9) * math.log(10)
 
 
 def _cost_of_deciding(fakes: Weighted, reals: Weighted, step: float) -> float:

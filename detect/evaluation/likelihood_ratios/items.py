@@ -25,8 +25,8 @@ class CalibrationItems(NamedTuple):
     unseen: bool
     """Whether the fakes are of methods that the detector did not see."""
 
-    def select(self, chosen: npt.NDArray[np.bool_]) -> CalibrationItems:
-        """Select the items where `chosen` is true."""
+    def select(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> CalibrationItems:
+        """Select the items where `chosen` is true, or of these indices."""
         return CalibrationItems(*(column[chosen] for column in self[:4]), unseen=self.unseen)
 
 

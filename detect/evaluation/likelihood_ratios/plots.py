@@ -71,8 +71,9 @@ def plot_pav(path: Path, labels: npt.ArrayLike, llrs: npt.ArrayLike) -> None:
             [-reach, reach], [-reach, reach], color=GREY, linewidth=0.9, linestyle="--", label="perfectly calibrated"
         )
         order = np.argsort(powers, kind="stable")
-        edge = np.clip(mapped, -0.97 * reach, 0.97 * reach)
-        axes.plot(powers[order], edge[order], color=GREY, linewidth=0.9)
+        order = order[finite[order]]
+        axes.plot(powers[order], mapped[order], color=GREY, linewidth=1.2)
+        edge = np.clip(mapped, -0.95 * reach, 0.95 * reach)
         for kind, name, colour, mark in ((1, "fakes", FAKE, "o"), (0, "reals", REAL, "s")):
             chosen = kinds == kind
             axes.plot(
@@ -128,7 +129,7 @@ def plot_det(path: Path, labels: npt.ArrayLike, scores: npt.ArrayLike, threshold
         )  # fmt: skip
         axes.plot(
             place(point[0], reals), place(point[1], fakes), "o", color=FAKE, markersize=8, clip_on=False, zorder=3,
-            label=f"frozen threshold: {point[0]:.1%}, {point[1]:.1%}",
+            label=f"frozen threshold: {point[0]:.1%} of reals, {point[1]:.1%} of fakes wrong",
         )  # fmt: skip
         names = [f"{rate:.1%}" if rate < 0.01 or rate > 0.99 else f"{rate:.0%}" for rate in ticks]
         places = norm.ppf(ticks)

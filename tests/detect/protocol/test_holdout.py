@@ -98,12 +98,16 @@ def test_pair_patch_scores_do_not_depend_on_the_encoder(result: HoldoutResult) -
 
 def test_every_metric_is_named_and_has_a_confidence_interval_by_person(result: HoldoutResult) -> None:
     measured = {f"{level}_{measure}" for level in ("video", "pair") for measure in MEASURES}
-    calibration = {"video_cllr", "video_cllr_min", "video_brier", "pair_brier", "pair_ece"}
+    calibration = {"video_cllr", "video_cllr_min", "video_brier", "pair_brier"}
+    calibration |= {"video_cllr_cal", "pair_expected_calibration_error"}
+    calibration |= {f"video_misleading_{kind}{size}" for kind in ("real", "fake") for size in ("", "_10", "_100")}
     controls = {
         "null_shift", "shortcut_auc", "shortcut_p", "bytes_per_frame_auc", "permutation_auc", "permutation_p",
         "abstained",
     }  # fmt: skip
-    assert {name for name in result.metrics if "@" not in name} == measured | calibration | controls
+    named = {name for name in result.metrics if "@" not in name}
+    assert named == measured | calibration | controls | {"video_devpav"}
+    assert "separated without error" in str(result.metrics["video_devpav"].reason)
     for name in measured | calibration:
         metric = result.metrics[name]
         assert metric.value is not None
@@ -133,7 +137,10 @@ def test_the_card_describes_the_detector(result: HoldoutResult) -> None:
     assert card.parameters == sum(8 * 16 * a * b for a, b in ((6, 1), (8, 2), (16, 4), (32, 8))) + 120 + 65 + 2 * 112
     assert sorted(path.name for path in result.folder.iterdir()) == [
         "card.json",
+        "cross_entropy.svg",
+        "det.svg",
         "losses.jsonl",
+        "pav.svg",
         "reliability.svg",
         "roc.svg",
         "tippett.svg",
