@@ -123,8 +123,8 @@ def _list_level_columns(level: str, theme: str) -> tuple[Column, ...]:
 
 
 _SIZES_OF_MISLEADING = (
-    ("real", "", "> 1"), ("real", "_10", "> 10"), ("real", "_100", "> 100"),
-    ("fake", "", "< 1"), ("fake", "_10", "< 1/10"), ("fake", "_100", "< 1/100"),
+    ("real", "", "above 1"), ("real", "_10", "above 10"), ("real", "_100", "above 100"),
+    ("fake", "", "below 1"), ("fake", "_10", "below 1/10"), ("fake", "_100", "below 1/100"),
 )  # fmt: skip
 
 

@@ -105,5 +105,5 @@ def tell_bounds(video: dict[str, Any]) -> dict[str, Any]:
         "bounds": bounds.model_dump(mode="json"),
         "bound": None if holding is None else holding.model_dump(mode="json"),
         "unbounded_llr": unbounded,
-        "calibration_interval_reason": UNTOLD,
+        "calibration_interval_reason": None if unbounded is None else UNTOLD,
     }

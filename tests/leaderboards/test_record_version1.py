@@ -59,7 +59,7 @@ def test_published_records_lose_nothing(path: Path) -> None:
     record = RunRecord.load(path)
     facts = record.entry.facts
     assert raw["schema_version"] == 1
-    assert (record.schema_version, facts.kind, facts.remarks) == (4, raw["run"]["kind"], ())
+    assert (record.schema_version, facts.kind, facts.remarks) == (5, raw["run"]["kind"], ())
     notes = dict(raw["entry"]["notes"])
     if isinstance(facts, DetectionFacts):
         assert facts.fakes is not None

@@ -331,7 +331,7 @@ def test_the_finding_in_words() -> None:
     assert "provide moderate support for the proposition that the video is synthesized rather than real" in said
     assert "about 50 times more probable if the video is synthesized than if it is real" in said
     assert (
-        "+1.70 (95% confidence interval +1.30 to +2.30: from moderate support for synthesized to moderately strong"
+        "+1.70 (95% confidence interval of the video +1.30 to +2.30: from moderate support for synthesized to moderately strong"
         in said
     )
     assert "A score is not a verdict." in said
@@ -395,7 +395,7 @@ def test_misleading_evidence_is_counted_with_its_people() -> None:
 def test_support_for_neither() -> None:
     said = read_words(make_score(llr=-0.3, llr_interval=None, llr_interval_reason="3 pairs are too few"))
     assert "support neither proposition" in said
-    assert "−0.13 without an interval: 3 pairs are too few." in said
+    assert "−0.13 without an interval of the video: 3 pairs are too few." in said
 
 
 def test_abstention_is_stated_before_the_number() -> None:

@@ -34,7 +34,7 @@ def test_closed_form_pav_pools_what_is_out_of_order() -> None:
 
 
 def test_closed_form_devpav_is_the_mean_distance() -> None:
-    """Two blocks, of odds 1/2 and 2: at ratios of these sizes nothing deviates, at ten times their logarithm all does."""
+    """Two blocks, of odds 1/2 and 2: ratios of these sizes do not deviate, ten times their logarithms do."""
     labels = np.array([0, 1, 0, 1, 0, 1])
     powers = np.array([-1, -1, -1, 1, 1, 1]) * math.log(2)
     assert devpav(labels, powers) == pytest.approx(0.0)

@@ -65,7 +65,7 @@ def measure_coverage(methods_sd: float, count: int) -> np.ndarray:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("methods_sd", [0.0, 0.5, 1.0])
 def test_intervals_cover_at_least_93_percent(methods_sd: float) -> None:
-    assert measure_coverage(methods_sd, 1000).mean(axis=0).min() >= 0.93
+    assert measure_coverage(methods_sd, 1000).min() >= 0.93
 
 
 @pytest.mark.parametrize("methods_sd", [0.0, 0.5, 1.0])
@@ -96,7 +96,7 @@ def test_closed_form_both_parts_add_as_squares_and_a_case_is_of_another_method()
     assert (high - low) / 2 == pytest.approx(expected, rel=1e-5)
     assert (high + low) / 2 == pytest.approx(2.0)
     spread = uncertainty.model_copy(update={"method_spread": 3.0})
-    expected = (2.042272**2 * 0.09 + 4.302653**2 * 4 / 3 * 9) ** 0.5
+    expected = (2.042272**2 * 0.09 + 4.302653**2 * (4 * (0.04 + 4 * 0.01) + 4 / 3 * 9)) ** 0.5
     assert (spread.interval(2.0).high - 2.0) == pytest.approx(expected, rel=1e-5)
 
 
