@@ -27,7 +27,9 @@ class CalibrationItems(NamedTuple):
 
     def select(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> CalibrationItems:
         """Select the items where `chosen` is true, or of these indices."""
-        return CalibrationItems(*(column[chosen] for column in self[:4]), unseen=self.unseen)
+        return CalibrationItems(
+            self.labels[chosen], self.scores[chosen], self.subjects[chosen], self.methods[chosen], self.unseen
+        )
 
 
 def collect_items(
