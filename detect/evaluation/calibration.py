@@ -183,18 +183,24 @@ def measure_uncertainty(items: CalibrationItems) -> CalibrationUncertainty | str
         methods=JackknifeVariance.of_fits(
             [_relate(line, fit_line(items.select(real | (items.methods != method)))) for method in methods]
         ),
-        method_spread=_measure_method_spread(items, line),
+        method_spread=_measure_method_spread(items),
     )
 
 
-def _measure_method_spread(items: CalibrationItems, line: Line) -> float:
-    """Standard deviation between methods of the mean LLR of their fakes; people weigh alike."""
-    llrs = (items.scores - line.offset) / line.temperature
-    means = []
+def _measure_method_spread(items: CalibrationItems) -> float:
+    """Standard deviation between methods of the mean LLR of their fakes; people weigh alike.
+
+    The unit is that of a line fitted to fakes that are moved to one mean: where methods differ the whole line is flatter,
+    and would make their differences look smaller.
+    """
+    moved, means = items.scores.copy(), []
     for method in np.unique(items.methods[items.labels == 1]):
         chosen = (items.labels == 1) & (items.methods == method)
-        means.append(float(share_evenly(items.subjects[chosen]) @ llrs[chosen]))
-    return float(np.std(means, ddof=1))
+        means.append(float(share_evenly(items.subjects[chosen]) @ items.scores[chosen]))
+        moved[chosen] -= means[-1]
+    moved[items.labels == 1] += np.mean(means)
+    within = fit_line(items._replace(scores=moved))
+    return float(np.std(means, ddof=1)) / within.temperature
 
 
 def _relate(line: Line, other: Line) -> tuple[float, float]:

@@ -74,7 +74,7 @@ def devpav(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> float:
         _area_to_zero(start, end) * width
         for start, end, width in zip(gaps[:-1].tolist(), gaps[1:].tolist(), np.diff(places).tolist(), strict=True)
     )
-    return area / float(places[-1] - places[0])
+    return float(area / (places[-1] - places[0]))
 
 
 def _area_to_zero(start: float, end: float) -> float:

@@ -118,7 +118,8 @@ def plot_det(path: Path, labels: npt.ArrayLike, scores: npt.ArrayLike, threshold
     def place(rates: npt.ArrayLike, count: int) -> npt.NDArray[np.float64]:
         return np.asarray(norm.ppf(np.clip(rates, 0.5 / count, 1 - 0.5 / count)), np.float64)
 
-    low, high = norm.ppf(0.4 / max(reals, fakes, 10)), norm.ppf(1 - 0.4 / max(reals, fakes, 10))
+    least = 0.4 / max(reals, fakes, 10)
+    low, high = float(norm.ppf(least)), float(norm.ppf(1 - least))
     ticks = [rate for rate in _RATES if low <= norm.ppf(rate) <= high]
     with save_figure(path, (4.8, 5.2)) as figure:
         axes = figure.add_subplot()
