@@ -190,8 +190,8 @@ def measure_uncertainty(items: CalibrationItems) -> CalibrationUncertainty | str
 def _measure_method_spread(items: CalibrationItems) -> float:
     """Standard deviation between methods of the mean LLR of their fakes; people weigh alike.
 
-    The unit is that of a line fitted to fakes that are moved to one mean: where methods differ the whole line is flatter,
-    and would make their differences look smaller.
+    The unit is that of a line fitted to fakes that are moved to one mean: where methods differ the line of all is
+    flatter, and would make their differences look smaller.
     """
     moved, means = items.scores.copy(), []
     for method in np.unique(items.methods[items.labels == 1]):
