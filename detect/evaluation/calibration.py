@@ -97,7 +97,7 @@ def fit_calibration(items: CalibrationItems) -> Calibration:
     >>> from dancebench.detect.evaluation.calibration import fit_calibration
     >>> from dancebench.detect.evaluation.likelihood_ratios.items import collect_items
     >>> people, methods = ["a", "a", "b", "b"], ["", "x", "", "x"]
-    >>> fitted = fit_calibration(collect_items([0, 1, 0, 1], [-2, 1, -1, 3], people, methods))
+    >>> fitted = fit_calibration(collect_items([0, 1, 0, 1], [-2, 1, -1, 3], people, methods, seen=["x"]))
     >>> fitted.unseen_methods, fitted.bounds.real.set_by
     ((), 'unseen-methods')
     """
