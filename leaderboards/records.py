@@ -16,7 +16,7 @@ from pydantic import Field, NonNegativeInt, StringConstraints, model_validator
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path, is_temporary, to_file_name
-from dancebench.core.metric import Metric
+from dancebench.core.metric import Metric, rename_metrics
 from dancebench.core.schema import Document, Name, Strict
 from dancebench.leaderboards.record_version1 import read_notes
 from dancebench.leaderboards.record_version2 import remake_share_intervals
@@ -201,8 +201,8 @@ class Failure(Strict):
 class RunRecord(Document):
     """`results/RUN.json`."""
 
-    SCHEMA_VERSION: ClassVar[int] = 4
-    schema_version: int = 4
+    SCHEMA_VERSION: ClassVar[int] = 5
+    schema_version: int = 5
 
     run: Run
     data: Data
@@ -221,7 +221,7 @@ class RunRecord(Document):
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Turn the notes of version 1 into facts, make the intervals of shares before version 3 again, name the
-        protocol of detection runs before version 4.
+        protocol of detection runs before version 4 and the metrics before version 5 as they are named now.
 
         What is not a record is left for validation to refuse.
         """
@@ -237,6 +237,8 @@ class RunRecord(Document):
             data = data | {"metrics": remake_share_intervals(metrics, len(people))}
         if data["schema_version"] < 4 and kind == "detection" and isinstance(data.get("data"), dict):
             data = data | {"data": data["data"] | {"protocol": HOLDOUT_PROTOCOL}}
+        if isinstance(data.get("metrics"), dict):
+            data = data | {"metrics": rename_metrics(data["metrics"])}
         return data
 
 

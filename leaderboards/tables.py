@@ -82,6 +82,7 @@ _TEMPORAL = "Flicker and warp error"
 _VIDEO = "Video level"
 _PAIR = "Pair level"
 _CALIBRATION = "Calibration and abstention"
+_MISLEADING = "Misleading evidence"
 _OTHERS = "Other metrics"
 
 _SAME_DETECTOR = (
@@ -121,6 +122,12 @@ def _list_level_columns(level: str, theme: str) -> tuple[Column, ...]:
     )
 
 
+_SIZES_OF_MISLEADING = (
+    ("real", "", "above 1"), ("real", "_10", "above 10"), ("real", "_100", "above 100"),
+    ("fake", "", "below 1"), ("fake", "_10", "below 1/10"), ("fake", "_100", "below 1/100"),
+)  # fmt: skip
+
+
 COLUMNS: dict[RunKind, tuple[Column, ...]] = {
     "synthesis": (
         *_list_region_columns("body", MAIN, _IMAGES),
@@ -149,10 +156,16 @@ COLUMNS: dict[RunKind, tuple[Column, ...]] = {
         *_list_level_columns("video", _VIDEO),
         *_list_level_columns("pair", _PAIR),
         Column("video_cllr_min", "video Cllr min", False, theme=_CALIBRATION),
+        Column("video_cllr_cal", "video Cllr cal", False, theme=_CALIBRATION),
+        Column("video_devpav", "video devPAV", False, theme=_CALIBRATION),
         Column("video_brier", "video Brier", False, theme=_CALIBRATION),
         Column("pair_brier", "pair Brier", False, theme=_CALIBRATION),
-        Column("pair_ece", "pair expected calibration error", False, theme=_CALIBRATION),
+        Column("pair_expected_calibration_error", "pair expected calibration error", False, theme=_CALIBRATION),
         Column("abstained", "abstained", False, theme=_CALIBRATION),
+        *(
+            Column(f"video_misleading_{kind}{suffix}", f"{kind}s with LR {beyond}", False, theme=_MISLEADING)
+            for kind, suffix, beyond in _SIZES_OF_MISLEADING
+        ),
         Column("null_shift", "null shift", False, theme=CONTROLS),
         Column("permutation_auc", "AUC under permuted labels", None, theme=CONTROLS, remark=_PERMUTED),
         Column("permutation_p", "p of the label permutation", None, theme=CONTROLS),

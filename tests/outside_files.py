@@ -15,6 +15,7 @@ from dancebench.core.files import sha256_file
 from dancebench.datasets.corpora.manifest import PictureKind
 from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig
 from dancebench.detect.evaluation.calibration import Calibration, Calibrations
+from dancebench.detect.evaluation.likelihood_ratios.bounds import bound_by_people
 from dancebench.detect.evaluation.metrics import ErrorRates, Thresholds
 from dancebench.detect.evaluation.training_domain import fit_training_domain, measure_clip
 from dancebench.detect.protocol.card import CARD, ClipFormat, DetectorCard
@@ -85,6 +86,20 @@ def write_sound(path: Path) -> Path:
     return path
 
 
+def make_calibration(temperature: float, offset: float, subjects: int, *, separable: bool = False) -> Calibration:
+    """A calibration that ends at ln(people + 1) on both sides."""
+    return Calibration(
+        temperature=temperature,
+        offset=offset,
+        subjects=subjects,
+        items=2 * subjects,
+        separable=separable,
+        methods=("drawn",),
+        unseen_methods=("drawn",),
+        bounds=bound_by_people(subjects, subjects),
+    )
+
+
 def make_detector(
     folder: Path,
     *,
@@ -104,7 +119,7 @@ def make_detector(
     detector.save(folder)
     people = [f"s{seed}" for seed in range(12)]
     features = [measure_clip(iter(moving(24, clip, seed)), 25.0) for seed in range(12)]
-    calibration = Calibration(temperature=2.0, offset=0.25, subjects=8, items=16, separable=False)
+    calibration = make_calibration(temperature=2.0, offset=0.25, subjects=8)
     DetectorCard(
         detector="pair-patch",
         config=config.model_dump(mode="json"),
@@ -121,9 +136,12 @@ def make_detector(
         aggregator="mean-logit",
         learned=None,
         thresholds=Thresholds(video=0.0, pair=0.0),
-        calibration=Calibrations(video=calibration, pair=calibration),
+        calibration=Calibrations(
+            video=calibration, pair=calibration, uncertainty=None, uncertainty_reason="made by hand"
+        ),
         metrics={},
         error_rates=ErrorRates(false_positive_rate=0.1, n_real=10, false_negative_rate=0.2, n_fake=10),
+        ratios=None,
         flags=(),
     ).save(folder / CARD)
     return folder

@@ -27,6 +27,8 @@ from dancebench.benchmark.casework.words import (
     describe_feature,
     describe_file,
     describe_finding,
+    describe_methods,
+    describe_misleading,
     format_short,
     format_signed,
     format_time,
@@ -39,6 +41,7 @@ from dancebench.datasets.video.upright import Frame
 
 if TYPE_CHECKING:
     from dancebench.detect.casework.score import ScoredVideo, ScoreReport, SuspiciousPairImage, VideoScore
+    from dancebench.detect.evaluation.likelihood_ratios.measures import CrossEntropyCurve
     from dancebench.detect.evaluation.training_domain import FeatureDeviation
 
 
@@ -74,6 +77,9 @@ def render_page(scored: ScoredVideo, report: ScoreReport) -> str:
         scale=None if record.llr is None else draw_scale(record),
         timeline=draw_timeline(record) if len(record.pairs) > 1 else None,
         domain=draw_domain(record),
+        methods=describe_methods(record),
+        misleading=None if report.ratios is None else describe_misleading(report.ratios),
+        entropy=None if report.ratios is None else draw_entropy(report.ratios.cross_entropy),
         shown_pairs=[show_pair(picture) for picture in scored.pictures],
     )
 
@@ -107,6 +113,8 @@ class Scale(NamedTuple):
     value: float
     low: float | None
     high: float | None
+    calibration: tuple[float, float] | None
+    """Ends of the interval by the uncertainty of the calibration."""
     reach: tuple[float, float]
     """Positions of the smallest and the largest ratio that the calibration allows."""
 
@@ -135,17 +143,18 @@ class DomainScale(NamedTuple):
 def draw_scale(record: VideoScore) -> Scale:
     """Place the likelihood ratio and its interval on an axis that is symmetric about 0 and as long as needed."""
     assert record.llr is not None
-    interval = record.llr_interval
+    interval, other = record.llr_interval, record.calibration_interval
     shown = [to_log10(llr) for llr in (record.llr, *((interval.low, interval.high) if interval else ()))]
-    limit = to_log10(math.log1p(record.calibration.subjects))
-    reach = max(3, math.ceil(max(limit, *(abs(value) for value in shown))))
+    limits = [to_log10(bound.llr) for bound in (record.bounds.real, record.bounds.synthesized)]
+    reach = max(3, math.ceil(max(abs(value) for value in (*limits, *shown))))
 
     def place(value: float) -> float:
         return round(320 + 290 * value / reach, 1)
 
     ticks = [Tick(place(at), format_signed(at, 0)) for at in _choose_ticks(-reach, reach, 8, integer=True)]
     low, high = (place(shown[1]), place(shown[2])) if interval else (None, None)
-    return Scale(ticks, place(0), place(shown[0]), low, high, (place(-limit), place(limit)))
+    around = (place(to_log10(other.low)), place(to_log10(other.high))) if other else None
+    return Scale(ticks, place(0), place(shown[0]), low, high, around, (place(limits[0]), place(limits[1])))
 
 
 def draw_timeline(record: VideoScore) -> Timeline:
@@ -195,6 +204,36 @@ def draw_domain(record: VideoScore) -> DomainScale | None:
     reach = 1.15 * max(domain.distance, domain.limit, 1e-9)
     value, limit = (round(20 + 600 * length / reach, 1) for length in (domain.distance, domain.limit))
     return DomainScale(value, limit, [(describe_feature(item.feature), item) for item in domain.furthest])
+
+
+class EntropyChart(NamedTuple):
+    """Empirical cross-entropy over prior odds: points of three lines, and ticks."""
+
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    neutral: str
+    system: str
+    pav: str
+
+
+def draw_entropy(curve: CrossEntropyCurve) -> EntropyChart:
+    """Place the curves; what costs more than two bits lies on the upper edge."""
+    least, most = curve.log10_odds[0], curve.log10_odds[-1]
+    top = min(max(1.05, 1.05 * max(curve.system)), 2.0)
+
+    def x(power: float) -> float:
+        return round(60 + 560 * (power - least) / (most - least), 1)
+
+    def y(bits: float) -> float:
+        return round(190 - 170 * min(bits, top) / top, 1)
+
+    lines = (
+        " ".join(f"{x(power)},{y(bits)}" for power, bits in zip(curve.log10_odds, values, strict=True))
+        for values in (curve.neutral, curve.system, curve.pav)
+    )
+    x_ticks = [Tick(x(power), format_signed(power, 0)) for power in _choose_ticks(least, most, 6, integer=True)]
+    y_ticks = [Tick(y(bits), f"{bits:g}") for bits in _choose_ticks(0, top, 4)]
+    return EntropyChart(x_ticks, y_ticks, *lines)
 
 
 def _choose_ticks(low: float, high: float, count: int, *, integer: bool = False) -> Sequence[float]:

@@ -123,6 +123,7 @@ def make_report(
         device=how.device,
         dataset=dataset,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        ratios=card.ratios,
         videos=tuple(videos),
         passed_over=tuple(passed_over),
     )

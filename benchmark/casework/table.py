@@ -18,11 +18,13 @@ from dancebench.detect.detectors.base import find_detector_class
 
 if TYPE_CHECKING:
     from dancebench.detect.casework.score import ScoreReport, VideoScore
+    from dancebench.detect.evaluation.calibration import Calibration
     from dancebench.detect.protocol.card import DetectorCard
 
 CSV_COLUMNS: Final = (
     "path", "sha256", "bytes", "status", "reason", "abstained_because", "container", "codec", "width", "height", "fps",
-    "n_frames", "duration_s", "start_s", "decode_warnings", "score", "llr", "llr_low", "llr_high", "threshold",
+    "n_frames", "duration_s", "start_s", "decode_warnings", "score", "llr", "llr_low", "llr_high",
+    "llr_calibration_low", "llr_calibration_high", "llr_bound", "threshold",
     "above_threshold", "n_pairs", "aggregator", "ood_distance", "ood_limit", "credentials",
 )  # fmt: skip
 """Of the CSV; what is the same for all videos of a call is in the JSON."""
@@ -42,6 +44,9 @@ def make_csv_row(each: VideoScore) -> dict[str, Any]:
         "decode_warnings": "; ".join(each.decode_warnings),
         "llr_low": each.llr_interval.low if each.llr_interval else None,
         "llr_high": each.llr_interval.high if each.llr_interval else None,
+        "llr_calibration_low": each.calibration_interval.low if each.calibration_interval else None,
+        "llr_calibration_high": each.calibration_interval.high if each.calibration_interval else None,
+        "llr_bound": each.bound.set_by if each.bound else None,
         "ood_distance": each.out_of_distribution.distance if each.out_of_distribution else None,
         "ood_limit": each.out_of_distribution.limit if each.out_of_distribution else None,
         "credentials": each.credentials.status if each.credentials else None,
@@ -114,7 +119,8 @@ def _format_ratio(score: VideoScore) -> str:
     ten = math.log(10)
     interval = score.llr_interval
     brackets = f"\n[{interval.low / ten:+.2f}, {interval.high / ten:+.2f}]" if interval else ""
-    return f"{score.llr / ten:+.2f}{brackets}"
+    ends = f"\nends: {score.bound.set_by}" if score.bound else ""
+    return f"{score.llr / ten:+.2f}{brackets}{ends}"
 
 
 def explain_scores(report: ScoreReport, card: DetectorCard, folder: Path) -> str:
@@ -123,10 +129,12 @@ def explain_scores(report: ScoreReport, card: DetectorCard, folder: Path) -> str
     learned = "Trained on" if find_detector_class(card.detector).LEARNS else "Threshold and calibration are of"
     caution = " Their reals and fakes were separated without error: over-confidence cannot be excluded."
     return (
-        f"Detector {folder.name}. LR compares how probable such a score is for synthesized and for real videos of "
-        "the detector's own kind; it is not the probability that a video is synthesized, and not a verdict. In "
-        "brackets: 95% confidence interval, from the variation between the video's own pairs.\n"
-        f"Calibrated on {calibration.subjects} validation people.{caution if calibration.separable else ''} "
+        f"Detector {folder.name}. LR compares how probable such a score is for videos synthesized by any method and "
+        "for real ones; it is not the probability that a video is synthesized, and not a verdict. In brackets: 95% "
+        "confidence interval, from the variation between the video's own pairs; that of the calibration is in JSON, "
+        "CSV and on the case page. Where an LR ends at a bound, that is named.\n"
+        f"Calibrated on {calibration.subjects} validation people{_name_methods(calibration)}."
+        f"{caution if calibration.separable else ''} "
         f"Threshold: score {card.thresholds.video:+.3f}, frozen on them. On held-out people it took "
         f"{_format_share(rates.false_positive_rate, rates.n_real)} real clips for synthesized and "
         f"{_format_share(rates.false_negative_rate, rates.n_fake)} synthesized ones for real.\n"
@@ -134,6 +142,14 @@ def explain_scores(report: ScoreReport, card: DetectorCard, folder: Path) -> str
         f"{clips.fps_min:g} to {clips.fps_max:g} fps, of dataset {report.dataset or 'unknown'}: on other kinds "
         "of video these numbers say little."
     )
+
+
+def _name_methods(calibration: Calibration) -> str:
+    if calibration.methods is None:
+        return ""
+    if calibration.unseen_methods:
+        return f" and fakes of {len(calibration.unseen_methods)} methods that the detector had not seen"
+    return " and fakes of methods that the detector had seen alone: no LR supports a real"
 
 
 def _format_share(rate: float | None, n: int) -> str:

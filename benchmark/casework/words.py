@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from dancebench.detect.casework.score import VideoScore
+    from dancebench.detect.evaluation.likelihood_ratios.bounds import Bound
+    from dancebench.detect.evaluation.likelihood_ratios.measures import Kind, LikelihoodRatioFigures
 
 ENFSI = (
     (2, "weak support"),
@@ -95,8 +97,8 @@ class Finding(NamedTuple):
     low: str | None
     """Support at the ends of the 95% confidence interval, in words."""
     high: str | None
-    at_the_end: bool
-    """Whether the ratio is the largest that its calibration allows: the score lies there or beyond."""
+    bound: str | None
+    """What sets the bound that the ratio lies at, in words; None for one between the bounds."""
 
 
 def describe_finding(record: VideoScore) -> Finding | None:
@@ -112,8 +114,57 @@ def describe_finding(record: VideoScore) -> Finding | None:
         times=describe_times(record.llr),
         low=None if interval is None else describe_support(interval.low),
         high=None if interval is None else describe_support(interval.high),
-        at_the_end=abs(record.llr) >= math.log1p(record.calibration.subjects) - 1e-9,
+        bound=None if record.bound is None else describe_bound(record.bound),
     )
+
+
+def describe_bound(bound: Bound) -> str:
+    """What sets a bound, as a sentence without a full stop."""
+    if bound.set_by == "people":
+        return f"That is the largest ratio that the {bound.n} people of its calibration can support"
+    if bound.set_by == "elub":
+        return (
+            f"That is the largest ratio at which decisions on the {bound.n} people of its calibration were still "
+            "better than without this evidence (ELUB, the empirical lower and upper bound)"
+        )
+    if bound.n == 0:
+        return (
+            "Its calibration held no synthesized video of a method that the detector had not seen: nothing is known of "
+            "such methods, so nothing supports a real"
+        )
+    return (
+        f"That is the largest support for a real that synthesized videos of {bound.n} methods allow which the detector "
+        "had not seen: some of them look just like reals to it"
+    )
+
+
+def describe_methods(record: VideoScore) -> str:
+    """Which synthesized videos the likelihood ratio was calibrated on, as a sentence without a full stop."""
+    facts = record.calibration
+    if facts.methods is None:
+        return (
+            "Which methods its synthesized videos were made by was not recorded: support for a real is not limited by "
+            "methods that the detector had not seen, and should not be relied on"
+        )
+    if not facts.unseen_methods:
+        return f"Its synthesized videos are of methods that the detector had seen: {', '.join(facts.methods)}"
+    return f"Its synthesized videos are of methods that the detector had not seen: {', '.join(facts.unseen_methods)}"
+
+
+def describe_misleading(figures: LikelihoodRatioFigures) -> list[tuple[str, list[str]]]:
+    """Rows of a table of misleading evidence: the kind of video, and counts beyond 1, 10 and 100 against the truth."""
+    names: dict[Kind, str] = {"real": "real videos that look synthesized", "fake": "synthesized videos that look real"}
+    return [
+        (
+            name,
+            [
+                f"{each.items} of {each.of_items} ({each.people} of {each.of_people} people)"
+                for each in figures.misleading
+                if each.kind == kind
+            ],
+        )
+        for kind, name in names.items()
+    ]
 
 
 def describe_error_rates(record: VideoScore) -> list[str]:

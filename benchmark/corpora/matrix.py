@@ -35,6 +35,7 @@ from dancebench.datasets.corpora.manifest import VideoRow, write_manifest
 from dancebench.datasets.pose.extractors.base import find_default_extractor
 from dancebench.detect.detectors.base import DetectorConfig, find_detector_class, label_detector
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, check_rule
+from dancebench.detect.evaluation.calibration_metrics import describe_fakes
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.inputs.view import View, ViewRequest
 from dancebench.detect.inputs.view_cache import choose_rate
@@ -329,6 +330,7 @@ def _make_record(training: _Training, test: _Test, result: HoldoutResult, run: r
         trained_on=training.trained_on,
         tested_on=test.name,
         warnings=(*card.flags, *list_view_warnings(test.videos), *leaks),
+        remarks=tuple(describe_fakes(card.calibration)),
     )
     return records.RunRecord(
         run=run,

@@ -42,6 +42,7 @@ from dancebench.detect.detectors.base import (
     label_detector,
 )
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, check_rule
+from dancebench.detect.evaluation.calibration_metrics import describe_fakes
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.inputs.view import View, ViewRequest
 from dancebench.detect.protocol.catalogue import HOLDOUT, load_built_in
@@ -260,6 +261,7 @@ def _make_record(recording: _Recording, result: HoldoutResult, run: records.Run)
         view=None if recording.view is None else str(recording.view),
         windows=result.card.config["pairs"],
         warnings=(*result.card.flags, *list_view_warnings(recording.videos)),
+        remarks=tuple(describe_fakes(result.card.calibration)),
     )
     return records.RunRecord(
         run=run,

@@ -34,7 +34,16 @@ from dancebench.detect.casework.prepare import (
     find_person,
     prepare_video,
 )
-from dancebench.detect.casework.uncertainty import MIN_BLOCKS, block_jackknife, count_blocks, find_most_suspicious
+from dancebench.detect.casework.ratio import (
+    CalibrationFacts,
+    ScoreInterval,
+    describe_calibration,
+    measure_ratio,
+    tell_bounds,
+)
+from dancebench.detect.casework.uncertainty import find_most_suspicious
+from dancebench.detect.evaluation.likelihood_ratios.bounds import Bound, Bounds
+from dancebench.detect.evaluation.likelihood_ratios.measures import LikelihoodRatioFigures
 from dancebench.detect.evaluation.metrics import ErrorRates
 from dancebench.detect.evaluation.training_domain import OutOfDistribution, measure_clip
 from dancebench.detect.protocol.card import ClipFormat, DetectorCard, LoadedDetector
@@ -86,31 +95,11 @@ class SuspiciousPair(Strict):
     llr: float
 
 
-class ScoreInterval(Strict):
-    """95% confidence interval of a video's likelihood ratio, from the variation between its own pairs."""
-
-    low: float
-    high: float
-    method: str
-
-
-class CalibrationFacts(Strict):
-    """Calibration of the likelihood ratio."""
-
-    temperature: float
-    offset: float
-    subjects: int
-    """Number of validation people it was fitted on."""
-    separable: bool
-    caution: str | None
-    """What cannot be excluded if reals and fakes of those people were separated without error."""
-
-
 class VideoScore(Strict):
     """A detector's score of one video, and what is needed to interpret it.
 
-    A likelihood ratio compares how probable such a score is for a fake and for a real video of the detector's
-    own kind. It is not the probability that the video is fake: that would also need to know how many fakes
+    A likelihood ratio compares how probable such a score is for a fake by any method and for a real video, both of the
+    detector's own kind. It is not the probability that the video is fake: that would also need to know how many fakes
     there are where it comes from. Content credentials are reported beside it and are not part of it.
     """
 
@@ -151,9 +140,19 @@ class VideoScore(Strict):
     """Higher = more likely synthesized, in the detector's own units."""
     llr: float | None = None
     """Natural logarithm of the likelihood ratio, fake : real."""
+    unbounded_llr: float | None = None
+    """The same before bounds."""
+    bound: Bound | None = None
+    """The bound that the ratio lies at; None for one between them."""
+    bounds: Bounds
     llr_interval: ScoreInterval | None = None
+    """From the variation between the video's own pairs."""
     llr_interval_reason: str | None = None
     """Why there is none."""
+    calibration_interval: ScoreInterval | None = None
+    """From the uncertainty of the calibration: other people, another method."""
+    calibration_interval_reason: str | None = None
+    """Why there is none; None of a video without a score."""
     aggregator: str
     threshold: float
     """On the score; frozen on the validation set."""
@@ -204,8 +203,8 @@ class ScoredVideo:
 class ScoreReport(Document):
     """Scores of one call, with all that is needed to reproduce them."""
 
-    SCHEMA_VERSION: ClassVar[int] = 3
-    schema_version: int = 3
+    SCHEMA_VERSION: ClassVar[int] = 4
+    schema_version: int = 4
 
     dancebench: str
     git_sha: str | None
@@ -220,17 +219,22 @@ class ScoreReport(Document):
     """Dataset that the detector was trained on, if its record is found."""
     created: str
     """UTC, ISO 8601."""
+    ratios: LikelihoodRatioFigures | None = None
+    """How well the detector's likelihood ratios held on held-out people; None where its card does not tell."""
     videos: tuple[VideoScore, ...]
     passed_over: tuple[PassedOver, ...] = ()
     """What lay in the searched folders and is no video."""
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Rename the fields of the videos of version 1; version 2 lacks `start_s` and names that are not UTF-8."""
-        if data["schema_version"] > 1:
-            return data
-        renamed = [{_RENAMED.get(name, name): value for name, value in video.items()} for video in data["videos"]]
-        return data | {"videos": renamed}
+        """Rename the fields of the videos of version 1; add the bounds of ratios before version 4.
+
+        Version 2 lacks `start_s` and names that are not UTF-8.
+        """
+        videos = data["videos"]
+        if data["schema_version"] < 2:
+            videos = [{_RENAMED.get(name, name): value for name, value in video.items()} for video in videos]
+        return data | {"videos": [tell_bounds(video) for video in videos]}
 
 
 def score_video(
@@ -314,19 +318,12 @@ def make_failed_score(path: Path, card: DetectorCard, reason: str) -> VideoScore
 
 def describe_decision(path: Path, card: DetectorCard) -> dict[str, Any]:
     """Fields that are known before the file is opened: threshold, error rates and calibration."""
-    calibration = card.calibration.video
-    caution = "reals and fakes of the validation set were separated without error: over-confidence cannot be excluded"
     return describe_path(path) | {
         "aggregator": card.aggregator,
         "threshold": card.thresholds.video,
         "error_rates": card.error_rates,
-        "calibration": CalibrationFacts(
-            temperature=calibration.temperature,
-            offset=calibration.offset,
-            subjects=calibration.subjects,
-            separable=calibration.separable,
-            caution=caution if calibration.separable else None,
-        ),
+        "calibration": describe_calibration(card.calibration.video),
+        "bounds": card.calibration.video.bounds,
     }
 
 
@@ -349,7 +346,7 @@ def _score_prepared(
     times, llrs = prepared.times[starts], card.calibration.pair.llr(logits)
     chosen = find_most_suspicious(times, llrs, window / prepared.fps)
     pts = [prepared.pts[start] for start in starts]
-    scores = _summarise_video(logits, card) | {
+    scores = measure_ratio(logits, card) | {
         "n_pairs": len(logits),
         "out_of_distribution": card.training_domain.compare(
             measure_clip(prepared.frames(), prepared.fps, prepared.breaks)
@@ -370,27 +367,6 @@ def _score_prepared(
         SuspiciousPairImage(pair.t, pair.llr, *found)
         for pair, found in zip(scores["suspicious_pairs"], shown, strict=True)
     ]
-
-
-def _summarise_video(logits: npt.NDArray[np.float64], card: DetectorCard) -> dict[str, Any]:
-    """Compute score and likelihood ratio from the logits of the pairs in order of time (N,)."""
-    calibration = card.calibration.video
-    score = card.rule(logits)
-    score_interval = block_jackknife(card.rule, logits)
-    llr_interval, reason = None, None
-    if score_interval is None:
-        reason = f"{len(logits)} pairs make {count_blocks(len(logits))} blocks of time, {MIN_BLOCKS} are needed"
-    else:
-        low, high = calibration.llr([score_interval.low, score_interval.high]).tolist()
-        method = f"delete-block jackknife, {score_interval.blocks} blocks of time, Student t"
-        llr_interval = ScoreInterval(low=low, high=high, method=method)
-    return {
-        "score": score,
-        "llr": float(calibration.llr([score])[0]),
-        "llr_interval": llr_interval,
-        "llr_interval_reason": reason,
-        "above_threshold": score > card.thresholds.video,
-    }
 
 
 def _list_reasons_to_abstain(

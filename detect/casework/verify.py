@@ -22,7 +22,7 @@ TOLERANCE = 1e-3
 ROUNDING = 1e-6
 """Of other numbers, relative."""
 
-_OF_LOGITS = frozenset({"score", "llr", "logit", "low", "high"})
+_OF_LOGITS = frozenset({"score", "llr", "unbounded_llr", "logit", "low", "high"})
 _SINCE_VIEWS = ("view", "windows")
 """Fields of a score that earlier reports do not have."""
 _TOLD_APART = frozenset({"path", "path_bytes", "sha256", "status"})
@@ -136,6 +136,8 @@ def _list_detector_differences(recorded: ScoreReport, again: ScoreReport) -> Ite
     if recorded.card_sha256 != again.card_sha256:
         yield "the detector's card was changed: its calibration or thresholds may differ"
     yield from _compare_values("name", recorded.detector, again.detector)
+    ratios = (None if each.ratios is None else each.ratios.model_dump() for each in (recorded, again))
+    yield from _compare_values("ratios", *ratios)
     yield from _compare_values("settings", recorded.settings.model_dump(), again.settings.model_dump())
     if again.dataset is not None:
         yield from _compare_values("dataset", recorded.dataset, again.dataset)

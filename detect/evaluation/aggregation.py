@@ -35,7 +35,7 @@ from scipy.special import expit, log_expit, logsumexp
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.registry import Registry
 from dancebench.core.schema import Strict
-from dancebench.detect.evaluation.calibration import balance_weights, smooth_targets
+from dancebench.detect.evaluation.likelihood_ratios.items import balance_weights, smooth_targets
 
 DEFAULT_RULE = "mean-logit"
 LEARNED = "learned"

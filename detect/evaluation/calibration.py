@@ -1,10 +1,16 @@
-"""Calibration of scores to likelihood ratios, and its quality: labels, scores and people in, a calibration out.
+"""Calibration of scores to likelihood ratios, and its quality: labelled scores in, a calibration out.
 
-A log-likelihood ratio (LLR) is ln p(score | fake) - ln p(score | real), in nats; 0 is uninformative. It is linear
-in the score, `(score - offset) / temperature`, and does not depend on the scores' unit or zero: a probability, the
-same in percent and any a · score + b with a > 0 have the same LLRs. It is clipped at ±ln(n + 1): n people cannot
-support more. Everything is measured at even prior odds: reals and fakes have the same weight however many there
-are, and so have the people of a class, since videos of one person are not independent.
+A log-likelihood ratio (LLR) is ln p(score | fake) - ln p(score | real), in nats; 0 is uninformative. It answers
+"synthesized by any method : real": where there are fakes of methods that the detector did not see, it is fitted on
+them alone, since a method that was seen is found more easily. It is linear in the score, `(score - offset) /
+temperature`, and does not depend on the scores' unit or zero: a probability, the same in percent and any a · score + b
+with a > 0 have the same LLRs. It ends at bounds (`likelihood_ratios.bounds`). Everything is measured at even prior
+odds: reals and fakes have the same weight however many there are, and so have the people of the reals, the methods of
+the fakes and in each method its people, since videos of one person or method are not independent.
+
+Why a line and not pooled adjacent violators (PAV): two parameters can be fitted on ten people, and their uncertainty
+can be told; a free monotone map gives infinite ratios at its ends and follows its own few items. PAV is the reference
+that the line is measured against (`cllr_min`).
 
 Cllr: Brümmer & du Preez, Application-independent evaluation of speaker detection, 2006. Smoothed targets:
 Platt, Probabilistic outputs for support vector machines, 1999. Expected calibration error: Naeini et al. 2015.
@@ -13,7 +19,6 @@ Platt, Probabilistic outputs for support vector machines, 1999. Expected calibra
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +29,16 @@ from scipy.special import expit
 from scipy.stats import rankdata
 from sklearn.isotonic import IsotonicRegression
 
-from dancebench.core.errors import BenchError
 from dancebench.core.schema import MAX_COUNT, Strict
+from dancebench.detect.evaluation.likelihood_ratios.bounds import Bounds, choose_bounds, share_like_reals
+from dancebench.detect.evaluation.likelihood_ratios.items import (
+    CalibrationItems,
+    balance_weights,
+    share_evenly,
+    smooth_targets,
+)
+from dancebench.detect.evaluation.likelihood_ratios.uncertainty import CalibrationUncertainty, JackknifeVariance
+from dancebench.detect.evaluation.likelihood_ratios.weighted import Weighted
 
 Array = npt.NDArray[np.float64]
 
@@ -37,7 +50,7 @@ UNINFORMATIVE = 1e300
 
 
 class Calibration(Strict):
-    """A linear map from scores to LLRs, and the data that it was fitted on."""
+    """A linear map from scores to LLRs with bounds, and the data that it was fitted on."""
 
     temperature: float = Field(gt=0)
     """In the scores' unit."""
@@ -49,16 +62,19 @@ class Calibration(Strict):
     """Number of their videos or pairs."""
     separable: bool
     """Every fake scored above every real: over-confidence of the LLRs could not be measured."""
+    methods: tuple[str, ...] | None
+    """Of the fakes that it was fitted on, by name; None where that was not recorded."""
+    unseen_methods: tuple[str, ...] | None
+    """Those of them that the detector did not see: all, or none where there were no such fakes."""
+    bounds: Bounds
 
-    @property
-    def bound(self) -> float:
-        """The largest absolute LLR: by Laplace's rule of succession, that of an event seen in n of n people."""
-        return math.log(self.subjects + 1)
+    def unbounded_llr(self, scores: npt.ArrayLike) -> Array:
+        """Compute the LLR before bounds, in the shape of `scores`."""
+        return (np.asarray(scores, dtype=np.float64) - self.offset) / self.temperature
 
     def llr(self, scores: npt.ArrayLike) -> Array:
         """Compute the natural-log likelihood ratio fake : real of each score, in the shape of `scores`; monotone."""
-        linear = (np.asarray(scores, dtype=np.float64) - self.offset) / self.temperature
-        return np.clip(linear, -self.bound, self.bound)
+        return np.clip(self.unbounded_llr(scores), self.bounds.real.llr, self.bounds.synthesized.llr)
 
 
 class Calibrations(Strict):
@@ -66,37 +82,63 @@ class Calibrations(Strict):
 
     video: Calibration
     pair: Calibration
+    uncertainty: CalibrationUncertainty | None
+    """Of the calibration of videos; None where it cannot be told."""
+    uncertainty_reason: str | None
+    """Why not."""
 
 
 # ---------------------------------------------------------------- fitting
 
 
-def fit_calibration(labels: npt.ArrayLike, scores: npt.ArrayLike, subjects: Sequence[str]) -> Calibration:
-    """Fit the calibration with the lowest class-balanced cross-entropy on the validation set.
+def fit_calibration(items: CalibrationItems) -> Calibration:
+    """Fit the calibration with the lowest class-balanced cross-entropy on the validation set, and choose its bounds.
+
+    >>> from dancebench.detect.evaluation.calibration import fit_calibration
+    >>> from dancebench.detect.evaluation.likelihood_ratios.items import collect_items
+    >>> people, methods = ["a", "a", "b", "b"], ["", "x", "", "x"]
+    >>> fitted = fit_calibration(collect_items([0, 1, 0, 1], [-2, 1, -1, 3], people, methods, seen=["x"]))
+    >>> fitted.unseen_methods, fitted.bounds.real.set_by
+    ((), 'unseen-methods')
+    """
+    line = fit_line(items)
+    labels, scores = items.labels, items.scores
+    methods = tuple(np.unique(items.methods[labels == 1]).tolist())
+    shares = _measure_look_alikes(items) if items.unseen else []
+    return Calibration(
+        temperature=line.temperature,
+        offset=line.offset,
+        subjects=len(np.unique(items.subjects)),
+        items=len(scores),
+        separable=bool(scores[labels == 0].max() < scores[labels == 1].min()),
+        methods=methods,
+        unseen_methods=methods if items.unseen else (),
+        bounds=choose_bounds(labels, (scores - line.offset) / line.temperature, items.subjects.tolist(), shares),
+    )
+
+
+class Line(NamedTuple):
+    """The map from scores to LLRs before bounds: `(score - offset) / temperature`."""
+
+    temperature: float
+    offset: float
+
+
+def fit_line(items: CalibrationItems) -> Line:
+    """Fit temperature and offset.
 
     Targets are smoothed by the number n of people with that class of item, (n + 1)/(n + 2) for a fake and
     1/(n + 2) for a real: no fit gives its own items more than ln(n + 1), however well they separate. The offset
     stays within the scores. In (1 / temperature, offset / temperature) the problem is convex, so its solution
     is unique and does not depend on the starting point.
-
-    Args:
-        labels: (N,), 1 = fake, 0 = real.
-        scores: (N,), finite.
-        subjects: The person of each item.
-
-    Raises:
-        BenchError: One kind is missing, or a score is not finite.
-        ValueError: Lengths differ.
     """
-    labels, scores = np.asarray(labels, np.int64), np.asarray(scores, np.float64)  # (N,)
-    weights, targets = balance_weights(labels, subjects), smooth_targets(labels, subjects)
-    if not np.isfinite(scores).all():
-        raise BenchError("Calibration needs finite scores.", hint="The detector's weights are unusable: train it.")
+    labels, scores = items.labels, items.scores  # (N,)
+    weights = balance_weights(labels, items.subjects.tolist(), items.methods.tolist())
+    targets = smooth_targets(labels, items.subjects.tolist())
     centre = float(weights @ scores)
     spread = _standard_deviation(scores - centre, weights)
-    people = {"subjects": len(set(subjects)), "items": len(scores)}
     if spread == 0:
-        return Calibration(temperature=UNINFORMATIVE, offset=float(scores[0]), separable=False, **people)
+        return Line(UNINFORMATIVE, float(scores[0]))
     standard = (scores - centre) / spread
 
     def loss(point: Array) -> tuple[float, Array]:
@@ -112,12 +154,58 @@ def fit_calibration(labels: npt.ArrayLike, scores: npt.ArrayLike, subjects: Sequ
     solution = scipy.optimize.minimize(
         loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-9}
     ).x
-    return Calibration(
-        temperature=math.exp(solution[0]),
-        offset=centre + spread * float(solution[1]),
-        separable=bool(scores[labels == 0].max() < scores[labels == 1].min()),
-        **people,
+    return Line(math.exp(solution[0]), centre + spread * float(solution[1]))
+
+
+def _measure_look_alikes(items: CalibrationItems) -> list[float]:
+    """Of each method, the share of its fakes that look just like reals; people weigh alike."""
+    weights = balance_weights(items.labels, items.subjects.tolist(), items.methods.tolist())
+    real = items.labels == 0
+    reals = Weighted(items.scores[real], weights[real])
+    found = []
+    for method in np.unique(items.methods[~real]):
+        of_method = ~real & (items.methods == method)
+        found.append(share_like_reals(reals, Weighted(items.scores[of_method], weights[of_method])))
+    return found
+
+
+def measure_uncertainty(items: CalibrationItems) -> CalibrationUncertainty | str:
+    """Fit the line again without each person and without each method; where that cannot be done, why."""
+    real, methods = items.labels == 0, np.unique(items.methods[items.labels == 1])
+    if len(methods) < 2:
+        return f"how far methods differ cannot be told from the fakes of {len(methods)} method"
+    if min(len(np.unique(items.subjects[kind])) for kind in (real, ~real)) < 2:
+        return "how far people differ cannot be told where the reals or the fakes are of one person"
+    line = fit_line(items)
+    people = [items.subjects != person for person in np.unique(items.subjects)]
+    return CalibrationUncertainty(
+        people=JackknifeVariance.of_fits([_relate(line, fit_line(items.select(kept))) for kept in people]),
+        methods=JackknifeVariance.of_fits(
+            [_relate(line, fit_line(items.select(real | (items.methods != method)))) for method in methods]
+        ),
+        method_spread=_measure_method_spread(items),
     )
+
+
+def _measure_method_spread(items: CalibrationItems) -> float:
+    """Standard deviation between methods of the mean LLR of their fakes; people weigh alike.
+
+    The unit is that of a line fitted to fakes that are moved to one mean: where methods differ the line of all is
+    flatter, and would make their differences look smaller.
+    """
+    moved, means = items.scores.copy(), []
+    for method in np.unique(items.methods[items.labels == 1]):
+        chosen = (items.labels == 1) & (items.methods == method)
+        means.append(float(share_evenly(items.subjects[chosen]) @ items.scores[chosen]))
+        moved[chosen] -= means[-1]
+    moved[items.labels == 1] += np.mean(means)
+    within = fit_line(items._replace(scores=moved))
+    return float(np.std(means, ddof=1)) / within.temperature
+
+
+def _relate(line: Line, other: Line) -> tuple[float, float]:
+    """The coefficients a and b with which the LLRs of `other` are a + b · LLR of `line`: they have no unit."""
+    return (line.offset - other.offset) / other.temperature, line.temperature / other.temperature
 
 
 def _standard_deviation(deviations: Array, weights: Array) -> float:
@@ -127,35 +215,6 @@ def _standard_deviation(deviations: Array, weights: Array) -> float:
     _, exponent = math.frexp(float(np.abs(deviations).max()))
     scale = math.ldexp(1.0, exponent)  # a power of two changes no digit, and no square is too small or too large
     return scale * math.sqrt(weights @ (deviations / scale) ** 2)
-
-
-def balance_weights(labels: npt.ArrayLike, subjects: Sequence[str]) -> Array:
-    """Compute weights (N,) that sum to 1: half for each class, in it the same for each person, then for their items.
-
-    Raises:
-        BenchError: One kind is missing.
-        ValueError: Lengths differ.
-    """
-    labels, people = np.asarray(labels), np.asarray(subjects, dtype=np.str_)
-    if labels.shape != people.shape:
-        raise ValueError(f"{labels.size} labels but {people.size} subjects")
-    if not _has_both_classes(labels):
-        raise BenchError(
-            "Calibration needs real and fake videos of validation people.",
-            hint="Give the manifest both kinds under split 'validation'.",
-        )
-    weights = np.empty(len(labels))
-    for label in (0, 1):
-        _, codes, counts = np.unique(people[labels == label], return_inverse=True, return_counts=True)
-        weights[labels == label] = 0.5 / len(counts) / counts[codes]
-    return weights
-
-
-def smooth_targets(labels: npt.ArrayLike, subjects: Sequence[str]) -> Array:
-    """Compute Platt's smoothed targets (N,) in (0, 1), counting the people of a class, not their items."""
-    labels, people = np.asarray(labels), np.asarray(subjects, dtype=np.str_)
-    reals, fakes = (len(np.unique(people[labels == label])) for label in (0, 1))
-    return np.where(labels == 1, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
 
 
 # ---------------------------------------------------------------- measures
@@ -180,16 +239,23 @@ def cllr(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> float:
 def cllr_min(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> float:
     """Compute Cllr after the best monotone map of these ratios, in [0, 1] bits: the cost due to discrimination.
 
-    The map is the isotonic regression of the labels at even prior (pool adjacent violators), fitted to the
-    same items: `cllr - cllr_min` is the calibration loss. NaN for one class.
+    The map is `pool_adjacent_violators`, fitted to the same items: `cllr - cllr_min` is the calibration loss. NaN for
+    one class.
     """
-    labels, llrs = np.asarray(labels), np.asarray(llrs, np.float64)
+    labels = np.asarray(labels)
     if not _has_both_classes(labels):
         return float("nan")
-    ranks = rankdata(llrs, method="dense")
-    shares = IsotonicRegression(y_min=0, y_max=1).fit_transform(ranks, labels, sample_weight=_weigh_classes(labels))
+    shares = pool_adjacent_violators(labels, llrs)
     correct = np.where(labels == 1, shares, 1 - shares)  # > 0: a block holds the item itself
     return _mean_over_classes(labels, -np.log2(correct))
+
+
+def pool_adjacent_violators(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> Array:
+    """Compute the isotonic regression (N,) in [0, 1] of the labels on the ratios, at even prior, of both classes."""
+    labels = np.asarray(labels)
+    ranks = rankdata(np.asarray(llrs, np.float64), method="dense")
+    regression = IsotonicRegression(y_min=0, y_max=1)
+    return np.asarray(regression.fit_transform(ranks, labels, sample_weight=_weigh_classes(labels)), np.float64)
 
 
 def brier(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> float:

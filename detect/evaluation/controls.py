@@ -120,7 +120,7 @@ def permute_labels(tables: ScoreTables, *, permutations: int = PERMUTATIONS, see
     """
     if permutations < _LEAST_PERMUTATIONS:
         raise ValueError(f"{permutations} permutations are too few, take at least {_LEAST_PERMUTATIONS}")
-    labels, scores, subjects = collect_videos(tables)
+    labels, scores, subjects, _ = collect_videos(tables)
     unit_auc = f"mean AUC over videos in [0, 1] of {permutations} label permutations within subjects; chance 0.5"
     unit_p = f"p of {permutations} permutations of labels by person (signed ranks); {DETECTOR_P} and above is flagged"
     if not 0 < labels.sum() < len(labels):

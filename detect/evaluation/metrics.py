@@ -199,11 +199,12 @@ NO_THRESHOLD = "no scores of validation people, so no threshold"
 
 
 class ScoredItems(NamedTuple):
-    """Scored videos or pairs: labels, scores and the person of each (N,)."""
+    """Scored videos or pairs: labels, scores, and the person and method of each (N,); reals have no method."""
 
     labels: Labels
     scores: Scores
     subjects: npt.NDArray[np.str_]
+    methods: npt.NDArray[np.str_]
 
 
 _Statistic = Callable[[Labels, Scores], float]
@@ -224,6 +225,7 @@ def _collect(table: pd.DataFrame, column: str) -> ScoredItems:
         table["label"].to_numpy(np.int64),
         table[column].to_numpy(np.float64),
         table["subject_id"].to_numpy(np.str_),
+        table["method"].fillna("").to_numpy(np.str_),
     )
 
 
@@ -251,7 +253,7 @@ def _statistics_at(threshold: float | None) -> dict[str, _Statistic]:
 
 
 def _make_metric(level: ScoredItems, measure: str, statistic: _Statistic, item: str, no_threshold: bool) -> Metric:
-    labels, scores, subjects = level
+    labels, scores, subjects, _ = level
     n = len(labels)
     prevalence = f"{labels.mean():.3f} of the {item}s fake" if n else f"no {item}s"
     reals = int((labels == 0).sum())

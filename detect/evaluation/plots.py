@@ -59,15 +59,15 @@ def plot_tippett(path: Path, labels: npt.ArrayLike, llrs: npt.ArrayLike) -> None
     Raises:
         BenchError: One kind is missing, a ratio is not finite, or the suffix is not supported.
     """
-    kinds, values = _check_items(labels, llrs)
+    kinds, values = check_items(labels, llrs)
     powers = values / math.log(10)
     reach = 1.05 * max(float(np.abs(powers).max()), 1.0)
-    with _save_figure(path, (6.0, 4.2)) as figure:
+    with save_figure(path, (6.0, 4.2)) as figure:
         axes = figure.add_subplot()
         for kind, name, colour, style in ((1, "fakes", FAKE, "-"), (0, "reals", REAL, "--")):
             steps = np.sort(powers[kinds == kind])  # (n,)
             shares = 1 - np.arange(len(steps) + 1) / len(steps)
-            misleading = float((steps <= 0).mean() if kind else (steps >= 0).mean())
+            misleading = float((steps < 0).mean() if kind else (steps > 0).mean())
             axes.stairs(
                 shares, [-reach, *steps, reach], baseline=None, color=colour, linestyle=style, linewidth=1.8,
                 label=f"{len(steps)} {name}, {misleading:.1%} mislead",
@@ -95,10 +95,10 @@ def plot_reliability(
     Raises:
         BenchError: As `plot_tippett`.
     """
-    kinds, values = _check_items(labels, llrs)
+    kinds, values = check_items(labels, llrs)
     table = bin_reliability(kinds, values, bins)
     assert table is not None  # both kinds are there
-    with _save_figure(path, (4.8, 5.4)) as figure:
+    with save_figure(path, (4.8, 5.4)) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
         upper.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, linestyle="--", label="perfectly calibrated")
         upper.plot(table.stated, table.shares, color=REAL, linewidth=1.5, marker="o", markersize=5, label=item)
@@ -127,11 +127,11 @@ def plot_roc(path: Path, labels: npt.ArrayLike, scores: npt.ArrayLike, threshold
     Raises:
         BenchError: One kind is missing, a score is not finite, or the suffix is not supported.
     """
-    kinds, values = _check_items(labels, scores)
+    kinds, values = check_items(labels, scores)
     false_rates, true_rates, _ = roc_curve(kinds, values, drop_intermediate=False)
     flagged = values > threshold
     point = float(flagged[kinds == 0].mean()), float(flagged[kinds == 1].mean())
-    with _save_figure(path, (4.8, 4.7)) as figure:
+    with save_figure(path, (4.8, 4.7)) as figure:
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, linestyle="--", label="chance")
         area = float(roc_auc_score(kinds, values))
@@ -175,7 +175,7 @@ def plot_robustness(path: Path, table: pd.DataFrame) -> None:
     detectors = list(dict.fromkeys(table["detector"]))
     bars = len(edits["perturbation"].unique()) * (0.10 + 0.16 * len(detectors)) + 0.7 if len(edits) else 0
     dots = (0.19 + 0.025 * len(detectors)) * (max(places.values()) + 1) + 0.9
-    with _save_figure(path, (6.4, dots + bars + 0.2 * len(detectors))) as figure:
+    with save_figure(path, (6.4, dots + bars + 0.2 * len(detectors))) as figure:
         grid = figure.add_gridspec(2 if bars else 1, 1, height_ratios=(dots, bars) if bars else (dots,))
         upper = figure.add_subplot(grid[0])
         _plot_dots(upper, table, places, detectors)
@@ -248,7 +248,7 @@ def _plot_bars(axes: Axes, edits: pd.DataFrame, untouched: pd.DataFrame, detecto
 
 
 @contextmanager
-def _save_figure(path: Path, size: tuple[float, float]) -> Iterator[Figure]:
+def save_figure(path: Path, size: tuple[float, float]) -> Iterator[Figure]:
     """Yield a figure of `size` (width, height) in inches, and write it when the block ends."""
     if path.suffix not in _METADATA:
         raise BenchError(f"A plot cannot be written as '{path.name}'.", hint="Name it .svg or .png.")
@@ -260,7 +260,8 @@ def _save_figure(path: Path, size: tuple[float, float]) -> Iterator[Figure]:
             figure.savefig(temporary, dpi=_DPI, metadata=_METADATA[path.suffix])
 
 
-def _check_items(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def check_items(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Check that there are items of both kinds with finite scores (N,); a BenchError says which are not."""
     kinds, values = np.asarray(labels, np.int64), np.asarray(scores, np.float64)  # (N,)
     if set(np.unique(kinds).tolist()) != {0, 1}:
         raise BenchError("A plot needs real and fake items.", hint="Score videos of both kinds.")

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from dancebench.core.artifacts import ArtifactRecord
 from dancebench.core.errors import BenchError, first_line
 from dancebench.core.files import sha256_file
-from dancebench.core.metric import Metric
+from dancebench.core.metric import Metric, rename_metrics
 from dancebench.core.schema import Strict
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.corpora.manifest import PictureKind
@@ -23,6 +23,9 @@ from dancebench.datasets.video.picture_size import MAX_CLIP_SIDE
 from dancebench.detect.detectors.base import Detector, DetectorConfig, find_detector_class
 from dancebench.detect.evaluation.aggregation import LearnedRule, Rule, find_rule
 from dancebench.detect.evaluation.calibration import Calibrations
+from dancebench.detect.evaluation.likelihood_ratios.bounds import bound_by_people
+from dancebench.detect.evaluation.likelihood_ratios.measures import LikelihoodRatioFigures
+from dancebench.detect.evaluation.likelihood_ratios.uncertainty import UNTOLD
 from dancebench.detect.evaluation.metrics import ErrorRates, Thresholds
 from dancebench.detect.evaluation.training_domain import TrainingDomain
 from dancebench.detect.inputs.video_set import VideoSet
@@ -64,8 +67,8 @@ class ClipFormat(Strict):
 class DetectorCard(ArtifactRecord):
     """Description and metrics of a trained detector."""
 
-    SCHEMA_VERSION: ClassVar[int] = 5
-    schema_version: int = 5
+    SCHEMA_VERSION: ClassVar[int] = 6
+    schema_version: int = 6
 
     detector: str
     """Its full name, that of its variant included."""
@@ -96,6 +99,9 @@ class DetectorCard(ArtifactRecord):
     """On the held-out people, with 95% confidence intervals where they can be computed."""
     error_rates: ErrorRates
     """Of the video threshold on the held-out people."""
+    ratios: LikelihoodRatioFigures | None
+    """How well the likelihood ratios held on the held-out people; None where all their videos are of one kind, and in
+    cards before version 6."""
     flags: tuple[str, ...]
     """Warnings of the negative controls and of the calibration."""
 
@@ -104,7 +110,8 @@ class DetectorCard(ArtifactRecord):
         """Rename the fields of version 2; refuse version 1, which holds no calibration to read.
 
         Before version 4 a card did not say what kind of pictures it was trained on: `load` looks for it. Before version
-        5 the number of parameters was always known.
+        5 the number of parameters was always known. Before version 6 likelihood ratios ended at ln(people + 1) on both
+        sides, and a metric had a shortened name.
 
         Raises:
             BenchError: The card is of version 1.
@@ -114,7 +121,8 @@ class DetectorCard(ArtifactRecord):
                 "The detector was trained by an earlier release, which did not calibrate its scores.",
                 hint="Train it again: bench detect --holdout.",
             )
-        return {"pictures": ()} | {_RENAMED.get(name, name): value for name, value in data.items()}
+        renamed = {"pictures": ()} | {_RENAMED.get(name, name): value for name, value in data.items()}
+        return _tell_bounds(renamed) if data["schema_version"] < 6 else renamed
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -139,6 +147,27 @@ class DetectorCard(ArtifactRecord):
     def rule(self) -> Rule:
         """From the logits of a video's pairs to its score."""
         return find_rule(self.aggregator, self.learned)
+
+
+def _tell_bounds(data: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a card before version 6 as one of that version has them; likelihood ratios stay as they were.
+
+    Both sides end where they did, by the people of the calibration; which methods were unseen was not recorded.
+    """
+    calibration = {name: _add_bounds(data["calibration"][name]) for name in ("video", "pair")}
+    return data | {
+        "calibration": calibration | {"uncertainty": None, "uncertainty_reason": UNTOLD},
+        "metrics": rename_metrics(data["metrics"]),
+        "ratios": None,
+    }
+
+
+def _add_bounds(calibration: dict[str, Any]) -> dict[str, Any]:
+    people = calibration["subjects"]
+    if type(people) is not int or people < 1:
+        return calibration  # validation says what is wrong with it
+    bounds = bound_by_people(people, people)
+    return calibration | {"methods": None, "unseen_methods": None, "bounds": bounds.model_dump(mode="json")}
 
 
 def _find_pictures(folder: Path) -> tuple[PictureKind, ...]:

@@ -34,6 +34,7 @@ from dancebench.detect.evaluation.breakdowns import (
 )
 from dancebench.detect.evaluation.calibration import Calibrations
 from dancebench.detect.evaluation.calibration_metrics import (
+    collect_ratio_figures,
     describe_overconfidence,
     fit_calibrations,
     measure_calibration,
@@ -113,7 +114,8 @@ def train_and_evaluate(
     training_domain = fit_training_domain(
         [description.features[row.video_id] for row in training], [row.subject_id for row in training]
     )
-    frozen = _freeze_on_validation(make_score_tables(detector, videos.split("validation"), report), aggregator)
+    validation = make_score_tables(detector, videos.split("validation"), report)
+    frozen = _freeze_on_validation(validation, aggregator, training.methods)
     tested = _measure_on_test(
         detector, frozen, training_domain, None if count_all_methods else training.methods, held_out, description,
         config.seed, report,
@@ -136,6 +138,7 @@ def train_and_evaluate(
         calibration=frozen.calibration,
         metrics=metrics,
         error_rates=measure_error_rates(holdout, frozen.thresholds.video),
+        ratios=collect_ratio_figures(holdout, frozen.calibration),
         flags=(*list_flags(metrics), *describe_overconfidence(frozen.calibration)),
     )
     save_figures(folder, holdout, frozen.thresholds, frozen.calibration)
@@ -225,13 +228,16 @@ class _FrozenDecisions:
     failures: list[UnscoredVideo]
 
 
-def _freeze_on_validation(validation: ScoreTables, aggregator: str) -> _FrozenDecisions:
-    """Fit the learned rule, the decision thresholds and the calibrations on the validation set alone."""
+def _freeze_on_validation(validation: ScoreTables, aggregator: str, seen: Collection[str]) -> _FrozenDecisions:
+    """Fit the learned rule, the decision thresholds and the calibrations on the validation set alone.
+
+    Where it has fakes of methods other than those `seen` in training, the calibrations are of these.
+    """
     learned = validation.fit_rule()
     rule = find_rule(aggregator, learned)
     tables = validation.aggregate_by(rule, aggregator)
     return _FrozenDecisions(
-        aggregator, learned, rule, choose_thresholds(tables), fit_calibrations(tables), tables.failures
+        aggregator, learned, rule, choose_thresholds(tables), fit_calibrations(tables, seen), tables.failures
     )
 
 

@@ -191,7 +191,7 @@ def measure_submission(submitted: SubmittedTables, rows: Sequence[VideoRow]) -> 
     missing = {failure.item for failure in submitted.missing} & set(holdout.videos["video_id"])
     validation = submitted.validation
     thresholds = _choose_thresholds(validation)
-    calibrations = None if thresholds is None else fit_calibrations(validation)
+    calibrations = None if thresholds is None else fit_calibrations(validation, methods)
     no_ratio = f"{len(missing)} held-out videos have no score, and there is no worst likelihood ratio for them"
     metrics = {
         **evaluate(holdout, thresholds),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Final, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from pydantic import model_validator
 
@@ -55,6 +55,18 @@ class MetricKey:
         level = "" if self.level is None else f"{self.level}_"
         condition = "" if self.condition is None else "@{}={}".format(*self.condition)
         return f"{level}{self.name}{condition}"
+
+
+_RENAMED: Final = {"ece": "expected_calibration_error"}
+
+
+def rename_metrics(values: dict[str, Any]) -> dict[str, Any]:
+    """Values by the keys that metrics had in earlier releases, by those that they have now."""
+    keys = {text: MetricKey.parse(text) for text in values}
+    return {
+        str(replace(key, name=_RENAMED[key.name])) if key.name in _RENAMED else text: values[text]
+        for text, key in keys.items()
+    }
 
 
 class Interval(Strict):

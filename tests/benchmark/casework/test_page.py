@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from outside_files import make_calibration
 
 from dancebench.benchmark.casework import page as case_page
 from dancebench.benchmark.casework.page import draw_scale, draw_timeline, overlay_saliency, render_page, write_case_page
@@ -29,11 +30,10 @@ from dancebench.benchmark.casework.words import (
 from dancebench.benchmark.console import escape_unprintable
 from dancebench.core.errors import BenchError
 from dancebench.detect.casework.content_credentials import Credentials
+from dancebench.detect.casework.ratio import CalibrationFacts, ScoreInterval
 from dancebench.detect.casework.score import (
-    CalibrationFacts,
     PairScore,
     ScoredVideo,
-    ScoreInterval,
     ScoreReport,
     ScoreSettings,
     SuspiciousPair,
@@ -41,10 +41,15 @@ from dancebench.detect.casework.score import (
     VideoScore,
 )
 from dancebench.detect.evaluation import training_domain as domain
-from dancebench.detect.evaluation.calibration import Calibration
+from dancebench.detect.evaluation.likelihood_ratios.bounds import Bound, bound_by_people
+from dancebench.detect.evaluation.likelihood_ratios.measures import LabelledRatios, collect_figures
 from dancebench.detect.evaluation.metrics import ErrorRates
 from dancebench.detect.evaluation.training_domain import FeatureDeviation, OutOfDistribution
 
+FACTS = CalibrationFacts(
+    temperature=2.0, offset=-0.4, subjects=99, methods=("gan", "warp"), unseen_methods=("gan", "warp"), separable=False,
+    caution=None,
+)  # fmt: skip
 VOID = {"meta", "img", "br"}
 HOSTILE = "<script>alert(1)<!-- \" onload='x' \u202e4pm.exe"
 FRAME = np.random.default_rng(0).integers(0, 256, (32, 16, 3), dtype=np.uint8)
@@ -73,7 +78,8 @@ def make_score(**changes: Any) -> VideoScore:
         "threshold": 0.5,
         "above_threshold": True,
         "error_rates": ErrorRates(false_positive_rate=0.1, n_real=10, false_negative_rate=None, n_fake=0),
-        "calibration": CalibrationFacts(temperature=2.0, offset=-0.4, subjects=99, separable=False, caution=None),
+        "calibration": FACTS,
+        "bounds": bound_by_people(99, 99),
         "out_of_distribution": OutOfDistribution(
             distance=0.9,
             limit=1.6,
@@ -205,13 +211,13 @@ def test_error_rates_are_counts() -> None:
 @given(st.floats(-2000, 2000), st.integers(1, 500))
 def test_support_is_limited_by_the_number_of_calibration_people(score: float, people: int) -> None:
     """Because the calibration bounds the likelihood ratio."""
-    calibration = Calibration(temperature=1, offset=0, subjects=people, items=people, separable=True)
-    facts = CalibrationFacts(temperature=1, offset=0, subjects=people, separable=True, caution=None)
-    found = describe_finding(make_score(llr=float(calibration.llr(score)), calibration=facts))
+    calibration = make_calibration(temperature=1, offset=0, subjects=people)
+    bound = calibration.bounds.find_holding(score)
+    found = describe_finding(make_score(llr=float(calibration.llr(score)), bound=bound))
     assert found is not None
     order = ["no support", *(name for _, name in ENFSI)]
     assert order.index(found.words) <= order.index(name_support(math.log(people + 1))[0])
-    assert found.at_the_end == (abs(score) >= math.log1p(people) - 1e-9)
+    assert (found.bound is not None) == (abs(score) >= math.log(people + 1))
     assert found.favoured in (None, "synthesized" if score > 0 else "real")
 
 
@@ -324,10 +330,8 @@ def test_the_finding_in_words() -> None:
     said = read_words(make_score())
     assert "provide moderate support for the proposition that the video is synthesized rather than real" in said
     assert "about 50 times more probable if the video is synthesized than if it is real" in said
-    assert (
-        "+1.70 (95% confidence interval +1.30 to +2.30: from moderate support for synthesized to moderately strong"
-        in said
-    )
+    assert "+1.70 (95% confidence interval of the video +1.30 to +2.30: from moderate support for synth" in said
+    assert "ized to moderately strong" in said
     assert "A score is not a verdict." in said
     assert "no posterior is given" in said
     assert "The raw score +8.000 lies above the threshold +0.500" in said
@@ -335,17 +339,61 @@ def test_the_finding_in_words() -> None:
 
 
 def test_the_largest_ratio_of_its_calibration_is_named_as_such() -> None:
-    facts = CalibrationFacts(temperature=2, offset=0, subjects=8, separable=True, caution="over-confidence is possible")
-    said = read_words(make_score(llr=math.log(9), calibration=facts))
+    facts = FACTS.model_copy(update={"separable": True, "caution": "over-confidence is possible"})
+    bounds = bound_by_people(8, 8)
+    said = read_words(make_score(llr=math.log(9), calibration=facts, bounds=bounds, bound=bounds.synthesized))
     assert "provide weak support" in said
     assert "That is the largest ratio that the 8 people of its calibration can support" in said
     assert "over-confidence is possible" in said
 
 
+@pytest.mark.parametrize(
+    ("bound", "words"),
+    [
+        (Bound(llr=0.0, set_by="unseen-methods", n=0), "so nothing supports a real"),
+        (Bound(llr=-1.5, set_by="unseen-methods", n=6), "synthesized videos of 6 methods allow"),
+        (Bound(llr=2.0, set_by="elub", n=12), "ELUB"),
+    ],
+)
+def test_the_bound_that_holds_is_named(bound: Bound, words: str) -> None:
+    assert words in read_words(make_score(llr=bound.llr, bound=bound))
+
+
+def test_propositions_are_of_any_method_and_absence_of_traces_is_no_evidence() -> None:
+    said = read_words(make_score())
+    assert "by any method, known to the detector or not" in said
+    assert "Absence of traces is no evidence for a real" in said
+    assert "methods that the detector had not seen: gan, warp" in said
+    seen = FACTS.model_copy(update={"unseen_methods": ()})
+    assert "are of methods that the detector had seen: gan, warp" in read_words(make_score(calibration=seen))
+    untold = FACTS.model_copy(update={"methods": None, "unseen_methods": None})
+    assert "should not be relied on" in read_words(make_score(calibration=untold))
+
+
+def test_both_intervals_are_told() -> None:
+    interval = ScoreInterval(low=0.0, high=math.log(1000), method="jackknife over 29 people and 6 methods")
+    said = read_words(make_score(calibration_interval=interval))
+    assert "With other people in the calibration, and for another method (95%): 0.00 to +3.00" in said
+    assert "jackknife over 29 people and 6 methods" in said
+    untold = read_words(make_score(calibration_interval_reason="one method"))
+    assert "How far it would move with other people and methods in the calibration is not known: one method" in untold
+
+
+def test_misleading_evidence_is_counted_with_its_people() -> None:
+    labels, llrs = np.array([0, 0, 1, 1]), np.log([20.0, 0.5, 50.0, 0.2])
+    figures = collect_figures(LabelledRatios(labels, llrs, np.array(["a", "b", "a", "b"])))
+    report = make_report(make_score()).model_copy(update={"ratios": figures})
+    said = Reader(render_page(ScoredVideo(make_score(), []), report)).words
+    assert "How well such likelihood ratios held" in said
+    assert "1 of 2 (1 of 2 people)" in said
+    assert "Empirical cross-entropy" in said
+    assert "How well such likelihood ratios held" not in read_words(make_score())
+
+
 def test_support_for_neither() -> None:
     said = read_words(make_score(llr=-0.3, llr_interval=None, llr_interval_reason="3 pairs are too few"))
     assert "support neither proposition" in said
-    assert "−0.13 without an interval: 3 pairs are too few." in said
+    assert "−0.13 without an interval of the video: 3 pairs are too few." in said
 
 
 def test_abstention_is_stated_before_the_number() -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,8 @@ from dancebench.detect.casework import prepare as outside
 from dancebench.detect.casework.file_names import describe_path, restore_path
 from dancebench.detect.casework.prepare import prepare_video
 from dancebench.detect.casework.score import ScoreReport, ScoreSettings, VideoScore, score_video
+from dancebench.detect.evaluation.likelihood_ratios.bounds import Bound, Bounds
+from dancebench.detect.evaluation.likelihood_ratios.uncertainty import CalibrationUncertainty, JackknifeVariance
 from dancebench.detect.evaluation.training_domain import measure_clip
 from dancebench.detect.inputs.pairs import Pairs
 from dancebench.detect.protocol.card import CARD, DetectorCard, LoadedDetector, load_detector
@@ -184,6 +187,45 @@ def test_likelihood_ratios_follow_from_the_card(untrained: LoadedDetector, tmp_p
     assert found.credentials is not None
 
 
+def test_a_ratio_at_a_bound_and_the_calibration_interval_are_told(untrained: LoadedDetector, tmp_path: Path) -> None:
+    """Nothing supports a real: the ratio ends at 1, what it would be is told, both intervals end there too."""
+    variance = JackknifeVariance(units=9, intercept=0.04, slope=0.0, covariance=0.0)
+    uncertainty = CalibrationUncertainty(people=variance, methods=variance, method_spread=0.1)
+    bounds = Bounds(real=Bound(llr=0.0, set_by="unseen-methods", n=0), synthesized=Bound(llr=2.0, set_by="elub", n=8))
+    video = untrained.card.calibration.video.model_copy(update={"bounds": bounds, "offset": 1000.0})
+    calibration = untrained.card.calibration.model_copy(
+        update={"video": video, "uncertainty": uncertainty, "uncertainty_reason": None}
+    )
+    card = untrained.card.model_copy(update={"calibration": calibration})
+    path = write_video(tmp_path / "a.mp4", moving(60))
+    found = score_video(path, dataclasses.replace(untrained, card=card)).record
+    assert (found.llr, found.bound) == (0.0, bounds.real)
+    assert found.unbounded_llr is not None
+    assert found.unbounded_llr < -400
+    assert found.calibration_interval is not None
+    assert (found.calibration_interval.low, found.calibration_interval.high) == (0.0, 0.0)
+    assert "9 people and 9 methods" in found.calibration_interval.method
+    plain = score_video(path, untrained).record
+    assert (plain.calibration_interval, plain.calibration_interval_reason) == (None, "made by hand")
+    assert plain.bound is None
+
+
+def test_cards_before_version_6_end_where_they_did(untrained: LoadedDetector, tmp_path: Path) -> None:
+    document = json.loads((untrained.folder / CARD).read_text()) | {"schema_version": 5}
+    del document["ratios"], document["calibration"]["uncertainty"], document["calibration"]["uncertainty_reason"]
+    for name in ("video", "pair"):
+        for field in ("methods", "unseen_methods", "bounds"):
+            del document["calibration"][name][field]
+    metric = {"value": 0.1, "n": 4, "unit": "share", "higher_is_better": False}
+    document["metrics"] = {"pair_ece": metric}
+    (tmp_path / CARD).write_text(json.dumps(document))
+    card = DetectorCard.load(tmp_path / CARD)
+    assert card.calibration.video.llr([-1e6, 1e6]).tolist() == pytest.approx([-math.log(9), math.log(9)])
+    assert card.calibration.video.unseen_methods is None
+    assert card.calibration.uncertainty_reason == "an earlier release did not tell it"
+    assert list(card.metrics) == ["pair_expected_calibration_error"]
+
+
 def test_over_confidence_is_named_if_validation_was_separated(untrained: LoadedDetector, tmp_path: Path) -> None:
     calibration = untrained.card.calibration
     certain = calibration.model_copy(update={"video": calibration.video.model_copy(update={"separable": True})})
@@ -305,7 +347,7 @@ def test_a_person_is_cut_out_for_a_detector_that_looks_at_people(
     assert (record.view.seen, record.view.looked_at, record.view.found_in) == (2, 4, 4)
     assert (record.windows, record.n_pairs) == (8, 8)
     assert record.view.padded == 0
-    assert ScoreReport.model_fields["schema_version"].default == 3
+    assert ScoreReport.model_fields["schema_version"].default == 4
 
 
 def test_a_person_smaller_than_the_view_is_padded_and_abstained_from(

@@ -1,6 +1,7 @@
 """Comparing a report with the same files scored again."""
 
 import json
+import math
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -44,29 +45,64 @@ def test_a_report_loads_as_it_was_saved(videos: tuple[VideoScore, ...], tmp_path
     assert ScoreReport.load(tmp_path / "report.json") == first
 
 
+def write_before_version_4(report: ScoreReport) -> dict[str, Any]:
+    """The report without what ratios tell since version 4, as JSON."""
+    data = report.model_dump(mode="json") | {"schema_version": 3}
+    del data["ratios"]
+    for video in data["videos"]:
+        for name in ("unbounded_llr", "bound", "bounds", "calibration_interval", "calibration_interval_reason"):
+            del video[name]
+        del video["calibration"]["methods"], video["calibration"]["unseen_methods"]
+    return data
+
+
+def tell_before_version_4(report: ScoreReport) -> ScoreReport:
+    """What is read of such a report: its ratios ended at ln(people + 1), the rest is not known."""
+    untold = {"methods": None, "unseen_methods": None}
+    videos = [
+        video.model_copy(
+            update={
+                "calibration": video.calibration.model_copy(update=untold),
+                "calibration_interval_reason": None if video.score is None else "an earlier release did not tell it",
+            }
+        )
+        for video in report.videos
+    ]
+    return report.model_copy(update={"videos": tuple(videos)})
+
+
+def test_a_report_of_version_3_is_read(videos: tuple[VideoScore, ...], tmp_path: Path) -> None:
+    new = make_report(videos)
+    (tmp_path / "report.json").write_text(json.dumps(write_before_version_4(new)))
+    read = ScoreReport.load(tmp_path / "report.json")
+    assert read.videos[0].bounds.synthesized.llr == pytest.approx(math.log(9))
+    assert read == tell_before_version_4(new)
+
+
 def test_a_report_of_version_1_is_read(videos: tuple[VideoScore, ...], tmp_path: Path) -> None:
     old_names = {"out_of_distribution": "domain", "suspicious_pairs": "moments", "decode_warnings": "notes"}
     new = make_report(videos)
-    dumped = new.model_dump(mode="json")
+    dumped = write_before_version_4(new)
     old = [{old_names.get(name, name): value for name, value in video.items()} for video in dumped["videos"]]
     assert old[0]["domain"] is not None
     (tmp_path / "report.json").write_text(json.dumps(dumped | {"schema_version": 1, "videos": old}))
-    assert ScoreReport.load(tmp_path / "report.json") == new
+    assert ScoreReport.load(tmp_path / "report.json") == tell_before_version_4(new)
 
 
 def test_a_report_of_version_2_is_read(videos: tuple[VideoScore, ...], tmp_path: Path) -> None:
     """It lacks `start_s` (its times are by the file's clock), names that are not UTF-8, what was passed over."""
     new = make_report(videos)
-    old = new.model_dump(mode="json") | {"schema_version": 2}
+    old = write_before_version_4(new) | {"schema_version": 2}
     del old["passed_over"], old["settings"]["frames_per_second"]
     for video in old["videos"]:
         del video["path_bytes"], video["start_s"]
     (tmp_path / "report.json").write_text(json.dumps(old))
     read = ScoreReport.load(tmp_path / "report.json")
-    assert read.schema_version == 3
+    assert read.schema_version == 4
     assert all(video.start_s is None for video in read.videos)
-    assert read == new.model_copy(
-        update={"videos": tuple(video.model_copy(update={"start_s": None}) for video in new.videos)}
+    expected = tell_before_version_4(new)
+    assert read == expected.model_copy(
+        update={"videos": tuple(video.model_copy(update={"start_s": None}) for video in expected.videos)}
     )
 
 
@@ -163,7 +199,7 @@ def test_every_field_that_was_computed_is_compared(videos: tuple[VideoScore, ...
 
 def test_every_field_of_a_report_is_compared_or_named_as_not_computed(videos: tuple[VideoScore, ...]) -> None:
     """One that is added to the report must be compared in `compare_reports`, or stand here."""
-    compared = {"weights_sha256", "card_sha256", "detector", "settings", "dataset", "videos"}
+    compared = {"weights_sha256", "card_sha256", "detector", "settings", "dataset", "videos", "ratios"}
     apart = {where[0] for where in NOT_COMPUTED | SAID_APART}
     assert compared | apart == set(ScoreReport.model_fields)
 

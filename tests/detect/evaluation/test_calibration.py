@@ -9,6 +9,7 @@ import scipy.stats
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from outside_files import make_calibration
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
@@ -17,20 +18,24 @@ from dancebench.core.nn import torchvision_ops
 from dancebench.detect.evaluation.calibration import (
     MAX_SPREAD,
     Calibration,
-    balance_weights,
     bin_reliability,
     brier,
     cllr,
     cllr_min,
     expected_calibration_error,
-    fit_calibration,
-    smooth_targets,
 )
+from dancebench.detect.evaluation.calibration import fit_calibration as fit_items
+from dancebench.detect.evaluation.likelihood_ratios.items import balance_weights, collect_items, smooth_targets
 
 torchvision_ops.declare_missing_ops()
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
+
+
+def fit_calibration(labels: npt.ArrayLike, scores: npt.ArrayLike, subjects: list[str]) -> Calibration:
+    """Fit on fakes of one method, which the detector saw."""
+    return fit_items(collect_items(labels, scores, subjects, ["blur"] * len(subjects), seen=["blur"]))
 
 
 def people(items: int, count: int) -> list[str]:
@@ -122,7 +127,7 @@ def test_closed_form_scaled_and_shifted_ratios_are_recovered() -> None:
     found = fit_calibration(labels, 7 * llrs + 30, people(4000, 2000))
     assert found.temperature == pytest.approx(7.0, rel=0.02)
     assert found.offset == pytest.approx(30.0, abs=0.2)
-    assert found.llr(7 * llrs + 30) == pytest.approx(llrs, abs=0.15)
+    assert found.unbounded_llr(7 * llrs + 30) == pytest.approx(llrs, abs=0.15)
 
 
 def test_closed_form_shrunk_ratios_are_recovered() -> None:
@@ -138,13 +143,13 @@ def test_closed_form_the_unit_of_scores_does_not_matter(scale: float, shift: flo
     scores = expit(llrs)
     first = fit_calibration(labels, scores, people(60, 10))
     other = fit_calibration(labels, scale * scores + shift, people(60, 10))
-    assert other.llr(scale * scores + shift) == pytest.approx(first.llr(scores), abs=1e-6)
+    assert other.unbounded_llr(scale * scores + shift) == pytest.approx(first.unbounded_llr(scores), abs=1e-6)
     assert other.temperature == pytest.approx(scale * first.temperature, rel=1e-5)
 
 
 def test_closed_form_equal_scores_say_nothing_of_others() -> None:
     found = fit_calibration([0, 1, 0, 1], [0.1] * 4, ["a", "a", "b", "b"])
-    assert found.llr([0.1, 0.2, 1e9]).tolist() == pytest.approx([0.0] * 3)
+    assert found.unbounded_llr([0.1, 0.2, 1e9]).tolist() == pytest.approx([0.0] * 3)
     assert not found.separable
 
 
@@ -156,7 +161,7 @@ def test_closed_form_separable_scores_reach_the_smoothed_odds(count: int) -> Non
     found = fit_calibration(labels, scores, people(2 * count, count))
     assert found.separable
     assert found.offset == pytest.approx(10.0, abs=1e-3)
-    assert found.llr([40.0, -20.0]) == pytest.approx([math.log(count + 1), -math.log(count + 1)], rel=1e-4)
+    assert found.unbounded_llr([40.0, -20.0]) == pytest.approx([math.log(count + 1), -math.log(count + 1)], rel=1e-4)
 
 
 def test_closed_form_more_videos_of_the_same_people_give_no_confidence() -> None:
@@ -174,14 +179,15 @@ def test_closed_form_scores_without_information_give_ratios_of_about_zero() -> N
 
 
 def test_closed_form_ratios_keep_the_shape() -> None:
-    found = Calibration(temperature=2, offset=1, subjects=8, items=16, separable=False)
+    found = make_calibration(temperature=2, offset=1, subjects=8)
     assert found.llr([[1.0, 5.0]]).tolist() == [[0.0, 2.0]]
     assert found.llr(np.float32(3)) == 1.0
 
 
 def test_no_ratio_exceeds_what_its_people_support() -> None:
-    found = Calibration(temperature=1.0, offset=0.0, subjects=8, items=32, separable=True)
+    found = make_calibration(temperature=1.0, offset=0.0, subjects=8)
     assert found.llr([-1e6, -1.0, 1e6]) == pytest.approx([-math.log(9), -1.0, math.log(9)])
+    assert found.unbounded_llr([-1e6, 1e6]).tolist() == [-1e6, 1e6]
 
 
 # --- foreign reference
@@ -249,12 +255,13 @@ def test_a_fit_is_bounded_by_its_people_and_keeps_the_order(given_items: list[tu
     found = fit_calibration(labels, scores, subjects)
     spread = measure_spread(labels, scores, subjects)
     assert found.temperature >= spread / MAX_SPREAD * (1 - 1e-9)
-    assert np.abs(found.llr(scores)).max() <= found.bound
+    assert np.abs(found.llr(scores)).max() <= math.log(len(set(subjects)) + 1)
     assert scores.min() - 1e-9 <= found.offset <= scores.max() + 1e-9
+    assert (np.diff(found.unbounded_llr(np.unique(scores))) > 0).all()
     llrs = found.llr(np.unique(scores))
-    rising = np.diff(llrs) > 0
-    assert len(llrs) == 1 or (rising | (np.abs(llrs[1:]) == found.bound) | (np.abs(llrs[:-1]) == found.bound)).all()
     assert (np.diff(llrs) >= 0).all()
+    assert (found.bounds.real.llr <= llrs).all()
+    assert (llrs <= found.bounds.synthesized.llr).all()
     assert fit_calibration(labels, scores, subjects) == found
 
 
@@ -266,8 +273,9 @@ def test_a_fit_does_not_depend_on_unit_and_zero(
     labels, scores, subjects = columns(given_items)
     moved = 10**exponent * (scores + shift)
     first, other = (fit_calibration(labels, each, subjects) for each in (scores, moved))
-    assert other.llr(moved) == pytest.approx(first.llr(scores), abs=1e-4)
-    assert cllr(labels, other.llr(moved)) == pytest.approx(cllr(labels, first.llr(scores)), abs=1e-6)
+    assert other.unbounded_llr(moved) == pytest.approx(first.unbounded_llr(scores), abs=1e-4)
+    costs = [cllr(labels, fit.unbounded_llr(values)) for fit, values in ((other, moved), (first, scores))]
+    assert costs[0] == pytest.approx(costs[1], abs=1e-6)
 
 
 @settings(max_examples=60)

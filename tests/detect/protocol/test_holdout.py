@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from dancebench.core.workspace import Workspace
 from dancebench.datasets.corpora.manifest import write_manifest
 from dancebench.detect.detectors.base import DETECTORS
 from dancebench.detect.detectors.pair_patch import PairPatch, PairPatchConfig
+from dancebench.detect.evaluation.calibration_metrics import describe_fakes
+from dancebench.detect.evaluation.likelihood_ratios.bounds import bound_by_people
 from dancebench.detect.evaluation.metrics import MEASURES
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.protocol.card import CARD, DetectorCard, load_detector
@@ -39,17 +42,53 @@ def test_pair_patch_separates_fakes_of_held_out_people(result: HoldoutResult) ->
     assert result.failures == []
 
 
+def write_before_version_6(card: DetectorCard) -> dict[str, Any]:
+    """The card without what calibrations tell since version 6, as JSON."""
+    data = card.model_dump(mode="json", exclude={"ratios"}) | {"schema_version": 5}
+    calibration = data["calibration"]
+    del calibration["uncertainty"], calibration["uncertainty_reason"]
+    for name in ("video", "pair"):
+        for field in ("methods", "unseen_methods", "bounds"):
+            del calibration[name][field]
+    return data
+
+
+def tell_before_version_6(card: DetectorCard) -> DetectorCard:
+    """What is read of such a card: its ratios ended at ln(people + 1), the rest is not known."""
+    old = card.calibration
+    bounds = bound_by_people(old.video.subjects, old.video.subjects)
+    untold = {"methods": None, "unseen_methods": None, "bounds": bounds}
+    calibration = {
+        "video": old.video.model_copy(update=untold),
+        "pair": old.pair.model_copy(update=untold),
+        "uncertainty_reason": "an earlier release did not tell it",
+    }
+    return card.model_copy(update={"calibration": old.model_copy(update=calibration), "ratios": None})
+
+
+def test_ratios_that_held_are_in_the_card_and_none_supports_a_real(result: HoldoutResult) -> None:
+    """The validation fakes are of the method that was trained on."""
+    card = result.card
+    assert card.ratios is not None
+    assert [(each.items, each.of_people) for each in card.ratios.misleading] == [(0, 4)] * 6
+    assert card.calibration.video.unseen_methods == ()
+    assert (card.calibration.video.bounds.real.llr, card.calibration.uncertainty) == (0, None)
+    assert "fakes of 1 method" in str(card.calibration.uncertainty_reason)
+    (remark,) = describe_fakes(card.calibration)
+    assert "no ratio supports a real" in remark
+
+
 def test_a_card_of_version_2_is_read(result: HoldoutResult, tmp_path: Path) -> None:
     old_names = {"clip_format": "domain", "training_domain": "familiarity"}
-    card = result.card.model_dump(mode="json")
+    card = write_before_version_6(result.card)
     old = {old_names.get(name, name): value for name, value in card.items()} | {"schema_version": 2}
     (tmp_path / CARD).write_text(json.dumps(old))
-    assert DetectorCard.load(tmp_path / CARD) == result.card
+    assert DetectorCard.load(tmp_path / CARD) == tell_before_version_6(result.card)
 
 
 def test_a_card_of_version_4_is_read(result: HoldoutResult, tmp_path: Path) -> None:
-    (tmp_path / CARD).write_text(json.dumps(result.card.model_dump(mode="json") | {"schema_version": 4}))
-    assert DetectorCard.load(tmp_path / CARD) == result.card
+    (tmp_path / CARD).write_text(json.dumps(write_before_version_6(result.card) | {"schema_version": 4}))
+    assert DetectorCard.load(tmp_path / CARD) == tell_before_version_6(result.card)
 
 
 def test_the_card_says_what_kind_of_pictures_the_training_reals_are(result: HoldoutResult) -> None:
@@ -63,12 +102,13 @@ def test_a_card_of_version_3_has_the_pictures_of_its_runs_manifest(
     workspace = Workspace(tmp_path / "w").open()
     folder = workspace.detector("pair-patch", "run-1")
     folder.mkdir(parents=True)
-    version_3 = result.card.model_dump(mode="json", exclude={"pictures"}) | {"schema_version": 3}
+    version_3 = write_before_version_6(result.card) | {"schema_version": 3}
+    del version_3["pictures"]
     (folder / CARD).write_text(json.dumps(version_3))
     shutil.copy(result.folder / PairPatch.WEIGHTS, folder)
     assert load_detector(folder).card.pictures == ()  # without its manifest nobody knows
     write_manifest(workspace.manifest("run-1"), [row.model_copy(update={"pictures": kind}) for row in videos])
-    assert load_detector(folder).card == result.card.model_copy(update={"pictures": (kind,)})
+    assert load_detector(folder).card == tell_before_version_6(result.card).model_copy(update={"pictures": (kind,)})
     workspace.manifest("run-1").write_text("no manifest")
     assert load_detector(folder).card.pictures == ()
     shutil.copytree(folder, tmp_path / "alone")
@@ -98,12 +138,16 @@ def test_pair_patch_scores_do_not_depend_on_the_encoder(result: HoldoutResult) -
 
 def test_every_metric_is_named_and_has_a_confidence_interval_by_person(result: HoldoutResult) -> None:
     measured = {f"{level}_{measure}" for level in ("video", "pair") for measure in MEASURES}
-    calibration = {"video_cllr", "video_cllr_min", "video_brier", "pair_brier", "pair_ece"}
+    calibration = {"video_cllr", "video_cllr_min", "video_brier", "pair_brier"}
+    calibration |= {"video_cllr_cal", "pair_expected_calibration_error"}
+    calibration |= {f"video_misleading_{kind}{size}" for kind in ("real", "fake") for size in ("", "_10", "_100")}
     controls = {
         "null_shift", "shortcut_auc", "shortcut_p", "bytes_per_frame_auc", "permutation_auc", "permutation_p",
         "abstained",
     }  # fmt: skip
-    assert {name for name in result.metrics if "@" not in name} == measured | calibration | controls
+    named = {name for name in result.metrics if "@" not in name}
+    assert named == measured | calibration | controls | {"video_devpav"}
+    assert "separated without error" in str(result.metrics["video_devpav"].reason)
     for name in measured | calibration:
         metric = result.metrics[name]
         assert metric.value is not None
@@ -133,7 +177,10 @@ def test_the_card_describes_the_detector(result: HoldoutResult) -> None:
     assert card.parameters == sum(8 * 16 * a * b for a, b in ((6, 1), (8, 2), (16, 4), (32, 8))) + 120 + 65 + 2 * 112
     assert sorted(path.name for path in result.folder.iterdir()) == [
         "card.json",
+        "cross_entropy.svg",
+        "det.svg",
         "losses.jsonl",
+        "pav.svg",
         "reliability.svg",
         "roc.svg",
         "tippett.svg",

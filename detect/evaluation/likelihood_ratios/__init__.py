@@ -1,0 +1,1 @@
+"""Likelihood ratios of a calibration: where they end, how uncertain they are, and how well they held."""
