@@ -12,7 +12,18 @@ import typer
 from typer.core import TyperGroup
 
 import dancebench
-from dancebench.benchmark.commands import data, demo, detect, doctor, leaderboard, listing, score, synth, transfer
+from dancebench.benchmark.commands import (
+    data,
+    demo,
+    detect,
+    doctor,
+    leaderboard,
+    listing,
+    score,
+    study,
+    synth,
+    transfer,
+)
 from dancebench.benchmark.console import err, flush_output, prepare_streams, print_error
 from dancebench.benchmark.jobs import quiet_libraries
 from dancebench.core.errors import BenchError
@@ -81,6 +92,7 @@ app.command("transfer")(transfer.transfer)
 app.command("detect")(detect.detect)
 app.command("score")(score.score)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.add_typer(study.app, name="study")
 app.add_typer(listing.app, name="list")
 app.command("doctor")(doctor.doctor)
 

@@ -1,7 +1,7 @@
 """The leaderboards on disk and on screen, rebuilt from the run records alone.
 
-In: a folder of records. Out: `synthesis.md`, `synthesis.csv`, `detection.md`, `detection.csv` and
-`reference.md`. The same records give the same bytes: nothing here depends on the clock, on where the
+In: a folder of records. Out: `NAME.md` and `NAME.csv` of each kind (`synthesis`, `detection`,
+`perceptual`) and `reference.md`. The same records give the same bytes: nothing here depends on the clock, on where the
 folder lies, or on the order in which files are listed.
 """
 
@@ -150,7 +150,7 @@ def _make_table(section: Section, columns: Sequence[Column], facts: Sequence[Fac
         pad_edge=False,
     )
     table.add_column("#", justify="right", no_wrap=True)
-    for title in ("method" if section.kind == "synthesis" else "detector", "preset"):
+    for title in ("detector" if section.kind == "detection" else "method", "preset"):
         table.add_column(title, no_wrap=True, max_width=_MAX_NAME)
     for title in (*(column.screen_header for column in columns), *(fact.title for fact in facts)):
         table.add_column(_break_heading(title), justify="right", no_wrap=True)

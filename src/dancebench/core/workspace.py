@@ -105,6 +105,10 @@ class Workspace:
         """The description of a set of videos, by the hash of its manifest's rows."""
         return self.root / "manifests" / f"{sha256[:16]}.video_set.json"
 
+    def study(self, name: str) -> Path:
+        """Folder of a perceptual study."""
+        return self.root / "studies" / validate_name("study", name)
+
     @property
     def results(self) -> Path:
         return self.root / "results"
