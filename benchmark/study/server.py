@@ -93,7 +93,7 @@ class StudyServer:
 
     def enrol(self, message: Enrol) -> dict[str, Any]:
         """Begin a session, or go on with that of a panel's id."""
-        enrolment = self.store.enrol({name: text for name, text in message.panel.items()}, message.screen.model_dump())
+        enrolment = self.store.enrol(dict(message.panel.items()), message.screen.model_dump())
         return {"secret": enrolment.secret, "rater": enrolment.rater.id}
 
     def read_session(self, rater: Rater) -> dict[str, Any]:

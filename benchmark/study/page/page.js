@@ -11,12 +11,14 @@ const SLOTS = ["a", "b"];
 const LABELS = { a: "Video A", b: "Video B", real: "Real", fake: "Synthesized" };
 const KEYS = { a: "a", b: "b", real: "r", fake: "s" };
 const LOAD_TRIES = 3;
+const LEAST_SIDE = 256; // CSS pixels: a clip whose longer side has fewer is shown two or more times as large
 
 const main = document.getElementById("main");
 const dialog = document.getElementById("confirm");
 let study = null;
 let secret = null;
 let trial = null; // the running Trial, or null
+let letters = true; // whether letter keys act: who speaks to the computer may switch them off
 
 // ---------------------------------------------------------------- small things
 
@@ -40,6 +42,8 @@ function show(kind, title, ...children) {
   window.scrollTo(0, 0);
   heading.focus({ preventScroll: true });
 }
+
+const enlarge = ({ width, height }) => Math.max(1, Math.round(LEAST_SIDE / Math.max(width, height)));
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -113,7 +117,7 @@ function showConsent() {
     make("p", {}, pairs
       ? "You see pairs of short videos of a person. Watch both to the end, then answer by what you see. Some of the videos, or all, were made by a computer."
       : "You see short videos of a person. Watch each to the end, then say whether it is real or was synthesized by a computer."),
-    make("p", {}, `There are ${study.trials} rounds; they take about ${study.minutes} minutes. Some rounds check that you are attending. The videos have no sound.`),
+    make("p", {}, `There are ${study.trials} rounds; they take about ${study.minutes === 1 ? "a minute" : `${study.minutes} minutes`}. Some rounds check that you are attending. The videos have no sound.`),
     make("h2", {}, "What is stored"),
     make("ul", {},
       make("li", {}, "your answers, when you gave them, and how the videos played"),
@@ -207,7 +211,7 @@ class Trial {
     const { videos, instruction } = this.description;
     const pairs = videos.length === 2;
     this.videos = videos.map((video, at) => make("video", { muted: true, playsInline: true, preload: "auto",
-      width: String(video.width), height: String(video.height), disablePictureInPicture: true,
+      width: String(video.width * enlarge(video)), height: String(video.height * enlarge(video)), disablePictureInPicture: true,
       "aria-label": pairs ? LABELS[SLOTS[at]] : "The video" }));
     const wide = videos[0].width > videos[0].height;
     this.grid = make("div", { class: `videos${pairs ? "" : " single"}${wide ? " wide" : ""}` }, ...this.videos.map((video, at) =>
@@ -224,9 +228,7 @@ class Trial {
     const answers = pairs ? SLOTS : ["real", "fake"];
     show("trial", pairs ? "Compare the two videos" : "Watch the video", asked, this.grid,
       make("div", { class: "controls" }, this.button, this.status), this.form,
-      make("p", { class: "keys" }, "Keys: ", make("kbd", {}, "P"), " play, ",
-        ...answers.flatMap((answer) => [make("kbd", {}, KEYS[answer].toUpperCase()), ` ${LABELS[answer]}, `]),
-        make("kbd", {}, "Enter"), " next"));
+      this.makeKeys(answers));
   }
 
   makeQuestions() {
@@ -236,6 +238,16 @@ class Trial {
       make("div", { class: "options" }, ...answers.map((answer) => make("label", { class: "option" },
         make("input", { type: "radio", name: question.id, value: answer, required: true }), LABELS[answer])))));
     return this.fields;
+  }
+
+  makeKeys(answers) {
+    const box = make("input", { type: "checkbox", id: "letters", checked: letters });
+    box.addEventListener("change", () => { letters = box.checked; });
+    return make("div", { class: "keys" },
+      make("span", {}, make("kbd", {}, "P"), " play, ",
+        ...answers.flatMap((answer) => [make("kbd", {}, KEYS[answer].toUpperCase()), ` ${LABELS[answer]}, `]),
+        make("kbd", {}, "Enter"), " next"),
+      make("label", { for: "letters" }, box, "letter keys"));
   }
 
   async load() {
@@ -394,8 +406,9 @@ class Trial {
 document.addEventListener("keydown", (event) => {
   if (!trial || dialog.open || event.ctrlKey || event.metaKey || event.altKey) return;
   const key = event.key.toLowerCase();
-  if (key === "p") { trial.play(); return; }
   if (key === "enter" && event.target.tagName !== "BUTTON") { event.preventDefault(); trial.submit(); return; }
+  if (!letters) return;
+  if (key === "p") { trial.play(); return; }
   const answer = Object.keys(KEYS).find((name) => KEYS[name] === key);
   if (answer) trial.choose(answer);
 });
