@@ -37,7 +37,7 @@ class Design:
     alpha: float = 0.05
 
     def compute_power(self, preference: float, raters: int) -> float:
-        """The probability that a preference (a share, not one half) is found with so many raters, at least 2."""
+        """The probability that a preference (a share) is found, in its direction, with so many raters, at least 2."""
         slope = preference * (1 - preference)
         alone = 1 / (slope * raters * self.answers)
         by_subject, by_rater = self.subject_sd**2 / self.subjects + alone, self.rater_sd**2 / raters + alone
@@ -46,7 +46,7 @@ class Design:
         freedom = max(total**2 / spread, min(self.subjects, raters) - 1)
         limit = scipy.stats.t.ppf(1 - self.alpha / 2, freedom)
         shift = abs(float(scipy.special.logit(preference))) / math.sqrt(total)
-        return float(scipy.stats.nct.sf(limit, freedom, shift) + scipy.stats.nct.cdf(-limit, freedom, shift))
+        return float(scipy.stats.nct.sf(limit, freedom, shift))
 
     def find_raters(self, preference: float, power: float = 0.8) -> int | None:
         """The least number of raters that finds a preference with this probability; None where no number does."""

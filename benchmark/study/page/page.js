@@ -121,7 +121,7 @@ function showConsent() {
     make("h2", {}, "What is stored"),
     make("ul", {},
       make("li", {}, "your answers, when you gave them, and how the videos played"),
-      make("li", {}, "the size, resolution and refresh rate of your screen"),
+      make("li", {}, "the size, resolution and refresh rate of your screen, the size of the window, and whether you touch it"),
       make("li", {}, PANEL.id ? "the id by which your panel knows you, to credit you" : "a random id, made for this study"),
       make("li", {}, "what you write at the end, if you write anything")),
     make("p", {}, "Your internet address, your name and what browser you use are not stored. The answers are analysed together with those of others, and may be published without any id of a panel."),
