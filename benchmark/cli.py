@@ -12,18 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 import dancebench
-from dancebench.benchmark.commands import (
-    data,
-    demo,
-    detect,
-    doctor,
-    leaderboard,
-    listing,
-    score,
-    study,
-    synth,
-    transfer,
-)
+from dancebench.benchmark.commands import data, demo, detect, doctor, leaderboard, listing, score, synth, transfer
+from dancebench.benchmark.commands.study import app as study
 from dancebench.benchmark.console import err, flush_output, prepare_streams, print_error
 from dancebench.benchmark.jobs import quiet_libraries
 from dancebench.core.errors import BenchError

@@ -5,18 +5,15 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from dancebench.benchmark.study.make import StudyPlan, make_study
+from dancebench.benchmark.study.make import StudyPlan
 from dancebench.benchmark.study.records import Access, ExclusionRules, StudyFolder, StudyRecord, Task
-from dancebench.benchmark.study.serve import bind, open_server, run_in_thread
 from dancebench.benchmark.study.store import Store
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.subjects.dataset import Dataset

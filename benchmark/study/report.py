@@ -7,7 +7,7 @@ for each method in `results/`, which the leaderboards are made from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -363,25 +363,3 @@ def _turn(share: Estimate) -> Estimate:
 
 def _to_metric(share: Estimate) -> Metric:
     return Metric(value=share.value, ci95=share.ci95, n=share.n, unit=_SHARE, higher_is_better=True)
-
-
-def list_screen_rows(report: StudyReport) -> Sequence[tuple[str, ...]]:
-    """The main result in rows of text: what, per cent, interval, adjusted p, n."""
-    if report.belief is not None:
-        return [
-            (f"{name} taken for real", *_show(each.taken_for_real), "", str(each.taken_for_real.n))
-            for name, each in report.belief.methods.items()
-        ]
-    return [
-        (
-            f"{question.question}: {pair.method} over {pair.other}", *_show(pair.total),
-            "" if pair.holm_p is None else f"{pair.holm_p:.4f}", str(pair.total.n),
-        )
-        for question in report.questions
-        for pair in question.pairs
-    ]  # fmt: skip
-
-
-def _show(share: Estimate) -> tuple[str, str]:
-    interval = share.ci95
-    return share.percent, "" if interval is None else f"[{interval.low:.1%}, {interval.high:.1%}]"

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
-from dancebench.benchmark.study.design import PlannedTrial, choose_checks, choose_items, plan_block
+from dancebench.benchmark.study.design import PlannedTrial, choose_items, plan_block
 from dancebench.benchmark.study.records import StudyRecord
 from dancebench.core.errors import BenchError
 
@@ -250,17 +250,12 @@ class Store:
         own = [_read_trial(row) for row in connection.execute(f"{_SELECT_TRIAL} WHERE rater = ?", (trial.rater,))]
         if sum(each.state == "void" for each in own) > MAX_REPLACEMENTS:
             return
-        generator = np.random.default_rng([self._study.seed, len(own), int(trial.rater[1:], 16)])
-        seen = {each.item for each in own}
-        if self._study.item_of[trial.item].kind == "question":
-            votes, _ = self._count_items(connection)
-            unseen = [item for item in self._study.items if item.id not in seen]
-            chosen = choose_items(unseen, self._study, 1, votes, generator)
-        else:
-            kind = self._study.item_of[trial.item].kind
-            others = [check for check in choose_checks(self._study, generator) if check.id not in seen]
-            chosen = [check for check in others if check.kind == kind][:1]
-        for item in chosen:
+        (number,) = connection.execute("SELECT number FROM raters WHERE id = ?", (trial.rater,)).fetchone()
+        generator = np.random.default_rng([self._study.seed, number, len(own)])
+        kind, seen = self._study.item_of[trial.item].kind, {each.item for each in own}
+        votes, _ = self._count_items(connection)
+        unseen = [item for item in self._study.item_of.values() if item.kind == kind and item.id not in seen]
+        for item in choose_items(unseen, self._study, 1, votes, generator):
             planned = PlannedTrial(item.id, bool(generator.integers(2)))
             _insert_trial(connection, trial.rater, len(own), planned)
 

@@ -19,8 +19,8 @@ def compose(task: Task = "edn", methods: int = 4, subjects: int = 5, trials: int
     names = [f"m{k}" for k in range(methods)]
     clips = [
         ShownClip(
-            id=f"{subject}-{method}", subject=str(subject), source=str(subject), method=method, sha256="", from_sha256="",
-            start_s=0, seconds=1, n_frames=25, fps=25, height=64, width=64,
+            id=f"{subject}-{method}", subject=str(subject), source=str(subject), method=method, sha256="",
+            from_sha256="", start_s=0, seconds=1, n_frames=25, fps=25, height=64, width=64,
         )
         for subject in range(subjects)
         for method in [*names, *([None] if task == "real-or-fake" else [])]

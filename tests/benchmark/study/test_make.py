@@ -95,7 +95,10 @@ def test_the_obvious_copy_is_coarse_and_stands_still(toys: Toys) -> None:
     with VideoReader(folder.clip_path(good)) as original, VideoReader(folder.clip_path(bad)) as copy:
         assert len(copy) == len(original)
         assert np.abs(np.diff(copy.read(range(len(copy))).astype(int), axis=0)).mean() < 3
-        assert np.abs(np.diff(original[0].astype(int), axis=0)).mean() > 3 * np.abs(np.diff(copy[0].astype(int), axis=0)).mean()
+        assert (
+            np.abs(np.diff(original[0].astype(int), axis=0)).mean()
+            > 3 * np.abs(np.diff(copy[0].astype(int), axis=0)).mean()
+        )
 
 
 def test_single_videos_have_the_real_among_them(toys: Toys) -> None:

@@ -180,7 +180,9 @@ def test_a_trial_that_does_not_exist(position: object, serve: Serve) -> None:
     assert list_answers(site) == []
 
 
-@pytest.mark.parametrize("answers", [{}, {"realistic": "c"}, {"other": "a"}, {"realistic": "real"}, {"realistic": None}])
+@pytest.mark.parametrize(
+    "answers", [{}, {"realistic": "c"}, {"other": "a"}, {"realistic": "real"}, {"realistic": None}]
+)
 def test_an_answer_that_is_none(answers: object, serve: Serve) -> None:
     site = serve()
     browser = site.open_browser()

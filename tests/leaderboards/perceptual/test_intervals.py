@@ -75,7 +75,10 @@ def test_closed_form_the_variance_is_the_sum_of_both_less_what_they_share() -> N
 def test_the_other_side_of_a_share_has_the_mirrored_interval(seed: int, n_subjects: int, n_raters: int) -> None:
     subjects, raters = cross(n_subjects, n_raters)
     hits = np.random.default_rng(seed).integers(0, 3, len(subjects)) / 2
-    share, other = estimate_share(hits.tolist(), subjects, raters), estimate_share((1 - hits).tolist(), subjects, raters)
+    share, other = (
+        estimate_share(hits.tolist(), subjects, raters),
+        estimate_share((1 - hits).tolist(), subjects, raters),
+    )
     assert share.value + other.value == pytest.approx(1)
     if share.interval is None or other.interval is None:
         assert set(hits) == {0.5}

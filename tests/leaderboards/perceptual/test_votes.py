@@ -19,7 +19,9 @@ from dancebench.leaderboards.perceptual.votes import (
     write_votes,
 )
 
-TEXTS = st.text(st.characters(blacklist_categories=("C", "Z")), min_size=1, max_size=12).filter(lambda text: text != "tie")
+TEXTS = st.text(st.characters(blacklist_categories=("C", "Z")), min_size=1, max_size=12).filter(
+    lambda text: text != "tie"
+)
 HEADER = "rater,subject,source,question,option_1,option_2,choice\n"
 PWCMP = "Observer,Session,Scene,Condition_1,Condition_2,Selection\n"
 

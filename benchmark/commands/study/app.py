@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from dancebench.benchmark.commands.options import (
     DEFAULT_WORKSPACE,
@@ -19,13 +18,15 @@ from dancebench.benchmark.commands.options import (
     read_argv,
 )  # fmt: skip
 from dancebench.benchmark.commands.progress_bars import ProgressBars
+from dancebench.benchmark.commands.study.arguments import (
+    parse_columns,
+    parse_frame_size,
+    parse_strengths,
+    parse_task,
+)  # fmt: skip
+from dancebench.benchmark.commands.study.tables import print_rehearsal, print_report, print_study
 from dancebench.benchmark.console import err, out, print_json
 from dancebench.core.errors import BenchError, UnknownNameError
-
-if TYPE_CHECKING:
-    from dancebench.benchmark.study.records import StudyRecord, Task
-    from dancebench.benchmark.study.rehearse import Rehearsal
-    from dancebench.benchmark.study.report import StudyReport
 
 app = typer.Typer(
     help="The perceptual study: make it, rehearse it, ask people, report what they saw.",
@@ -36,9 +37,6 @@ NameArgument = Annotated[str, typer.Argument(help="Name of the study.")]
 ColumnsOption = Annotated[
     str, typer.Option("--columns", help="bench, or pwcmp: Observer,Session,Scene,Condition_1,Condition_2,Selection.")
 ]
-_COLUMNS: Final = ("bench", "pwcmp")
-_STEP: Final = 0.5
-"""Between the strengths of methods in a rehearsal, in logits, where none are given."""
 
 
 @app.command(
@@ -81,7 +79,7 @@ def make(
     from dancebench.core.schema import set_fields
     from dancebench.synth.base import METHODS
 
-    chosen = _parse_task(task)
+    chosen = parse_task(task)
     methods = tuple(dict.fromkeys(method))
     for each in methods:
         METHODS[each]
@@ -95,7 +93,7 @@ def make(
             raise UnknownNameError("subject", each, data.ids())
     plan = StudyPlan(
         opened, data, name, chosen, methods, tuple(dict.fromkeys(subject)) if subject else None,
-        f"{preset}-s{training_seed}", seed, None if whole else seconds, _parse_frame_size(size), trials, checks,
+        f"{preset}-s{training_seed}", seed, None if whole else seconds, parse_frame_size(size), trials, checks,
         contact, rules,
     )  # fmt: skip
     with ProgressBars(err) as display:
@@ -103,7 +101,7 @@ def make(
     if json:
         print_json(study.model_dump(mode="json"))
         return
-    _print_study(study)
+    print_study(study)
     out.print_lines(f"next: bench study rehearse {name}, then bench study serve {name}")
 
 
@@ -158,7 +156,7 @@ def report(name: NameArgument, workspace: WorkspaceOption = DEFAULT_WORKSPACE, j
     if json:
         print_json(found.model_dump(mode="json"))
         return
-    _print_report(found)
+    print_report(found)
     out.print_lines(str(StudyFolder(opened, name).path / "report.md"))
 
 
@@ -198,13 +196,13 @@ def rehearse(
     study = folder.load()
     settings = parse_settings(changes, ["raters"]).get("raters", {})
     people = set_fields("raters", Raters(count=raters), settings, {"count": "--raters"})
-    truth = _parse_strengths(strength, study)
+    truth = parse_strengths(strength, study)
     with ProgressBars(err) as display:
         rehearsal = run_rehearsal(folder, people, truth, seed, display.report)
     if json:
         print_json(rehearsal.model_dump(mode="json"))
         return
-    _print_rehearsal(rehearsal)
+    print_rehearsal(rehearsal)
     if rehearsal.stored != rehearsal.acknowledged:
         raise BenchError(
             f"{rehearsal.acknowledged} answers were acknowledged and {rehearsal.stored} are stored.",
@@ -226,7 +224,7 @@ def import_votes(
     from dancebench.benchmark.study.records import StudyFolder
     from dancebench.leaderboards.perceptual import votes
 
-    parsed = _parse_columns(columns)
+    parsed = parse_columns(columns)
     folder = StudyFolder(open_workspace(workspace), name)
     if folder.path.exists():
         raise BenchError(f"The study '{name}' exists.", hint="Choose another name.")
@@ -254,7 +252,7 @@ def export(
     from dancebench.benchmark.study.report import read_answers
     from dancebench.leaderboards.perceptual.votes import write_judgements, write_votes
 
-    parsed = _parse_columns(columns)
+    parsed = parse_columns(columns)
     _, answers = read_answers(StudyFolder(open_workspace(workspace), name))
     if answers.judgements:
         if parsed == "pwcmp":
@@ -286,88 +284,3 @@ def erase(
     finally:
         store.close()
     out.print_lines(f"erased {rater}", f"next: bench study report {name}")
-
-
-def _parse_task(text: str) -> Task:
-    from dancebench.benchmark.study.records import Task
-
-    tasks: tuple[Task, ...] = get_args(Task)
-    for task in tasks:
-        if task == text:
-            return task
-    raise UnknownNameError("task", text, tasks)
-
-
-def _parse_columns(text: str) -> Literal["bench", "pwcmp"]:
-    if text == "bench":
-        return "bench"
-    if text == "pwcmp":
-        return "pwcmp"
-    raise UnknownNameError("set of columns", text, _COLUMNS)
-
-
-def _parse_frame_size(text: str) -> tuple[int, int] | None:
-    if text == "native":
-        return None
-    height, _, width = text.partition("x")
-    if not (height.isdecimal() and width.isdecimal()) or any(
-        int(side) % 2 or not 16 <= int(side) <= 4096 for side in (height, width)
-    ):
-        raise typer.BadParameter(
-            f"'{text}' is neither HEIGHTxWIDTH (even, 16 to 4096) nor 'native'", param_hint="--size"
-        )
-    return int(height), int(width)
-
-
-def _parse_strengths(texts: list[str] | None, study: StudyRecord) -> dict[str, float]:
-    truth = {method: at * _STEP for at, method in enumerate(study.methods)}
-    for text in texts or ():
-        method, _, value = text.partition("=")
-        if method not in truth:
-            raise UnknownNameError("method of the study", method, study.methods)
-        try:
-            truth[method] = float(value)
-        except ValueError:
-            raise typer.BadParameter(f"'{text}' is not METHOD=LOGITS", param_hint="--strength") from None
-        if not abs(truth[method]) <= 20:
-            raise typer.BadParameter(f"'{text}': between -20 and 20 logits", param_hint="--strength")
-    return truth
-
-
-def _print_study(study: StudyRecord) -> None:
-    kinds = [check.kind for check in study.checks]
-    unit = "pairs" if study.is_pairwise else "videos"
-    out.print_lines(
-        f"study {study.name}: {len(study.items)} {unit} of {len(study.subjects)} subjects, {study.frame_size}",
-        f"each rater: {study.trials_per_rater} {unit} and {study.checks_per_rater} attention checks "
-        f"(of {kinds.count('instructed')} instructed, {kinds.count('obvious')} obvious)",
-        f"exclusion rules: SHA-256 {study.rules_sha256}",
-    )
-
-
-def _print_report(found: StudyReport) -> None:
-    from dancebench.benchmark.study.report import list_screen_rows
-
-    part = found.participation
-    if part is not None:
-        out.print_lines(f"{part.enrolled} raters enrolled, {part.finished} finished, {part.used} used")
-    table = Table("", "%", "95%", "p (Holm)", "n", box=None, pad_edge=False)
-    for row in list_screen_rows(found):
-        table.add_row(*row)
-    out.print(table)
-    if part is not None and part.short_of_votes:
-        out.print_lines(f"short of votes: {len(part.short_of_votes)} (see report.md)")
-
-
-def _print_rehearsal(rehearsal: Rehearsal) -> None:
-    _print_report(rehearsal.report)
-    table = Table("", "true %", "found %", "covered", "difference found", box=None, pad_edge=False)
-    for pair in rehearsal.pairs:
-        row: list[Any] = [
-            f"{pair.question}: {pair.method} over {pair.other}", f"{pair.true_share:.1%}", f"{pair.found_share:.1%}",
-            {True: "yes", False: "no", None: "–"}[pair.covered], "yes" if pair.found else "no",
-        ]  # fmt: skip
-        table.add_row(*row)
-    if rehearsal.pairs:
-        out.print(table)
-    out.print_lines(f"{rehearsal.acknowledged} answers acknowledged, {rehearsal.stored} stored")
