@@ -98,9 +98,9 @@ def make_study(plan: StudyPlan, report: ReportProgress = ignore_progress) -> Stu
         clips = _write_clips(plan, groups, temporary / "clips", report)
         coarse = _write_coarse_copies(plan, clips, temporary / "clips")
         study = _compose(plan, clips, coarse)
-        Access(
-            token=secrets.token_urlsafe(16), completed=_draw_code(), screened_out=_draw_code()
-        ).save(temporary / "access.json")  # fmt: skip
+        access = Access(token=secrets.token_urlsafe(16), completed=_draw_code(), screened_out=_draw_code())
+        access.save(temporary / "access.json")
+        (temporary / "access.json").chmod(0o600)
         study.save(temporary / "study.json")
     return study
 

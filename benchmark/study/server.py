@@ -35,7 +35,10 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-_ASSETS: Final = {"page.js": "text/javascript", "page.css": "text/css"}
+_ASSETS: Final = {
+    "page.css": "text/css",
+    **dict.fromkeys(("page.js", "trial.js", "connection.js"), "text/javascript"),
+}
 
 
 class StudyServer:

@@ -104,7 +104,10 @@ class Store:
         self._study = study
         self._lock = threading.Lock()
         with _explain(path):
+            is_new = not path.exists()
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
+            if is_new:
+                path.chmod(0o600)  # what people answered is theirs and the researcher's; SQLite's other files follow
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
                 self._connection.execute(f"PRAGMA {pragma}")
             self._connection.executescript(_TABLES)

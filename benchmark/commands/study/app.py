@@ -137,6 +137,8 @@ def serve(
     )
     try:
         server.run(sockets=[bound])
+    except KeyboardInterrupt:
+        pass  # how it is meant to end
     finally:
         store.close()
     err.print_lines(f"Stopped. Report with: bench study report {name}")

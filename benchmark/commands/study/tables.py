@@ -36,6 +36,10 @@ def print_report(found: StudyReport) -> None:
     for row in _list_rows(found):
         table.add_row(*row)
     out.print(table)
+    for question in found.questions:
+        if question.pairs:
+            needed = [f"{row.preference:.0%} {row.raters or '–'}" for row in question.power]
+            out.print_lines(f"{question.question}: raters that a preference needs (80% power): {', '.join(needed)}")
     if part is not None and part.short_of_votes:
         out.print_lines(f"short of votes: {len(part.short_of_votes)} (see report.md)")
 

@@ -59,7 +59,7 @@ def test_a_whole_session(serve: Serve) -> None:
 
 def test_the_page_and_its_headers(serve: Serve) -> None:
     browser = serve().open_browser()
-    for path in ("/", "/page/page.js", "/page/page.css"):
+    for path in ("/", "/page/page.js", "/page/trial.js", "/page/connection.js", "/page/page.css"):
         assert browser.send("GET", path, **{"X-Study-Token": ""})[0] == 200
     assert browser.send("GET", "/page/records.py")[0] == 404
     assert browser.send("GET", "/docs")[0] == 404
