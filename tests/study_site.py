@@ -41,6 +41,7 @@ def write_fake(workspace: Workspace, method: str, subject: str, source: str, see
         frames_without_pose=0, fps=FPS, height=SIZE[0], width=SIZE[1], sha256=write_frames(path, seed),
         weights_sha256="d" * 64, encoder="x", git_sha=None, dirty=None, versions={},
     ).save(path.with_suffix(".json"))  # fmt: skip
+    path.with_suffix(".poses.json").write_text("{}")  # what a metric leaves beside a fake
     return path
 
 

@@ -110,10 +110,10 @@ def _find_originals(plan: StudyPlan) -> list[list[_Original]]:
     found: dict[tuple[str, str], list[_Original]] = defaultdict(list)
     for subject, method in itertools.product(plan.subjects or plan.dataset.ids("target"), plan.methods):
         folder = plan.workspace.fake(method, plan.dataset.name, subject, plan.variant, source="any").parent
-        for path in sorted(folder.glob("*.json")):
-            record = FakeRecord.load(path)
-            _require_unchanged(path.with_suffix(".mp4"), record.sha256)
-            found[subject, path.stem].append(_Original(path.with_suffix(".mp4"), record, method, record.source))
+        for path in sorted(folder.glob("*.mp4")):  # other records than the fakes' lie there too
+            record = FakeRecord.load(path.with_suffix(".json"))
+            _require_unchanged(path, record.sha256)
+            found[subject, path.stem].append(_Original(path, record, method, record.source))
     if plan.task == "real-or-fake":
         for subject, stem in list(found):
             if stem == subject:
