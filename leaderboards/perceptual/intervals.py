@@ -123,7 +123,9 @@ def jackknife_both(
 ) -> Interval | None:
     """95% interval of any statistic without bounds: the jackknife's variances over subjects and over raters, added.
 
-    The binomial part, which both contain, is counted twice: a little too wide rather than too narrow.
+    The binomial part, which both contain, is counted twice: too wide rather than too narrow. Of 100 to 300 simulated
+    studies as in the module's docstring (rater SD 0.3) 0.98 to 0.99 of the intervals of Bradley-Terry strengths held
+    those of a study of 250 subjects and raters, and 0.98 to 1.00 of those of d' the true one.
 
     Args:
         statistic: From the indices of the answers included to a number; NaN where undefined.
