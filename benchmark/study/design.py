@@ -2,7 +2,7 @@
 
 A block is what one rater sees: the items that have the fewest votes, among these first the methods and subjects that
 the rater has seen least, then by chance. So after any number of raters the votes of two items differ by one at most,
-whoever gave up in between; and each pair of methods is shown each way round in alternation.
+whoever gave up in between. Where the videos of an item stand alternates over the rows of a balanced square.
 """
 
 from __future__ import annotations
@@ -17,10 +17,26 @@ from dancebench.benchmark.study.records import Item, StudyRecord
 
 
 class PlannedTrial(NamedTuple):
-    """An item as one rater sees it; `flipped`: its second clip stands first."""
+    """An item as one rater sees it; `order`: which of its clips stands first, second and so on."""
 
     item: str
-    flipped: bool
+    order: tuple[int, ...]
+
+
+def list_orders(n: int) -> list[tuple[int, ...]]:
+    """Orders of n things in which each stands in each place, and right after each other one, equally often.
+
+    Williams' squares (1949): n orders of an even number, 2n of an odd one.
+    """
+    first = [at // 2 if at % 2 == 0 else n - 1 - at // 2 for at in range(n)]
+    rows = [tuple((each + k) % n for each in first) for k in range(n)]
+    return list(dict.fromkeys([*rows, *(row[::-1] for row in rows)])) if n % 2 else rows
+
+
+def draw_order(item: Item, generator: np.random.Generator) -> tuple[int, ...]:
+    """One of the orders, by chance."""
+    orders = list_orders(len(item.clips))
+    return orders[int(generator.integers(len(orders)))]
 
 
 def plan_block(
@@ -32,16 +48,16 @@ def plan_block(
         study: The study.
         number: How many raters enrolled before.
         votes: By item, votes given or under way.
-        shown: By item, how often it was ever shown: its side alternates.
+        shown: By item, how often it was ever shown: its order alternates.
     """
     generator = np.random.default_rng([study.seed, number])
     chosen = _choose_balanced(study, votes, generator)
-    trials = [PlannedTrial(item.id, _is_flipped(study, item, shown)) for item in chosen]
+    trials = [PlannedTrial(item.id, _choose_order(study, item, shown)) for item in chosen]
     order = generator.permutation(len(trials))
     block = [trials[at] for at in order]
     for check in choose_checks(study, generator):
         place = int(generator.integers(1, len(block) + 1))  # never the first: it is the rater's practice
-        block.insert(place, PlannedTrial(check.id, bool(generator.integers(2))))
+        block.insert(place, PlannedTrial(check.id, draw_order(check, generator)))
     return block
 
 
@@ -71,7 +87,7 @@ def choose_items(
 def _choose_balanced(study: StudyRecord, votes: Mapping[str, int], generator: np.random.Generator) -> list[Item]:
     """A rater's items; of single videos half are real, as far as there are so many."""
     count = study.trials_per_rater
-    if study.is_pairwise:
+    if study.is_comparative:
         return choose_items(study.items, study, count, votes, generator)
     reals = [item for item in study.items if study.clip_of[item.clips[0]].method is None]
     fakes = [item for item in study.items if item not in reals]
@@ -94,10 +110,11 @@ def choose_checks(study: StudyRecord, generator: np.random.Generator) -> list[It
     return picked
 
 
-def _is_flipped(study: StudyRecord, item: Item, shown: Mapping[str, int]) -> bool:
-    """In alternation, beginning by chance."""
-    start = int(np.random.default_rng([study.seed, study.items.index(item)]).integers(2))
-    return bool((start + shown.get(item.id, 0)) % 2)
+def _choose_order(study: StudyRecord, item: Item, shown: Mapping[str, int]) -> tuple[int, ...]:
+    """The orders in turn, beginning by chance."""
+    orders = list_orders(len(item.clips))
+    start = int(np.random.default_rng([study.seed, study.items.index(item)]).integers(len(orders)))
+    return orders[(start + shown.get(item.id, 0)) % len(orders)]
 
 
 def _name_methods(study: StudyRecord, item: Item) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dancebench.benchmark.study.records import ANSWERS, SLOTS, StudyRecord
+from dancebench.benchmark.study.records import SLOTS, StudyRecord
 from dancebench.benchmark.study.store import Rater, Trial
 from dancebench.leaderboards.perceptual.votes import Judgement, Vote
 
@@ -24,8 +24,8 @@ class Used:
     """What is analysed, and what is not and why.
 
     Attributes:
-        votes: Of pairs; empty in a study of single videos.
-        judgements: Of single videos; empty in a study of pairs.
+        votes: Of videos compared with each other; empty in a study of single videos.
+        judgements: Of single videos; empty in the other studies.
         raters: Who is used.
         excluded: Rater to reason.
         dropped: Reason to number of trials of used raters that are not used.
@@ -66,8 +66,8 @@ def apply_rules(study: StudyRecord, raters: Sequence[Rater], trials: Sequence[Tr
             dropped[reason] += 1
     counted = Counter(trial.item for trial in kept)
     return Used(
-        votes=[vote for trial in kept if study.is_pairwise for vote in _read_votes(study, trial)],
-        judgements=[_read_judgement(study, trial) for trial in kept if not study.is_pairwise],
+        votes=[vote for trial in kept if study.is_comparative for vote in _read_votes(study, trial)],
+        judgements=[_read_judgement(study, trial) for trial in kept if not study.is_comparative],
         raters=used,
         excluded={rater: reason for rater, reason in reasons.items() if reason is not None},
         dropped=dict(dropped),
@@ -99,17 +99,14 @@ def _fails(study: StudyRecord, trial: Trial) -> bool:
     item = study.item_of[trial.item]
     if item.kind == "question" or trial.answers is None:
         return False
-    expected = item.expected
-    if study.is_pairwise:
-        shown = item.clips[::-1] if trial.flipped else item.clips
-        expected = ANSWERS[study.task][shown.index(item.expected or "")]
+    expected = item.find_expected(trial.order)
     return any(answer != expected for answer in trial.answers.values())
 
 
 def _explain_drop(study: StudyRecord, trial: Trial) -> str | None:
     rules, log = study.rules, trial.log or {}
     clip_of, item = study.clip_of, study.item_of[trial.item]
-    shown = item.clips[::-1] if trial.flipped else item.clips
+    shown = item.arrange(trial.order)
     reaction = log.get("reaction_ms")
     if reaction is not None and reaction < rules.min_reaction_s * 1000:
         return f"answered within {rules.min_reaction_s:g} s"
@@ -125,12 +122,12 @@ def _explain_drop(study: StudyRecord, trial: Trial) -> str | None:
 
 def _read_votes(study: StudyRecord, trial: Trial) -> list[Vote]:
     item = study.item_of[trial.item]
-    shown = [study.clip_of[clip] for clip in (item.clips[::-1] if trial.flipped else item.clips)]
+    shown = [study.clip_of[clip] for clip in item.arrange(trial.order)]
     options = tuple(clip.method or "real" for clip in shown)
     return [
         Vote(
             rater=trial.rater, subject=shown[0].subject, source=shown[0].source, question=question.id, options=options,
-            choice=options[ANSWERS[study.task].index((trial.answers or {})[question.id])],
+            choice=options[item.answers.index((trial.answers or {})[question.id])],
         )
         for question in study.questions
     ]  # fmt: skip

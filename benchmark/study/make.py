@@ -2,8 +2,8 @@
 
 Fakes of several methods of the same subject in the same source's motion are cut to the same frames of that motion,
 at most so many seconds from its middle, letterboxed to one size or left as they are, and encoded by the one encoder.
-Attention checks are made from the study's own clips: an instruction over a pair, and a clip beside a copy of itself
-that is coarse and jerky.
+Attention checks are made from the study's own clips: an instruction over what is shown, and a clip beside copies of
+itself that are coarse, jerky and shaking, so that it is the better one by every question.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from typing import Final
 
 import numpy as np
 
-from dancebench.benchmark.study.records import Access, ExclusionRules, Item, ShownClip, StudyFolder, StudyRecord, Task
+from dancebench.benchmark.study.records import (
+    AT_ONCE,
+    Access,
+    ExclusionRules,
+    Item,
+    ShownClip,
+    StudyFolder,
+    StudyRecord,
+    Task,
+)
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_folder, sha256_json, sha256_once
 from dancebench.core.progress import ReportProgress, ignore_progress
@@ -42,7 +51,7 @@ class StudyPlan:
     """What is to be asked about which fakes.
 
     Attributes:
-        methods: At least two for pairs, one for single videos.
+        methods: At least two to be compared, one for single videos.
         subjects: None for every target of the dataset.
         variant: `PRESET-sSEED` of the fakes.
         seconds: Longest snippet; None for whole clips.
@@ -106,7 +115,7 @@ def make_study(plan: StudyPlan, report: ReportProgress = ignore_progress) -> Stu
 
 
 def _find_originals(plan: StudyPlan) -> list[list[_Original]]:
-    """The clips of each subject and motion, at least two of them for pairs."""
+    """The clips of each subject and motion, at least two of them where they are compared."""
     found: dict[tuple[str, str], list[_Original]] = defaultdict(list)
     for subject, method in itertools.product(plan.subjects or plan.dataset.ids("target"), plan.methods):
         folder = plan.workspace.fake(method, plan.dataset.name, subject, plan.variant, source="any").parent
@@ -206,7 +215,7 @@ def _write_coarse_copies(plan: StudyPlan, clips: Sequence[ShownClip], folder: Pa
         def frames(clip: ShownClip = clip) -> Iterator[Frame]:
             with VideoReader(folder / f"{clip.id}.mp4") as reader:
                 for t in range(len(reader)):
-                    yield _coarsen(reader[t - t % _HELD])
+                    yield _coarsen(reader[t - t % _HELD], shift=t // _HELD % 2)
 
         identity = sha256_json([plan.name, "coarse", clip.id])[:16]
         written = write_clip(folder / f"{identity}.mp4", frames(), clip.fps)
@@ -214,9 +223,10 @@ def _write_coarse_copies(plan: StudyPlan, clips: Sequence[ShownClip], folder: Pa
     return copies
 
 
-def _coarsen(frame: Frame) -> Frame:
+def _coarsen(frame: Frame, shift: int) -> Frame:
+    """The frame in coarse blocks, moved to the right by so many of them."""
     height, width = frame.shape[:2]
-    small = resize(frame, (_COARSE, max(1, round(_COARSE * width / height))))
+    small = np.roll(resize(frame, (_COARSE, max(1, round(_COARSE * width / height)))), shift, axis=1)
     step = -(-height // _COARSE)
     blown: Frame = np.ascontiguousarray(np.repeat(np.repeat(small, step, axis=0), -(-width // small.shape[1]), axis=1))
     return np.ascontiguousarray(blown[:height, :width])
@@ -253,9 +263,9 @@ def _list_items(plan: StudyPlan, clips: Sequence[ShownClip]) -> list[Item]:
     for clip in clips:
         grouped[clip.subject, clip.source].append(clip.id)
     return [
-        _make_item(plan, "question", *pair)
+        _make_item(plan, "question", *shown)
         for _, own in sorted(grouped.items())
-        for pair in itertools.combinations(own, 2)
+        for shown in itertools.combinations(own, min(len(own), AT_ONCE[plan.task]))
     ]
 
 
@@ -264,9 +274,11 @@ def _list_checks(plan: StudyPlan, items: Sequence[Item], coarse: dict[str, Shown
     chosen = [items[at] for at in generator.permutation(len(items))[:CHECKS_OF_A_KIND]]
     instructed = []
     for k, item in enumerate(chosen):
-        expected = item.clips[k % 2] if plan.task != "real-or-fake" else ("real", "fake")[k % 2]
+        choices = item.clips if len(item.clips) > 1 else item.answers
+        expected = choices[k % len(choices)]
         instructed.append(_make_item(plan, "instructed", *item.clips, expected=expected))
-    obvious = [_make_item(plan, "obvious", clip, copy.id, expected=clip) for clip, copy in coarse.items()]
+    copies = max(len(item.clips) for item in items) - 1
+    obvious = [_make_item(plan, "obvious", clip, *[copy.id] * copies, expected=clip) for clip, copy in coarse.items()]
     return [*instructed, *obvious]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, StringConstraints
 
-from dancebench.benchmark.study.records import Slot
+from dancebench.benchmark.study.records import SLOTS, Slot
 from dancebench.core.schema import Strict
 
 _DAY_S: Final = 86_400.0
@@ -46,7 +46,7 @@ class Playback(Strict):
 class AnswerLog(Strict):
     """What the page measured in one trial."""
 
-    playback: Annotated[dict[Slot, Playback], Field(min_length=1, max_length=2)]
+    playback: Annotated[dict[Slot, Playback], Field(min_length=1, max_length=len(SLOTS))]
     reaction_ms: Milliseconds = None
     """From the end of the later video to the answer."""
     replays: NonNegativeInt = 0
@@ -60,7 +60,7 @@ class Answer(Strict):
     """The answers to one trial."""
 
     position: NonNegativeInt
-    answers: Annotated[dict[Text, Literal["a", "b", "real", "fake"]], Field(min_length=1, max_length=8)]
+    answers: Annotated[dict[Text, Slot | Literal["real", "fake"]], Field(min_length=1, max_length=8)]
     log: AnswerLog
 
 

@@ -8,6 +8,7 @@ studies/NAME/votes.sqlite    raters, trials and answers
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
@@ -19,9 +20,9 @@ from dancebench.core.schema import Document, Strict
 from dancebench.core.workspace import Workspace
 
 Task = Literal["edn", "ddg", "real-or-fake"]
-Slot = Literal["a", "b"]
-SLOTS: Final[tuple[Slot, ...]] = ("a", "b")
-"""Where videos stand: the first and the second; on a phone one below the other."""
+Slot = Literal["a", "b", "c", "d"]
+SLOTS: Final[tuple[Slot, ...]] = ("a", "b", "c", "d")
+"""Where videos stand, in the order of reading."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -35,16 +36,17 @@ class Question(Strict):
 QUESTIONS: Final[dict[Task, tuple[Question, ...]]] = {
     "edn": (Question(id="realistic", text="Which video looks more realistic?"),),
     "ddg": (
-        Question(id="body", text="In which video is the body more complete?"),
-        Question(id="face", text="In which video is the face clearer?"),
-        Question(id="isolation", text="In which video is the person better separated from the background?"),
-        Question(id="stability", text="Which video is more stable over time?"),
-        Question(id="overall", text="Which video is better overall?"),
+        Question(id="body", text="In which video is the body most complete?"),
+        Question(id="face", text="In which video is the face clearest?"),
+        Question(id="isolation", text="In which video is the person best separated from the background?"),
+        Question(id="stability", text="Which video is most stable over time?"),
+        Question(id="overall", text="Which video is best overall?"),
     ),
     "real-or-fake": (Question(id="real-or-fake", text="Is this video real or synthesized?"),),
 }
 """EDN asks one question, DDG five (Table 4); the last task is of single videos."""
-ANSWERS: Final[dict[Task, tuple[str, str]]] = {"edn": ("a", "b"), "ddg": ("a", "b"), "real-or-fake": ("real", "fake")}
+AT_ONCE: Final[dict[Task, int]] = {"edn": 2, "ddg": 4, "real-or-fake": 1}
+"""Most videos of one trial: as many as the papers showed."""
 
 
 class ExclusionRules(Strict):
@@ -87,13 +89,31 @@ class ShownClip(Strict):
 
 
 class Item(Strict):
-    """What one trial can be: two clips of one subject and source, or one clip."""
+    """What one trial can be: clips of one subject and source beside each other, or one clip."""
 
     id: str
     kind: Literal["question", "instructed", "obvious"]
-    clips: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+    clips: Annotated[tuple[str, ...], Field(min_length=1, max_length=len(SLOTS))]
     expected: str | None = None
-    """Of a check: the answer by which it is passed; for two clips, the id of the clip."""
+    """Of a check: the answer by which it is passed; for several clips, the id of the clip."""
+
+    def arrange(self, order: Sequence[int]) -> tuple[str, ...]:
+        """The clips as they are shown."""
+        return tuple(self.clips[at] for at in order)
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What can be answered to each question: a slot, or of one clip real or fake."""
+        return SLOTS[: len(self.clips)] if len(self.clips) > 1 else ("real", "fake")
+
+    def find_expected(self, order: Sequence[int]) -> str:
+        """Of a check that is shown in this order: the answer by which it is passed.
+
+        Raises:
+            ValueError: It is no check.
+        """
+        expected = self.expected or ""
+        return self.answers[self.arrange(order).index(expected)] if len(self.clips) > 1 else expected
 
 
 class StudyRecord(Document):
@@ -147,7 +167,8 @@ class StudyRecord(Document):
         return {item.id: item for item in (*self.items, *self.checks)}
 
     @property
-    def is_pairwise(self) -> bool:
+    def is_comparative(self) -> bool:
+        """Whether videos are compared with each other."""
         return self.task != "real-or-fake"
 
 

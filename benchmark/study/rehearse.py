@@ -2,8 +2,9 @@
 
 The server, the store, the exclusion rules and the analysis are those of the study; its votes are not touched. Every
 subject and every rater moves the true strengths of the methods a little; a simulated rater chooses by the logistic
-model and sometimes presses a key at random; some do not attend, some videos fail. What comes out is compared with what
-went in: is the true preference in its interval, is the difference found, is any acknowledged answer missing?
+model (of several videos the multinomial one) and sometimes presses a key at random; some do not attend, some videos
+fail. What comes out is compared with what went in: is the true preference in its interval, is the difference found, is
+any acknowledged answer missing?
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import http.client
 import itertools
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 import numpy as np
+import numpy.typing as npt
 import scipy.special
+import scipy.stats
 from pydantic import Field
 
-from dancebench.benchmark.study.records import ANSWERS, SLOTS, Access, Item, StudyFolder, StudyRecord
+from dancebench.benchmark.study.records import SLOTS, Access, Item, StudyFolder, StudyRecord
 from dancebench.benchmark.study.report import StudyReport, collect_answers, make_report
 from dancebench.benchmark.study.serve import bind, open_server, run_in_thread
 from dancebench.benchmark.study.store import Store
@@ -30,7 +33,8 @@ from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Strict
 
 _LEVEL: Final = 0.05
-_GRID: Final = 20_001
+_POINTS: Final = 2**14
+"""Of a quasi-random rule over all people: shares to about 1e-4."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Spread = Annotated[float, Field(ge=0, le=10)]
 
@@ -126,7 +130,7 @@ class Population:
         self.study, self.raters, self.truth = study, raters, dict(truth)
         self._generator = np.random.default_rng(seed)
         # A difference of two has the SD that is asked for.
-        self._scale = np.sqrt(0.5) if study.is_pairwise else 1.0
+        self._scale = np.sqrt(0.5) if study.is_comparative else 1.0
         names = (*study.methods, "real")
         self._of_subject = {key: self._draw(raters.subject_sd) for key in itertools.product(study.subjects, names)}
 
@@ -142,26 +146,41 @@ class Population:
 
     def answer(self, item: Item, videos: list[str], tastes: Mapping[str, float], *, careless: bool) -> dict[str, str]:
         """The answers to every question of a trial, as the page names them."""
-        options = ANSWERS[self.study.task]
         if item.kind != "question" and not careless:
-            at = videos.index(item.expected or "") if self.study.is_pairwise else options.index(item.expected or "")
-            return {question.id: options[at] for question in self.study.questions}
+            order = [item.clips.index(video) for video in videos]
+            return {question.id: item.find_expected(order) for question in self.study.questions}
+        utilities = [self._rate(video, tastes) for video in videos]
+        # A single video is called real if it does not look synthesized.
+        attentive = scipy.special.softmax(utilities if len(videos) > 1 else [-utilities[0], 0.0])
+        at_random = np.full(len(attentive), 1 / len(attentive))
         answers = {}
         for question in self.study.questions:
-            utilities = [self._rate(video, tastes) for video in videos]
-            # A pair: the first, by the difference. A single video: "real", if it does not look synthesized.
-            first = scipy.special.expit(utilities[0] - utilities[1] if len(videos) == 2 else -utilities[0])
-            chance = 0.5 if careless or self._generator.random() < self.raters.lapses else float(first)
-            answers[question.id] = options[0] if self._generator.random() < chance else options[1]
+            lapses = careless or self._generator.random() < self.raters.lapses
+            limits = np.cumsum(at_random if lapses else attentive)[:-1]
+            answers[question.id] = item.answers[int(np.searchsorted(limits, self._generator.random(), side="right"))]
         return answers
 
     def compute_share(self, method: str, other: str) -> float:
-        """The share of all answers, of all people about all people, that chooses `method`."""
-        spread = float(np.hypot(self.raters.subject_sd, self.raters.rater_sd))
-        quantiles = scipy.special.ndtri((np.arange(_GRID) + 0.5) / _GRID)
-        difference = self.truth[method] - self.truth[other]
-        share = float(scipy.special.expit(difference + spread * quantiles).mean())
-        return (1 - self.raters.lapses) * share + self.raters.lapses / 2
+        """Of all answers, of all people about all people, that choose one of both the share that chooses `method`."""
+        clip_of = self.study.clip_of
+        shown = {tuple(clip_of[clip].method or "real" for clip in item.clips) for item in self.study.items}
+        chosen = [
+            [shares[options.index(name)] for name in (method, other)]
+            for options in sorted(shown)
+            if {method, other} <= set(options)
+            for shares in [self._compute_shares(options)]
+        ]
+        first, second = np.sum(chosen, axis=0)
+        return float(first / (first + second))
+
+    def _compute_shares(self, options: Sequence[str]) -> npt.NDArray[np.float64]:
+        """How often each of the options is chosen, over all people: (options,)."""
+        points = scipy.stats.qmc.Sobol(len(options), scramble=False).random(_POINTS) + 0.5 / _POINTS
+        spread = self._scale * np.hypot(self.raters.subject_sd, self.raters.rater_sd)
+        utilities = [self.truth[name] for name in options] + spread * scipy.special.ndtri(points)
+        shares = scipy.special.softmax(utilities, axis=1).mean(axis=0)
+        mixed: npt.NDArray[np.float64] = (1 - self.raters.lapses) * shares + self.raters.lapses / len(options)
+        return mixed
 
     def _rate(self, clip_id: str, tastes: Mapping[str, float]) -> float:
         clip = self.study.clip_of[clip_id]
@@ -210,9 +229,9 @@ def _run_session(client: _Client, population: Population) -> int:
     """One rater from consent to the end; the number of answers that were acknowledged."""
     client.secret = client.ask("/api/enrol", {"agreed": True})["secret"]
     tastes, careless = population.draw_rater(), population.is_careless()
-    items = {trial.clips: trial for trial in population.study.items}
-    checks: dict[tuple[tuple[str, ...], str], Item] = {
-        (check.clips, check.kind): check for check in population.study.checks
+    study = population.study
+    kinds: dict[tuple[tuple[str, ...], str], Item] = {
+        (tuple(sorted(item.clips)), item.kind): item for item in (*study.items, *study.checks)
     }
     acknowledged = 0
     while (session := client.ask("/api/session"))["state"] == "trial":
@@ -221,7 +240,7 @@ def _run_session(client: _Client, population: Population) -> int:
             client.ask("/api/void", {"position": trial["position"], "reason": "simulated"})
             continue
         videos = [video["id"] for video in trial["videos"]]
-        item = _find_item(trial, videos, items, checks)
+        item = _find_item(trial, videos, kinds)
         answers = population.answer(item, videos, tastes, careless=careless)
         log = {"playback": {slot: _play(video) for slot, video in zip(SLOTS, trial["videos"], strict=False)}}
         client.ask("/api/answer", {"position": trial["position"], "answers": answers, "log": log})
@@ -229,17 +248,11 @@ def _run_session(client: _Client, population: Population) -> int:
     return acknowledged
 
 
-def _find_item(
-    trial: Mapping[str, Any], videos: list[str], items: Mapping[tuple[str, ...], Item],
-    checks: Mapping[tuple[tuple[str, ...], str], Item],
-) -> Item:  # fmt: skip
-    """What an attentive rater sees: an instruction, two videos of which one is spoilt, or a question."""
-    kind = "instructed" if trial["instruction"] else "obvious"
-    for clips in (tuple(videos), tuple(reversed(videos))):
-        if (clips, kind) in checks:
-            return checks[clips, kind]
-        if kind != "instructed" and clips in items:
-            return items[clips]
+def _find_item(trial: Mapping[str, Any], videos: list[str], kinds: Mapping[tuple[tuple[str, ...], str], Item]) -> Item:
+    """What an attentive rater sees: an instruction, a video beside spoilt ones, or a question."""
+    for kind in ("instructed",) if trial["instruction"] else ("obvious", "question"):
+        if (tuple(sorted(videos)), kind) in kinds:
+            return kinds[tuple(sorted(videos)), kind]
     raise BenchError(f"The page's server shows what the study does not hold: {videos}.")
 
 

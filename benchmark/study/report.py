@@ -77,7 +77,7 @@ class StudyReport(Document):
     """Null of imported votes."""
     questions: tuple[QuestionResult, ...]
     belief: BeliefResult | None
-    """Null in a study of pairs."""
+    """Null where videos were compared with each other."""
     detectors: tuple[DetectorComparison, ...]
 
 

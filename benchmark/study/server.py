@@ -20,7 +20,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from dancebench.benchmark.study.body_limit import BodyLimit
 from dancebench.benchmark.study.exclusion import count_failed_checks
 from dancebench.benchmark.study.messages import Answer, Comment, Enrol, Void
-from dancebench.benchmark.study.records import ANSWERS, SLOTS, Access, ShownClip, StudyFolder, StudyRecord
+from dancebench.benchmark.study.records import AT_ONCE, SLOTS, Access, ShownClip, StudyFolder, StudyRecord
 from dancebench.benchmark.study.store import AnsweredTwiceError, Rater, Store, Trial
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_once
@@ -88,6 +88,7 @@ class StudyServer:
         return {
             "study": study.sha256[:16],
             "task": study.task,
+            "at_once": min(AT_ONCE[study.task], max(len(item.clips) for item in study.items)),
             "contact": study.contact,
             "trials": n_trials,
             "minutes": max(1, round(n_trials * (seconds + 6 * len(study.questions)) / 60)),
@@ -120,7 +121,7 @@ class StudyServer:
     def answer(self, rater: Rater, message: Answer) -> dict[str, Any]:
         """Store the answers to a trial, then acknowledge them."""
         trial = self._find_trial(rater, message.position)
-        self._check_answers(message)
+        self._check_answers(trial, message)
         self._check_playback(rater, trial, message)
         log = message.log.model_dump(mode="json")
         shown_at = self._shown_at.get((rater.id, trial.position))
@@ -165,22 +166,19 @@ class StudyServer:
 
     def _list_shown(self, trial: Trial) -> list[ShownClip]:
         item = self.study.item_of[trial.item]
-        return [self.study.clip_of[clip] for clip in (item.clips[::-1] if trial.flipped else item.clips)]
+        return [self.study.clip_of[clip] for clip in item.arrange(trial.order)]
 
     def _describe_trial(self, trial: Trial) -> dict[str, Any]:
         item, shown = self.study.item_of[trial.item], self._list_shown(trial)
-        instruction = None
-        if item.kind == "instructed":
-            at = [clip.id for clip in shown].index(item.expected or "") if self.study.is_pairwise else None
-            instruction = item.expected if at is None else ANSWERS[self.study.task][at]
+        instruction = item.find_expected(trial.order) if item.kind == "instructed" else None
         videos = [
             {"id": clip.id, "width": clip.width, "height": clip.height, "seconds": clip.seconds} for clip in shown
         ]
         return {"position": trial.position, "videos": videos, "instruction": instruction}
 
-    def _check_answers(self, message: Answer) -> None:
+    def _check_answers(self, trial: Trial, message: Answer) -> None:
         questions = {question.id for question in self.study.questions}
-        allowed = set(ANSWERS[self.study.task])
+        allowed = set(self.study.item_of[trial.item].answers)
         if set(message.answers) != questions or not set(message.answers.values()) <= allowed:
             raise HTTPException(422, "Every question of the trial needs one of its answers.")
 

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
-from dancebench.benchmark.study.design import PlannedTrial, choose_items, plan_block
+from dancebench.benchmark.study.design import PlannedTrial, choose_items, draw_order, plan_block
 from dancebench.benchmark.study.records import StudyRecord
 from dancebench.core.errors import BenchError
 
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS raters (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS trials (
   rater TEXT NOT NULL REFERENCES raters (id) ON DELETE CASCADE, position INTEGER NOT NULL, item TEXT NOT NULL,
-  flipped INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT, answers TEXT, log TEXT, stored TEXT,
+  shown_order TEXT NOT NULL, state TEXT NOT NULL, reason TEXT, answers TEXT, log TEXT, stored TEXT,
   PRIMARY KEY (rater, position)
 ) STRICT, WITHOUT ROWID;
 """
@@ -62,6 +62,7 @@ class Trial(NamedTuple):
     """One trial of a rater.
 
     Attributes:
+        order: Of the item's clips, as they are shown.
         state: `open`, `answered`, or `void` where a video failed.
         answers: By question, the answer as it was given; None unless answered.
         log: What the page measured; None unless answered.
@@ -70,7 +71,7 @@ class Trial(NamedTuple):
     rater: str
     position: int
     item: str
-    flipped: bool
+    order: tuple[int, ...]
     state: Literal["open", "answered", "void"]
     reason: str | None
     answers: dict[str, str] | None
@@ -259,7 +260,7 @@ class Store:
         votes, _ = self._count_items(connection)
         unseen = [item for item in self._study.item_of.values() if item.kind == kind and item.id not in seen]
         for item in choose_items(unseen, self._study, 1, votes, generator):
-            planned = PlannedTrial(item.id, bool(generator.integers(2)))
+            planned = PlannedTrial(item.id, draw_order(item, generator))
             _insert_trial(connection, trial.rater, len(own), planned)
 
     def _get_trial(self, connection: sqlite3.Connection, rater: str, position: int) -> Trial:
@@ -309,13 +310,13 @@ class Store:
 
 
 _SELECT_RATER: Final = "SELECT id, number, state, panel, screen, enrolled, comment FROM raters"
-_SELECT_TRIAL: Final = "SELECT rater, position, item, flipped, state, reason, answers, log FROM trials"
+_SELECT_TRIAL: Final = "SELECT rater, position, item, shown_order, state, reason, answers, log FROM trials"
 
 
 def _insert_trial(connection: sqlite3.Connection, rater: str, position: int, planned: PlannedTrial) -> None:
     connection.execute(
-        "INSERT INTO trials (rater, position, item, flipped, state) VALUES (?, ?, ?, ?, 'open')",
-        (rater, position, planned.item, int(planned.flipped)),
+        "INSERT INTO trials (rater, position, item, shown_order, state) VALUES (?, ?, ?, ?, 'open')",
+        (rater, position, planned.item, json.dumps(planned.order)),
     )
 
 
@@ -325,9 +326,9 @@ def _read_rater(row: tuple[Any, ...]) -> Rater:
 
 
 def _read_trial(row: tuple[Any, ...]) -> Trial:
-    rater, position, item, flipped, state, reason, answers, log = row
+    rater, position, item, order, state, reason, answers, log = row
     parsed = (None if text is None else json.loads(text) for text in (answers, log))
-    return Trial(rater, position, item, bool(flipped), state, reason, *parsed)
+    return Trial(rater, position, item, tuple(json.loads(order)), state, reason, *parsed)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ how often each method was taken for real.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Final, Self
 
@@ -20,7 +19,7 @@ from dancebench.core.metric import Interval
 from dancebench.core.schema import Strict
 from dancebench.leaderboards.perceptual.agreement import measure_alpha
 from dancebench.leaderboards.perceptual.bradley_terry import JOD_LOGITS, RIDGE, fit_bradley_terry
-from dancebench.leaderboards.perceptual.intervals import Share, Spread, estimate_share, estimate_spread, jackknife_both
+from dancebench.leaderboards.perceptual.intervals import Share, estimate_share, jackknife_both
 from dancebench.leaderboards.perceptual.power import MOST_RATERS, Design
 from dancebench.leaderboards.perceptual.preference import (
     PairPreference,
@@ -28,9 +27,11 @@ from dancebench.leaderboards.perceptual.preference import (
     compare_pairs,
     estimate_chosen,
     format_percent,
+    group_by_pair,
     split_by_subject,
 )
 from dancebench.leaderboards.perceptual.signal_detection import compare_with_detector, measure_sensitivity
+from dancebench.leaderboards.perceptual.spread import Spread, estimate_spread, measure_moments
 from dancebench.leaderboards.perceptual.votes import Judgement, Vote
 
 POWER_OF: Final = (0.55, 0.6, 0.65, 0.7, 0.75)
@@ -45,7 +46,7 @@ class Estimate(Strict):
     """As papers print it: one decimal, halves up."""
     ci95: Interval | None
     p: float | None
-    """Two-sided, against one half."""
+    """Two-sided, against chance: one half of two options."""
     n: int
 
     @classmethod
@@ -55,7 +56,7 @@ class Estimate(Strict):
 
 
 class PairResult(Strict):
-    """How often `method` was chosen over `other`."""
+    """How often `method` was chosen over `other`: of more options than both, of the answers that chose one of both."""
 
     method: str
     other: str
@@ -104,6 +105,8 @@ class QuestionResult(Strict):
     n_votes: int
     n_ties: int
     n_raters: int
+    at_once: int
+    """Most options of an answer."""
     pairs: tuple[PairResult, ...]
     chosen: dict[str, Estimate]
     """By method: the share of the answers in which it was an option that chose it."""
@@ -118,7 +121,7 @@ class QuestionResult(Strict):
     alpha: Known
     """Krippendorff's."""
     spread: Spread | None
-    """Median over pairs of how much subjects and raters differ; null where no pair tells."""
+    """How much subjects and raters differ, over all pairs; null where no pair tells."""
     power: tuple[PowerRow, ...]
 
 
@@ -214,13 +217,14 @@ def _analyse_question(name: str, votes: Sequence[Vote]) -> QuestionResult:
     pairs = compare_pairs(votes)
     methods = sorted({method for vote in votes for method in vote.options})
     strengths, reason, tie = _fit_strengths(votes)
-    spread = _measure_spread(votes, pairs)
+    spread = _measure_spread(votes)
     alpha = measure_alpha(((vote.subject, vote.source, tuple(sorted(vote.options))), vote.choice) for vote in votes)
     return QuestionResult(
         question=name,
         n_votes=len(votes),
         n_ties=sum(vote.choice is None for vote in votes),
         n_raters=len({vote.rater for vote in votes}),
+        at_once=max(len(vote.options) for vote in votes),
         pairs=tuple(_describe_pair(pair) for pair in pairs),
         chosen={method: Estimate.of(estimate_chosen(votes, method)) for method in methods},
         chosen_per_subject={
@@ -275,16 +279,10 @@ def _fit_strengths(votes: Sequence[Vote]) -> tuple[dict[str, Strength], str | No
     return strengths, None, fitted.tie
 
 
-def _measure_spread(votes: Sequence[Vote], pairs: Sequence[PairPreference]) -> Spread | None:
-    found = []
-    for pair in pairs:
-        own = [vote for vote in votes if set(vote.options) == {pair.method, pair.other}]
-        spread = estimate_spread(*collect_answers(own, pair.method))
-        if spread is not None:
-            found.append(spread)
-    if not found:
-        return None
-    return Spread(*(statistics.median(values) for values in zip(*found, strict=True)))
+def _measure_spread(votes: Sequence[Vote]) -> Spread | None:
+    columns = [collect_answers(own, method) for (method, _), own in group_by_pair(votes).items()]
+    moments = [measure_moments(*each) for each in columns]
+    return estimate_spread(each for each in moments if each is not None)
 
 
 def _list_power(votes: Sequence[Vote], pairs: Sequence[PairPreference], spread: Spread | None) -> tuple[PowerRow, ...]:
@@ -293,7 +291,7 @@ def _list_power(votes: Sequence[Vote], pairs: Sequence[PairPreference], spread: 
         reason = "how much people differ is not known: it takes two subjects, two raters and answers that differ"
         return tuple(PowerRow(preference=share, raters=None, reason=reason) for share in POWER_OF)
     each = sum(pair.total.n for pair in pairs) / len(pairs) / raters
-    design = Design(subjects, each, spread.subjects, spread.raters)
+    design = Design(subjects, each, spread)
     unattainable = f"not with {MOST_RATERS} raters: {subjects} subjects are too few for how they differ"
     counts = {share: design.find_raters(share) for share in POWER_OF}
     return tuple(

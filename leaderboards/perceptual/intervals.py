@@ -40,7 +40,7 @@ class Share(NamedTuple):
     Attributes:
         value: In [0, 1].
         interval: 95%; None for fewer than two subjects or raters, or of ties alone.
-        p: Two-sided, against one half; None where there is no interval.
+        p: Two-sided, against chance; None where there is no interval.
         n: Number of answers.
     """
 
@@ -48,13 +48,6 @@ class Share(NamedTuple):
     interval: Interval | None
     p: float | None
     n: int
-
-
-class Spread(NamedTuple):
-    """How much subjects and raters differ in a preference, standard deviations in logits."""
-
-    subjects: float
-    raters: float
 
 
 class _Variance(NamedTuple):
@@ -84,15 +77,17 @@ class _Variance(NamedTuple):
 
 
 def estimate_share(
-    hits: Sequence[float], subjects: Sequence[str], raters: Sequence[str], *, confidence: float = 0.95
-) -> Share:
-    """The mean of answers, with its interval and its test against one half.
+    hits: Sequence[float], subjects: Sequence[str], raters: Sequence[str], *, confidence: float = 0.95,
+    chance: float = 0.5,
+) -> Share:  # fmt: skip
+    """The mean of answers, with its interval and its test against chance.
 
     Args:
         hits: 1, 0, or 0.5 for a tie, one per answer.
         subjects: Who was shown.
         raters: Who answered.
         confidence: Coverage of the interval.
+        chance: The share that is tested, in (0, 1): one half of two options.
 
     Raises:
         ValueError: Lengths differ, or there are no answers.
@@ -101,12 +96,12 @@ def estimate_share(
     if not len(values) or not len(values) == len(subjects) == len(raters):
         raise ValueError("as many subjects and raters as answers, and at least one")
     share, n = float(values.mean()), len(values)
-    people, voters = _encode(subjects), _encode(raters)
+    people, voters = encode(subjects), encode(raters)
     counts = int(people.max()) + 1, int(voters.max()) + 1
     if min(counts) < 2:
         return Share(share, None, None, n)
     if share in (0.0, 1.0):
-        return _estimate_unanimous(share, n, counts, confidence)
+        return _estimate_unanimous(share, n, counts, confidence, chance)
     variance = _measure_variance(values, people, voters)
     if not variance.total:  # ties alone
         return Share(share, None, None, n)
@@ -114,7 +109,8 @@ def estimate_share(
     centre = float(scipy.special.logit(share))
     half = float(scipy.stats.t.ppf((1 + confidence) / 2, variance.freedom)) * error
     low, high = (float(limit) for limit in scipy.special.expit([centre - half, centre + half]))
-    p = float(2 * scipy.stats.t.sf(abs(centre) / error, variance.freedom))
+    away = abs(centre - float(scipy.special.logit(chance)))
+    p = float(2 * scipy.stats.t.sf(away / error, variance.freedom))
     return Share(share, _make_interval(low, high, METHOD, counts[0]), p, n)
 
 
@@ -160,36 +156,13 @@ def adjust_holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: adjusted[name] for name in p_values}
 
 
-def _estimate_unanimous(share: float, n: int, counts: tuple[int, int], confidence: float) -> Share:
+def _estimate_unanimous(share: float, n: int, counts: tuple[int, int], confidence: float, chance: float) -> Share:
     """No answer differs, so nothing varies: exact over the fewer of the two samples."""
     units = min(counts)
-    exact = scipy.stats.binomtest(round(share * units), units)
+    exact = scipy.stats.binomtest(round(share * units), units, chance)
     limits = exact.proportion_ci(confidence, "exact")
     return Share(
         share, _make_interval(float(limits.low), float(limits.high), _EXACT, counts[0]), float(exact.pvalue), n
-    )
-
-
-def estimate_spread(hits: Sequence[float], subjects: Sequence[str], raters: Sequence[str]) -> Spread | None:
-    """Moment estimates of how much subjects and raters differ, on the logit scale at the mean: a tenth too low or so.
-
-    Args:
-        hits: As `estimate_share`.
-        subjects: Who was shown.
-        raters: Who answered.
-
-    Returns:
-        The spread; None for fewer than two subjects or raters, or where all agree.
-    """
-    values, people, voters = np.asarray(hits, dtype=np.float64), _encode(subjects), _encode(raters)
-    share = float(values.mean())
-    if share in (0.0, 1.0) or min(int(people.max()), int(voters.max())) < 1:
-        return None
-    variance, slope = _measure_variance(values, people, voters), share * (1 - share)
-    n_subjects, n_raters = variance.counts
-    return Spread(
-        math.sqrt(max(0.0, variance.by_subject - variance.alone) * n_subjects) / slope,
-        math.sqrt(max(0.0, variance.by_rater - variance.alone) * n_raters) / slope,
     )
 
 
@@ -208,7 +181,8 @@ def _jackknife_variance(values: npt.NDArray[np.float64], codes: npt.NDArray[np.i
     return (len(sums) - 1) * float(replicates.var()), len(sums)
 
 
-def _encode(names: Sequence[str]) -> npt.NDArray[np.intp]:
+def encode(names: Sequence[str]) -> npt.NDArray[np.intp]:
+    """Names as numbers from 0, in alphabetical order."""
     return np.unique(np.asarray(names, dtype=np.str_), return_inverse=True)[1].astype(np.intp)
 
 

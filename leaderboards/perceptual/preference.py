@@ -2,11 +2,13 @@
 
 The total pools all answers, as the papers' totals do. Per pair of methods the share is of the first over the second,
 ties half to each; its interval and test take people and raters as samples (see `intervals`), and p is adjusted over
-the pairs by Holm. Choices among more than two are shares of one choice each (DDG Table 4).
+the pairs by Holm. Choices among more than two are shares of one choice each (DDG Table 4); a pair of them is compared
+by the answers that chose one of both, of which each has half if people choose both equally often.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -36,17 +38,14 @@ class _Answers(NamedTuple):
     subjects: list[str]
     raters: list[str]
 
-    def estimate(self) -> Share:
-        return estimate_share(self.hits, self.subjects, self.raters)
+    def estimate(self, chance: float = 0.5) -> Share:
+        return estimate_share(self.hits, self.subjects, self.raters, chance=chance)
 
 
 def compare_pairs(votes: Iterable[Vote]) -> list[PairPreference]:
     """Every pair of methods that was compared, of votes on one question; the pair's methods in alphabetical order."""
-    grouped: dict[tuple[str, ...], list[Vote]] = defaultdict(list)
-    for vote in votes:
-        if len(vote.options) == 2:
-            grouped[tuple(sorted(vote.options))].append(vote)
-    totals = {pair: collect_answers(own, pair[0]).estimate() for pair, own in sorted(grouped.items())}
+    grouped = group_by_pair(votes)
+    totals = {pair: collect_answers(own, pair[0]).estimate() for pair, own in grouped.items()}
     known = {" over ".join(pair): share.p for pair, share in totals.items() if share.p is not None}
     adjusted = adjust_holm(known)
     return [
@@ -57,9 +56,21 @@ def compare_pairs(votes: Iterable[Vote]) -> list[PairPreference]:
     ]
 
 
+def group_by_pair(votes: Iterable[Vote]) -> dict[tuple[str, str], list[Vote]]:
+    """By two methods in alphabetical order, the answers that chose one of both, or neither of the two alone."""
+    grouped: dict[tuple[str, str], list[Vote]] = defaultdict(list)
+    for vote in votes:
+        for pair in itertools.combinations(sorted(vote.options), 2):
+            if vote.choice is None or vote.choice in pair:
+                grouped[pair].append(vote)
+    return dict(sorted(grouped.items()))
+
+
 def estimate_chosen(votes: Sequence[Vote], method: str) -> Share:
-    """The share of answers that chose a method, of those in which it was an option."""
-    return collect_answers([vote for vote in votes if method in vote.options], method).estimate()
+    """The share of answers that chose a method, of those in which it was an option; tested against chance."""
+    offered = [vote for vote in votes if method in vote.options]
+    chance = sum(1 / len(vote.options) for vote in offered) / len(offered)
+    return collect_answers(offered, method).estimate(chance)
 
 
 def split_by_subject(votes: Sequence[Vote], method: str) -> dict[str, Share]:

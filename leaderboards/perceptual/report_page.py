@@ -23,6 +23,11 @@ def render_question(result: QuestionResult) -> list[str]:
         f"## Question: {escape(result.question)}",
         f"{result.n_votes} votes of {result.n_raters} raters{ties}. Krippendorff's alpha {_show_known(result.alpha)}.",
     ]
+    if result.at_once > 2:
+        blocks.append(
+            f"Up to {result.at_once} videos were shown at once: of so many, chance chooses each in "
+            f"{100 / result.at_once:.0f} % of the answers. Pairs are compared by the answers that chose one of both."
+        )
     if result.pairs:
         blocks += ["### Preferred, % of answers", *_render_pairs(result)]
     blocks += ["### Methods", _render_methods(result)]
@@ -137,7 +142,8 @@ def _render_power(result: QuestionResult) -> list[str]:
         return [table]
     spread = (
         f"As much as people differed here: SD of subjects {result.spread.subjects:.2f}, of raters "
-        f"{result.spread.raters:.2f} logits (medians over pairs)."
+        f"{result.spread.raters:.2f} logits (over all pairs; an SD of few subjects is itself uncertain, and on average "
+        "somewhat low)."
     )
     return [table, spread]
 

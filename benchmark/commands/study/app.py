@@ -50,7 +50,8 @@ def make(
     task: Annotated[
         str,
         typer.Option(
-            help="edn: which looks more realistic; ddg: five questions about a pair; real-or-fake: single videos."
+            help="edn: which of two looks more realistic; ddg: five questions about up to four at once; "
+            "real-or-fake: single videos."
         ),
     ] = "edn",
     subject: Annotated[
@@ -62,7 +63,9 @@ def make(
     seconds: Annotated[float, typer.Option(min=0.1, help="Longest snippet, from the middle of the clip.")] = 10,
     whole: Annotated[bool, typer.Option("--whole", help="Show whole clips, however long.")] = False,
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH that clips are letterboxed to, or native.")] = "144x256",
-    trials: Annotated[int, typer.Option(min=1, help="Pairs (or videos) for each rater.")] = 18,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Trials of each rater: pairs, sets of up to four, or single videos.")
+    ] = 18,
     checks: Annotated[int, typer.Option(min=0, help="Attention checks for each rater.")] = 2,
     changes: Annotated[
         list[str] | None,
@@ -84,7 +87,7 @@ def make(
     for each in methods:
         METHODS[each]
     if chosen != "real-or-fake" and len(methods) < 2:
-        raise typer.BadParameter("a pair takes two methods", param_hint="--method")
+        raise typer.BadParameter("a comparison takes two methods", param_hint="--method")
     rules = set_fields("rules", ExclusionRules(), parse_settings(changes, ["rules"]).get("rules", {}), {})
     opened = open_workspace(workspace)
     data = open_dataset(opened, dataset)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def print_study(study: StudyRecord) -> None:
     """What a rater will see, and the hash of the exclusion rules."""
     kinds = [check.kind for check in study.checks]
-    unit = "pairs" if study.is_pairwise else "videos"
+    unit = {1: "videos", 2: "pairs"}.get(at_once := max(len(item.clips) for item in study.items), f"sets of {at_once}")
     out.print_lines(
         f"study {study.name}: {len(study.items)} {unit} of {len(study.subjects)} subjects, {study.frame_size}",
         f"each rater: {study.trials_per_rater} {unit} and {study.checks_per_rater} attention checks "

@@ -29,7 +29,9 @@ function fail(error) {
 function showConsent() {
   document.getElementById("foot").hidden = true;
   document.getElementById("bar").hidden = true;
-  const pairs = session.study.task !== "real-or-fake";
+  const atOnce = session.study.at_once;
+  const shown = atOnce > 2 ? `up to ${["three", "four"][atOnce - 3]} short videos of a person at once. Watch all of them`
+    : "pairs of short videos of a person. Watch both";
   const box = make("input", { type: "checkbox", id: "agree" });
   const begin = make("button", { type: "button", disabled: true }, "Begin");
   box.addEventListener("change", () => { begin.disabled = !box.checked; });
@@ -43,8 +45,8 @@ function showConsent() {
     } catch (error) { fail(error); }
   });
   show("text", "A study of videos of people",
-    make("p", {}, pairs
-      ? "You see pairs of short videos of a person. Watch both to the end, then answer by what you see. Some of the videos, or all, were made by a computer."
+    make("p", {}, atOnce > 1
+      ? `You see ${shown} to the end, then answer by what you see. Some of the videos, or all, were made by a computer.`
       : "You see short videos of a person. Watch each to the end, then say whether it is real or was synthesized by a computer."),
     make("p", {}, `There are ${session.study.trials} rounds; they take about ${session.study.minutes === 1 ? "a minute" : `${session.study.minutes} minutes`}. Some rounds check that you are attending. The videos have no sound.`),
     make("h2", {}, "What is stored"),

@@ -2,9 +2,10 @@
 
 import { Refused, ask, identify, make, pause, session } from "./connection.js";
 
-const SLOTS = ["a", "b"];
-const LABELS = { a: "Video A", b: "Video B", real: "Real", fake: "Synthesized" };
-const KEYS = { a: "a", b: "b", real: "r", fake: "s" };
+const SLOTS = ["a", "b", "c", "d"];
+const LABELS = { a: "Video A", b: "Video B", c: "Video C", d: "Video D", real: "Real", fake: "Synthesized" };
+const KEYS = { a: "a", b: "b", c: "c", d: "d", real: "r", fake: "s" };
+const NUMBERS = ["no", "one", "two", "three", "four"];
 const LEAST_SIDE = 256; // CSS pixels: a clip whose longer side has fewer is shown two or more times as large
 const LOAD_TRIES = 3;
 
@@ -29,14 +30,18 @@ export class Trial {
 
   show() {
     const { videos, instruction } = this.description;
-    const pairs = videos.length === 2;
+    const several = videos.length > 1;
+    const all = videos.length === 2 ? "both" : "all";
+    this.answers = several ? SLOTS.slice(0, videos.length) : ["real", "fake"];
+    this.task = several ? `Watch ${all} videos to the end, then answer.` : "Watch the video to the end, then answer.";
     this.videos = videos.map((video, at) => make("video", { muted: true, playsInline: true, preload: "auto",
       width: String(video.width * enlarge(video)), height: String(video.height * enlarge(video)), disablePictureInPicture: true,
-      "aria-label": pairs ? LABELS[SLOTS[at]] : "The video" }));
+      "aria-label": several ? LABELS[SLOTS[at]] : "The video" }));
     const wide = videos[0].width > videos[0].height;
-    this.grid = make("div", { class: `videos${pairs ? "" : " single"}${wide ? " wide" : ""}` }, ...this.videos.map((video, at) =>
-      make("figure", {}, video, pairs ? make("figcaption", {}, LABELS[SLOTS[at]]) : null)));
-    this.button = make("button", { type: "button", disabled: true }, pairs ? "Play both" : "Play");
+    const count = several ? (videos.length > 2 ? " many" : "") : " single";
+    this.grid = make("div", { class: `videos${count}${wide ? " wide" : ""}` }, ...this.videos.map((video, at) =>
+      make("figure", {}, video, several ? make("figcaption", {}, LABELS[SLOTS[at]]) : null)));
+    this.button = make("button", { type: "button", disabled: true }, several ? `Play ${all}` : "Play");
     this.button.addEventListener("click", () => this.play());
     this.status = make("p", { class: "status", role: "status" }, "Loading …");
     this.send = make("button", { type: "submit", disabled: true }, "Next");
@@ -45,27 +50,24 @@ export class Trial {
     this.form.addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
     const asked = instruction ? make("p", { class: "notice", id: "instruction" },
       `This round checks your attention: whatever you see, answer “${LABELS[instruction]}” to every question.`) : null;
-    const answers = pairs ? SLOTS : ["real", "fake"];
-    this.page.show("trial", pairs ? "Compare the two videos" : "Watch the video", asked, this.grid,
-      make("div", { class: "controls" }, this.button, this.status), this.form,
-      this.makeKeys(answers));
+    this.page.show("trial", several ? `Compare the ${NUMBERS[videos.length]} videos` : "Watch the video", asked, this.grid,
+      make("div", { class: "controls" }, this.button, this.status), this.form, this.makeKeys());
   }
 
   makeQuestions() {
-    const answers = this.videos.length === 2 ? SLOTS : ["real", "fake"];
     this.fields = session.study.questions.map((question) => make("fieldset", { disabled: true },
       make("legend", {}, question.text),
-      make("div", { class: "options" }, ...answers.map((answer) => make("label", { class: "option" },
+      make("div", { class: "options" }, ...this.answers.map((answer) => make("label", { class: "option" },
         make("input", { type: "radio", name: question.id, value: answer, required: true }), LABELS[answer])))));
     return this.fields;
   }
 
-  makeKeys(answers) {
+  makeKeys() {
     const box = make("input", { type: "checkbox", id: "letters", checked: letters });
     box.addEventListener("change", () => { letters = box.checked; });
     return make("div", { class: "keys" },
       make("span", {}, make("kbd", {}, "P"), " play, ",
-        ...answers.flatMap((answer) => [make("kbd", {}, KEYS[answer].toUpperCase()), ` ${LABELS[answer]}, `]),
+        ...this.answers.flatMap((answer) => [make("kbd", {}, KEYS[answer].toUpperCase()), ` ${LABELS[answer]}, `]),
         make("kbd", {}, "Enter"), " next"),
       make("label", { for: "letters" }, box, "letter keys"));
   }
@@ -82,7 +84,7 @@ export class Trial {
     if (this.over) return;
     this.videos.forEach((video, at) => this.watch(video, SLOTS[at]));
     this.button.disabled = false;
-    this.status.textContent = this.videos.length === 2 ? "Watch both videos to the end, then answer." : "Watch the video to the end, then answer.";
+    this.status.textContent = this.task;
     this.button.focus({ preventScroll: true });
   }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from functools import cache
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dancebench.benchmark.study.design import PlannedTrial, plan_block
+from dancebench.benchmark.study.design import PlannedTrial, list_orders, plan_block
 from dancebench.benchmark.study.records import ExclusionRules, Item, ShownClip, StudyRecord, Task
 
 
@@ -27,6 +28,11 @@ def compose(task: Task = "edn", methods: int = 4, subjects: int = 5, trials: int
     ]  # fmt: skip
     if task == "real-or-fake":
         items = [Item(id=clip.id, kind="question", clips=(clip.id,)) for clip in clips]
+    elif task == "ddg":
+        items = [
+            Item(id=f"{subject}", kind="question", clips=tuple(f"{subject}-{name}" for name in names))
+            for subject in range(subjects)
+        ]
     else:
         items = [
             Item(id=f"{subject}:{i}:{j}", kind="question", clips=(f"{subject}-m{i}", f"{subject}-m{j}"))
@@ -92,9 +98,31 @@ def test_a_block_is_balanced_over_methods_and_subjects_and_starts_with_a_questio
 def test_each_pair_stands_each_way_round_half_of_the_time() -> None:
     study = compose()
     blocks, votes = plan_all(study, 100, set())
-    flipped = Counter(trial.item for block in blocks for trial in block if trial.flipped)
+    flipped = Counter(trial.item for block in blocks for trial in block if trial.order == (1, 0))
     for item in study.items:
         assert abs(2 * flipped[item.id] - votes[item.id]) <= 1
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_closed_form_everything_stands_everywhere_and_after_everything_else_equally_often(n: int) -> None:
+    orders = list_orders(n)
+    assert len(orders) == (n if n % 2 == 0 or n == 1 else 2 * n)
+    assert all(sorted(order) == list(range(n)) for order in orders)
+    for place in range(n):
+        assert set(Counter(order[place] for order in orders).values()) == {len(orders) // n}
+    after = Counter(pair for order in orders for pair in itertools.pairwise(order))
+    assert len(after) == n * (n - 1)
+    assert len(set(after.values())) <= 1
+
+
+def test_four_at_once_stand_in_each_place_equally_often() -> None:
+    study = compose("ddg", subjects=18)
+    blocks, votes = plan_all(study, 40, set())
+    assert {votes[item.id] for item in study.items} == {40}
+    for item in study.items:
+        for place in range(4):
+            stood = Counter(trial.order[place] for block in blocks for trial in block if trial.item == item.id)
+            assert stood == dict.fromkeys(range(4), 10)
 
 
 def test_half_of_the_single_videos_are_real() -> None:

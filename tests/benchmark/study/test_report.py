@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.special
 from study_site import Site, plan_study
 
 from dancebench.benchmark.runs.run_clock import RunClock
@@ -41,13 +42,13 @@ def fill(store: Store, study: StudyRecord, raters: int, seed: int = 0) -> None:
         rater = store.enrol({}, {}).rater
         for trial in store.list_trials(rater.id):
             item = study.item_of[trial.item]
-            shown = item.clips[::-1] if trial.flipped else item.clips
-            first, second = (STRENGTH[study.clip_of[clip].method or ""] for clip in shown)
-            choice = "a" if generator.random() < 1 / (1 + np.exp(second - first)) else "b"
+            strengths = [STRENGTH[study.clip_of[clip].method or ""] for clip in item.arrange(trial.order)]
+            limits = np.cumsum(scipy.special.softmax(strengths))[:-1]
+            choice = item.answers[int(np.searchsorted(limits, generator.random(), side="right"))]
             if item.kind != "question":
-                choice = "ab"[shown.index(item.expected or "")]
+                choice = item.find_expected(trial.order)
             play = {"ended": True, "played_s": 0.24, "wall_s": 0.24, "dropped": 0, "frames": 6}
-            log = {"playback": {"a": play, "b": play}, "reaction_ms": 700}
+            log = {"playback": dict.fromkeys(item.answers, play), "reaction_ms": 700}
             store.answer(rater.id, trial.position, {question.id: choice for question in study.questions}, log)
         store.set_state(rater.id, "finished")
 

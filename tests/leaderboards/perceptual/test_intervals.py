@@ -15,7 +15,6 @@ from dancebench.leaderboards.perceptual.intervals import (
     METHOD,
     adjust_holm,
     estimate_share,
-    estimate_spread,
     jackknife_both,
 )
 
@@ -108,17 +107,15 @@ def test_one_subject_or_one_rater_has_no_interval() -> None:
         estimate_share([1.0], ["a", "b"], ["x", "y"])
 
 
-def test_the_spread_of_people_is_found_again() -> None:
-    generator = np.random.default_rng(3)
-    found = []
-    for _ in range(200):
-        subjects, raters = cross(SUBJECTS, RATERS, 8)
-        spread = estimate_spread(draw_study(generator, 0.3, 0.4, 0.3, 8), subjects, raters)
-        assert spread is not None
-        found.append(spread)
-    assert np.mean([each.subjects**2 for each in found]) == pytest.approx(0.16, rel=0.25)
-    assert np.mean([each.raters**2 for each in found]) == pytest.approx(0.09, rel=0.25)
-    assert estimate_spread([1, 1], ["a", "b"], ["x", "y"]) is None
+def test_closed_form_what_is_tested_is_chance() -> None:
+    subjects, raters = cross(4, 8)
+    hits = [float((s + r) % 4 == 0) for s in range(4) for r in range(8)]
+    quarter, half = (estimate_share(hits, subjects, raters, chance=chance) for chance in (0.25, 0.5))
+    assert (quarter.value, quarter.p) == (0.25, pytest.approx(1))
+    assert half.interval == quarter.interval
+    assert half.p is not None
+    assert half.p < 0.05
+    assert estimate_share([1.0] * 32, subjects, raters, chance=0.25).p == pytest.approx(0.25**4)
 
 
 def test_closed_form_holm() -> None:

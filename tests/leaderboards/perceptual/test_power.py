@@ -10,11 +10,12 @@ from scipy.special import expit, logit
 
 from dancebench.leaderboards.perceptual.intervals import estimate_share
 from dancebench.leaderboards.perceptual.power import MOST_RATERS, Design
+from dancebench.leaderboards.perceptual.spread import Spread
 
 
 @pytest.mark.parametrize(("subjects", "raters", "preference"), [(10, 40, 0.65), (20, 25, 0.62)])
 def test_simulated_studies_find_it_as_often(subjects: int, raters: int, preference: float) -> None:
-    design = Design(subjects=subjects, answers=subjects, subject_sd=0.4, rater_sd=0.4)
+    design = Design(subjects=subjects, answers=subjects, spread=Spread(0.4, 0.4))
     generator = np.random.default_rng(0)
     names = [f"s{s}" for s in range(subjects) for _ in range(raters)]
     voters = [f"r{r}" for _ in range(subjects) for r in range(raters)]
@@ -31,7 +32,7 @@ def test_simulated_studies_find_it_as_often(subjects: int, raters: int, preferen
 def test_the_number_of_raters_is_the_least_that_suffices(
     subjects: int, answers: float, subject_sd: float, rater_sd: float, preference: float
 ) -> None:
-    design = Design(subjects, answers, subject_sd, rater_sd)
+    design = Design(subjects, answers, Spread(subject_sd, rater_sd))
     count = design.find_raters(preference)
     if count is None:
         assert design.compute_power(preference, MOST_RATERS) < 0.8
@@ -41,5 +42,5 @@ def test_the_number_of_raters_is_the_least_that_suffices(
 
 
 def test_few_subjects_that_differ_are_not_made_up_for_by_raters() -> None:
-    assert Design(subjects=3, answers=6, subject_sd=1.0, rater_sd=0.3).find_raters(0.6) is None
-    assert Design(subjects=40, answers=6, subject_sd=0.2, rater_sd=0.3).find_raters(0.6) is not None
+    assert Design(subjects=3, answers=6, spread=Spread(1.0, 0.3)).find_raters(0.6) is None
+    assert Design(subjects=40, answers=6, spread=Spread(0.2, 0.3)).find_raters(0.6) is not None
