@@ -118,7 +118,7 @@ class Browser:
         """An answer to an edn trial as a page gives it after both videos."""
         plays = {
             slot: {"ended": True, "played_s": video["seconds"], "wall_s": video["seconds"]}
-            for slot, video in zip("ab", trial["videos"], strict=False)
+            for slot, video in zip("abcd", trial["videos"], strict=False)
         }
         return {
             "position": trial["position"], "answers": {"realistic": choice},

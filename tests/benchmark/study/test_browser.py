@@ -147,6 +147,24 @@ def test_a_closed_tab_goes_on_and_who_withdraws_is_erased(page: Any, serve: Serv
     page.wait_for_selector("h1:has-text('You have withdrawn')")
 
 
+def test_the_third_of_several_is_chosen_by_its_key(page: Any, serve: Serve) -> None:
+    site = serve("ddg", trials=1, checks=0)
+    open_page(page, site)
+    agree(page)
+    page.wait_for_selector(READY)
+    assert page.evaluate("document.querySelectorAll('video').length") == 3
+    page.keyboard.press("p")
+    page.wait_for_selector("fieldset:enabled")
+    for _ in site.study.questions:
+        page.keyboard.press("c")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#code")
+    [trial] = site.store.list_trials()
+    assert trial.answers == {question.id: "c" for question in site.study.questions}
+    assert trial.log is not None
+    assert set(trial.log["playback"]) == {"a", "b", "c"}
+
+
 def test_a_screened_out_rater_reads_the_other_code(page: Any, serve: Serve) -> None:
     site = serve()
     open_page(page, site)

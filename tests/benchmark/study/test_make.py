@@ -36,6 +36,24 @@ def test_pairs_of_every_subject_and_checks_of_both_kinds(toys: Toys) -> None:
         assert check.expected in check.clips
 
 
+def test_ddg_s_questions_are_about_up_to_four_at_once(tmp_path: Path) -> None:
+    workspace, dataset = make_toys(tmp_path / "w")
+    for at, method in enumerate(("posewarp", "mean-frame")):
+        write_fake(workspace, method, "1", "1", 50 + at)
+    methods = (*METHODS, "posewarp", "mean-frame")
+    study = make_study(plan_study(workspace, dataset, "at-once", "ddg", methods=methods, subjects=("1", "2")))
+    shown = [tuple(study.clip_of[clip].method for clip in item.clips) for item in study.items]
+    of_first = [each for each in shown if len(each) == 4]
+    assert len(set(of_first)) == 5, "every four of the five methods of the first subject"
+    assert shown[5:] == [METHODS], "the three of the second"
+    for check in study.checks:
+        assert check.expected in check.clips
+        if check.kind == "obvious":
+            good, *copies = check.clips
+            assert (check.expected, len(copies), len(set(copies))) == (good, 3, 1)
+    assert len({check.clips.index(check.expected or "") for check in study.checks if check.kind == "instructed"}) > 1
+
+
 def test_names_of_clips_tell_nothing(toys: Toys) -> None:
     workspace, dataset = toys
     study = make_study(plan_study(workspace, dataset, "opaque"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from study_site import plan_study
 
@@ -54,6 +55,26 @@ def test_single_videos(toys: tuple[Workspace, Dataset]) -> None:
     taken = {name: each.taken_for_real.value for name, each in belief.methods.items()}
     assert taken["fbf"] < taken["nearest"] < taken["fbf-ts"]
     assert belief.methods["fbf"].d_prime.value == pytest.approx(1.2, abs=0.5)
+
+
+def test_several_at_once(toys: tuple[Workspace, Dataset]) -> None:
+    rehearsal = rehearse(open_study(toys, "ddg"), CALM, TRUTH, seed=0)
+    assert rehearsal.acknowledged == rehearsal.stored == 24 * 7
+    overall = rehearsal.report.questions[-1]
+    assert (overall.question, overall.at_once) == ("overall", 3)
+    chosen = {name: each.value for name, each in overall.chosen.items()}
+    assert sum(chosen.values()) == pytest.approx(1)
+    assert chosen["fbf-ts"] > chosen["fbf"] > chosen["nearest"]
+    for pair in rehearsal.pairs:
+        assert pair.found_share == pytest.approx(pair.true_share, abs=0.15)
+
+
+def test_closed_form_the_true_share_of_one_of_several_is_luce_s(toys: tuple[Workspace, Dataset]) -> None:
+    alike = Raters(subject_sd=0, rater_sd=0, lapses=0)
+    population = Population(open_study(toys, "ddg").load(), alike, TRUTH, 0)
+    assert population.compute_share("fbf-ts", "fbf") == pytest.approx(1 / (1 + np.exp(-1.2)))
+    lapsing = Population(open_study(toys, "ddg").load(), alike.model_copy(update={"lapses": 1.0}), TRUTH, 0)
+    assert lapsing.compute_share("fbf-ts", "nearest") == pytest.approx(0.5)
 
 
 def test_closed_form_the_true_share(toys: tuple[Workspace, Dataset]) -> None:

@@ -350,8 +350,16 @@ def test_five_questions_need_five_answers(serve: Serve) -> None:
     browser = site.open_browser()
     browser.enrol()
     trial = browser.read()["trial"]
-    answers = {question.id: "b" for question in site.study.questions}
+    assert len(trial["videos"]) == 3, "all methods of a subject at once"
+    assert browser.ask("/api/study")[1]["at_once"] == 3
+    answers = {question.id: "c" for question in site.study.questions}
     assert len(answers) == 5
+    for other in ("d", "e", "real"):
+        refused = browser.make_answer(trial) | {"answers": answers | {"overall": other}}
+        assert browser.ask("/api/answer", refused)[0] == 422
+    unheard = browser.make_answer(trial) | {"answers": answers}
+    del unheard["log"]["playback"]["c"]
+    assert browser.ask("/api/answer", unheard)[0] == 422, "the third video was not seen"
     assert browser.ask("/api/answer", browser.make_answer(trial) | {"answers": {"body": "a"}})[0] == 422
     assert browser.ask("/api/answer", browser.make_answer(trial) | {"answers": answers})[0] == 200
     assert list_answers(site) == [answers]

@@ -61,15 +61,15 @@ def test_the_spread_comes_back_from_its_moments(subjects: float, raters: float, 
     assert found == pytest.approx((subjects, raters), abs=0.02)
 
 
-@pytest.mark.parametrize("sd", [0.2, 0.5, 1.0])
+@pytest.mark.parametrize("sd", [0.5, 1.0])
 def test_closed_form_the_spread_of_simulated_people_is_found_without_a_bias_of_a_fifth(sd: float) -> None:
     generator = np.random.default_rng(0)
     found = [
         estimate_spread(draw_moments(generator, mean, Spread(sd, 0.3), SUBJECTS) for mean in (0.3, 0.8, -0.5))
         for _ in range(100)
     ]
-    assert np.mean([each.subjects for each in found if each]) == pytest.approx(sd, rel=0.15)
-    assert np.mean([each.raters for each in found if each]) == pytest.approx(0.3, rel=0.2)
+    assert np.mean([each.subjects for each in found if each]) == pytest.approx(sd, rel=0.12)
+    assert np.mean([each.raters for each in found if each]) == pytest.approx(0.3, rel=0.12)
 
 
 def test_what_tells_nothing() -> None:
