@@ -110,7 +110,7 @@ def measure_moments(hits: Sequence[float], subjects: Sequence[str], raters: Sequ
     expected.append([*(n - float((np.bincount(codes) ** 2).sum()) / n for codes in groups), n - 1.0])
     system = np.array(expected)
     if np.linalg.matrix_rank(system) < len(system):
-        of_subjects, _ = np.linalg.lstsq(system[:, [0, 2]], measured)[0]
+        of_subjects, _ = np.linalg.lstsq(system[:, [0, 2]], measured, rcond=None)[0]
         return Moments(share, float(of_subjects), 0.0)
     of_subjects, of_raters, _ = np.linalg.solve(system, measured)
     return Moments(share, float(of_subjects), float(of_raters))
