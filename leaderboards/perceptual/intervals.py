@@ -135,10 +135,9 @@ def jackknife_both(
     if min(counts) < 2:
         return None
     variance = 0.0
-    for names in (np.asarray(subjects), np.asarray(raters)):
-        groups = np.unique(names)
-        replicates = np.array([statistic(np.flatnonzero(names != group)) for group in groups])
-        variance += (len(groups) - 1) * float(replicates.var())
+    for codes in (encode(subjects), encode(raters)):
+        replicates = np.array([statistic(np.flatnonzero(codes != group)) for group in range(int(codes.max()) + 1)])
+        variance += (len(replicates) - 1) * float(replicates.var())
     estimate = statistic(np.arange(len(subjects)))
     half = float(scipy.stats.t.ppf(0.975, min(counts) - 1)) * math.sqrt(variance) if variance >= 0 else math.nan
     if not math.isfinite(estimate + half):
@@ -182,8 +181,9 @@ def _jackknife_variance(values: npt.NDArray[np.float64], codes: npt.NDArray[np.i
 
 
 def encode(names: Sequence[str]) -> npt.NDArray[np.intp]:
-    """Names as numbers from 0, in alphabetical order."""
-    return np.unique(np.asarray(names, dtype=np.str_), return_inverse=True)[1].astype(np.intp)
+    """Names as numbers from 0 as they first come: raters' random ids must not change the order of a sum."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.intp)
 
 
 def _make_interval(low: float, high: float, method: str, subjects: int) -> Interval:

@@ -142,7 +142,7 @@ def test_refusals(root: Path, tmp_path: Path) -> None:
     refuse(make(root, "x", "--size", "12by3"), "neither HEIGHTxWIDTH", 2)
     refuse(make(root, "x", "--size", "143x256"), "neither HEIGHTxWIDTH", 2)
     one = ("--method", "fbf", "--dataset", "toys", "--preset", "tiny", *CONTACT)
-    refuse(bench(root, "make", "x", *one), "a pair takes two methods", 2)
+    refuse(bench(root, "make", "x", *one), "a comparison takes two methods", 2)
     refuse(bench(root, "make", "x", "--method", "fbff", *one), "Unknown method 'fbff'")
     refuse(bench(root, "import", tmp_path / "none.csv", "x"), "does not exist")
     refuse(bench(root, "import", tmp_path / "none.csv", "x", "--columns", "jod"), "Unknown set of columns")
