@@ -24,6 +24,7 @@ from dancebench.benchmark.commands import (
     synth,
     transfer,
 )
+from dancebench.benchmark.commands.study import app as study
 from dancebench.benchmark.console import err, flush_output, prepare_streams, print_error
 from dancebench.benchmark.jobs import quiet_libraries
 from dancebench.core.errors import BenchError
@@ -93,6 +94,7 @@ app.command("transfer")(transfer.transfer)
 app.command("detect")(detect.detect)
 app.command("score")(score.score)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.add_typer(study.app, name="study")
 app.add_typer(listing.app, name="list")
 app.command("doctor")(doctor.doctor)
 

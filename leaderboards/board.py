@@ -2,8 +2,9 @@
 
 In: a folder of records, with the scores per video of detection runs beside them. Out: `synthesis.md`,
 `synthesis.csv`, `detection.md`, `detection.csv`, `detection_differences.csv` and `.json` (who is told apart),
-`reference.md`, and of runs on outside corpora `matrix.md` and `matrix.csv`. The same records give the same bytes:
-nothing here depends on the clock, on where the folder lies, or on the order in which files are listed.
+`perceptual.md`, `perceptual.csv`, `reference.md`, and of runs on outside corpora `matrix.md` and `matrix.csv`. The same
+records give the same bytes: nothing here depends on the clock, on where the folder lies, or on the order in which files
+are listed.
 """
 
 from __future__ import annotations
@@ -184,7 +185,7 @@ def _make_table(
         pad_edge=False,
     )
     table.add_column("#", justify="right", no_wrap=True)
-    for title in ("method" if section.kind == "synthesis" else "detector", "preset"):
+    for title in ("detector" if section.kind == "detection" else "method", "preset"):
         table.add_column(title, no_wrap=True, max_width=_MAX_NAME)
     for title in (*(column.screen_header for column in columns), *(fact.title for fact in facts)):
         table.add_column(_break_heading(title), justify="right", no_wrap=True)

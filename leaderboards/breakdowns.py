@@ -88,6 +88,20 @@ BREAKDOWNS: Final[dict[RunKind, tuple[Breakdown, ...]]] = {
             "True- and false-positive rates (fakes found, reals called fake) at the frozen threshold.",
         ),
     ),
+    "perceptual": (
+        Breakdown(
+            "over",
+            "Chosen over each other method (EDN Tables 1 to 4)",
+            (Column("preference", "chosen", True),),
+            "Shares of answers, ties half to each. What the papers print stands under Reference.",
+        ),
+        Breakdown(
+            "question",
+            "By question (DDG Table 4)",
+            (Column("preference", "chosen", True),),
+            "The main table is of the last question.",
+        ),
+    ),
 }
 
 

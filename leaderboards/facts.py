@@ -126,6 +126,7 @@ FACTS: dict[RunKind, tuple[Fact, ...]] = {
         *_QUALITY,
         *_list_training_facts(FAKES),
     ),
+    "perceptual": (),
 }
 """Further columns, shown where a section knows one; in their table they stand before the metrics."""
 
@@ -143,7 +144,9 @@ def list_warnings(record: RunRecord) -> list[str]:
     if _read_null_control(record) == "failed":
         found.append("the null control failed: reals encoded once more moved")
     missing = record.data.n_original - record.data.n_effective
-    if missing:
+    if missing and record.run.kind == "perceptual":
+        found.append(f"{missing} of {record.data.n_original} answers were accepted and are not used")
+    elif missing:
         found.append(f"{missing} of {record.data.n_original} items could not be measured")
     return found
 

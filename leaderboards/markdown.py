@@ -29,6 +29,7 @@ from dancebench.leaderboards.tables import (
 FIRST_COMMAND: dict[RunKind, str] = {
     "synthesis": "bench synth --subject all",
     "detection": "bench detect --holdout",
+    "perceptual": "bench study make",
 }
 MAX_COLUMNS = 9
 """Of a table: more do not fit a page that people read."""
@@ -96,7 +97,7 @@ def _render_main_table(section: Section) -> list[str]:
     """The ranked table: who, the main metrics, and the run that can be looked up."""
     footnotes = Footnotes()
     columns = [column for column in section.columns if column.theme == MAIN]
-    titles = ["#", "method" if section.kind == "synthesis" else "detector", "preset"]
+    titles = ["#", "detector" if section.kind == "detection" else "method", "preset"]
     lines = []
     for row in section.rows:
         entry = row.record.entry

@@ -173,6 +173,13 @@ COLUMNS: dict[RunKind, tuple[Column, ...]] = {
         Column("shortcut_p", "shortcut p", None, theme=CONTROLS),
         Column("bytes_per_frame_auc", "bytes-per-frame AUC", None, theme=CONTROLS),
     ),
+    "perceptual": (
+        Column("preference", "chosen", True, short="chosen"),
+        Column("bradley_terry", "Bradley-Terry, logits", True, ".2f", short="Bradley-Terry"),
+        Column("jod", "JOD", True, ".2f", short="JOD"),
+        Column("taken_for_real", "taken for real", True, short="taken for real"),
+        Column("d_prime", "d' against reals", False, ".2f", short="d'"),
+    ),
 }  # fmt: skip
 """The kinds that have a leaderboard, and their columns; the first is the primary metric."""
 _CSV_ALONE = {"background_flicker", "background_flicker_real", "warp_error", "warp_error_real"}

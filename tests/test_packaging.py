@@ -103,6 +103,17 @@ def test_no_release_that_executes_what_a_file_holds_is_admitted(python: str, nam
     assert Version(importlib.metadata.version(name)) > Version(UNSAFE[name])
 
 
+def test_every_extra_that_is_tested_is_asked_for_alike_and_within_the_constraints() -> None:
+    extras = {name: [Requirement(text) for text in texts] for name, texts in PROJECT["optional-dependencies"].items()}
+    dev = {each.name: each.specifier for each in extras.pop("dev")}
+    constraints = list_constraints("3.13")
+    for name in ("provenance", "study"):
+        for each in extras[name]:
+            assert dev[each.name] == each.specifier, f"{name}: {each.name}"
+            (version,) = constraints[each.name].specifier
+            assert each.specifier.contains(version.version), each.name
+
+
 # ---------------------------------------------------------------- one version, and no host
 
 

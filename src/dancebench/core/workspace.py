@@ -127,6 +127,10 @@ class Workspace:
         """A video as a detector looks at it; the record of how it was made lies beside it as `.json`."""
         return self.root / "views" / f"{to_file_name(view)}-{fps:g}" / digest[:2] / f"{digest[:24]}.mp4"
 
+    def study(self, name: str) -> Path:
+        """Folder of a perceptual study."""
+        return self.root / "studies" / validate_name("study", name)
+
     @property
     def results(self) -> Path:
         return self.root / "results"

@@ -113,7 +113,7 @@ def test_the_demo_leaves_records_tables_a_picture_and_a_video(tiny_demo: Path) -
         assert (tiny_demo / "results" / f"{record.run.id}.parquet").exists()
         assert record.run.versions["torch"]
     assert {path.name for path in (tiny_demo / "leaderboards").iterdir()} >= {
-        "synthesis.md", "synthesis.csv", "detection.md", "detection.csv",
+        "synthesis.md", "synthesis.csv", "detection.md", "detection.csv", "perceptual.md", "perceptual.csv",
     }  # fmt: skip
     assert (tiny_demo / "demo" / "sheet.png").stat().st_size > 1000
     assert (tiny_demo / "demo" / "side-by-side.mp4").stat().st_size > 1000

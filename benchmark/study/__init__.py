@@ -1,0 +1,1 @@
+"""The perceptual study: made from fakes, asked on a page, analysed, rehearsed."""
