@@ -138,11 +138,14 @@ def scored(scores: list[list[float]], labels: list[int]) -> ScoreTables:
     """Score tables of people with one score per label."""
     videos = pd.DataFrame(
         [
-            {"video_id": f"{person}/{k}", "subject_id": str(person), "label": label, "score": score, "status": "ok"}
+            {
+                "video_id": f"{person}/{k}", "subject_id": str(person), "method": "fbf" if label else None,
+                "label": label, "score": score, "status": "ok",
+            }
             for person, own in enumerate(scores)
             for k, (label, score) in enumerate(zip(labels, own, strict=True))
         ]
-    )
+    )  # fmt: skip
     return ScoreTables(pd.DataFrame(), videos)
 
 
