@@ -103,7 +103,7 @@ def make_detector(
     detector = PairPatch(config)
     detector.save(folder)
     people = [f"s{seed}" for seed in range(12)]
-    features = [measure_clip(iter(moving(24, clip, seed)), 25.0) for seed in range(12)]
+    features = [measure_clip(iter(moving(24, clip, seed))) for seed in range(12)]
     calibration = Calibration(temperature=2.0, offset=0.25, subjects=8, items=16, separable=False)
     DetectorCard(
         detector="pair-patch",

@@ -37,8 +37,8 @@ from dancebench.detect.casework.prepare import (
 )
 from dancebench.detect.casework.uncertainty import MIN_BLOCKS, block_jackknife, count_blocks, find_most_suspicious
 from dancebench.detect.evaluation.metrics import ErrorRates
-from dancebench.detect.evaluation.training_domain import OutOfDistribution, measure_clip
-from dancebench.detect.protocol.card import ClipFormat, DetectorCard, LoadedDetector
+from dancebench.detect.evaluation.training_domain import SHOWN, OutOfDistribution, measure_clip
+from dancebench.detect.protocol.card import NO_TRAINING_DOMAIN, ClipFormat, DetectorCard, LoadedDetector
 
 MIN_PAIRS = 4
 """With fewer pairs the detector abstains: the score rests on too few frames."""
@@ -354,9 +354,7 @@ def _score_prepared(
     pts = [prepared.pts[start] for start in starts]
     scores = _summarise_video(logits, card) | {
         "n_pairs": len(logits),
-        "out_of_distribution": card.training_domain.compare(
-            measure_clip(prepared.frames(), prepared.fps, prepared.breaks)
-        ),
+        "out_of_distribution": card.training_domain and card.training_domain.compare(measure_clip(prepared.frames())),
         "pairs": tuple(
             PairScore(t=t, pts=stamp, logit=logit, llr=llr)
             for t, stamp, logit, llr in zip(times.tolist(), pts, logits.tolist(), llrs.tolist(), strict=True)
@@ -397,11 +395,11 @@ def _summarise_video(logits: npt.NDArray[np.float64], card: DetectorCard) -> dic
 
 
 def _list_reasons_to_abstain(
-    prepared: PreparedVideo, crop: Crop | None, loaded: LoadedDetector, n_pairs: int, distance: OutOfDistribution
+    prepared: PreparedVideo, crop: Crop | None, loaded: LoadedDetector, n_pairs: int, distance: OutOfDistribution | None
 ) -> list[str]:
     """Why the likelihood ratio should not be relied on, in words; empty for a video within the training domain.
 
-    Clip statistics are close to those of drawn people in some camera footage too: who has never seen any abstains.
+    Whatever the distance from the training videos: who has never seen camera footage abstains.
     """
     clips, size, inspection = loaded.card.clip_format, loaded.detector.config.size, prepared.found
     reasons = []
@@ -416,8 +414,10 @@ def _list_reasons_to_abstain(
             if loaded.card.pictures
             else "the card of the detector does not say whether it has ever seen camera footage"
         )
-    if distance.outside:
-        named = ", ".join(deviation.feature.replace("_", " ") for deviation in distance.furthest)
+    if distance is None:
+        reasons.append(f"nobody can say how far it lies from the training videos of the detector: {NO_TRAINING_DOMAIN}")
+    elif distance.outside:
+        named = ", ".join(deviation.feature for deviation in distance.furthest[:SHOWN])
         reasons.append(
             "it is unlike the videos that the detector was trained on: out-of-distribution distance "
             f"{distance.distance:.3g}, limit {distance.limit:.3g}; largest deviations in {named}"

@@ -29,6 +29,9 @@ from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.inputs.view import View, ViewName
 
 CARD = "card.json"
+NO_TRAINING_DOMAIN = "its card is of an earlier release, which described the training videos by other features"
+"""Why nobody can say how far a video lies from them."""
+
 _RENAMED = {"domain": "clip_format", "familiarity": "training_domain"}  # since version 3
 
 
@@ -64,8 +67,8 @@ class ClipFormat(Strict):
 class DetectorCard(ArtifactRecord):
     """Description and metrics of a trained detector."""
 
-    SCHEMA_VERSION: ClassVar[int] = 5
-    schema_version: int = 5
+    SCHEMA_VERSION: ClassVar[int] = 6
+    schema_version: int = 6
 
     detector: str
     """Its full name, that of its variant included."""
@@ -84,8 +87,9 @@ class DetectorCard(ArtifactRecord):
     """Kinds of pictures of the training reals; empty where that is not known. Without `camera` among them the detector
     abstains on every outside video."""
     clip_format: ClipFormat
-    training_domain: TrainingDomain
-    """Statistics of the training clips: the out-of-distribution distance from them decides whether to abstain."""
+    training_domain: TrainingDomain | None
+    """Features of the training clips: the out-of-distribution distance from them decides whether to abstain. None of a
+    card before version 6, whose features were others: the detector abstains, since nobody can tell the distance."""
     aggregator: str
     learned: LearnedRule | None
     """The rule `learned`, fitted on the validation set; None if it could not be fitted."""
@@ -104,7 +108,7 @@ class DetectorCard(ArtifactRecord):
         """Rename the fields of version 2; refuse version 1, which holds no calibration to read.
 
         Before version 4 a card did not say what kind of pictures it was trained on: `load` looks for it. Before version
-        5 the number of parameters was always known.
+        5 the number of parameters was always known, and before version 6 the training domain was of other features.
 
         Raises:
             BenchError: The card is of version 1.
@@ -114,7 +118,8 @@ class DetectorCard(ArtifactRecord):
                 "The detector was trained by an earlier release, which did not calibrate its scores.",
                 hint="Train it again: bench detect --holdout.",
             )
-        return {"pictures": ()} | {_RENAMED.get(name, name): value for name, value in data.items()}
+        renamed = {_RENAMED.get(name, name): value for name, value in data.items()}
+        return {"pictures": ()} | renamed | ({"training_domain": None} if data["schema_version"] < 6 else {})
 
     @classmethod
     def load(cls, path: Path) -> Self:

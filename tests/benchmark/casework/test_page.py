@@ -40,10 +40,10 @@ from dancebench.detect.casework.score import (
     SuspiciousPairImage,
     VideoScore,
 )
-from dancebench.detect.evaluation import training_domain as domain
 from dancebench.detect.evaluation.calibration import Calibration
 from dancebench.detect.evaluation.metrics import ErrorRates
 from dancebench.detect.evaluation.training_domain import FeatureDeviation, OutOfDistribution
+from dancebench.detect.trunk.features import STAGES
 
 VOID = {"meta", "img", "br"}
 HOSTILE = "<script>alert(1)<!-- \" onload='x' \u202e4pm.exe"
@@ -78,7 +78,7 @@ def make_score(**changes: Any) -> VideoScore:
             distance=0.9,
             limit=1.6,
             outside=False,
-            furthest=(FeatureDeviation(feature="black_bars", value=-3.2, typical=0.5, deviations=1.4),),
+            furthest=(FeatureDeviation(feature="fine texture", value=3.2, typical=1.1, deviations=1.4),),
         ),
         "n_pairs": 20,
         "pairs": tuple(
@@ -216,7 +216,7 @@ def test_support_is_limited_by_the_number_of_calibration_people(score: float, pe
 
 
 def test_every_feature_has_plain_words() -> None:
-    assert set(FEATURES) == set(domain.FEATURES)
+    assert set(FEATURES) == set(STAGES)
     (feature,) = make_score().out_of_distribution.furthest
     assert FEATURES[feature.feature] in read_words(make_score())
 

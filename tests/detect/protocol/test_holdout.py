@@ -18,9 +18,17 @@ from dancebench.detect.evaluation.metrics import MEASURES
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.protocol.card import CARD, DetectorCard, load_detector
 from dancebench.detect.protocol.description import VideoSetRecord, describe_video_set
-from dancebench.detect.protocol.holdout import HoldoutResult, train_and_evaluate
+from dancebench.detect.protocol.holdout import HoldoutResult, evaluate_elsewhere, train_and_evaluate
 
 QUICK = PairPatchConfig(height=64, width=32, ndf=2, steps=6, batch=4, pairs=2)
+
+
+OLD_DOMAIN = {"features": [], "precision": [], "limit": 1.5, "clips": 6, "people": 6}
+"""As before version 6 of a card, its numbers left out."""
+
+
+def without_domain(card: DetectorCard) -> DetectorCard:
+    return card.model_copy(update={"training_domain": None})
 
 
 class Killed(BaseException):
@@ -41,15 +49,35 @@ def test_pair_patch_separates_fakes_of_held_out_people(result: HoldoutResult) ->
 
 def test_a_card_of_version_2_is_read(result: HoldoutResult, tmp_path: Path) -> None:
     old_names = {"clip_format": "domain", "training_domain": "familiarity"}
-    card = result.card.model_dump(mode="json")
-    old = {old_names.get(name, name): value for name, value in card.items()} | {"schema_version": 2}
+    card = result.card.model_dump(mode="json") | {"training_domain": OLD_DOMAIN, "schema_version": 2}
+    old = {old_names.get(name, name): value for name, value in card.items()}
     (tmp_path / CARD).write_text(json.dumps(old))
-    assert DetectorCard.load(tmp_path / CARD) == result.card
+    assert DetectorCard.load(tmp_path / CARD) == without_domain(result.card)
 
 
-def test_a_card_of_version_4_is_read(result: HoldoutResult, tmp_path: Path) -> None:
-    (tmp_path / CARD).write_text(json.dumps(result.card.model_dump(mode="json") | {"schema_version": 4}))
-    assert DetectorCard.load(tmp_path / CARD) == result.card
+@pytest.mark.parametrize("version", [4, 5])
+def test_a_card_of_other_features_is_read_without_its_training_domain(
+    result: HoldoutResult, tmp_path: Path, version: int
+) -> None:
+    old = result.card.model_dump(mode="json") | {"training_domain": OLD_DOMAIN, "schema_version": version}
+    (tmp_path / CARD).write_text(json.dumps(old))
+    assert DetectorCard.load(tmp_path / CARD) == without_domain(result.card)
+
+
+def test_a_detector_with_an_older_card_is_measured_again_without_training(
+    result: HoldoutResult, videos: VideoSet, description: VideoSetRecord, config: PairPatchConfig, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    folder = tmp_path / "detector"
+    shutil.copytree(result.folder, folder)
+    old = result.card.model_dump(mode="json") | {"training_domain": OLD_DOMAIN, "schema_version": 5}
+    (folder / CARD).write_text(json.dumps(old))
+    loaded = load_detector(folder)
+    elsewhere = evaluate_elsewhere(loaded, videos, description)
+    assert elsewhere.metrics["abstained"].value is None
+    assert "earlier release" in str(elsewhere.metrics["abstained"].reason)
+    monkeypatch.setattr(PairPatch, "fit", lambda *_: pytest.fail("it was trained again"))
+    assert train_and_evaluate(videos, description, "pair-patch", config, folder).card == result.card
 
 
 def test_the_card_says_what_kind_of_pictures_the_training_reals_are(result: HoldoutResult) -> None:
@@ -63,12 +91,13 @@ def test_a_card_of_version_3_has_the_pictures_of_its_runs_manifest(
     workspace = Workspace(tmp_path / "w").open()
     folder = workspace.detector("pair-patch", "run-1")
     folder.mkdir(parents=True)
-    version_3 = result.card.model_dump(mode="json", exclude={"pictures"}) | {"schema_version": 3}
+    version_3 = result.card.model_dump(mode="json", exclude={"pictures"})
+    version_3 |= {"training_domain": OLD_DOMAIN, "schema_version": 3}
     (folder / CARD).write_text(json.dumps(version_3))
     shutil.copy(result.folder / PairPatch.WEIGHTS, folder)
     assert load_detector(folder).card.pictures == ()  # without its manifest nobody knows
     write_manifest(workspace.manifest("run-1"), [row.model_copy(update={"pictures": kind}) for row in videos])
-    assert load_detector(folder).card == result.card.model_copy(update={"pictures": (kind,)})
+    assert load_detector(folder).card == without_domain(result.card).model_copy(update={"pictures": (kind,)})
     workspace.manifest("run-1").write_text("no manifest")
     assert load_detector(folder).card.pictures == ()
     shutil.copytree(folder, tmp_path / "alone")
