@@ -192,6 +192,8 @@ class SuspiciousPairImage:
     """(H, W, 3) RGB, the first of its pair, at the detector's own size."""
     saliency: npt.NDArray[np.float32] | None
     """(H, W) in [0, 1]; None if the detector computes no saliency map."""
+    what: str | None = None
+    """What of it is the most evidence for a fake, in words; None if the detector cannot say."""
 
 
 @dataclass(frozen=True)
@@ -290,7 +292,7 @@ def score_video(
 
 
 def _require_whole_frames(clips: ClipFormat) -> None:
-    if clips.view != "frame":
+    if not clips.looks_at.is_whole:
         raise BenchError(
             f"This detector looks at the {clips.view} by itself.", hint="Leave --person-crop out: its view is cut out."
         )
@@ -363,10 +365,11 @@ def _score_prepared(
     }
     if not pictures:
         return scores, []
-    shown: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32] | None]] = []
+    shown: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32] | None, str | None]] = []
     for windows in prepared.read_windows(starts[chosen], size, window):  # (M, window, H, W, 3)
-        maps = detector.saliency(windows)
-        shown += zip(windows[:, 0], [None] * len(windows) if maps is None else maps, strict=True)
+        nothing = [None] * len(windows)
+        maps, words = detector.saliency(windows), detector.explain(windows)
+        shown += zip(windows[:, 0], nothing if maps is None else maps, words or nothing, strict=True)
     return scores, [
         SuspiciousPairImage(pair.t, pair.llr, *found)
         for pair, found in zip(scores["suspicious_pairs"], shown, strict=True)

@@ -187,6 +187,17 @@ class Detector(ABC):
         """
         return None
 
+    def explain(self, pairs: Pairs) -> list[str] | None:
+        """Say in words what of each pair is the most evidence for a fake.
+
+        Args:
+            pairs: As `logits`.
+
+        Returns:
+            A phrase for each; None if the detector cannot say.
+        """
+        return None
+
     @property
     @abstractmethod
     def parameters(self) -> int | None:

@@ -3,7 +3,7 @@
 The features are those of the trunk (`detect/trunk`), the same for every detector: the mean over a clip's frames of what
 its maps hold, from fine texture to shapes. They are measured on the clip that a detector sees, in native patches. The
 model is the shrunk Gaussian of `detect/trunk/population.py` over the training clips, reals and fakes alike; the distance
-is about 1 for one of them. Its limit comes from people held out of the fit, as a bound that 98% of new people stay
+is at most about 1 for one of them. Its limit comes from people held out of the fit, as a bound that 98% of new people stay
 within. So that a large distance can be explained, the deviations of each stage are told too.
 """
 

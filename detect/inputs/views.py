@@ -5,7 +5,7 @@
 Training, evaluation and `bench score` make them by the one function here. A whole frame is letterboxed as clips always
 were. A person or a face is looked for in a first pass (`tracks.py` has the rules) and cut out in a second one, in
 native resolution: what is larger than the view is reduced by area averaging, what is smaller is not enlarged but
-surrounded by black. Frames stream: memory grows by time stamps alone.
+surrounded by black; so is the whole picture in the view `native`. Frames stream: memory grows by time stamps alone.
 """
 
 from __future__ import annotations
@@ -165,7 +165,9 @@ def _write_at(
     expected = max(1, round(recording.n_frames * float(rate) / recording.fps))
     what = f"reading {recording.path.name}"
     source: _Letterboxed | _Followed = (
-        _Letterboxed(kept, view) if view.name == "frame" else _Followed(kept, view, find or open_finder(view.name))
+        _Followed(kept, view, find or open_finder(view.name))
+        if view.name == "person" or view.name == "face"
+        else _Letterboxed(kept, view)
     )
     times, numbers, segments = array("d"), array("l"), array("l")
     pts: list[int | None] = []
@@ -178,7 +180,7 @@ def _write_at(
             segments.append(picture.segment)
             yield picture.pixels
             report(what, min(len(times), expected - 1), expected)
-        if not times and view.name != "frame":
+        if not times and not view.is_whole:
             raise source.nothing_found()
         report(what, expected, expected)
 
@@ -202,12 +204,18 @@ class _Letterboxed:
 
     def pictures(self) -> Iterator[_Picture]:
         for index, shown in enumerate(self._kept.frames()):
-            pixels = self._letterbox.apply(self._kept.cut(shown))
+            pixels = self._show(self._kept.cut(shown))
             self._shown += 1
             yield _Picture(index, shown, self._segmenter(shown.seconds, shown.by_clock, pixels), pixels)
 
+    def _show(self, picture: Frame) -> Frame:
+        if self._view.name == "native" and _enlarges(self._letterbox):
+            return _surround(picture, self._view.size)
+        return self._letterbox.apply(picture)
+
     def facts(self) -> ViewFacts:
-        return ViewFacts(view=str(self._view), enlarged=self._shown if _enlarges(self._letterbox) else 0)
+        enlarged = self._view.name == "frame" and _enlarges(self._letterbox)
+        return ViewFacts(view=str(self._view), enlarged=self._shown if enlarged else 0)
 
     def nothing_found(self) -> BenchError:
         return BenchError(f"{self._kept.recording.path} holds no frame.")

@@ -1,13 +1,15 @@
 """What `typicality` looks at in a window of frames: frames in; vectors of the trunk's features, by part, out.
 
-    patches  native patches laid evenly over the middle frame, each a vector
-    whole    the whole picture, reduced to at most `WHOLE` a side, in every frame
-    person   a box around each person found in the middle frame, in every frame
+    patches  how it looks: native patches laid evenly over the middle frame
+    whole    how it moves: the whole picture, reduced to at most `WHOLE` a side, in every frame
+    person   the same of a box around each person found in the middle frame
     face     the same of faces
 
 People and faces are cut out in their own pixels and only reduced where they are larger than `PERSON` or `FACE`. Black
-bars are no part of the picture. Of a path, the vectors of one box in consecutive frames, `describe_path` measures the
-geometry (curvature as in ReStraV, relative second difference as in D3): a generator's frames jump where a camera's flow.
+bars are no part of the picture. Of a path, the vectors of one box in consecutive frames, the geometry is measured
+(`describe_path`: curvature as in ReStraV, relative second difference as in D3), which says nothing of what is seen: a
+generator's frames jump where a camera's flow. How a whole picture, a person or a face looks is left out: over people
+and methods left out it told the scene, not the fake.
 """
 
 from __future__ import annotations
@@ -35,14 +37,14 @@ from dancebench.detect.trunk.features import (
 Part = Literal["patches", "whole", "person", "face"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
-WHOLE: Final = 224
+WHOLE: Final = (224, 224)
 PERSON: Final = (256, 128)
 FACE: Final = (160, 160)
-"""Largest (height, width) of what is cut out, in pixels."""
+"""Largest (height, width) of what is measured, in pixels."""
 MOST: Final = 2
 """People, and faces, of a frame that are looked at: the largest."""
 PATH_SIZE: Final = 2 * len(slice_stages())
-_SIZES: Final[dict[Part, tuple[int, int]]] = {"whole": (WHOLE, WHOLE), "person": PERSON, "face": FACE}
+_SIZES: Final[dict[Part, tuple[int, int]]] = {"whole": WHOLE, "person": PERSON, "face": FACE}
 _STILL: Final = 1e-3
 """Length of a step, in the features' units, below which a path stands still."""
 
@@ -54,24 +56,19 @@ class Look:
     Attributes:
         part: What it shows.
         box: Where, in pixels of the window's frames.
-        vectors: (T, SIZE) of its frames; of a patch (1, SIZE).
+        vector: The features of a patch, or the geometry of a path.
     """
 
     part: Part
     box: Box[int]
-    vectors: Array
-
-    @property
-    def appearance(self) -> Array:
-        """The vector of its middle frame (SIZE,)."""
-        return np.asarray(self.vectors[len(self.vectors) // 2])
+    vector: Array
 
 
 def look_at(window: npt.NDArray[np.uint8], parts: Sequence[Part], patches: int) -> list[Look]:
     """Look at a window of frames.
 
     Args:
-        window: uint8 (T, H, W, 3).
+        window: uint8 (T, H, W, 3), T at least 3.
         parts: Which.
         patches: Of the middle frame, at most.
 
@@ -80,25 +77,27 @@ def look_at(window: npt.NDArray[np.uint8], parts: Sequence[Part], patches: int) 
     """
     content = find_content(window)
     middle = window[len(window) // 2]
-    boxes: list[tuple[Part, Box[int]]] = []
+    looks: list[Look] = []
     if "patches" in parts:
-        laid = lay_patches(content)
-        chosen = np.unique(np.linspace(0, len(laid) - 1, patches).astype(int)).tolist()
-        boxes += [("patches", laid[index]) for index in chosen]
-    if "whole" in parts:
-        boxes.append(("whole", content))
+        laid = _choose_patches(content, patches)
+        vectors = measure_pictures([middle[box.rows, box.columns] for box in laid])
+        looks += [Look("patches", box, vector) for box, vector in zip(laid, vectors, strict=True)]
+    paths: list[tuple[Part, Box[int]]] = [("whole", content)] if "whole" in parts else []
     if "person" in parts:
-        boxes += [("person", box) for box in _find(open_finder("person"), middle, PERSON[1] / PERSON[0])]
+        paths += [("person", box) for box in _find(open_finder("person"), middle, PERSON[1] / PERSON[0])]
     if "face" in parts:
-        boxes += [("face", box) for box in _find(open_finder("face"), middle, 1.0)]
-    pictures = [_cut(frame, part, box) for part, box in boxes for frame in (window if part != "patches" else [middle])]
-    vectors = measure_pictures(pictures)
-    lengths = [1 if part == "patches" else len(window) for part, _ in boxes]
-    ends = np.cumsum(lengths).tolist()
-    return [
-        Look(part, box, vectors[end - length : end])
-        for (part, box), length, end in zip(boxes, lengths, ends, strict=True)
-    ]
+        paths += [("face", box) for box in _find(open_finder("face"), middle, 1.0)]
+    for part, box in paths:
+        vectors = measure_pictures([_reduce(frame[box.rows, box.columns], _SIZES[part]) for frame in window])
+        looks.append(Look(part, box, describe_path(vectors)))
+    return looks
+
+
+def _choose_patches(content: Box[int], count: int) -> list[Box[int]]:
+    """At most `count` of the patches that cover the content, evenly from the first to the last."""
+    laid = lay_patches(content)
+    places = (np.arange(min(count, len(laid))) + 0.5) * len(laid) / min(count, len(laid))
+    return [laid[place] for place in places.astype(int).tolist()]
 
 
 def _find(find: FindBoxes, frame: Picture, aspect: float) -> list[Box[int]]:
@@ -106,17 +105,13 @@ def _find(find: FindBoxes, frame: Picture, aspect: float) -> list[Box[int]]:
     return [fit_box(box, aspect, (frame.shape[0], frame.shape[1])) for box in found]
 
 
-def _cut(frame: Picture, part: Part, box: Box[int]) -> Picture:
-    """What a box shows, in its own pixels or reduced by area averaging."""
-    picture = frame[box.rows, box.columns]
-    if part == "patches":
-        return picture
-    height, width = _SIZES[part]
-    scale = min(height / picture.shape[0], width / picture.shape[1], 1.0)
+def _reduce(picture: Picture, size: tuple[int, int]) -> Picture:
+    """A picture in its own pixels, or reduced by area averaging to fit into (height, width)."""
+    scale = min(size[0] / picture.shape[0], size[1] / picture.shape[1], 1.0)
     if scale == 1:
         return picture
-    size = max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1)
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    reduced = max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1)
+    return np.asarray(cv2.resize(picture, reduced, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def describe_path(vectors: Array) -> Array:
@@ -138,8 +133,6 @@ def describe_path(vectors: Array) -> Array:
             found += [np.pi / 2, np.log(2) / 2]
             continue
         cosines = (steps[1:] * steps[:-1]).sum(axis=1) / np.maximum(lengths[1:] * lengths[:-1], _STILL**2)
-        second = np.linalg.norm(np.diff(steps, axis=0), axis=1)
-        found += [float(np.arccos(cosines.clip(-1, 1)).mean()), float(np.log(max(second.mean(), _STILL) / lengths.mean()))]
+        second = float(np.linalg.norm(np.diff(steps, axis=0), axis=1).mean())
+        found += [float(np.arccos(cosines.clip(-1, 1)).mean()), float(np.log(max(second, _STILL) / lengths.mean()))]
     return np.array(found)
-
-

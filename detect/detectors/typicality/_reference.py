@@ -1,9 +1,8 @@
-"""What `typicality` knows of reals: their looks in; for each aspect of a look how atypical it is, out.
+"""What `typicality` knows of reals: their looks in; how atypical another look is, out.
 
-An aspect is the appearance of a part, the vector of its middle frame, or its motion, the geometry of its path. Each has
-a `Population` of the training reals, and a scale: the logarithm of the distance of windows of people who were held out
-of the fit by turns (so that what was fitted does not look more typical than a new video will), as a mean and a spread
-with every person counted alike. From these an aspect gets its log-odds of being atypical,
+Each part has a `Population` of the training reals, and a scale: the logarithm of the distance of windows of people who
+were held out of the fit by turns (so that what was fitted does not look more typical than a new video will), as a mean
+and a spread with every person counted alike. From these a look gets its log-odds of being atypical,
 
     log P(a new person's distance is smaller) / P(it is larger)
 
@@ -12,46 +11,30 @@ by Student's t with as many degrees of freedom as people, less one: zero for a d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, Self, get_args
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 import scipy.stats
 from sklearn.model_selection import GroupKFold
 
-from dancebench.detect.detectors.typicality._looks import Look, Part, describe_path
+from dancebench.detect.detectors.typicality._looks import Look, Part
 from dancebench.detect.trunk.features import Array
 from dancebench.detect.trunk.population import Population, fit_population
 
-Aspect = Literal["appearance", "motion"]
-ASPECTS: Final[tuple[Aspect, ...]] = get_args(Aspect)
-
 FOLDS: Final = 5
 FEWEST_PEOPLE: Final = 3
-"""Of whom an aspect is known; with fewer it is left out."""
+"""Of whom a part is known; seen of fewer it is left out."""
 _LEAST_SPREAD: Final = 0.05
 """Of the logarithms: near-identical reals must not make a new one atypical."""
-
-
-class Finding(NamedTuple):
-    """How atypical one aspect of one look is.
-
-    Attributes:
-        look: The look.
-        aspect: Which aspect of it.
-        logit: Log-odds of being atypical.
-    """
-
-    look: Look
-    aspect: Aspect
-    logit: float
+_LEAST_DISTANCE: Final = 1e-9
 
 
 @dataclass(frozen=True)
-class AspectModel:
-    """One aspect of one part.
+class PartModel:
+    """One part.
 
     Attributes:
         population: Of the training reals.
@@ -65,9 +48,9 @@ class AspectModel:
     width: float
     people: int
 
-    def logits(self, vectors: Array) -> Array:
+    def logits(self, vectors: npt.ArrayLike) -> Array:
         """Log-odds (N,) that vectors (N, D) are atypical."""
-        z = (np.log(self.population.distances(vectors).clip(1e-9)) - self.centre) / self.width
+        z = (_log_distances(self.population, vectors) - self.centre) / self.width
         z /= np.sqrt(1 + 1 / self.people)
         student = scipy.stats.t(self.people - 1)
         return np.asarray(student.logcdf(z) - student.logsf(z))
@@ -86,44 +69,38 @@ class AspectModel:
         """
         scale = np.asarray(tensors["scale"], np.float64)
         if scale.shape != (3,) or not (np.isfinite(scale).all() and scale[1] > 0 and scale[2] >= FEWEST_PEOPLE):
-            raise ValueError("the scale of an aspect is none")
+            raise ValueError("its scale is none")
         return cls(Population.from_tensors(tensors), float(scale[0]), float(scale[1]), int(scale[2]))
 
 
 class Reference:
-    """All aspects of all parts that are known.
+    """All parts that are known.
 
     Args:
-        models: By part and aspect.
+        models: By part.
     """
 
-    def __init__(self, models: Mapping[tuple[Part, Aspect], AspectModel]) -> None:
+    def __init__(self, models: Mapping[Part, PartModel]) -> None:
         self._models = models
 
     @property
-    def known(self) -> list[tuple[Part, Aspect]]:
-        """What it has a model of, in order."""
+    def known(self) -> list[Part]:
+        """The parts that it has a model of."""
         return list(self._models)
 
-    @property
-    def parameters(self) -> int:
-        """Numbers in it."""
-        return sum(array.size for array in self.to_tensors().values())
-
-    def judge(self, looks: Iterable[Look]) -> list[Finding]:
-        """How atypical each aspect of each look is; what there is no model of is left out."""
+    def judge(self, looks: Sequence[Look]) -> list[tuple[Look, float]]:
+        """Each look with its log-odds of being atypical; those of a part that is not known are left out."""
         return [
-            Finding(look, aspect, float(model.logits(_describe(look, aspect)[None])[0]))
+            (look, float(self._models[look.part].logits([look.vector])[0]))
             for look in looks
-            for aspect in ASPECTS
-            if (model := self._models.get((look.part, aspect))) is not None
+            if look.part in self._models
         ]
 
     def to_tensors(self) -> dict[str, Array]:
-        """Return its arrays by name, `PART/ASPECT/NAME`."""
+        """Return its arrays by name, `PART/NAME`."""
         return {
-            f"{part}/{aspect}/{name}": value
-            for (part, aspect), model in self._models.items()
+            f"{part}/{name}": np.ascontiguousarray(value)
+            for part, model in self._models.items()
             for name, value in model.to_tensors().items()
         }
 
@@ -133,23 +110,19 @@ class Reference:
 
         Raises:
             KeyError: An array is missing.
-            ValueError: They are no such model, or one of nothing.
+            ValueError: They are no such models, or none.
         """
-        models: dict[tuple[Part, Aspect], AspectModel] = {}
+        models: dict[Part, PartModel] = {}
         for part in parts:
-            for aspect in ASPECTS:
-                prefix = f"{part}/{aspect}/"
-                found = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-                if found:
-                    models[part, aspect] = AspectModel.from_tensors(found)
-        if not models:
-            raise ValueError("it knows no part of a picture")
+            found = {name.removeprefix(f"{part}/"): value for name, value in tensors.items() if name.startswith(f"{part}/")}
+            if found:
+                models[part] = PartModel.from_tensors(found)
+        if not {"patches", "whole"} & set(models):
+            raise ValueError("it knows nothing that every picture has")
         return cls(models)
 
 
-def fit_reference(
-    looks: Sequence[Look], people: Sequence[str], parts: Sequence[Part], components: int
-) -> Reference:
+def fit_reference(looks: Sequence[Look], people: Sequence[str], parts: Sequence[Part], components: int) -> Reference:
     """Fit the populations and scales of reals.
 
     Args:
@@ -161,33 +134,27 @@ def fit_reference(
     Raises:
         ValueError: No part is seen of `FEWEST_PEOPLE` people.
     """
-    models: dict[tuple[Part, Aspect], AspectModel] = {}
+    models: dict[Part, PartModel] = {}
     for part in parts:
-        for aspect in ASPECTS:
-            chosen = [
-                (look, person)
-                for look, person in zip(looks, people, strict=True)
-                if look.part == part and (aspect == "appearance" or len(look.vectors) > 2)
-            ]
-            if len({person for _, person in chosen}) >= FEWEST_PEOPLE:
-                vectors = np.stack([_describe(look, aspect) for look, _ in chosen])
-                models[part, aspect] = _fit_aspect(vectors, [person for _, person in chosen], components)
+        chosen = [index for index, look in enumerate(looks) if look.part == part]
+        if len({people[index] for index in chosen}) >= FEWEST_PEOPLE:
+            vectors = np.stack([looks[index].vector for index in chosen])
+            models[part] = _fit_part(vectors, [people[index] for index in chosen], components)
     if not models:
         raise ValueError(f"no part of a picture is seen of {FEWEST_PEOPLE} people")
     return Reference(models)
 
 
-def _describe(look: Look, aspect: Aspect) -> Array:
-    return look.appearance if aspect == "appearance" else describe_path(look.vectors)
-
-
-def _fit_aspect(vectors: Array, people: Sequence[str], components: int) -> AspectModel:
+def _fit_part(vectors: Array, people: Sequence[str], components: int) -> PartModel:
     names, groups = np.unique(np.asarray(people, dtype=np.str_), return_inverse=True)
     logs = np.zeros(len(vectors))
     for fitted, held_out in GroupKFold(min(FOLDS, len(names))).split(vectors, groups=groups):
-        population = fit_population(vectors[fitted], components)
-        logs[held_out] = np.log(population.distances(vectors[held_out]).clip(1e-9))
+        logs[held_out] = _log_distances(fit_population(vectors[fitted], components), vectors[held_out])
     weights = 1 / np.bincount(groups)[groups] / len(names)  # every person counts alike
     centre = float((weights * logs).sum())
     width = max(float(np.sqrt((weights * (logs - centre) ** 2).sum())), _LEAST_SPREAD)
-    return AspectModel(fit_population(vectors, components), centre, width, len(names))
+    return PartModel(fit_population(vectors, components), centre, width, len(names))
+
+
+def _log_distances(population: Population, vectors: npt.ArrayLike) -> Array:
+    return np.asarray(np.log(population.distances(vectors).clip(_LEAST_DISTANCE)))

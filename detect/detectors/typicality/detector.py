@@ -1,7 +1,7 @@
 """`typicality`, a detector that learns from reals alone: how atypical a window of frames is of a population of reals.
 
-    window → looks (native patches, the whole picture, people, faces; `_looks.py`)
-           → log-odds that each look's appearance and motion are atypical (`_reference.py`) → their mean
+    window → looks (native patches; the motion of the whole picture, of people, of faces; `_looks.py`)
+           → log-odds that each is atypical of reals (`_reference.py`) → their mean over the parts
 
 after STALL (arXiv 2603.15026), ReStraV (2507.00583) and D3 (2508.00701), on the trunk that ships with the project. Of
 several patches, people or faces the most atypical ones count. Nothing is learned from fakes: a training set may have
@@ -17,7 +17,7 @@ from typing import ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, field_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -26,16 +26,19 @@ from dancebench.core.files import atomic_path
 from dancebench.core.progress import ReportProgress
 from dancebench.detect.detectors.base import DETECTORS, Detector, DetectorConfig, Logits
 from dancebench.detect.detectors.typicality._looks import PARTS, Look, Part, look_at
-from dancebench.detect.detectors.typicality._reference import (
-    FEWEST_PEOPLE,
-    Aspect,
-    Finding,
-    Reference,
-    fit_reference,
-)
+from dancebench.detect.detectors.typicality._reference import FEWEST_PEOPLE, Reference, fit_reference
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 from dancebench.detect.trunk.network import SHA256
 
+Judged = tuple[Look, float]
+"""A look, and its log-odds of being atypical."""
+
+WORDS: Final[dict[Part, str]] = {
+    "patches": "how a part of the picture looks",
+    "whole": "how the whole picture moves",
+    "person": "how a person moves",
+    "face": "how a face moves",
+}
 UPPER: Final = 0.9
 """Quantile of the patches, people or faces of a window that counts: nearly the most atypical one."""
 _REACH: Final = 6.0
@@ -50,7 +53,8 @@ class TypicalityConfig(DetectorConfig):
     frames: int = Field(default=6, ge=3, le=64)
     """Of a window: consecutive, so that a path has a geometry."""
     parts: tuple[Part, ...] = Field(default=PARTS, min_length=1)
-    """What is looked at. People and faces need MediaPipe."""
+    """What is looked at; a clip may show nobody, so patches or the whole picture are among it. People and faces need
+    MediaPipe."""
     patches: int = Field(default=6, ge=1, le=64)
     """Native patches of a window, at most, laid evenly over its middle frame."""
     windows: int = Field(default=8, ge=1, le=1000)
@@ -58,10 +62,17 @@ class TypicalityConfig(DetectorConfig):
     components: int = Field(default=60, ge=1, le=500)
     """Principal directions of a population, at most."""
 
+    @field_validator("parts")
+    @classmethod
+    def _check_parts(cls, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        if len(set(parts)) < len(parts) or not {"patches", "whole"} & set(parts):
+            raise ValueError("name each part once, and patches or whole among them: a clip may show nobody")
+        return parts
+
 
 @DETECTORS.register("typicality")
 class Typicality(Detector):
-    """How atypical of real recordings the appearance and the motion are; learns from reals alone."""
+    """How atypical of real recordings a clip looks and moves; learns from reals alone."""
 
     Config: ClassVar[type[DetectorConfig]] = TypicalityConfig
     PRESETS: ClassVar[Mapping[str, DetectorConfig]] = {
@@ -107,26 +118,24 @@ class Typicality(Detector):
         self.reference = fit_reference(looks, people, self.config.parts, self.config.components)
 
     def logits(self, pairs: Pairs) -> Logits:
-        return np.array([combine(findings) for findings in self._judge(pairs)], np.float32)
+        return np.array([combine(judged) for judged in self._judge(pairs)], np.float32)
 
     def explain(self, pairs: Pairs) -> list[str]:
-        """Name the most atypical aspect of each window, like `face: appearance`."""
-        worst = [max(findings, key=lambda found: found.logit) for findings in self._judge(pairs)]
-        return [f"{found.look.part}: {found.aspect}" for found in worst]
+        """Name the most atypical part of each window in words."""
+        return [WORDS[max(judged, key=_read_logit)[0].part] for judged in self._judge(pairs)]
 
     def saliency(self, pairs: Pairs) -> npt.NDArray[np.float32]:
-        """Where it is atypical: each box with the larger of its aspects, nothing of what is typical."""
+        """Where it is atypical: each box by its log-odds, nothing where it is typical."""
         maps = np.zeros((len(pairs), *self.config.size), np.float32)
-        for drawn, findings in zip(maps, self._judge(pairs), strict=True):
-            for found in sorted(findings, key=lambda each: each.logit):  # the most atypical one lies on top
-                rows, columns = found.look.box.rows, found.look.box.columns
-                strength = np.float32(min(max(found.logit / _REACH, 0.0), 1.0))
-                drawn[rows, columns] = np.maximum(drawn[rows, columns], strength)
+        for drawn, judged in zip(maps, self._judge(pairs), strict=True):
+            for look, logit in judged:
+                inside = drawn[look.box.rows, look.box.columns]
+                np.maximum(inside, np.float32(min(max(logit / _REACH, 0.0), 1.0)), out=inside)
         return maps
 
     @property
     def parameters(self) -> int:
-        return 0 if self.reference is None else self.reference.parameters
+        return 0 if self.reference is None else sum(array.size for array in self.reference.to_tensors().values())
 
     def save(self, folder: Path) -> None:
         if self.reference is None:
@@ -149,19 +158,23 @@ class Typicality(Detector):
     def _look_at(self, window: npt.NDArray[np.uint8]) -> list[Look]:
         return look_at(window, self.config.parts, self.config.patches)
 
-    def _judge(self, pairs: Pairs) -> Iterator[list[Finding]]:
+    def _judge(self, pairs: Pairs) -> Iterator[list[Judged]]:
         if self.reference is None:
             raise ValueError("a detector must be trained before it scores")
         for window in pairs:
             yield self.reference.judge(self._look_at(window))
 
 
-def combine(findings: Sequence[Finding]) -> float:
-    """Combine findings into one logit: the mean over parts and aspects, of each the `UPPER` quantile of its looks.
+def combine(judged: Sequence[Judged]) -> float:
+    """Combine the looks of a window into one logit: the mean over the parts, of each the `UPPER` quantile of its looks.
 
     A part that is not seen, nobody's face say, has no part in it.
     """
-    by_aspect: dict[tuple[Part, Aspect], list[float]] = {}
-    for found in findings:
-        by_aspect.setdefault((found.look.part, found.aspect), []).append(found.logit)
-    return float(np.mean([np.quantile(logits, UPPER) for logits in by_aspect.values()]))
+    by_part: dict[Part, list[float]] = {}
+    for look, logit in judged:
+        by_part.setdefault(look.part, []).append(logit)
+    return float(np.mean([np.quantile(logits, UPPER) for logits in by_part.values()]))
+
+
+def _read_logit(judged: Judged) -> float:
+    return judged[1]

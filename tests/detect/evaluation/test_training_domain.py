@@ -112,9 +112,10 @@ def test_foreign_reference_of_the_distance(model: TrainingDomain) -> None:
     assert found == pytest.approx(expected.tolist(), rel=1e-3)
 
 
-def test_a_training_clip_has_a_distance_of_about_one(model: TrainingDomain) -> None:
+def test_a_training_clip_has_a_distance_of_at_most_about_one(model: TrainingDomain) -> None:
+    """Less, the fewer directions the features really have: the shrinkage adds the others."""
     distances = [model.compare(clip).distance for clip in sample_features(0, 40)[0]]
-    assert 0.7 < np.median(distances) < 1.1
+    assert 0.4 < np.median(distances) < 1.1
 
 
 def test_new_people_are_rarely_out_of_distribution(model: TrainingDomain) -> None:
