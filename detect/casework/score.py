@@ -356,7 +356,7 @@ def _score_prepared(
     pts = [prepared.pts[start] for start in starts]
     scores = _summarise_video(logits, card) | {
         "n_pairs": len(logits),
-        "out_of_distribution": card.training_domain and card.training_domain.compare(measure_clip(prepared.frames())),
+        "out_of_distribution": _measure_distance(prepared, card),
         "pairs": tuple(
             PairScore(t=t, pts=stamp, logit=logit, llr=llr)
             for t, stamp, logit, llr in zip(times.tolist(), pts, logits.tolist(), llrs.tolist(), strict=True)
@@ -374,6 +374,11 @@ def _score_prepared(
         SuspiciousPairImage(pair.t, pair.llr, *found)
         for pair, found in zip(scores["suspicious_pairs"], shown, strict=True)
     ]
+
+
+def _measure_distance(prepared: PreparedVideo, card: DetectorCard) -> OutOfDistribution | None:
+    features = measure_clip(prepared.frames())
+    return None if card.training_domain is None else card.training_domain.compare(features)
 
 
 def _summarise_video(logits: npt.NDArray[np.float64], card: DetectorCard) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Training domain of a detector: frames in; clip features, and their out-of-distribution distance, out.
 
-The features are those of the trunk (`detect/trunk`), the same for every detector: the mean over a clip's frames of what
-its maps hold, from fine texture to shapes. They are measured on the clip that a detector sees, in native patches. The
-model is the shrunk Gaussian of `detect/trunk/population.py` over the training clips, reals and fakes alike; the distance
-is at most about 1 for one of them. Its limit comes from people held out of the fit, as a bound that 98% of new people stay
-within. So that a large distance can be explained, the deviations of each stage are told too.
+The features are those of the trunk (`detect/trunk`), the same for every detector: the mean over a clip's frames of
+what its maps hold, from fine texture to shapes. They are measured on the clip that a detector sees, in native patches.
+The model is the shrunk Gaussian of `detect/trunk/population.py` over the training clips, reals and fakes alike; the
+distance is at most about 1 for one of them. Its limit comes from people held out of the fit, as a bound that 98% of new
+people stay within. So that a large distance can be explained, the deviations of each stage are told too.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def measure_clip(frames: Iterable[Frame]) -> list[float]:
 class FeatureDeviation(Strict):
     """One feature of a video compared with that of the training clips.
 
-    Since version 6 of a card: the deviations of one of the trunk's stages, root mean square, in spreads of its features.
+    Since version 6 of a card a feature is one of the trunk's stages, and its value the root mean square of the deviations
+    of that stage's channels, each in units of its spread over the training clips.
     """
 
     feature: str

@@ -53,7 +53,15 @@ from dancebench.detect.inputs.leak_audit import require_one_size
 from dancebench.detect.inputs.pairs import load_pool
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.inputs.view import ViewName
-from dancebench.detect.protocol.card import CARD, NO_TRAINING_DOMAIN, ClipFormat, DetectorCard, LoadedDetector, SplitData, load_weights
+from dancebench.detect.protocol.card import (
+    CARD,
+    NO_TRAINING_DOMAIN,
+    ClipFormat,
+    DetectorCard,
+    LoadedDetector,
+    SplitData,
+    load_weights,
+)
 from dancebench.detect.protocol.description import VideoSetRecord
 
 _STATE = "training-"
@@ -186,8 +194,8 @@ class _TestResult(NamedTuple):
 
 
 def _measure_on_test(
-    detector: Detector, frozen: _FrozenDecisions, training_domain: TrainingDomain | None, methods: Collection[str] | None,
-    held_out: VideoSet, description: VideoSetRecord, seed: int, report: ReportProgress,
+    detector: Detector, frozen: _FrozenDecisions, training_domain: TrainingDomain | None,
+    methods: Collection[str] | None, held_out: VideoSet, description: VideoSetRecord, seed: int, report: ReportProgress,
 ) -> _TestResult:  # fmt: skip
     """Score held-out videos and measure; fakes of `methods` count (None: of all), the others are broken down alone."""
     tables = make_score_tables(detector, held_out, report).aggregate_by(frozen.rule, frozen.aggregator)

@@ -40,7 +40,9 @@ _LEAST: Final = 16
 def slice_stages() -> dict[str, slice]:
     """Where each stage's features lie in a vector."""
     ends = np.cumsum([2 * CHANNELS[stage] for stage in STAGES.values()]).tolist()
-    return {name: slice(end - 2 * CHANNELS[stage], end) for (name, stage), end in zip(STAGES.items(), ends, strict=True)}
+    return {
+        name: slice(end - 2 * CHANNELS[stage], end) for (name, stage), end in zip(STAGES.items(), ends, strict=True)
+    }
 
 
 def measure_pictures(pictures: Sequence[Picture]) -> Array:

@@ -5,8 +5,9 @@ from the mean in units of each feature's spread, and C their covariance, shrunk 
 
     distance = sqrt(z' C⁻¹ z / number of features)
 
-which is at most about 1 for a vector of the population. The directions beyond the components kept all have the mean variance of
-what is left (probabilistic PCA; Tipping and Bishop, 1999), so what lies outside their span counts too. All in float64.
+which is at most about 1 for a vector of the population. The directions beyond the components kept all have the mean
+variance of what is left (probabilistic PCA; Tipping and Bishop, 1999), so what lies outside their span counts too. All
+in float64.
 The model is means, spreads and directions over many people: it holds no vector of any of them.
 """
 

@@ -114,7 +114,9 @@ class Reference:
         """
         models: dict[Part, PartModel] = {}
         for part in parts:
-            found = {name.removeprefix(f"{part}/"): value for name, value in tensors.items() if name.startswith(f"{part}/")}
+            found = {
+                name.removeprefix(f"{part}/"): value for name, value in tensors.items() if name.startswith(f"{part}/")
+            }
             if found:
                 models[part] = PartModel.from_tensors(found)
         if not {"patches", "whole"} & set(models):

@@ -129,7 +129,7 @@ def test_the_stage_that_deviates_most_is_named_first(model: TrainingDomain) -> N
     strange[slice_stages()["parts"]] += 20
     found = model.compare(strange.tolist())
     assert found.outside
-    assert [each.feature for each in found.furthest][0] == "parts"
+    assert found.furthest[0].feature == "parts"
     assert {each.feature for each in found.furthest} == set(slice_stages())
     assert found.furthest[0].value > 5 * found.furthest[0].typical
     assert found.furthest[0].deviations > 5

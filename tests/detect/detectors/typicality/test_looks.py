@@ -38,7 +38,9 @@ def move(*steps: tuple[float, float]) -> np.ndarray:
         ([(0, 0)] * 3, math.pi / 2, math.log(2) / 2),  # still
     ],
 )
-def test_closed_form_of_the_geometry(steps: list[tuple[float, float]], curvature: float, relative: float | None) -> None:
+def test_closed_form_of_the_geometry(
+    steps: list[tuple[float, float]], curvature: float, relative: float | None
+) -> None:
     found = describe_path(move(*steps)).reshape(-1, 2)
     assert found.size == PATH_SIZE
     assert found[:, 0] == pytest.approx([curvature] * len(found), abs=1e-6)
