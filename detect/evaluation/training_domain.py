@@ -63,17 +63,17 @@ def measure_clip(frames: Iterable[Frame]) -> list[float]:
         The trunk's features (SIZE,), each the mean over the frames that are measured.
 
     Raises:
-        BenchError: There is no frame.
+        BenchError: There are fewer than two frames.
     """
     kept: list[Frame] = []
-    stride = 1
+    index, stride = -1, 1
     for index, frame in enumerate(frames):
         if index % stride == 0:
             kept.append(frame)
             if len(kept) > 2 * MIN_FRAMES:
                 kept, stride = kept[::2], 2 * stride
-    if not kept:
-        raise BenchError("A clip without a frame shows nothing.", hint="Supply a longer video.")
+    if index < 1:
+        raise BenchError("A clip of fewer than two frames shows no motion.", hint="Supply a longer video.")
     patches = lay_patches(find_content(np.stack(kept)))
     pictures = [
         frame[box.rows, box.columns]
@@ -89,8 +89,8 @@ def measure_clip(frames: Iterable[Frame]) -> list[float]:
 class FeatureDeviation(Strict):
     """One feature of a video compared with that of the training clips.
 
-    Since version 6 of a card a feature is one of the trunk's stages, and its value the root mean square of the deviations
-    of that stage's channels, each in units of its spread over the training clips.
+    Since version 6 of a card a feature is one of the trunk's stages, and its value the root mean square of the
+    deviations of that stage's channels, each in units of its spread over the training clips.
     """
 
     feature: str

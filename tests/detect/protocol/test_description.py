@@ -198,7 +198,7 @@ def test_features_of_another_release_are_measured_again(
 ) -> None:
     path = tmp_path / "video_set.json"
     record = describe_video_set(videos, path, seed=0)
-    earlier = {name: {"brightness": features["brightness"]} for name, features in record.features.items()}
+    earlier = {name: features[:19] for name, features in record.features.items()}
     record.model_copy(update={"features": earlier}).save(path)
     assert describe_video_set(videos, path, seed=0) == record
     assert measured["measure_shortcuts"] == 2

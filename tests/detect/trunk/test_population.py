@@ -16,7 +16,7 @@ def draw(seed: int, count: int = 80, size: int = 12) -> np.ndarray:
 
 
 def test_foreign_reference_of_the_distance() -> None:
-    """Scikit-learn's covariance and SciPy's distance; one direction is not kept, and it alone has the rest's variance."""
+    """Scikit-learn's covariance and SciPy's distance; one direction is not kept: it alone is the rest."""
     table = draw(0)
     spread = np.sqrt(table.var(axis=0) + NOISE**2)
     z = (table - table.mean(axis=0)) / spread
