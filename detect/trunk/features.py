@@ -118,4 +118,5 @@ def lay_patches(content: Box[int]) -> list[Box[int]]:
 
 def _lay(start: int, end: int) -> list[int]:
     count = -(-(end - start) // PATCH)
-    return np.linspace(start, max(end - PATCH, start), count).round().astype(int).tolist()
+    places: list[int] = np.linspace(start, max(end - PATCH, start), count).round().astype(int).tolist()
+    return places
