@@ -118,7 +118,7 @@ def make_detector(
     detector = PairPatch(config)
     detector.save(folder)
     people = [f"s{seed}" for seed in range(12)]
-    features = [measure_clip(iter(moving(24, clip, seed)), 25.0) for seed in range(12)]
+    features = [measure_clip(iter(moving(24, clip, seed))) for seed in range(12)]
     calibration = make_calibration(temperature=2.0, offset=0.25, subjects=8)
     DetectorCard(
         detector="pair-patch",

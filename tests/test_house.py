@@ -23,7 +23,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     ),
     "datasets": ({"video"}, {"corpora"}, {"pose"}, {"subjects"}, {"importers", "dancers"}),
     "synth": ({"clip"}, {"base"}, {"acceleration"}, {"gan"}, {"methods", "training"}, {"render"}),
-    "detect": ({"inputs"}, {"detectors"}, {"evaluation"}, {"protocol"}, {"casework"}),
+    "detect": ({"inputs", "trunk"}, {"detectors"}, {"evaluation"}, {"protocol"}, {"casework"}),
     "leaderboards": (
         {"record_version1", "record_version2", "record_version3", "perceptual"},
         {"records"},
@@ -163,5 +163,6 @@ def test_the_wheel_holds_one_package(tmp_path: Path) -> None:
         "py.typed", "datasets/video/clips.py", "benchmark/cli.py", "benchmark/casework/page.html.j2",
         "leaderboards/published/reference.json", "detect/protocol/builtin/table-5.json",
         "benchmark/study/page/page.html", "benchmark/study/page/page.js",
+        "detect/trunk/efficientnet_lite0_stages.safetensors", "detect/trunk/LICENSE", "detect/trunk/NOTICE",
     ):  # fmt: skip
         assert f"dancebench/{needed}" in names

@@ -253,6 +253,7 @@ class ShownPair(NamedTuple):
     height: int
     frame: str
     overlay: str | None
+    what: str | None
 
 
 def show_pair(picture: SuspiciousPairImage) -> ShownPair:
@@ -261,8 +262,9 @@ def show_pair(picture: SuspiciousPairImage) -> ShownPair:
     zoom = max(1, round(_SHOWN_HEIGHT / height))
     overlay = None if picture.saliency is None else _to_data_url(overlay_saliency(picture.frame, picture.saliency))
     return ShownPair(
-        format_time(picture.t), picture.llr, zoom * width, zoom * height, _to_data_url(picture.frame), overlay
-    )
+        format_time(picture.t), picture.llr, zoom * width, zoom * height, _to_data_url(picture.frame), overlay,
+        picture.what,
+    )  # fmt: skip
 
 
 def overlay_saliency(frame: Frame, saliency: npt.NDArray[np.float32]) -> Frame:

@@ -26,25 +26,10 @@ ENFSI = (
 """Smallest likelihood ratio of each phrase; below the first neither proposition has support."""
 
 FEATURES = {
-    "brightness": "brightness, 0 to 1",
-    "contrast": "contrast: spread of brightness",
-    "dark_pixels": "share of dark pixels",
-    "bright_pixels": "share of bright pixels",
-    "saturation": "saturation of colours, 0 to 1",
-    "hue_spread": "variety of hues, 0 to 1",
-    "warmth": "red over blue, −1 to 1",
-    "greenness": "green over red and blue, −1 to 1",
-    "coarse_detail": "coarse detail: power of low spatial frequencies",
-    "middle_detail": "middle detail",
-    "fine_detail": "fine detail",
-    "finest_detail": "finest detail: power of the highest spatial frequencies",
-    "noise": "noise, in 1/255 of the range",
-    "black_bars": "share of the picture in black bars",
-    "motion": "motion: mean change of a pixel, in 1/255",
-    "still_pixels": "share of pixels that do not change",
-    "unrest": "mean change in the stillest half of the picture, in 1/255",
-    "flicker": "flicker: change of the mean brightness, in 1/255",
-    "frame_rate": "frames per second",
+    "fine texture": "fine texture: noise, sharpness, traces of coding",
+    "texture": "texture: edges, weave, hair",
+    "parts": "parts of things",
+    "shapes": "shapes and arrangement of the scene",
 }
 """The features of `training_domain` in plain words."""
 

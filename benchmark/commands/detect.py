@@ -75,7 +75,7 @@ def detect(
         str | None,
         typer.Option(
             metavar="NAME[:HEIGHTxWIDTH]",
-            help="What is looked at: frame, person or face. Default: what each detector says.",
+            help="What is looked at: frame, native, person or face. Default: what each detector says.",
         ),
     ] = None,
     aggregator: Annotated[

@@ -181,7 +181,7 @@ def _check_extractors() -> list[Check]:
     from dancebench.datasets.pose.extractors.base import EXTRACTORS, find_default_extractor
 
     default = find_default_extractor()
-    lost = "" if default else "data add, demo without --poses truth, score --person-crop, pose-jitter"
+    lost = "" if default else "data add, demo without --poses truth, score --person-crop, pose-jitter, typicality"
     checks = []
     for name, extractor in EXTRACTORS.entries().items():
         reason = extractor.explain_absence()

@@ -45,8 +45,8 @@ from dancebench.detect.casework.uncertainty import find_most_suspicious
 from dancebench.detect.evaluation.likelihood_ratios.bounds import Bound, Bounds
 from dancebench.detect.evaluation.likelihood_ratios.measures import LikelihoodRatioFigures
 from dancebench.detect.evaluation.metrics import ErrorRates
-from dancebench.detect.evaluation.training_domain import OutOfDistribution, measure_clip
-from dancebench.detect.protocol.card import ClipFormat, DetectorCard, LoadedDetector
+from dancebench.detect.evaluation.training_domain import SHOWN, OutOfDistribution, measure_clip
+from dancebench.detect.protocol.card import NO_TRAINING_DOMAIN, ClipFormat, DetectorCard, LoadedDetector
 
 MIN_PAIRS = 4
 """With fewer pairs the detector abstains: the score rests on too few frames."""
@@ -190,6 +190,8 @@ class SuspiciousPairImage:
     """(H, W, 3) RGB, the first of its pair, at the detector's own size."""
     saliency: npt.NDArray[np.float32] | None
     """(H, W) in [0, 1]; None if the detector computes no saliency map."""
+    what: str | None = None
+    """What of it is the most evidence for a fake, in words; None if the detector cannot say."""
 
 
 @dataclass(frozen=True)
@@ -291,7 +293,7 @@ def score_video(
 
 
 def _require_whole_frames(clips: ClipFormat) -> None:
-    if clips.view != "frame":
+    if not clips.looks_at.is_whole:
         raise BenchError(
             f"This detector looks at the {clips.view} by itself.", hint="Leave --person-crop out: its view is cut out."
         )
@@ -348,9 +350,7 @@ def _score_prepared(
     pts = [prepared.pts[start] for start in starts]
     scores = measure_ratio(logits, card) | {
         "n_pairs": len(logits),
-        "out_of_distribution": card.training_domain.compare(
-            measure_clip(prepared.frames(), prepared.fps, prepared.breaks)
-        ),
+        "out_of_distribution": _measure_distance(prepared, card),
         "pairs": tuple(
             PairScore(t=t, pts=stamp, logit=logit, llr=llr)
             for t, stamp, logit, llr in zip(times.tolist(), pts, logits.tolist(), llrs.tolist(), strict=True)
@@ -359,22 +359,28 @@ def _score_prepared(
     }
     if not pictures:
         return scores, []
-    shown: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32] | None]] = []
+    shown: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32] | None, str | None]] = []
     for windows in prepared.read_windows(starts[chosen], size, window):  # (M, window, H, W, 3)
-        maps = detector.saliency(windows)
-        shown += zip(windows[:, 0], [None] * len(windows) if maps is None else maps, strict=True)
+        nothing = [None] * len(windows)
+        maps, words = detector.saliency(windows), detector.explain(windows)
+        shown += zip(windows[:, 0], nothing if maps is None else maps, words or nothing, strict=True)
     return scores, [
         SuspiciousPairImage(pair.t, pair.llr, *found)
         for pair, found in zip(scores["suspicious_pairs"], shown, strict=True)
     ]
 
 
+def _measure_distance(prepared: PreparedVideo, card: DetectorCard) -> OutOfDistribution | None:
+    features = measure_clip(prepared.frames())
+    return None if card.training_domain is None else card.training_domain.compare(features)
+
+
 def _list_reasons_to_abstain(
-    prepared: PreparedVideo, loaded: LoadedDetector, n_pairs: int, distance: OutOfDistribution
+    prepared: PreparedVideo, loaded: LoadedDetector, n_pairs: int, distance: OutOfDistribution | None
 ) -> list[str]:
     """Why the likelihood ratio should not be relied on, in words; empty for a video within the training domain.
 
-    Clip statistics are close to those of drawn people in some camera footage too: who has never seen any abstains.
+    Whatever the distance from the training videos: who has never seen camera footage abstains.
     """
     clips, size, inspection = loaded.card.clip_format, loaded.detector.config.size, prepared.found
     reasons = []
@@ -389,8 +395,10 @@ def _list_reasons_to_abstain(
             if loaded.card.pictures
             else "the card of the detector does not say whether it has ever seen camera footage"
         )
-    if distance.outside:
-        named = ", ".join(deviation.feature.replace("_", " ") for deviation in distance.furthest)
+    if distance is None:
+        reasons.append(f"nobody can say how far it lies from the training videos of the detector: {NO_TRAINING_DOMAIN}")
+    elif distance.outside:
+        named = ", ".join(deviation.feature for deviation in distance.furthest[:SHOWN])
         reasons.append(
             "it is unlike the videos that the detector was trained on: out-of-distribution distance "
             f"{distance.distance:.3g}, limit {distance.limit:.3g}; largest deviations in {named}"

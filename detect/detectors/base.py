@@ -116,6 +116,8 @@ class Detector(ABC):
     LEARNS: ClassVar[bool] = True
     """Whether it is trained here. One that is not comes with its weights and has its own settings and size of frames;
     threshold and calibration are fixed here like any other's."""
+    REALS_ALONE: ClassVar[bool] = False
+    """Whether it learns from reals alone: fakes are then used for threshold and calibration only."""
 
     def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
         self.config = config
@@ -182,6 +184,17 @@ class Detector(ABC):
 
         Returns:
             float32 (N, H, W) in [0, 1] at `config.size`; None if the detector has no saliency map.
+        """
+        return None
+
+    def explain(self, pairs: Pairs) -> list[str] | None:
+        """Say in words what of each pair is the most evidence for a fake.
+
+        Args:
+            pairs: As `logits`.
+
+        Returns:
+            A phrase for each; None if the detector cannot say.
         """
         return None
 

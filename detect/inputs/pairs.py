@@ -7,7 +7,8 @@ of a pair get the same augmentation; a share of the pairs comes from degraded co
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+import itertools
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -108,25 +109,28 @@ class PairPool:
         clips: Of the training people.
         window: Frames of a window.
         degraded: Share of the windows that are taken from degraded copies, for clips that have one.
+        reals_alone: Whether whoever learns from it needs no fake.
 
     Raises:
-        BenchError: There is no real or no fake clip.
+        BenchError: There is no real clip, or no fake one where both are needed.
     """
 
-    def __init__(self, clips: Sequence[PooledClip], window: int = 2, degraded: float = 0.0) -> None:
+    def __init__(
+        self, clips: Sequence[PooledClip], window: int = 2, degraded: float = 0.0, *, reals_alone: bool = False
+    ) -> None:
         self.window = window
         self._clips = clips
         self._degraded = degraded
+        self._reals_alone = reals_alone
         self._by_label: list[list[list[PooledClip]]] = []  # label -> subject -> clips
         for label, kind in enumerate(("real", "fake")):
             subjects: dict[str, list[PooledClip]] = {}
             for clip in clips:
                 if clip.label == label:
                     subjects.setdefault(clip.subject_id, []).append(clip)
-            if not subjects:
-                raise BenchError(
-                    f"The training people have no {kind} video.", hint="A detector learns from both kinds."
-                )
+            if not subjects and (kind == "real" or not reals_alone):
+                learns = "reals" if reals_alone else "both kinds"
+                raise BenchError(f"The training people have no {kind} video.", hint=f"A detector learns from {learns}.")
             self._by_label.append([subjects[name] for name in sorted(subjects)])
 
     @property
@@ -141,7 +145,7 @@ class PairPool:
             BenchError: They have no real or no fake clip.
         """
         chosen = [clip for clip in self._clips if clip.subject_id in people]
-        return PairPool(chosen, self.window, self._degraded)
+        return PairPool(chosen, self.window, self._degraded, reals_alone=self._reals_alone)
 
     def with_window(self, window: int) -> PairPool:
         """The same pool with shorter windows: all those inside the present ones."""
@@ -149,7 +153,23 @@ class PairPool:
             raise ValueError(f"a pool with windows of {self.window} frames has none of {window} frames")
         within = np.arange(self.window - window + 1)
         clips = [replace(clip, firsts=np.unique(clip.firsts[:, None] + within)) for clip in self._clips]
-        return PairPool(clips, window, self._degraded)
+        return PairPool(clips, window, self._degraded, reals_alone=self._reals_alone)
+
+    def real_windows(self, count: int) -> Iterator[tuple[str, Pairs]]:
+        """The person and evenly placed windows, uint8 (N, window, H, W, 3), N at most `count`, of each real clip.
+
+        The share of them that is taken from degraded copies is placed evenly too; nothing is drawn at random.
+        """
+        for clip in self._clips:
+            if clip.label == 0:
+                places = np.linspace(0, len(clip.firsts) - 1, min(count, len(clip.firsts))).round().astype(int)
+                turns = np.floor(np.arange(len(places) + 1) * self._degraded)  # rises by one where a copy's turn is
+                copies = itertools.cycle(clip.degraded or (clip.frames,))
+                sources = [next(copies) if turn else clip.frames for turn in np.diff(turns)]
+                yield clip.subject_id, np.stack(
+                    [source[first : first + self.window]
+                     for source, first in zip(sources, clip.firsts[places].tolist(), strict=True)]
+                )  # fmt: skip
 
     def draw_batch(self, size: int, generator: np.random.Generator) -> tuple[Pairs, npt.NDArray[np.float32]]:
         """Sample augmented windows, half of them real: uniformly a person, then a clip of theirs, then a window of it.
@@ -180,6 +200,7 @@ def load_pool(
     degraded: float = 0.0,
     copies: int = 1,
     seed: int = 0,
+    reals_alone: bool = False,
 ) -> PairPool:
     """Read every video once: all its frames, or as many evenly placed windows as `POOL_BYTES` allows.
 
@@ -191,11 +212,14 @@ def load_pool(
         degraded: Share of the windows that are taken from degraded copies; with 0 no copies are made.
         copies: Number of degraded copies of each clip.
         seed: Seed of how strongly each copy is degraded.
+        reals_alone: Whether only the reals are read.
 
     Raises:
         BenchError: A video cannot be read, was changed since the manifest was written, or has no segment as long as a
             window; or one label is missing.
     """
+    if reals_alone:
+        videos = videos.select(lambda row: row.label == 0)
     copies = copies if degraded > 0 else 0
     share = POOL_BYTES // (1 + copies) // max(len(videos), 1) // (size[0] * size[1] * 3)  # frames a clip may keep
     clips = []
@@ -206,7 +230,7 @@ def load_pool(
         degraded_copies = tuple(degrade(clip.frames, row.known_fps, np.random.default_rng(each)) for each in seeds)
         clips.append(replace(clip, degraded=degraded_copies))
     report("reading training clips", len(videos), len(videos))
-    return PairPool(clips, window, degraded)
+    return PairPool(clips, window, degraded, reals_alone=reals_alone)
 
 
 def _read_pooled_clip(path: Path, row: VideoRow, size: tuple[int, int], share: int, window: int) -> PooledClip:

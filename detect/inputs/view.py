@@ -1,6 +1,7 @@
 """Views: what of a frame a detector looks at, and the box that is cut out for it. Boxes in, boxes out; no pixels.
 
     frame    the whole picture, letterboxed
+    native   the whole picture in its own pixels: reduced where it is larger, never enlarged
     person   a box around the one person that is chosen
     face     a box around the one face that is chosen
 
@@ -21,13 +22,13 @@ from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.datasets.pose.box import Box
 from dancebench.datasets.video.picture_size import MAX_CLIP_SIDE
 
-ViewName = Literal["frame", "person", "face"]
+ViewName = Literal["frame", "person", "face", "native"]
 MARGIN: Final = 1.3
 """Sides of the box that is cut out over those of the box that was found: a pose's topmost points are the eyes."""
 MIN_SIDE: Final = 32
 """Of a view, in pixels: perturbations need as much."""
 STANDARD_SIZES: Final[Mapping[ViewName, tuple[int, int]]] = {
-    "frame": (256, 256), "person": (256, 128), "face": (224, 224),
+    "frame": (256, 256), "person": (256, 128), "face": (224, 224), "native": (1280, 1280),
 }  # fmt: skip
 """(height, width) where nobody states one."""
 _TEXT: Final = re.compile(r"(?P<name>[a-z]+)(?::(?P<height>\d{1,5})x(?P<width>\d{1,5}))?")
@@ -38,10 +39,10 @@ class View:
     """What of a frame is looked at, and at which size.
 
     Attributes:
-        name: `frame`, `person` or `face`.
+        name: `frame`, `native`, `person` or `face`.
         height: In pixels.
         width: In pixels.
-        margin: Sides of what is cut out over those of the box that was found; a whole frame has none.
+        margin: Sides of what is cut out over those of the box that was found; a whole picture has none.
     """
 
     name: ViewName
@@ -58,6 +59,11 @@ class View:
     def aspect(self) -> float:
         """Width over height."""
         return self.width / self.height
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it shows the whole picture, so that nobody is looked for."""
+        return self.name in ("frame", "native")
 
     def __str__(self) -> str:
         return f"{self.name}:{self.height}x{self.width}"

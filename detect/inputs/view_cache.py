@@ -84,7 +84,7 @@ def prepare_views(order: ViewOrder, report: ReportProgress = ignore_progress) ->
     Raises:
         BenchError: Nobody can be looked for on this machine, or the workspace cannot be written.
     """
-    maker = [f"rules {RULES_VERSION}", describe_encoder(), *([] if order.view.name == "frame" else [describe_finder()])]
+    maker = [f"rules {RULES_VERSION}", describe_encoder(), *([] if order.view.is_whole else [describe_finder()])]
     rows = []
     for done, row in enumerate(order.videos):
         report(f"preparing views ({order.view})", done, len(order.videos))

@@ -176,7 +176,9 @@ def _write_at(
     expected = max(1, round(recording.n_frames * float(rate) / recording.fps))
     what = f"reading {recording.path.name}"
     source: _Whole | _Followed = (
-        _Whole(kept, view) if view.name == "frame" else _Followed(kept, view, find or open_finder(view.name))
+        _Followed(kept, view, find or open_finder(view.name))
+        if view.name == "person" or view.name == "face"
+        else _Whole(kept, view)
     )
     times, numbers, segments = array("d"), array("l"), array("l")
     pts: list[int | None] = []
@@ -189,7 +191,7 @@ def _write_at(
             segments.append(picture.segment)
             yield picture.pixels
             report(what, min(len(times), expected - 1), expected)
-        if not times and view.name != "frame":
+        if not times and not view.is_whole:
             raise source.nothing_found()
         report(what, expected, expected)
 

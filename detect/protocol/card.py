@@ -32,6 +32,9 @@ from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.inputs.view import View, ViewName
 
 CARD = "card.json"
+NO_TRAINING_DOMAIN = "its card is of an earlier release, which described the training videos by other features"
+"""Why nobody can say how far a video lies from them."""
+
 _RENAMED = {"domain": "clip_format", "familiarity": "training_domain"}  # since version 3
 
 
@@ -87,8 +90,9 @@ class DetectorCard(ArtifactRecord):
     """Kinds of pictures of the training reals; empty where that is not known. Without `camera` among them the detector
     abstains on every outside video."""
     clip_format: ClipFormat
-    training_domain: TrainingDomain
-    """Statistics of the training clips: the out-of-distribution distance from them decides whether to abstain."""
+    training_domain: TrainingDomain | None
+    """Features of the training clips: the out-of-distribution distance from them decides whether to abstain. None of a
+    card before version 6, whose features were others: the detector abstains, since nobody can tell the distance."""
     aggregator: str
     learned: LearnedRule | None
     """The rule `learned`, fitted on the validation set; None if it could not be fitted."""
@@ -111,7 +115,7 @@ class DetectorCard(ArtifactRecord):
 
         Before version 4 a card did not say what kind of pictures it was trained on: `load` looks for it. Before version
         5 the number of parameters was always known. Before version 6 likelihood ratios ended at ln(people + 1) on both
-        sides, and a metric had a shortened name.
+        sides, a metric had a shortened name, and the training domain was of other features.
 
         Raises:
             BenchError: The card is of version 1.
@@ -122,7 +126,7 @@ class DetectorCard(ArtifactRecord):
                 hint="Train it again: bench detect --holdout.",
             )
         renamed = {"pictures": ()} | {_RENAMED.get(name, name): value for name, value in data.items()}
-        return _tell_bounds(renamed) if data["schema_version"] < 6 else renamed
+        return _tell_bounds(renamed) | {"training_domain": None} if data["schema_version"] < 6 else renamed
 
     @classmethod
     def load(cls, path: Path) -> Self:

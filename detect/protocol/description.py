@@ -21,9 +21,10 @@ from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.corpora.manifest import Split
 from dancebench.datasets.video.clips import stream
 from dancebench.detect.evaluation.controls import measure_shortcuts
-from dancebench.detect.evaluation.training_domain import FEATURES, measure_clip
+from dancebench.detect.evaluation.training_domain import measure_clip
 from dancebench.detect.inputs.leak_audit import LeakError, audit_frames, audit_leaks, find_leaks, require_one_size
 from dancebench.detect.inputs.video_set import VideoSet
+from dancebench.detect.trunk.features import SIZE
 
 SHORTCUTS: Final = ("shortcut_auc", "shortcut_p", "bytes_per_frame_auc")
 """Names of the controls that no detector has a part in."""
@@ -32,7 +33,8 @@ SHORTCUTS: Final = ("shortcut_auc", "shortcut_p", "bytes_per_frame_auc")
 class VideoSetRecord(ArtifactRecord):
     """`video_set.json` of a manifest."""
 
-    SCHEMA_VERSION: ClassVar[int] = 1
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
 
     videos_sha256: str
     """Hash of the manifest's rows."""
@@ -40,8 +42,8 @@ class VideoSetRecord(ArtifactRecord):
     """Seed of the permutations behind `shortcut_p`."""
     clip_height: int
     clip_width: int
-    features: dict[str, dict[str, float]]
-    """video_id -> `training_domain.FEATURES`, of the training and held-out videos that can be read."""
+    features: dict[str, tuple[float, ...]]
+    """video_id -> what `training_domain.measure_clip` gives, of the training and held-out videos that can be read."""
     unreadable: dict[str, str]
     """video_id of a validation or held-out video that cannot be read -> why."""
     controls: dict[str, Metric]
@@ -55,10 +57,15 @@ class VideoSetRecord(ArtifactRecord):
     refuses_leaks: bool = True
     """Whether they stop it."""
 
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Leave out the features of version 1, which were others: the videos are described again."""
+        return data | {"features": {}} if data["schema_version"] < 2 else data
+
     @property
     def key(self) -> Any:
         """With a video that could not be read it is never the artifact: that one was not audited."""
-        features = sorted(next(iter(self.features.values()), {}))
+        features = len(next(iter(self.features.values()), ()))
         reported = [] if self.refuses_leaks else ["leaks are reported"]
         return [self.videos_sha256, self.seed, self.fakes_sha256, features, list(self.unreadable), *reported]
 
@@ -113,7 +120,7 @@ def describe_video_set(
             refuses_leaks=refuse_leaks,
         )
 
-    key = [videos.sha256, seed, fakes_sha256, sorted(FEATURES), [], *([] if refuse_leaks else ["leaks are reported"])]
+    key = [videos.sha256, seed, fakes_sha256, SIZE, [], *([] if refuse_leaks else ["leaks are reported"])]
     return reuse_or_make(path, VideoSetRecord, key, describe)
 
 
@@ -143,9 +150,9 @@ def _audit(videos: VideoSet, report: ReportProgress, *, refuse_leaks: bool) -> t
     return () if refuse_leaks else tuple(find_leaks(videos.rows))
 
 
-def _measure_clips(videos: VideoSet, report: ReportProgress) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+def _measure_clips(videos: VideoSet, report: ReportProgress) -> tuple[dict[str, tuple[float, ...]], dict[str, str]]:
     """Training-domain features by video_id, and why a held-out video has none."""
-    features: dict[str, dict[str, float]] = {}
+    features: dict[str, tuple[float, ...]] = {}
     unreadable: dict[str, str] = {}
     for done, row in enumerate(videos):
         report("describing clips", done, len(videos))
@@ -153,7 +160,7 @@ def _measure_clips(videos: VideoSet, report: ReportProgress) -> tuple[dict[str, 
             continue
         try:
             frames = (frame for _, frame in stream(videos.path(row)))
-            features[row.video_id] = measure_clip(frames, row.known_fps, row.breaks)
+            features[row.video_id] = tuple(measure_clip(frames))
         except BenchError as error:
             if row.split == "train":
                 reason = error.message.removeprefix(f"{row.video_id}: ")

@@ -54,7 +54,15 @@ from dancebench.detect.inputs.leak_audit import require_one_size
 from dancebench.detect.inputs.pairs import load_pool
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.inputs.view import ViewName
-from dancebench.detect.protocol.card import CARD, ClipFormat, DetectorCard, LoadedDetector, SplitData, load_weights
+from dancebench.detect.protocol.card import (
+    CARD,
+    NO_TRAINING_DOMAIN,
+    ClipFormat,
+    DetectorCard,
+    LoadedDetector,
+    SplitData,
+    load_weights,
+)
 from dancebench.detect.protocol.description import VideoSetRecord
 
 _STATE = "training-"
@@ -189,8 +197,8 @@ class _TestResult(NamedTuple):
 
 
 def _measure_on_test(
-    detector: Detector, frozen: _FrozenDecisions, training_domain: TrainingDomain, methods: Collection[str] | None,
-    held_out: VideoSet, description: VideoSetRecord, seed: int, report: ReportProgress,
+    detector: Detector, frozen: _FrozenDecisions, training_domain: TrainingDomain | None,
+    methods: Collection[str] | None, held_out: VideoSet, description: VideoSetRecord, seed: int, report: ReportProgress,
 ) -> _TestResult:  # fmt: skip
     """Score held-out videos and measure; fakes of `methods` count (None: of all), the others are broken down alone."""
     tables = make_score_tables(detector, held_out, report).aggregate_by(frozen.rule, frozen.aggregator)
@@ -273,17 +281,22 @@ def _load_or_train(
         pool = load_pool(
             training, config.size, report,
             window=detector.window, degraded=config.degraded, copies=config.copies, seed=config.seed,
+            reals_alone=detector.REALS_ALONE,
         )  # fmt: skip
         detector.fit(pool, state, report)
     detector.save(folder)
     return detector
 
 
-def _measure_abstentions(videos: VideoSet, description: VideoSetRecord, training_domain: TrainingDomain) -> Metric:
+def _measure_abstentions(
+    videos: VideoSet, description: VideoSetRecord, training_domain: TrainingDomain | None
+) -> Metric:
     """Share of the clips that are out of distribution, so that the detector abstains on them."""
+    unit = "share of the held-out videos that lie outside the training domain"
+    if training_domain is None:
+        return Metric(value=None, reason=NO_TRAINING_DOMAIN, n=0, unit=unit, higher_is_better=False)
     known = videos.select(lambda row: row.video_id in description.features)
     outside = [training_domain.compare(description.features[row.video_id]).outside for row in known]
-    unit = "share of the held-out videos that lie outside the training domain"
     if not outside:
         return Metric(value=None, reason="no video was scored", n=0, unit=unit, higher_is_better=False)
     interval = share_interval(outside, [row.subject_id for row in known])

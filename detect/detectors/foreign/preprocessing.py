@@ -3,7 +3,7 @@
     height = 224
     width = 224
     window = 1                       # consecutive frames that it sees at once
-    view = "frame"                   # what it looks at: the whole frame, letterboxed; or "person", "face"
+    view = "frame"                   # what it looks at: the whole frame, letterboxed; or "native", "person", "face"
     mean = [0.485, 0.456, 0.406]     # of red, green and blue in [0, 1]; what it takes is (x - mean) / std
     std = [0.229, 0.224, 0.225]
     output = "logits"                # or "probabilities"

@@ -40,11 +40,11 @@ from dancebench.detect.casework.score import (
     SuspiciousPairImage,
     VideoScore,
 )
-from dancebench.detect.evaluation import training_domain as domain
 from dancebench.detect.evaluation.likelihood_ratios.bounds import Bound, bound_by_people
 from dancebench.detect.evaluation.likelihood_ratios.measures import LabelledRatios, collect_figures
 from dancebench.detect.evaluation.metrics import ErrorRates
 from dancebench.detect.evaluation.training_domain import FeatureDeviation, OutOfDistribution
+from dancebench.detect.trunk.features import STAGES
 
 FACTS = CalibrationFacts(
     temperature=2.0, offset=-0.4, subjects=99, methods=("gan", "warp"), unseen_methods=("gan", "warp"), separable=False,
@@ -84,7 +84,7 @@ def make_score(**changes: Any) -> VideoScore:
             distance=0.9,
             limit=1.6,
             outside=False,
-            furthest=(FeatureDeviation(feature="black_bars", value=-3.2, typical=0.5, deviations=1.4),),
+            furthest=(FeatureDeviation(feature="fine texture", value=3.2, typical=1.1, deviations=1.4),),
         ),
         "n_pairs": 20,
         "pairs": tuple(
@@ -222,7 +222,7 @@ def test_support_is_limited_by_the_number_of_calibration_people(score: float, pe
 
 
 def test_every_feature_has_plain_words() -> None:
-    assert set(FEATURES) == set(domain.FEATURES)
+    assert set(FEATURES) == set(STAGES)
     (feature,) = make_score().out_of_distribution.furthest
     assert FEATURES[feature.feature] in read_words(make_score())
 

@@ -37,3 +37,13 @@ def test_who_has_never_seen_camera_footage_abstains(
     assert not found.out_of_distribution.outside
     assert found.abstained_because == (() if reason is None else (reason,))
     assert found.status == ("ok" if reason is None else "abstained")
+
+
+def test_a_card_of_other_features_abstains_and_says_why(result: HoldoutResult, videos: VideoSet) -> None:
+    loaded = load_detector(result.folder)
+    loaded = replace(loaded, card=loaded.card.model_copy(update={"training_domain": None}))
+    found = score_video(videos.path(videos.rows[0]), loaded).record
+    assert found.llr is not None
+    assert found.out_of_distribution is None
+    (reason,) = found.abstained_because
+    assert "its card is of an earlier release" in reason

@@ -91,6 +91,21 @@ def test_who_moves_and_comes_back_between_two_looks_stays_in_view(tmp_path: Path
         assert abs((columns.min() + columns.max()) / 2 - 23.5) <= 4
 
 
+def test_the_native_picture_is_never_enlarged(tmp_path: Path) -> None:
+    """Smaller than the view it lies in the middle of black; larger, it is letterboxed as a frame is."""
+    path = write_video(tmp_path / "a.mp4", moving(10, (64, 32)))
+    view = write(path, tmp_path / "native.mp4", View("native", 96, 80))
+    expected = np.zeros((10, 96, 80, 3), np.uint8)
+    expected[:, 16:80, 24:56] = show(path)
+    write_clip(tmp_path / "expected.mp4", iter(expected), 25)
+    assert (tmp_path / "native.mp4").read_bytes() == (tmp_path / "expected.mp4").read_bytes()
+    assert (view.facts.enlarged, view.facts.padded, view.facts.looked_at) == (0, 0, 0)
+    assert view.facts.view == "native:96x80"
+    for name in ("frame", "native"):
+        write(path, tmp_path / f"{name}-small.mp4", View(name, 48, 48))
+    assert (tmp_path / "native-small.mp4").read_bytes() == (tmp_path / "frame-small.mp4").read_bytes()
+
+
 def test_a_person_is_followed_in_native_resolution(tmp_path: Path) -> None:
     path = write_dot(tmp_path / "a.mp4")
     view = write(path, tmp_path / "view.mp4", View("person", 32, 32), find=find_dot)

@@ -21,9 +21,13 @@ from dancebench.detect.evaluation.metrics import MEASURES
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.protocol.card import CARD, DetectorCard, load_detector
 from dancebench.detect.protocol.description import VideoSetRecord, describe_video_set
-from dancebench.detect.protocol.holdout import HoldoutResult, train_and_evaluate
+from dancebench.detect.protocol.holdout import HoldoutResult, evaluate_elsewhere, train_and_evaluate
 
 QUICK = PairPatchConfig(height=64, width=32, ndf=2, steps=6, batch=4, pairs=2)
+
+
+OLD_DOMAIN = {"features": [], "precision": [], "limit": 1.5, "clips": 6, "people": 6}
+"""As before version 6 of a card, its numbers left out."""
 
 
 class Killed(BaseException):
@@ -44,7 +48,7 @@ def test_pair_patch_separates_fakes_of_held_out_people(result: HoldoutResult) ->
 
 def write_before_version_6(card: DetectorCard) -> dict[str, Any]:
     """The card without what calibrations tell since version 6, as JSON."""
-    data = card.model_dump(mode="json", exclude={"ratios"}) | {"schema_version": 5}
+    data = card.model_dump(mode="json", exclude={"ratios"}) | {"training_domain": OLD_DOMAIN, "schema_version": 5}
     calibration = data["calibration"]
     del calibration["uncertainty"], calibration["uncertainty_reason"]
     for name in ("video", "pair"):
@@ -63,7 +67,9 @@ def tell_before_version_6(card: DetectorCard) -> DetectorCard:
         "pair": old.pair.model_copy(update=untold),
         "uncertainty_reason": "an earlier release did not tell it",
     }
-    return card.model_copy(update={"calibration": old.model_copy(update=calibration), "ratios": None})
+    return card.model_copy(
+        update={"calibration": old.model_copy(update=calibration), "ratios": None, "training_domain": None}
+    )
 
 
 def test_ratios_that_held_are_in_the_card_and_none_supports_a_real(result: HoldoutResult) -> None:
@@ -86,9 +92,27 @@ def test_a_card_of_version_2_is_read(result: HoldoutResult, tmp_path: Path) -> N
     assert DetectorCard.load(tmp_path / CARD) == tell_before_version_6(result.card)
 
 
-def test_a_card_of_version_4_is_read(result: HoldoutResult, tmp_path: Path) -> None:
-    (tmp_path / CARD).write_text(json.dumps(write_before_version_6(result.card) | {"schema_version": 4}))
+@pytest.mark.parametrize("version", [4, 5])
+def test_an_older_card_is_read_without_what_it_does_not_tell(
+    result: HoldoutResult, tmp_path: Path, version: int
+) -> None:
+    (tmp_path / CARD).write_text(json.dumps(write_before_version_6(result.card) | {"schema_version": version}))
     assert DetectorCard.load(tmp_path / CARD) == tell_before_version_6(result.card)
+
+
+def test_a_detector_with_an_older_card_is_measured_again_without_training(
+    result: HoldoutResult, videos: VideoSet, description: VideoSetRecord, config: PairPatchConfig, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    folder = tmp_path / "detector"
+    shutil.copytree(result.folder, folder)
+    (folder / CARD).write_text(json.dumps(write_before_version_6(result.card)))
+    loaded = load_detector(folder)
+    elsewhere = evaluate_elsewhere(loaded, videos, description)
+    assert elsewhere.metrics["abstained"].value is None
+    assert "earlier release" in str(elsewhere.metrics["abstained"].reason)
+    monkeypatch.setattr(PairPatch, "fit", lambda *_: pytest.fail("it was trained again"))
+    assert train_and_evaluate(videos, description, "pair-patch", config, folder).card == result.card
 
 
 def test_the_card_says_what_kind_of_pictures_the_training_reals_are(result: HoldoutResult) -> None:

@@ -1,0 +1,162 @@
+"""What `typicality` knows of reals: their looks in; how atypical another look is, out.
+
+Each part has a `Population` of the training reals, and a scale: the logarithm of the distance of windows of people who
+were held out of the fit by turns (so that what was fitted does not look more typical than a new video will), as a mean
+and a spread with every person counted alike. From these a look gets its log-odds of being atypical,
+
+    log P(a new person's distance is smaller) / P(it is larger)
+
+by Student's t with as many degrees of freedom as people, less one: zero for a distance in the middle of the reals'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.stats
+from sklearn.model_selection import GroupKFold
+
+from dancebench.detect.detectors.typicality._looks import Look, Part
+from dancebench.detect.trunk.features import Array
+from dancebench.detect.trunk.population import Population, fit_population
+
+FOLDS: Final = 5
+FEWEST_PEOPLE: Final = 3
+"""Of whom a part is known; seen of fewer it is left out."""
+_LEAST_SPREAD: Final = 0.05
+"""Of the logarithms: near-identical reals must not make a new one atypical."""
+_LEAST_DISTANCE: Final = 1e-9
+
+
+@dataclass(frozen=True)
+class PartModel:
+    """One part.
+
+    Attributes:
+        population: Of the training reals.
+        centre: Mean of the logarithms of held-out people's distances.
+        width: Their spread.
+        people: How many they are.
+    """
+
+    population: Population
+    centre: float
+    width: float
+    people: int
+
+    def logits(self, vectors: npt.ArrayLike) -> Array:
+        """Log-odds (N,) that vectors (N, D) are atypical."""
+        z = (_log_distances(self.population, vectors) - self.centre) / self.width
+        z /= np.sqrt(1 + 1 / self.people)
+        student = scipy.stats.t(self.people - 1)
+        return np.asarray(student.logcdf(z) - student.logsf(z))
+
+    def to_tensors(self) -> dict[str, Array]:
+        """Return its arrays by name."""
+        return self.population.to_tensors() | {"scale": np.array([self.centre, self.width, self.people])}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Read what `to_tensors` gave.
+
+        Raises:
+            KeyError: An array is missing.
+            ValueError: They are no such model.
+        """
+        scale = np.asarray(tensors["scale"], np.float64)
+        if scale.shape != (3,) or not (np.isfinite(scale).all() and scale[1] > 0 and scale[2] >= FEWEST_PEOPLE):
+            raise ValueError("its scale is none")
+        return cls(Population.from_tensors(tensors), float(scale[0]), float(scale[1]), int(scale[2]))
+
+
+class Reference:
+    """All parts that are known.
+
+    Args:
+        models: By part.
+    """
+
+    def __init__(self, models: Mapping[Part, PartModel]) -> None:
+        self._models = models
+
+    @property
+    def known(self) -> list[Part]:
+        """The parts that it has a model of."""
+        return list(self._models)
+
+    def judge(self, looks: Sequence[Look]) -> list[tuple[Look, float]]:
+        """Each look with its log-odds of being atypical; those of a part that is not known are left out."""
+        return [
+            (look, float(self._models[look.part].logits([look.vector])[0]))
+            for look in looks
+            if look.part in self._models
+        ]
+
+    def to_tensors(self) -> dict[str, Array]:
+        """Return its arrays by name, `PART/NAME`."""
+        return {
+            f"{part}/{name}": np.ascontiguousarray(value)
+            for part, model in self._models.items()
+            for name, value in model.to_tensors().items()
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]], parts: Sequence[Part]) -> Self:
+        """Read what `to_tensors` gave.
+
+        Raises:
+            KeyError: An array is missing.
+            ValueError: They are no such models, or none.
+        """
+        models: dict[Part, PartModel] = {}
+        for part in parts:
+            found = {
+                name.removeprefix(f"{part}/"): value for name, value in tensors.items() if name.startswith(f"{part}/")
+            }
+            if found:
+                models[part] = PartModel.from_tensors(found)
+        if not {"patches", "whole"} & set(models):
+            raise ValueError("it knows nothing that every picture has")
+        return cls(models)
+
+
+def fit_reference(looks: Sequence[Look], people: Sequence[str], parts: Sequence[Part], components: int) -> Reference:
+    """Fit the populations and scales of reals.
+
+    Args:
+        looks: Of all windows of all training reals.
+        people: Who is seen in each.
+        parts: Which are looked at.
+        components: Principal directions of each population, at most.
+
+    Raises:
+        ValueError: No part is seen of `FEWEST_PEOPLE` people.
+    """
+    models: dict[Part, PartModel] = {}
+    for part in parts:
+        chosen = [index for index, look in enumerate(looks) if look.part == part]
+        if len({people[index] for index in chosen}) >= FEWEST_PEOPLE:
+            vectors = np.stack([looks[index].vector for index in chosen])
+            models[part] = _fit_part(vectors, [people[index] for index in chosen], components)
+    if not models:
+        raise ValueError(f"no part of a picture is seen of {FEWEST_PEOPLE} people")
+    return Reference(models)
+
+
+def _fit_part(vectors: Array, people: Sequence[str], components: int) -> PartModel:
+    names, groups = np.unique(np.asarray(people, dtype=np.str_), return_inverse=True)
+    logs = np.zeros(len(vectors))
+    for fitted, held_out in GroupKFold(min(FOLDS, len(names))).split(vectors, groups=groups):
+        logs[held_out] = _log_distances(fit_population(vectors[fitted], components), vectors[held_out])
+    weights = 1 / np.bincount(groups)[groups] / len(names)  # every person counts alike
+    centre = float((weights * logs).sum())
+    width = max(float(np.sqrt((weights * (logs - centre) ** 2).sum())), _LEAST_SPREAD)
+    return PartModel(fit_population(vectors, components), centre, width, len(names))
+
+
+def _log_distances(population: Population, vectors: npt.ArrayLike) -> Array:
+    return np.asarray(np.log(population.distances(vectors).clip(_LEAST_DISTANCE)))
