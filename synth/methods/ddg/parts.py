@@ -1,0 +1,98 @@
+"""Body parts: a person cut into ten, each moved to its place in another pose (DDG section 3.1).
+
+Frames (B, 3, H, W) in [-1, 1], person masks (B, H, W) in [0, 1] and keypoints (B, 75, 3) in pixels go in. Out come
+
+    segment_parts   (B, 10, H, W)      the share of each part in a pixel; they sum to the mask
+    move_parts      (B, 10, 4, H, W)   the parts in their new places: colour times share, and share
+
+The parts are the limbs of `posewarp.limbs`: head, torso, upper arms, forearms with hands, thighs, shanks with feet.
+The paper parses them with a pretrained network; here every pixel of the mask belongs to the nearest part of the pose,
+so that the mask is all that is kept with a clip. A part whose joints are missing has no pixels: its neighbours have
+them. A part that is missing in the new pose has no place there, and contributes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+
+from dancebench.datasets.pose.skeleton import L_HIP, L_SHOULDER, NOSE, R_HIP, R_SHOULDER
+from dancebench.synth.methods.posewarp.limbs import (
+    LIMBS,
+    compute_limb_segments,
+    fit_limb_transforms,
+    has_limb,
+    measure_squared_distances,
+    measure_torso_length,
+    warp,
+)  # fmt: skip
+
+HEAD: Final = 0
+TORSO: Final = 1
+N_PARTS: Final = len(LIMBS)
+_NEVER: Final = 1e6  # pixels: further away than any pixel of an image
+
+
+def segment_parts(mask: torch.Tensor, keypoints: torch.Tensor) -> torch.Tensor:
+    """Divide the person among the parts: (B, 10, H, W) from a mask (B, H, W) in [0, 1] and (B, 75, 3).
+
+    Distances are measured from the surface of each part: a rounded limb around its segment. An arm before the torso is
+    nearer than the torso, whose inside has distance 0. Where no part is known, the result is empty.
+    """
+    size = (mask.shape[-2], mask.shape[-1])
+    distance = _measure_distances(keypoints, size)  # (B, 10, H, W)
+    nearest = distance.argmin(dim=1, keepdim=True)  # (B, 1, H, W)
+    parts = torch.zeros_like(distance).scatter_(1, nearest, mask[:, None])
+    return parts * has_limb(keypoints)[..., None, None]
+
+
+def move_parts(frames: torch.Tensor, parts: torch.Tensor, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Move every part from its place in one pose to its place in another.
+
+    Args:
+        frames: (B, 3, H, W) in [-1, 1].
+        parts: Of these frames, (B, 10, H, W).
+        source: The pose in them, (B, 75, 3).
+        target: The other one, the same shape.
+
+    Returns:
+        (B, 10, 4, H, W): colour times share, and the share itself.
+    """
+    present = (has_limb(source) & has_limb(target))[..., None, None, None]  # (B, 10, 1, 1, 1)
+    cut = torch.cat([parts[:, :, None] * frames[:, None], parts[:, :, None]], dim=2)  # (B, 10, 4, H, W)
+    return warp(cut, fit_limb_transforms(source, target)) * present
+
+
+def compose_on(colour: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
+    """Put moved parts (B, 10, 4, H, W) on a background, (B, 3, H, W) or one colour; where they meet they mix."""
+    total = moved.sum(dim=1)  # (B, 4, H, W)
+    weight = total[:, 3:].clamp_min(1)
+    return total[:, :3] / weight + (1 - total[:, 3:] / weight) * colour
+
+
+def _measure_distances(keypoints: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Distance in pixels of every pixel from the surface of each part, (B, 10, H, W); negative within limbs."""
+    torso = measure_torso_length(keypoints, size)  # (B,)
+    starts, ends = compute_limb_segments(keypoints, torso)
+    has_nose = (keypoints[:, NOSE, 2:] > 0) & has_limb(keypoints)[:, [HEAD]]
+    # The head is around the face; the neck below it goes to whatever is nearest.
+    head = torch.where(has_nose, keypoints[:, NOSE, :2], starts[:, HEAD])
+    starts = torch.cat([head[:, None], starts[:, 1:]], dim=1)
+    radii = keypoints.new_tensor([limb.width for limb in LIMBS]) * torso[:, None]  # (B, 10)
+    radii = torch.cat([radii[:, :TORSO], _measure_torso_radius(keypoints, radii)[:, None], radii[:, TORSO + 1 :]], 1)
+    distance = measure_squared_distances(starts, ends, size).sqrt() - radii[..., None, None]
+    distance = torch.cat([distance[:, :TORSO], distance[:, [TORSO]].clamp_min(0), distance[:, TORSO + 1 :]], dim=1)
+    return distance.masked_fill(~has_limb(keypoints)[..., None, None], _NEVER)
+
+
+def _measure_torso_radius(keypoints: torch.Tensor, radii: torch.Tensor) -> torch.Tensor:
+    """Half the mean width of shoulders and hips, (B,), but at least half of what it is on average."""
+    corners = [R_SHOULDER, L_SHOULDER, R_HIP, L_HIP]
+    found = (keypoints[:, corners, 2] > 0).all(dim=1)
+    shoulders, hips = (
+        (keypoints[:, a, :2] - keypoints[:, b, :2]).square().sum(-1).sqrt()
+        for a, b in ((R_SHOULDER, L_SHOULDER), (R_HIP, L_HIP))
+    )
+    usual = radii[:, TORSO]
+    return torch.where(found, torch.maximum((shoulders + hips) / 4, usual / 2), usual)
