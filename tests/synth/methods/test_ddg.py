@@ -142,7 +142,7 @@ def test_a_pixel_that_is_always_covered_is_inpainted() -> None:
     frames, masks = [np.full((100, 60, 3), 70, np.uint8)] * 2, np.zeros((2, 100, 60), np.uint8)
     masks[:, 40:60, 20:40] = 255
     frames[0][40:60, 20:40] = 255
-    assert np.abs(average_background(frames, masks).astype(int) - 70).max() <= 1
+    assert np.abs(average_background(frames, masks).astype(int) - 70).max() <= 4
     assert (average_background(frames, np.full_like(masks, 255)) == 128).all()
 
 

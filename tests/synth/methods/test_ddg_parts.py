@@ -254,14 +254,14 @@ def test_closed_form_the_gradient_penalty_is_zero_for_a_unit_gradient(norm: floa
     found = gradient_penalty(
         lambda x: [[(x * direction).sum((1, 2, 3)).view(-1, 1, 1, 1)]], real, fake, torch.tensor([0.1, 0.5, 1.0])
     )
-    assert float(found) == pytest.approx(penalty, abs=1e-5)
+    assert found.item() == pytest.approx(penalty, abs=1e-5)
 
 
 def test_closed_form_the_penalty_is_measured_between_real_and_fake() -> None:
     real, fake = torch.full((1, 1, 1, 1), 4.0), torch.full((1, 1, 1, 1), 8.0)
     square = torch.nn.Parameter(torch.tensor(0.5))
     found = gradient_penalty(lambda x: [[square * x**2]], real, fake.requires_grad_(), torch.tensor([0.25]))
-    assert float(found) == pytest.approx((7.0 - 1) ** 2)  # the slope of x²/2 at 0.25 * 4 + 0.75 * 8
+    assert found.item() == pytest.approx((7.0 - 1) ** 2)  # the slope of x²/2 at 0.25 * 4 + 0.75 * 8
     found.backward()
     assert square.grad == pytest.approx(2 * 6 * 14)
     assert fake.grad is None, "the generator has no part in it"
