@@ -82,7 +82,8 @@ class PersonFrames:
         adjacent = np.abs(others - self.frames[reference]) <= _NEAR_GAP
         distances = normalised_pose_distances(self._poses[self.frames[reference]], self._poses[others])
         order = np.lexsort((distances, adjacent))
-        return others[order[: min(_NEAREST, max(1, int((~adjacent).sum())))]]
+        near: npt.NDArray[np.intp] = others[order[: min(_NEAREST, max(1, int((~adjacent).sum())))]]
+        return near
 
     def find_input(self, pose: Keypoints) -> int | None:
         """The frame of the main scene nearest to a pose (75, 3), whatever its place and size; None: no joint shared."""
@@ -92,7 +93,8 @@ class PersonFrames:
     def _list_others(self, reference: int) -> npt.NDArray[np.intp]:
         same = self.scenes == self.scenes[reference]
         same[reference] = False
-        return self.frames[same]
+        others: npt.NDArray[np.intp] = self.frames[same]
+        return others
 
 
 def list_history(
