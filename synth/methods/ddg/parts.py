@@ -2,8 +2,9 @@
 
 Frames (B, 3, H, W) in [-1, 1], person masks (B, H, W) in [0, 1] and keypoints (B, 75, 3) in pixels go in. Out come
 
-    segment_parts   (B, 10, H, W)      the share of each part in a pixel; they sum to the mask
-    move_parts      (B, 10, 4, H, W)   the parts in their new places: colour times share, and share
+    segment_parts         (B, 10, H, W)      the share of each part in a pixel; they sum to the mask
+    fit_part_transforms   (B, 10, 2, 3)      where in the source a pixel of each moved part comes from
+    move_parts            (B, 10, 4, H, W)   the parts in their new places: colour times share, and share
 
 The parts are the limbs of `posewarp.limbs`: head, torso, upper arms, forearms with hands, thighs, shanks with feet.
 The paper parses them with a pretrained network; here every pixel of the mask belongs to the nearest part of the pose,
@@ -31,6 +32,11 @@ from dancebench.synth.methods.posewarp.limbs import (
 HEAD: Final = 0
 TORSO: Final = 1
 N_PARTS: Final = len(LIMBS)
+_TWO_ENDED: Final = [part for part in range(N_PARTS) if part != TORSO]
+_NEAR: Final = [LIMBS[part].near[0] for part in _TWO_ENDED]
+_FAR: Final = [LIMBS[part].far[0] for part in _TWO_ENDED]
+"""Joints at the upper and the lower ends of all parts but the torso."""
+_DEGENERATE: Final = 1.0  # pixel; a shorter limb has no direction
 _NEVER: Final = 1e6  # pixels: further away than any pixel of an image
 
 
@@ -47,6 +53,40 @@ def segment_parts(mask: torch.Tensor, keypoints: torch.Tensor) -> torch.Tensor:
     return parts * has_limb(keypoints)[..., None, None]
 
 
+def fit_part_transforms(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """For every part the affine transform that maps its pixels in the target back to the source.
+
+    The ends of a limb are mapped to its ends. Along the limb that is a scale of its own, since limbs are foreshortened;
+    across it the scale is that of the two bodies, as a limb that points at the camera does not grow thin. The torso's
+    transform is the similarity that fits its corners best. A limb shorter than a pixel in either pose has no direction:
+    it is not turned, and has the scale of the bodies.
+
+    Args:
+        source: (B, 75, 3).
+        target: (B, 75, 3), in the same pixels.
+
+    Returns:
+        (B, 10, 2, 3): [x, y] in the source = M @ [x, y, 1] in the target. The identity where a joint is missing.
+    """
+    transforms = fit_limb_transforms(source, target)  # (B, 10, 2, 3): similarities
+    poses = (source, target)
+    found = torch.stack([pose[:, joints, 2] > 0 for pose in poses for joints in (_NEAR, _FAR)]).all(dim=0)  # (B, 9)
+    along = [pose[:, _FAR, :2] - pose[:, _NEAR, :2] for pose in poses]  # (B, 9, 2) each
+    middle = [(pose[:, _FAR, :2] + pose[:, _NEAR, :2]) / 2 for pose in poses]
+    length = [vector.square().sum(-1).sqrt() for vector in along]  # (B, 9)
+    directed = found & (torch.minimum(*length) >= _DEGENERATE)
+    of_source, of_target = ((directed * each).sum(1) for each in length)  # (B,)
+    across = torch.where(of_target > 0, of_source / of_target.clamp_min(_DEGENERATE), 1.0)[:, None, None, None]
+    to, back = (vector / each.clamp_min(_DEGENERATE)[..., None] for vector, each in zip(along, length, strict=True))
+    stretch = (length[0] / length[1].clamp_min(_DEGENERATE))[..., None, None]
+    matrix = stretch * _outer(to, back) + across * _outer(_turn(to), _turn(back))  # (B, 9, 2, 2)
+    matrix = torch.where(directed[..., None, None], matrix, across * torch.eye(2).to(source))
+    shift = middle[0] - (matrix * middle[1][:, :, None]).sum(-1)
+    affine = torch.cat([matrix, shift[..., None]], dim=-1)  # (B, 9, 2, 3)
+    transforms[:, _TWO_ENDED] = torch.where(found[..., None, None], affine, transforms[:, _TWO_ENDED])
+    return transforms
+
+
 def move_parts(frames: torch.Tensor, parts: torch.Tensor, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Move every part from its place in one pose to its place in another.
 
@@ -61,7 +101,7 @@ def move_parts(frames: torch.Tensor, parts: torch.Tensor, source: torch.Tensor, 
     """
     present = (has_limb(source) & has_limb(target))[..., None, None, None]  # (B, 10, 1, 1, 1)
     cut = torch.cat([parts[:, :, None] * frames[:, None], parts[:, :, None]], dim=2)  # (B, 10, 4, H, W)
-    return warp(cut, fit_limb_transforms(source, target)) * present
+    return warp(cut, fit_part_transforms(source, target)) * present
 
 
 def compose_on(colour: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
@@ -69,6 +109,16 @@ def compose_on(colour: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
     total = moved.sum(dim=1)  # (B, 4, H, W)
     weight = total[:, 3:].clamp_min(1)
     return total[:, :3] / weight + (1 - total[:, 3:] / weight) * colour
+
+
+def _outer(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Outer products (..., 2, 2) of vectors (..., 2)."""
+    return a[..., :, None] * b[..., None, :]
+
+
+def _turn(vector: torch.Tensor) -> torch.Tensor:
+    """Vectors (..., 2) turned by a quarter."""
+    return torch.stack([-vector[..., 1], vector[..., 0]], dim=-1)
 
 
 def _measure_distances(keypoints: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

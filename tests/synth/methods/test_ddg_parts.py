@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dancebench.datasets.pose.skeleton import (
@@ -28,7 +28,15 @@ from dancebench.synth.clip import TrainingClip, load_training_clip, to_tensor
 from dancebench.synth.gan.losses import Features
 from dancebench.synth.methods.ddg.losses import gradient_penalty, relativistic_loss
 from dancebench.synth.methods.ddg.networks import GREEN, key_out_green
-from dancebench.synth.methods.ddg.parts import HEAD, N_PARTS, TORSO, compose_on, move_parts, segment_parts
+from dancebench.synth.methods.ddg.parts import (
+    HEAD,
+    N_PARTS,
+    TORSO,
+    compose_on,
+    fit_part_transforms,
+    move_parts,
+    segment_parts,
+)
 from dancebench.synth.methods.ddg.pose_maps import (
     N_MAPS,
     draw_landmark_maps,
@@ -37,6 +45,7 @@ from dancebench.synth.methods.ddg.pose_maps import (
     smooth_disc,
     smooth_rectangle,
 )
+from dancebench.synth.methods.posewarp.limbs import LIMBS
 
 CPU = torch.device("cpu")
 R_FOREARM, L_FOREARM, R_SHANK = 3, 5, 7
@@ -125,6 +134,59 @@ def test_closed_form_parts_are_moved_with_their_limbs(
     moved = move_parts(frame, segment_parts(mask, pose), pose, target).sum(1)
     still = move_parts(frame, segment_parts(mask, pose), pose, pose).sum(1)
     assert torch.allclose(moved[..., :-7, 5:], still[..., 7:, :-5], atol=1e-3)
+
+
+def place_limb(pose: torch.Tensor, elbow: tuple[float, float], wrist: tuple[float, float]) -> torch.Tensor:
+    """A pose of one right forearm alone."""
+    placed = torch.zeros_like(pose)
+    placed[0, R_ELBOW], placed[0, R_WRIST] = torch.tensor([[*elbow, 1.0], [*wrist, 1.0]])
+    return placed
+
+
+def test_closed_form_a_limb_is_stretched_along_and_keeps_the_bodies_scale_across(pose: torch.Tensor) -> None:
+    source = place_limb(pose, (10, 10), (10, 30))
+    target = place_limb(pose, (40, 20), (50, 20))
+    for each, length in ((source, 40.0), (target, 50.0)):
+        each[0, R_KNEE], each[0, R_ANKLE] = torch.tensor([[5.0, 50.0, 1.0], [5.0, 50.0 + length, 1.0]])
+    scale = (20 + 40) / (10 + 50)  # of source to target, over both limbs
+    found = fit_part_transforms(source, target)[0, R_FOREARM]
+    # Along: 10 pixels to the right become 20 down. Across: down becomes left, scaled as the bodies are.
+    assert found[:, :2] == pytest.approx(np.array([[0.0, -scale], [2.0, 0.0]]), abs=1e-5)
+    for (x, y), end in (((40, 20), (10, 10)), ((50, 20), (10, 30))):
+        assert (found @ torch.tensor([x, y, 1.0])).tolist() == pytest.approx(end, abs=1e-4)
+
+
+@given(
+    angle=st.floats(-3, 3),
+    scale=st.floats(0.5, 2.0),
+    x=st.floats(-20, 20),
+    y=st.floats(-20, 20),
+    seed=st.integers(0, 99),
+)
+def test_a_body_moved_as_a_whole_has_one_transform_in_all_parts(
+    angle: float, scale: float, x: float, y: float, seed: int
+) -> None:
+    source = torch.ones(1, 75, 3)
+    source[..., :2] = 100 * torch.rand(1, 75, 2, generator=torch.Generator().manual_seed(seed))
+    ends = [[LIMBS[k].near[0], LIMBS[k].far[0]] for k in range(N_PARTS)]
+    assume(all((source[0, near, :2] - source[0, far, :2]).norm() > 5 for near, far in ends))  # it has a direction
+    cos, sin = scale * math.cos(angle), scale * math.sin(angle)
+    by = torch.tensor([[cos, -sin, x], [sin, cos, y]])
+    target = source.clone()
+    moved = torch.linalg.inv(by[:, :2]) @ (source[0, :, :2] - by[:, 2]).T
+    target[0, :, :2] = moved.T
+    for part in fit_part_transforms(source, target)[0]:
+        assert torch.allclose(part, by, atol=2e-2)
+
+
+def test_closed_form_a_limb_of_no_length_has_the_scale_of_the_bodies(pose: torch.Tensor) -> None:
+    source, target = place_limb(pose, (10, 10), (10, 10.5)), place_limb(pose, (40, 20), (50, 20))
+    assert fit_part_transforms(source, target)[0, R_FOREARM].tolist() == [[1, 0, -35], [0, 1, -9.75]]
+    for each, length in ((source, 40.0), (target, 20.0)):
+        each[0, R_KNEE], each[0, R_ANKLE] = torch.tensor([[5.0, 50.0, 1.0], [5.0, 50.0 + length, 1.0]])
+    for pair in ((source, target), (target, source)):
+        scale = 2.0 if pair[0] is source else 0.5
+        assert fit_part_transforms(*pair)[0, R_FOREARM, :, :2].tolist() == [[scale, 0], [0, scale]]
 
 
 def test_a_part_that_is_missing_in_either_pose_contributes_nothing(
