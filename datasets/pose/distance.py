@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from dancebench.datasets.pose.skeleton import BODY, Keypoints
+
+_COINCIDING: Final = 1e-3
+"""Radius in pixels at which joints lie in one place."""
 
 
 def pose_distances(pose: Keypoints, others: Keypoints) -> npt.NDArray[np.float64]:
@@ -49,7 +53,7 @@ def normalised_pose_distances(pose: Keypoints, others: Keypoints) -> npt.NDArray
     own = np.broadcast_to(pose[BODY, :2], others[:, BODY, :2].shape).astype(np.float64)
     centred = [points - (share * points).sum(axis=1, keepdims=True) for points in (own, others[:, BODY, :2])]
     radii = [np.sqrt((share * points**2).sum(axis=(1, 2))) for points in centred]  # [N]
-    usable = (count >= 2) & (np.minimum(*radii) > 0)
+    usable = (count >= 2) & (np.minimum(*radii) > _COINCIDING)
     unit = [
         points / np.where(usable, radius, 1.0)[:, None, None] for points, radius in zip(centred, radii, strict=True)
     ]
