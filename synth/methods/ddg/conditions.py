@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 
+from dancebench.synth.clip import Pixels
 from dancebench.synth.methods.ddg.parts import move_parts, segment_parts
 from dancebench.synth.methods.ddg.pose_maps import draw_pose_maps
+
+_HALF: Final = 128
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,14 @@ class Conditions:
     background: torch.Tensor
 
 
+def to_binary(shares: Pixels, device: torch.device) -> torch.Tensor:
+    """Masks, 0 or 1, from the share of the person in each pixel, uint8 [...]: the person's are those of half or more.
+
+    As in the paper, and not soft: the outline before green has the colours of the frame, not a mixture with green.
+    """
+    return (torch.from_numpy(shares).to(device) >= _HALF).float()
+
+
 def build_conditions(
     frames: torch.Tensor, masks: torch.Tensor, own: torch.Tensor, requested: torch.Tensor, background: torch.Tensor
 ) -> Conditions:
@@ -32,7 +44,7 @@ def build_conditions(
 
     Args:
         frames: Input frames, (B, 3, H, W) in [-1, 1].
-        masks: Share of the person in their pixels, (B, H, W) in [0, 1].
+        masks: Which of their pixels show the person, (B, H, W), 0 or 1.
         own: The poses in them, (B, 75, 3).
         requested: The poses to generate, each with those before it, oldest first: (B, K, 75, 3).
         background: (B, 3, H, W) in [-1, 1].

@@ -29,7 +29,7 @@ from dancebench.synth.base import METHODS, LayeredMethod, Layers, Phase, Schedul
 from dancebench.synth.clip import Motion, Pixels, TrainingClip, to_pixels, to_tensor
 from dancebench.synth.gan.method import LocalStage
 from dancebench.synth.methods.ddg.background import find_background
-from dancebench.synth.methods.ddg.conditions import build_conditions
+from dancebench.synth.methods.ddg.conditions import build_conditions, to_binary
 from dancebench.synth.methods.ddg.networks import DdgNetworks, enhance_networks, make_coarse_networks
 from dancebench.synth.methods.ddg.pairs import PersonFrames, list_history
 from dancebench.synth.methods.ddg.phase import DdgPhase, PhaseSettings
@@ -181,7 +181,7 @@ class TwoStageMethod(LayeredMethod):
         own, requested = (
             torch.from_numpy(points).to(self.device) for points in (self.clip.keypoints[index], poses[None])
         )
-        mask = torch.from_numpy(self.clip.masks[index]).to(self.device).float() / 255
+        mask = to_binary(self.clip.masks[index], self.device)
         background = to_tensor(self.background[None], self.device)
         images = self.generator(build_conditions(frame, mask, own, requested, background))
         return Layers(to_pixels(images.frame[0]), (images.mask[0, 0] >= 0.5).cpu().numpy())

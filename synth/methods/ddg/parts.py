@@ -105,10 +105,14 @@ def move_parts(frames: torch.Tensor, parts: torch.Tensor, source: torch.Tensor, 
 
 
 def compose_on(colour: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
-    """Put moved parts (B, 10, 4, H, W) on a background, (B, 3, H, W) or one colour; where they meet they mix."""
+    """Put moved parts (B, 10, 4, H, W) before one colour, (3, 1, 1): (B, 3, H, W).
+
+    Where parts meet they mix. A pixel is theirs if they cover half of it, and else has the colour: a mixture of both
+    would be an outline in that colour.
+    """
     total = moved.sum(dim=1)  # (B, 4, H, W)
-    weight = total[:, 3:].clamp_min(1)
-    return total[:, :3] / weight + (1 - total[:, 3:] / weight) * colour
+    share = total[:, 3:]
+    return torch.where(share >= 0.5, total[:, :3] / share.clamp_min(0.5), colour)
 
 
 def _outer(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,7 @@ from dancebench.synth.gan.losses import FEATURE_MATCHING_WEIGHT, PerceptualLoss,
 from dancebench.synth.gan.networks import MultiscaleDiscriminator
 from dancebench.synth.gan.phase import set_gradients
 from dancebench.synth.methods.ddg.background import find_background
-from dancebench.synth.methods.ddg.conditions import Conditions, build_conditions
+from dancebench.synth.methods.ddg.conditions import Conditions, build_conditions, to_binary
 from dancebench.synth.methods.ddg.losses import gradient_penalty, relativistic_loss
 from dancebench.synth.methods.ddg.networks import DdgNetworks, GeneratedImages, make_green
 from dancebench.synth.methods.ddg.pairs import PersonFrames, list_history
@@ -126,15 +126,15 @@ class DdgPhase(Phase):
 
     def read_examples(self, batch: Batch) -> Examples:
         """The batch's pairs."""
-        masks = torch.from_numpy(self.clip.masks[batch.index]).to(self.device).float() / 255  # (B, 2, H, W)
+        masks = to_binary(self.clip.masks[batch.index], self.device)  # (B, 2, H, W)
         history = list_history(self.clip.starts_segment, batch.index[:, 1], self.settings.poses)  # [B, K]
         requested = torch.from_numpy(self.clip.keypoints[history]).to(self.device)  # (B, K, 75, 3)
         scenes = [self.people.get_scene(int(frame)) for frame in batch.index[:, 1]]
         background = to_tensor(np.stack([self.backgrounds[scene] for scene in scenes]), self.device)
         frame = batch.frames[:, 1]
         conditions = build_conditions(batch.frames[:, 0], masks[:, 0], batch.keypoints[:, 0], requested, background)
-        share = masks[:, 1, None]
-        return Examples(conditions, share * frame + (1 - share) * make_green(frame), frame)
+        person = masks[:, 1, None] > 0
+        return Examples(conditions, torch.where(person, frame, make_green(frame)), frame)
 
     def train_step(self, batch: Batch) -> Losses:
         examples = self.read_examples(batch)

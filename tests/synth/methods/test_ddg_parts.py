@@ -213,14 +213,18 @@ def test_a_limb_of_no_length_is_moved_and_neither_turned_nor_scaled(
     assert draw_pose_maps(target, SIZE).isfinite().all()
 
 
-def test_closed_form_parts_mix_where_they_meet() -> None:
-    moved = torch.zeros(1, N_PARTS, 4, 1, 3)
-    moved[0, 0, :, 0, 1:] = torch.tensor([0.5, 0.5, 0.5, 1.0])[:, None]
+def test_closed_form_parts_mix_where_they_meet_and_have_no_green_outline() -> None:
+    moved = torch.zeros(1, N_PARTS, 4, 1, 5)
+    moved[0, 0, :, 0, 1:3] = torch.tensor([0.5, 0.5, 0.5, 1.0])[:, None]
     moved[0, 1, :, 0, 2] = torch.tensor([-0.5, 0.1, 0.0, 1.0])
+    moved[0, 0, :, 0, 3] = 0.6 * torch.tensor([0.5, 0.1, -0.5, 1.0])
+    moved[0, 0, :, 0, 4] = 0.4 * torch.tensor([0.5, 0.1, -0.5, 1.0])
     result = compose_on(torch.tensor(GREEN).view(3, 1, 1), moved)[0, :, 0]
     assert result[:, 0].tolist() == list(GREEN)
     assert result[:, 1].tolist() == [0.5, 0.5, 0.5]
     assert result[:, 2].tolist() == pytest.approx([0.0, 0.3, 0.25])
+    assert result[:, 3].tolist() == pytest.approx([0.5, 0.1, -0.5])
+    assert result[:, 4].tolist() == list(GREEN)
 
 
 def test_closed_form_green_is_keyed_out() -> None:
