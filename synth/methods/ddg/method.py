@@ -8,19 +8,19 @@ green, and the frame. `ddg-baseline` is the paper's ablation, whose person has n
 
 It departs from the paper where a short training on one person benefits: the networks' outputs are added to their
 inputs (`networks.py`), half of the training pairs are near in pose, as those of synthesis are, and the mask of the
-generated person has a soft edge. The semantic and pose feature loss (Eq. 7) needs a pretrained parser, which no package
-carries: it is off, and recorded so. Short presets have an L1 pixel loss, as all adversarial methods here.
+generated person has a soft edge. Short presets have U-Nets, and an L1 pixel loss as all adversarial methods here. The
+semantic and pose feature loss (Eq. 7) needs a pretrained parser, which no package carries: it is off, and recorded so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from dancebench.core.nn.trunks import Trunk
@@ -30,7 +30,7 @@ from dancebench.synth.clip import Motion, Pixels, TrainingClip, to_pixels, to_te
 from dancebench.synth.gan.method import LocalStage
 from dancebench.synth.methods.ddg.background import find_background
 from dancebench.synth.methods.ddg.conditions import build_conditions, to_binary
-from dancebench.synth.methods.ddg.networks import DdgNetworks, enhance_networks, make_coarse_networks
+from dancebench.synth.methods.ddg.networks import DdgNetworks, enhance_networks, make_coarse_networks, make_unets
 from dancebench.synth.methods.ddg.pairs import PersonFrames, list_history
 from dancebench.synth.methods.ddg.phase import DdgPhase, PhaseSettings
 
@@ -38,9 +38,13 @@ from dancebench.synth.methods.ddg.phase import DdgPhase, PhaseSettings
 class DdgConfig(SynthConfig):
     """Networks, losses and schedules of DDG; the defaults are the paper's, half as wide as pix2pixHD."""
 
+    generator: Literal["pix2pixhd", "unet"] = "pix2pixhd"
+    """What both networks are: the paper's, or U-Nets, which learn in minutes."""
     ngf: int = Field(32, ge=2, multiple_of=2)
+    """Channels at full size."""
     n_down: int = Field(4, ge=1)
     n_blocks: int = Field(9, ge=0)
+    """Residual blocks of the paper's generators; U-Nets have none."""
     ndf: int = Field(32, ge=1)
     n_scales: int = Field(2, ge=1)
     poses: int = Field(3, ge=1)
@@ -55,14 +59,22 @@ class DdgConfig(SynthConfig):
     semantic_pose_loss: Literal["off"] = "off"
     """Eq. 7, which needs a pretrained parser: off, and recorded so."""
     local: LocalStage | None = None
+    """The second stage of the paper's generators."""
+
+    @model_validator(mode="after")
+    def _check_generator(self) -> Self:
+        if self.local is not None and self.generator == "unet":
+            raise ValueError("a local stage enhances generators of pix2pixhd, not a unet")
+        return self
 
 
 def _make_short_config(long_side: int, ngf: int, *, steps: int, trunk: TrunkChoice = "off") -> DdgConfig:
     """A training that is too short for the paper's schedule, as those of the other adversarial methods."""
     schedule = Schedule(steps=steps, learning_rate=1e-3, decay_share=0.8)
     return DdgConfig(
-        long_side=long_side, ngf=ngf, n_down=3, n_blocks=4, ndf=16, schedule=schedule, trunk=trunk, pixel_weight=100.0
-    )
+        long_side=long_side, generator="unet", ngf=ngf, n_blocks=0, ndf=16, schedule=schedule, trunk=trunk,
+        pixel_weight=100.0,
+    )  # fmt: skip
 
 
 class TwoStageMethod(LayeredMethod):
@@ -77,8 +89,8 @@ class TwoStageMethod(LayeredMethod):
         "tiny": DdgConfig(
             long_side=64, ngf=8, n_down=2, n_blocks=1, ndf=8, n_scales=1, schedule=Schedule(steps=6, batch=2)
         ),
-        "demo": _make_short_config(128, 16, steps=120),
-        "protocol": _make_short_config(128, 16, steps=300),
+        "demo": _make_short_config(128, 16, steps=160),
+        "protocol": _make_short_config(128, 16, steps=400),
         "small": _make_short_config(192, 16, steps=500, trunk="vgg19"),
         "paper-global": DdgConfig(long_side=512, trunk="vgg19"),
         "paper": DdgConfig(
@@ -91,9 +103,13 @@ class TwoStageMethod(LayeredMethod):
         super().__init__(config, clip, device)
         assert isinstance(config, DdgConfig)  # the registry pairs methods with their configurations
         self.config = config
-        self.coarse = make_coarse_networks(
-            poses=config.poses, ngf=config.ngf, n_down=config.n_down, n_blocks=config.n_blocks
-        ).to(device)
+        if config.generator == "unet":
+            networks = make_unets(poses=config.poses, width=config.ngf, n_down=config.n_down)
+        else:
+            networks = make_coarse_networks(
+                poses=config.poses, ngf=config.ngf, n_down=config.n_down, n_blocks=config.n_blocks
+            )
+        self.coarse = networks.to(device)
         self.generator: DdgNetworks = self.coarse
         if config.local is not None:
             self.generator = enhance_networks(

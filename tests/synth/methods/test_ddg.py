@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from dancebench.core.errors import BenchError
 from dancebench.datasets.pose.distance import normalised_pose_distances
@@ -199,6 +200,23 @@ def test_the_local_stage_trains_both_networks_at_the_full_size(clip: TrainingCli
     assert phase.clip.size == (64, 32)
     assert all(np.isfinite(value) for value in step(phase).values())
     assert len(list(method.render(motion_of(clip, clip.keypoints[:2])))) == 2
+
+
+def test_u_nets_are_trained_like_the_papers_generators(clip: TrainingClip) -> None:
+    config = TINY.model_copy(update={"generator": "unet"})
+    method = make_method(clip, config=config)
+    phase = make_phase(method)
+    before = {name: value.clone() for name, value in phase.generator.state_dict().items()}
+    for k in range(2):
+        assert all(np.isfinite(value) for value in step(phase, k).values())
+    assert not any(torch.equal(value, before[name]) for name, value in phase.generator.state_dict().items())
+    assert len(list(method.render(motion_of(clip, clip.keypoints[:2])))) == 2
+
+
+def test_a_local_stage_around_a_u_net_is_refused() -> None:
+    local = LocalStage(schedule=Schedule(steps=1))
+    with pytest.raises(ValidationError, match="a local stage enhances generators of pix2pixhd, not a unet"):
+        DdgConfig(long_side=64, generator="unet", local=local)
 
 
 def test_a_preview_shows_input_reference_person_and_frame(clip: TrainingClip) -> None:
