@@ -89,8 +89,8 @@ class TwoStageMethod(LayeredMethod):
         "tiny": DdgConfig(
             long_side=64, ngf=8, n_down=2, n_blocks=1, ndf=8, n_scales=1, schedule=Schedule(steps=6, batch=2)
         ),
-        "demo": _make_short_config(128, 16, steps=160),
-        "protocol": _make_short_config(128, 16, steps=400),
+        "demo": _make_short_config(128, 16, steps=130),
+        "protocol": _make_short_config(128, 16, steps=330),
         "small": _make_short_config(192, 16, steps=500, trunk="vgg19"),
         "paper-global": DdgConfig(long_side=512, trunk="vgg19"),
         "paper": DdgConfig(
