@@ -235,7 +235,6 @@ def test_the_recording_of_a_target_is_not_its_own_source(tmp_path: Path, real_cl
 
 def test_a_person_is_put_on_another_background(tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
-    make_dataset(workspace, subject="driver")
     dataset = make_dataset(workspace)
     write_masks_of(dataset.subject("walker"))
     job = SynthesisJob(
@@ -244,19 +243,19 @@ def test_a_person_is_put_on_another_background(tmp_path: Path) -> None:
     train(make_training_job(job, dataset.subject("walker")))
     picture = tmp_path / "beach.png"
     cv2.imwrite(str(picture), np.full((300, 200, 3), (255, 0, 0), np.uint8))  # blue
-    arguments = ("--dataset", "toy", "--subject", "walker", "--source", "driver", "--method", "ddg")
+    arguments = ("--dataset", "toy", "--subject", "walker", "--source", "walker", "--method", "ddg")
     assert transfer(workspace, *arguments).exit_code == 0
     result = transfer(workspace, *arguments, "--background", picture)
     assert result.exit_code == 0, result.output
-    folder, name = workspace / "fakes/ddg/toy/walker/tiny-s0", f"driver-robust-on-{sha256_file(picture)[:12]}"
-    kept, put = (FakeRecord.load(folder / f"{each}.json") for each in ("driver-robust", name))
+    folder, name = workspace / "fakes/ddg/toy/walker/tiny-s0", f"walker-robust-on-{sha256_file(picture)[:12]}"
+    kept, put = (FakeRecord.load(folder / f"{each}.json") for each in ("walker-robust", name))
     assert (kept.background, kept.background_sha256) == (None, None)
     assert (put.background, put.background_sha256) == ("beach.png", sha256_file(picture))
     assert (put.n_frames, put.weights_sha256, put.motion_sha256) == (
         kept.n_frames, kept.weights_sha256, kept.motion_sha256,
     )  # fmt: skip
     with VideoReader(folder / f"{name}.mp4") as video:
-        corner = video[5][:6, :6].reshape(-1, 3).mean(axis=0)
+        corner = video[3][:6, :6].reshape(-1, 3).mean(axis=0)
         assert np.abs(corner - (0, 0, 255)).max() < 12
     assert list((workspace / "transfers/ddg/toy/tiny-s0").glob(f"{name}--walker.mp4"))
 
