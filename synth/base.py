@@ -5,6 +5,7 @@ A new method is one module in `synth/methods/` with a class under `@METHODS.regi
 
     Method         synthesizes: weights, load_weights, render
     LearnedMethod  is trained in phases, one after the other
+    LayeredMethod  knows where the person is in its frames
     Phase          what the training loop runs: networks, optimizers, a learning rate schedule, one update
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal, Self
 
@@ -156,6 +158,30 @@ class LearnedMethod(Method):
             network.load_state_dict(
                 {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
             )
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A generated frame, and where the person is in it.
+
+    Attributes:
+        frame: uint8 RGB [H, W, 3].
+        person: bool [H, W].
+    """
+
+    frame: npt.NDArray[np.uint8]
+    person: npt.NDArray[np.bool_]
+
+
+class LayeredMethod(LearnedMethod):
+    """A learned method that knows where the person is in its frames, so that the background can be replaced."""
+
+    @abstractmethod
+    def render_layers(self, motion: Motion) -> Iterator[Layers]:
+        """Generate what `render` does, with the person's place in each frame."""
+
+    def render(self, motion: Motion) -> Iterator[npt.NDArray[np.uint8]]:
+        return (layers.frame for layers in self.render_layers(motion))
 
 
 class Phase(ABC):

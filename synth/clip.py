@@ -16,8 +16,11 @@ import torch
 
 from dancebench.core.errors import BenchError
 from dancebench.core.nn.distributed import world_size
+from dancebench.core.opencv import cv2
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.skeleton import NOSE, Keypoints, has_person, scale_keypoints
 from dancebench.datasets.subjects.dataset import Subject
+from dancebench.datasets.subjects.masks import PersonMasks, find_person_masks
 from dancebench.datasets.video.clips import VideoReader
 from dancebench.datasets.video.frames import resize
 
@@ -132,6 +135,46 @@ class CachedFrames:
         return kept
 
 
+class SpanMasks:
+    """The person masks of a span at the training size, found in the clip when they are first used.
+
+    Args:
+        find: Finds those of the whole clip, reporting progress.
+        span: The frames of the clip that they are taken from.
+        size: (H, W).
+    """
+
+    def __init__(self, find: Callable[[ReportProgress], PersonMasks], span: range, size: tuple[int, int]) -> None:
+        self._find = find
+        self._span = span
+        self._size = size
+        self._found: PersonMasks | None = None
+
+    def find(self, report: ReportProgress = ignore_progress) -> PersonMasks:
+        """The masks of the whole clip at its own size; found at the first call.
+
+        Raises:
+            BenchError: They cannot be found.
+        """
+        if self._found is None:
+            self._found = self._find(report)
+        return self._found
+
+    def __getitem__(self, index: npt.NDArray[np.intp]) -> Pixels:
+        """Share of the person in each pixel of the span's frames, 0 to 255: uint8 [*index.shape, H, W]."""
+        masks, (height, width) = self.find(), self._size
+        taken = [
+            cv2.resize(masks[self._span[t]].astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA)
+            for t in index.reshape(-1).tolist()
+        ]
+        return np.asarray(taken, np.uint8).reshape(*index.shape, height, width)
+
+    @property
+    def shows_person(self) -> npt.NDArray[np.bool_]:
+        """In which frames of the span any pixel shows the person: bool [T]."""
+        return self.find().shows_person[self._span.start : self._span.stop]
+
+
 @dataclass(frozen=True)
 class TrainingClip:
     """The training span of a subject's clip at the training size.
@@ -143,6 +186,7 @@ class TrainingClip:
         face_centres: float32 [T, 2], (x, y) in pixels of `size`; NaN where no face is seen.
         starts_segment: bool [T], True where a frame does not follow the one before.
         size: (H, W).
+        masks: Which pixels show the person.
         at: Loads the same span at another size, named by its longer side.
     """
 
@@ -152,6 +196,7 @@ class TrainingClip:
     face_centres: npt.NDArray[np.float32]
     starts_segment: npt.NDArray[np.bool_]
     size: tuple[int, int]
+    masks: SpanMasks
     at: Callable[[int], TrainingClip]
 
     def __len__(self) -> int:
@@ -260,6 +305,7 @@ def load_training_clip(subject: Subject, long_side: int, sharing: int = 1) -> Tr
         face_centres=scale_points(locate_faces(subject)[span.start : span.stop], across, down),
         starts_segment=starts_segment,
         size=size,
+        masks=SpanMasks(functools.partial(find_person_masks, subject), span, size),
         at=lambda other: load_training_clip(subject, other, sharing),
     )
 

@@ -6,7 +6,7 @@ method, as is the same frame of the real clip that it is compared with; so is th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,12 +16,15 @@ import numpy.typing as npt
 
 from dancebench.core.artifacts import ArtifactRecord, reuse_or_make
 from dancebench.core.environment import collect_versions, read_code_version
+from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.skeleton import has_person
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.datasets.subjects.real_clips import list_shown_breaks, list_shown_frames
 from dancebench.datasets.video.clips import ClipInfo, describe_encoder, write_clip
+from dancebench.synth.backgrounds import Background, replace_background
+from dancebench.synth.base import METHODS, LayeredMethod, Method
 from dancebench.synth.clip import Motion, Pixels, locate_faces
 from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, load_method
 
@@ -29,8 +32,8 @@ from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, load_me
 class FakeRecord(ArtifactRecord):
     """The JSON next to a fake: what it is and how it was made, for anyone who comes across it."""
 
-    SCHEMA_VERSION: ClassVar[int] = 3
-    schema_version: int = 3
+    SCHEMA_VERSION: ClassVar[int] = 4
+    schema_version: int = 4
 
     synthetic: bool = True
     method: str
@@ -57,6 +60,9 @@ class FakeRecord(ArtifactRecord):
     fps: float
     height: int
     width: int
+    background: str | None = None
+    """The file that the person was put on; None where the background is the method's own, as before version 4."""
+    background_sha256: str | None = None
     sha256: str
     weights_sha256: str
     encoder: str
@@ -66,8 +72,9 @@ class FakeRecord(ArtifactRecord):
 
     @property
     def key(self) -> Any:
-        """The synthesizer, the motion that drives it, and the encoder."""
-        return [self.weights_sha256, self.source_sha256, self.motion_sha256, self.first_frame, self.encoder]
+        """The synthesizer, the motion that drives it, the encoder, and the background that was put in."""
+        made_of = [self.weights_sha256, self.source_sha256, self.motion_sha256, self.first_frame, self.encoder]
+        return made_of if self.background_sha256 is None else [*made_of, self.background_sha256]
 
     def files(self, path: Path) -> Mapping[Path, str]:
         """The clip."""
@@ -120,7 +127,13 @@ def take_held_out_motion(subject: Subject) -> DrivingMotion:
 
 
 def render_fake(
-    job: TrainJob, trained: TrainRecord, motion: DrivingMotion, path: Path, *, report: ReportProgress = ignore_progress
+    job: TrainJob,
+    trained: TrainRecord,
+    motion: DrivingMotion,
+    path: Path,
+    *,
+    background: Background | None = None,
+    report: ReportProgress = ignore_progress,
 ) -> FakeRecord:
     """Generate a clip of the job's subject in the driving motion; an existing fake of the same inputs is kept.
 
@@ -129,38 +142,70 @@ def render_fake(
         trained: Its record.
         motion: The driving motion.
         path: Where the clip goes; its record is written last, next to it as `.json`.
+        background: What the person is put on; None leaves the method's own.
         report: Progress.
 
     Raises:
-        BenchError: The weights are not those of the record.
+        BenchError: The weights are not those of the record; the method cannot tell the person from the background, or
+            the background cannot be read.
     """
     motion_sha256 = motion.sha256
     key = [trained.weights_sha256, motion.source_sha256, motion_sha256, motion.first_frame, describe_encoder()]
+    if background is not None:
+        key.append(background.sha256)
 
     def render() -> FakeRecord:
-        clip = write_clip(path, _generate_frames(job, trained, motion, report), motion.fps)
-        return _describe_fake(job, trained, motion, motion_sha256, clip)
+        clip = write_clip(path, _generate_frames(job, trained, motion, background, report), motion.fps)
+        return _describe_fake(job, trained, motion, motion_sha256, background, clip)
 
     return reuse_or_make(path.with_suffix(".json"), FakeRecord, key, render)
 
 
 def _generate_frames(
-    job: TrainJob, trained: TrainRecord, motion: DrivingMotion, report: ReportProgress
+    job: TrainJob, trained: TrainRecord, motion: DrivingMotion, background: Background | None, report: ReportProgress
 ) -> Iterator[Pixels]:
     method = load_method(job, trained)
+    render = method.render if background is None else _put_on(method, background, motion.fps)
     total = sum(len(segment.keypoints) for segment in motion.segments)
 
     done = 0
     for segment in motion.segments:
-        for t, frame in enumerate(method.render(segment)):
+        for t, frame in enumerate(render(segment)):
             done += 1
             report(f"{job.method} generates {job.subject.id}", done, total)
             if t > 0:
                 yield frame
 
 
+def _put_on(method: Method, background: Background, fps: float) -> Callable[[Motion], Iterator[Pixels]]:
+    """A `render` that puts the person on the background, which moves on through all segments."""
+    if not isinstance(method, LayeredMethod):
+        raise refuse_background(type(method))
+    behind = background.frames(method.clip.size, fps)  # without end
+
+    def render(motion: Motion) -> Iterator[Pixels]:
+        for layers, picture in zip(method.render_layers(motion), behind, strict=False):
+            yield replace_background(layers, picture)
+
+    return render
+
+
+def refuse_background(method: type[Method]) -> BenchError:
+    """Say that a method cannot put its person on another background."""
+    layered = [each for each in METHODS.names() if issubclass(METHODS[each], LayeredMethod)]
+    return BenchError(
+        f"The method {method.__name__} generates whole frames, and cannot tell the person from the background.",
+        hint=f"Methods that can: {', '.join(layered)}. With the others, --background stays keep.",
+    )
+
+
 def _describe_fake(
-    job: TrainJob, trained: TrainRecord, motion: DrivingMotion, motion_sha256: str, clip: ClipInfo
+    job: TrainJob,
+    trained: TrainRecord,
+    motion: DrivingMotion,
+    motion_sha256: str,
+    background: Background | None,
+    clip: ClipInfo,
 ) -> FakeRecord:
     has_pose: npt.NDArray[np.bool_] = np.concatenate([has_person(segment.keypoints[1:]) for segment in motion.segments])
     git_sha, dirty = read_code_version()
@@ -181,6 +226,8 @@ def _describe_fake(
         fps=float(clip.fps),
         height=clip.height,
         width=clip.width,
+        background=background and background.label,
+        background_sha256=background and background.sha256,
         sha256=clip.sha256,
         weights_sha256=trained.weights_sha256,
         encoder=clip.encoder,

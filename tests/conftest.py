@@ -35,6 +35,7 @@ from dancebench.datasets.pose.skeleton import (
 )  # fmt: skip
 from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.subjects.dataset import Dataset, Subject
+from dancebench.datasets.subjects.masks import write_masks
 from dancebench.datasets.subjects.prepare import write_poses
 from dancebench.datasets.subjects.records import (
     DatasetRecord,
@@ -161,6 +162,21 @@ def make_dataset(
         pose_extractor="none", clip_sha256=clip.sha256, poses_sha256=sha256_file(folder / "poses.npz"), breaks=breaks,
     ).save(folder / "subject.json")  # fmt: skip
     return dataset
+
+
+def write_masks_of(subject: Subject) -> None:
+    """Write the person masks of `make_dataset`'s figure, as if an extractor had found them."""
+    width = subject.size[1]
+    drawn = [draw_stick_figure(points, subject.size, subject.size) for points in subject.keypoints()]
+    blurred = np.stack([cv2.GaussianBlur(picture, (0, 0), width / 40).max(axis=-1) for picture in drawn])
+    write_masks(subject, blurred > 8, "drawn").save(subject.folder / "masks.json")
+
+
+@pytest.fixture
+def masked_walker(walker: Subject) -> Subject:
+    """The same, with person masks."""
+    write_masks_of(walker)
+    return walker
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"nn"},
     ),
     "datasets": ({"video"}, {"corpora"}, {"pose"}, {"subjects"}, {"importers", "dancers"}),
-    "synth": ({"clip"}, {"base"}, {"acceleration"}, {"gan"}, {"methods", "training"}, {"render"}),
+    "synth": ({"clip"}, {"base"}, {"acceleration"}, {"gan"}, {"methods", "training"}, {"backgrounds"}, {"render"}),
     "detect": ({"inputs", "trunk"}, {"detectors"}, {"evaluation"}, {"protocol"}, {"casework"}),
     "leaderboards": (
         {"record_version1", "record_version2", "record_version3", "perceptual"},

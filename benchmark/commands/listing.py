@@ -158,12 +158,14 @@ def _make_empty_clip() -> TrainingClip:
     """A clip without frames: the networks are built but never run."""
     import numpy as np
 
-    from dancebench.synth.clip import CachedFrames, TrainingClip
+    from dancebench.datasets.subjects.masks import PersonMasks
+    from dancebench.synth.clip import CachedFrames, SpanMasks, TrainingClip
 
     nothing = CachedFrames(lambda _: np.zeros((0, 0, 0, 3), np.uint8), 0, cached=False)
-    points = np.zeros((0, 75, 3), np.float32)
+    points, size = np.zeros((0, 75, 3), np.float32), (0, 0)
+    masks = SpanMasks(lambda _: PersonMasks(np.zeros((0, 0, 0), np.uint8)), range(0), size)
     return TrainingClip(
-        nothing, nothing, points, points[:, 0, :2], np.zeros(0, bool), (0, 0), lambda _: _make_empty_clip()
+        nothing, nothing, points, points[:, 0, :2], np.zeros(0, bool), size, masks, lambda _: _make_empty_clip()
     )
 
 

@@ -37,6 +37,10 @@ def transfer(
     normalisation: Annotated[
         str, typer.Option(help="How the motion is fitted to the target: robust, paper (Eq. 7-9 as printed), or none.")
     ] = "robust",
+    background: Annotated[
+        str,
+        typer.Option(help="What the targets are put on: a picture, a video, or keep, their own. For ddg."),
+    ] = "keep",
     copies: Annotated[
         Path | None,
         typer.Option("--out", help="A folder for copies whose metadata marks them as synthetic."),
@@ -50,7 +54,8 @@ def transfer(
     """Transfer another person's motion to trained targets, and show them side by side.
 
     [dim]Examples: bench transfer --subject 3 --source 4 · bench transfer --subject 1 --subject 3 --source dance.mp4
-    --out copies · bench transfer --subject all --source driver01 --method fbf-ts-fg[/]
+    --out copies · bench transfer --subject all --source driver01 --method fbf-ts-fg ·
+    bench transfer --subject 1 --source 4 --method ddg --background beach.jpg[/]
     """
     from dancebench.benchmark.runs.synthesis import draw_missing, open_dataset
     from dancebench.benchmark.runs.transfer import TransferPlan, export_copies, run_transfer
@@ -61,7 +66,8 @@ def transfer(
     data = open_dataset(opened, dataset)
     ids = data.ids("target") if subject == ["all"] else list(dict.fromkeys(subject))
     device = resolve_device(device_name)
-    plan = TransferPlan(opened, data, tuple(ids), source, method, preset, seed, normalisation, device=device)
+    behind = None if background == "keep" else Path(background)
+    plan = TransferPlan(opened, data, tuple(ids), source, method, preset, seed, normalisation, device, behind)
     if source not in data.ids():
         name_other_files(Path(source))
     with ProgressBars(err) as display:

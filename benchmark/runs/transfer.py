@@ -29,9 +29,10 @@ from dancebench.datasets.subjects.records import list_recordings
 from dancebench.datasets.subjects.subject import Subject
 from dancebench.datasets.video.clips import VideoReader, write_clip
 from dancebench.datasets.video.frames import Letterbox, resize
-from dancebench.synth.base import METHODS
+from dancebench.synth.backgrounds import Background, open_background
+from dancebench.synth.base import METHODS, LayeredMethod
 from dancebench.synth.clip import Motion, locate_noses
-from dancebench.synth.render import DrivingMotion, FakeRecord, render_fake
+from dancebench.synth.render import DrivingMotion, FakeRecord, refuse_background, render_fake
 from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, find_intact
 
 AS_IS: Final = "none"
@@ -54,10 +55,17 @@ class TransferPlan:
     seed: int
     normalisation: str
     device: str = "cpu"
+    background: Path | None = None
+    """What the targets are put on; None leaves their own."""
 
     @property
     def variant(self) -> str:
         return f"{self.preset}-s{self.seed}"
+
+    def name_fake(self, source: MotionSource, background: Background | None) -> str:
+        """Name of the fakes' files, without the suffix."""
+        name = f"{source.name}-{self.normalisation}"
+        return name if background is None else f"{name}-on-{background.sha256[:12]}"
 
     def locate_training(self, target: str) -> Path:
         """Where the record of a target's training lies."""
@@ -96,10 +104,15 @@ def run_transfer(plan: TransferPlan, *, workers: int, report: ReportProgress) ->
 
     Raises:
         BenchError: A target was never trained (says which are), the source shows no person, or its
-            pose maps (conditioning images) are not of the style that a target was trained on.
+            pose maps (conditioning images) are not of the style that a target was trained on; the background cannot
+            be read, or the method generates whole frames.
     """
     if plan.normalisation not in CHOICES:
         raise UnknownNameError("normalisation", plan.normalisation, CHOICES)
+    method_class = METHODS[plan.method]
+    if plan.background is not None and not issubclass(method_class, LayeredMethod):
+        raise refuse_background(method_class)
+    background = _open_background(plan)
     trained = [_find_trained(plan, target) for target in plan.targets]
     source = _find_source(plan, report)  # extracted here once, loaded again by every job
     for job, _ in trained:
@@ -112,7 +125,7 @@ def run_transfer(plan: TransferPlan, *, workers: int, report: ReportProgress) ->
     fakes = require_all(outcomes)
     targets = "+".join(plan.targets) if len(plan.targets) <= _NAMED_TARGETS else f"{len(plan.targets)}-targets"
     folder = plan.workspace.transfers / plan.method / plan.dataset.name / plan.variant
-    together = folder / f"{source.name}-{plan.normalisation}--{targets}.mp4"
+    together = folder / f"{plan.name_fake(source, background)}--{targets}.mp4"
     _save_side_by_side(together, source, fakes)
     return TransferResult(fakes, together, source.decode_warnings)
 
@@ -185,9 +198,15 @@ def _transfer(job: _TransferJob, report: ReportProgress) -> TransferredFake:
         if drives_itself
         else make_driving_motion(source, training.subject, plan.normalisation)
     )
-    name = f"{source.name}-{plan.normalisation}"
+    background = _open_background(plan)
+    name = plan.name_fake(source, background)
     path = plan.workspace.fake(plan.method, plan.dataset.name, job.target, plan.variant, source=name)
-    return TransferredFake(job.target, path, render_fake(training, record, drive, path, report=report))
+    fake = render_fake(training, record, drive, path, background=background, report=report)
+    return TransferredFake(job.target, path, fake)
+
+
+def _open_background(plan: TransferPlan) -> Background | None:
+    return None if plan.background is None else open_background(plan.background)
 
 
 def make_driving_motion(

@@ -118,7 +118,7 @@ class FolderSource:
     def frames(self) -> Iterator[tuple[float, Frame]]:
         """(seconds, uint8 RGB (H, W, 3)) in order."""
         for index, image in enumerate(self.images):
-            yield index / self.fps, _decode_image(image, read_bytes(image))
+            yield index / self.fps, decode_image(image, read_bytes(image))
 
 
 def open_source(path: Path, *, fps: float = DEFAULT_FOLDER_FPS) -> FrameSource:
@@ -209,7 +209,7 @@ def _open_folder(path: Path, fps: float) -> FolderSource:
     for image in images:
         data = read_bytes(image)
         hashes.append((image.name, hashlib.sha256(data).hexdigest()))
-        found = _decode_image(image, data).shape
+        found = decode_image(image, data).shape
         shape = shape or found
         if found != shape:
             raise BenchError(
@@ -241,7 +241,12 @@ def natural_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:
     return parts, name
 
 
-def _decode_image(path: Path, data: bytes) -> Frame:
+def decode_image(path: Path, data: bytes) -> Frame:
+    """The picture that the content of an image file holds, uint8 RGB [H, W, 3]; `path` is for messages.
+
+    Raises:
+        BenchError: It cannot be decoded, or is too large.
+    """
     check_image(path, data)
     raw = np.frombuffer(data, dtype=np.uint8)
     if path.suffix.lower() not in {".jpg", ".jpeg"}:  # JPEG has no transparency

@@ -139,6 +139,15 @@ class LocalEnhancer(nn.Module):
         return image
 
 
+def zero_init_last_conv(layers: nn.Sequential) -> None:
+    """Start with a zero output, for a generator whose output is added to an image; `layers` are its last ones."""
+    last = layers[-2]
+    assert isinstance(last, nn.Conv2d)  # before the tanh
+    nn.init.zeros_(last.weight)
+    assert last.bias is not None
+    nn.init.zeros_(last.bias)
+
+
 def _make_downsampler() -> nn.AvgPool2d:
     return nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
 

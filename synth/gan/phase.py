@@ -99,16 +99,16 @@ class AdversarialPhase(Phase):
             }
         discriminator_loss = 0.5 * (discriminator_losses["d_real"] + discriminator_losses["d_fake"])
         generator_loss = torch.stack(list(generator_losses.values())).sum()
-        self._set_gradients(discriminator_loss, list(self.discriminator.parameters()), keep=True)
-        self._set_gradients(generator_loss, list(self.generator.parameters()), keep=False)
+        set_gradients(discriminator_loss, list(self.discriminator.parameters()), keep=True)
+        set_gradients(generator_loss, list(self.generator.parameters()), keep=False)
         self._generator_optimizer.step()
         self._discriminator_optimizer.step()
         return {name: value.detach() for name, value in (generator_losses | discriminator_losses).items()}
 
-    @staticmethod
-    def _set_gradients(loss: torch.Tensor, parameters: list[nn.Parameter], *, keep: bool) -> None:
-        """Set the gradients of `parameters` alone; `keep` the graph for another backward pass."""
-        for parameter in parameters:
-            parameter.grad = None
-        torch.autograd.backward(loss, retain_graph=keep, inputs=parameters)
-        average_gradients(parameters)
+
+def set_gradients(loss: torch.Tensor, parameters: list[nn.Parameter], *, keep: bool) -> None:
+    """Set the gradients of `parameters` alone; `keep` the graph for another backward pass."""
+    for parameter in parameters:
+        parameter.grad = None
+    torch.autograd.backward(loss, retain_graph=keep, inputs=parameters)
+    average_gradients(parameters)

@@ -24,7 +24,7 @@ from dancebench.synth.base import METHODS, LearnedMethod, Phase, Schedule, Synth
 from dancebench.synth.clip import Batch, Motion, TrainingClip, scale_points, to_pixels, to_tensor
 from dancebench.synth.gan.losses import Features, PerceptualLoss, gan_loss
 from dancebench.synth.gan.method import GAN_PRESETS, GanConfig
-from dancebench.synth.gan.networks import GlobalGenerator
+from dancebench.synth.gan.networks import GlobalGenerator, zero_init_last_conv
 from dancebench.synth.gan.phase import AdversarialPhase, DiscriminatorOutputs
 from dancebench.synth.methods.fbf_ts import TemporalSmoothing
 
@@ -93,7 +93,7 @@ class FaceGan(LearnedMethod):
         self.face = GlobalGenerator(
             6, ngf=config.face_ngf, n_down=config.face_n_down, n_blocks=config.face_n_blocks
         ).to(device)
-        zero_init_last_conv(self.face)
+        zero_init_last_conv(self.face)  # an untrained face generator leaves the face as it is
 
     @classmethod
     def get_base_config(cls, config: SynthConfig) -> SynthConfig:
@@ -133,15 +133,6 @@ class FaceGan(LearnedMethod):
                 face = self.correct_face(pose[..., box.rows, box.columns], image[..., box.rows, box.columns])
                 pixels[box.rows, box.columns] = to_pixels(face[0])
             yield pixels
-
-
-def zero_init_last_conv(generator: GlobalGenerator) -> None:
-    """Start with a zero residual: an untrained face generator leaves the face as it is."""
-    last = generator[-2]
-    assert isinstance(last, nn.Conv2d)  # before the tanh
-    nn.init.zeros_(last.weight)
-    assert last.bias is not None
-    nn.init.zeros_(last.bias)
 
 
 @dataclass(frozen=True)

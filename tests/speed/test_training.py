@@ -12,9 +12,10 @@ from speed.plain import networks, plain_step
 from speed.timing import medians, show
 
 from dancebench.datasets.subjects.dataset import Subject
+from dancebench.datasets.subjects.masks import PersonMasks
 from dancebench.synth.acceleration import has_bf16
 from dancebench.synth.base import METHODS, Precision, Schedule
-from dancebench.synth.clip import Batch, CachedFrames, TrainingClip, load_training_clip
+from dancebench.synth.clip import Batch, CachedFrames, SpanMasks, TrainingClip, load_training_clip
 from dancebench.synth.gan.method import GanConfig
 from dancebench.synth.gan.phase import AdversarialPhase
 
@@ -55,7 +56,8 @@ def noise_clip(size: tuple[int, int]) -> TrainingClip:
     frames = CachedFrames(lambda index: pixels[list(index)], 4, cached=True)
     points = np.ones((4, 75, 3), np.float32)
     starts = np.array([True, False, False, False])
-    return TrainingClip(frames, frames, points, points[:, 0, :2], starts, size, lambda _: noise_clip(size))
+    masks = SpanMasks(lambda _: PersonMasks(np.full((4, size[0], size[1] // 8), 255, np.uint8)), range(4), size)
+    return TrainingClip(frames, frames, points, points[:, 0, :2], starts, size, masks, lambda _: noise_clip(size))
 
 
 @pytest.mark.parametrize(("batch", "bound"), [(1, 1.3), (4, 1.0)])

@@ -21,6 +21,8 @@ from dancebench.datasets.pose.skeleton import (
 
 VISIBLE: Final = 0.5
 """BlazePose's visibility below which a body point counts as missing."""
+PERSON: Final = 0.5
+"""BlazePose's probability above which a pixel counts as the person's."""
 
 # BODY_25 index ← BlazePose index. Neck and mid-hip are midpoints; BlazePose has no small toes.
 _BODY_FROM_BLAZEPOSE: Final = {

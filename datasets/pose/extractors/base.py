@@ -18,6 +18,8 @@ from dancebench.core.registry import Registry, list_missing_parts
 from dancebench.datasets.pose.skeleton import Keypoints
 
 Frame = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+"""Which pixels of a frame show the person: bool [H, W]."""
 
 
 class PoseExtractor(ABC):
@@ -66,6 +68,23 @@ class PoseExtractor(ABC):
         Raises:
             BenchError: It cannot run on this machine.
         """
+
+    def segment(self, frames: Iterable[Frame]) -> Iterator[Mask]:
+        """Segment the person in each frame, in order.
+
+        Args:
+            frames: As for `extract`.
+
+        Yields:
+            bool [H, W] per frame; False everywhere where no person was found.
+
+        Raises:
+            BenchError: It cannot run on this machine, or finds poses alone, as by default.
+        """
+        raise BenchError(
+            f"The pose extractor {type(self).__name__} finds poses, and no person masks.",
+            hint="Person masks come from holistic and tasks: bench list extractors.",
+        )
 
 
 EXTRACTORS: Registry[type[PoseExtractor]] = Registry(

@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_once
-from dancebench.datasets.pose.extractors._blazepose import VISIBLE, convert_body, convert_face, convert_mark
+from dancebench.datasets.pose.extractors._blazepose import PERSON, VISIBLE, convert_body, convert_face, convert_mark
 from dancebench.datasets.pose.extractors._native import defer_signals, silence_native_stderr
-from dancebench.datasets.pose.extractors.base import EXTRACTORS, PoseExtractor
+from dancebench.datasets.pose.extractors.base import EXTRACTORS, Frame, Mask, PoseExtractor
 from dancebench.datasets.pose.skeleton import BODY, FACE, LEFT_HAND, N_POINTS, RIGHT_HAND, Keypoints
 
 VERSION: Final = "0.10.21"
@@ -65,15 +65,27 @@ class HolisticExtractor(PoseExtractor):
         """As `PoseExtractor.extract`: BlazePose's visibility is the body's confidence (0 below 0.5), 1 that of found
         hands and face points.
         """
-        with contextlib.ExitStack() as quiet:
-            # MediaPipe's threads still print start-up messages while the first frame is processed.
-            quiet.enter_context(silence_native_stderr())
-            with _open_holistic() as model:
-                for frame in frames:
-                    with silence_native_stderr():
-                        result = model.process(np.ascontiguousarray(frame))
-                    quiet.close()
-                    yield _to_layout(result, frame.shape[0], frame.shape[1])
+        for frame, result in _process(frames, segmentation=False):
+            yield _to_layout(result, frame.shape[0], frame.shape[1])
+
+    def segment(self, frames: Iterable[Frame]) -> Iterator[Mask]:
+        """As `PoseExtractor.segment`: pixels that BlazePose takes for the person's rather than not."""
+        for frame, result in _process(frames, segmentation=True):
+            found = result.segmentation_mask
+            yield np.zeros(frame.shape[:2], np.bool_) if found is None else np.asarray(found > PERSON, np.bool_)
+
+
+def _process(frames: Iterable[Frame], *, segmentation: bool) -> Iterator[tuple[Frame, Any]]:
+    """Each frame with what Holistic finds in it."""
+    with contextlib.ExitStack() as quiet:
+        # MediaPipe's threads still print start-up messages while the first frame is processed.
+        quiet.enter_context(silence_native_stderr())
+        with _open_holistic(segmentation=segmentation) as model:
+            for frame in frames:
+                with silence_native_stderr():
+                    result = model.process(np.ascontiguousarray(frame))
+                quiet.close()
+                yield frame, result
 
 
 def _to_layout(result: Any, height: int, width: int) -> Keypoints:
@@ -93,7 +105,7 @@ def _to_layout(result: Any, height: int, width: int) -> Keypoints:
 
 
 @contextlib.contextmanager
-def _open_holistic() -> Iterator[Any]:
+def _open_holistic(*, segmentation: bool) -> Iterator[Any]:
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
@@ -106,7 +118,11 @@ def _open_holistic() -> Iterator[Any]:
             "on Debian also: apt-get install libgl1 libglib2.0-0 libegl1 libgles2",
         ) from error
     model = mediapipe.solutions.holistic.Holistic(
-        static_image_mode=False, model_complexity=_MODEL_COMPLEXITY, refine_face_landmarks=False
+        static_image_mode=False,
+        model_complexity=_MODEL_COMPLEXITY,
+        refine_face_landmarks=False,
+        enable_segmentation=segmentation,
+        smooth_segmentation=False,  # moving limbs would leave a trail
     )
     with model:
         yield model

@@ -23,12 +23,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
-from dancebench.datasets.pose.extractors._blazepose import VISIBLE, convert_body, convert_face, convert_mark
+from dancebench.datasets.pose.extractors._blazepose import PERSON, VISIBLE, convert_body, convert_face, convert_mark
 from dancebench.datasets.pose.extractors._bundles import add_normalisation, pack_bundle, select_output
 from dancebench.datasets.pose.extractors._hands import assign_hands, cut_square
 from dancebench.datasets.pose.extractors._models import ModelFile, read_models
 from dancebench.datasets.pose.extractors._native import defer_signals, silence_native_stderr
-from dancebench.datasets.pose.extractors.base import EXTRACTORS, Frame, PoseExtractor
+from dancebench.datasets.pose.extractors.base import EXTRACTORS, Frame, Mask, PoseExtractor
 from dancebench.datasets.pose.skeleton import BODY, FACE, LEFT_HAND, N_POINTS, RIGHT_HAND, Keypoints
 
 Points = npt.NDArray[np.float64]
@@ -128,6 +128,14 @@ class TasksExtractor(PoseExtractor):
             for index, frame in enumerate(frames):
                 yield landmarkers.find(frame, index * 1000 // _FRAMES_PER_SECOND)
 
+    def segment(self, frames: Iterable[Frame]) -> Iterator[Mask]:
+        """See `PoseExtractor.segment`: pixels that BlazePose takes for the person's rather than not."""
+        _check_presence()
+        with contextlib.ExitStack() as stack:
+            segmenter = _Segmenter(self._bundles[0], stack)
+            for index, frame in enumerate(frames):
+                yield segmenter.find(frame, index * 1000 // _FRAMES_PER_SECOND)
+
     @functools.cached_property
     def _bundles(self) -> tuple[bytes, bytes, bytes]:
         return make_bundles(read_models(MODELS))
@@ -157,34 +165,21 @@ class _Landmarkers:
     """The landmarkers of the pose, of each hand and of the face, opened for one clip and closed with `stack`."""
 
     def __init__(self, pose: bytes, hand: bytes, face: bytes, stack: contextlib.ExitStack) -> None:
-        os.environ.setdefault("GLOG_minloglevel", "2")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        try:
-            with defer_signals(), silence_native_stderr():
-                import mediapipe
-                from mediapipe.tasks.python import BaseOptions, vision
+        with _load_mediapipe() as self._mediapipe:
+            from mediapipe.tasks.python import BaseOptions, vision
 
-                self._mediapipe = mediapipe
-                tracking = vision.RunningMode.VIDEO
-                pose_options = vision.PoseLandmarkerOptions(BaseOptions(model_asset_buffer=pose), tracking)
-                hand_options = vision.HandLandmarkerOptions(BaseOptions(model_asset_buffer=hand), tracking)
-                both_options = vision.HandLandmarkerOptions(
-                    BaseOptions(model_asset_buffer=hand), num_hands=len(_WRISTS)
-                )
-                # In a square that follows the head, tracking the face from frame to frame finds it more rarely.
-                face_options = vision.FaceLandmarkerOptions(BaseOptions(model_asset_buffer=face))
-                self._pose = stack.enter_context(vision.PoseLandmarker.create_from_options(pose_options))
-                self._hands = {
-                    part: stack.enter_context(vision.HandLandmarker.create_from_options(hand_options))
-                    for part in _WRISTS
-                }
-                self._both_hands = stack.enter_context(vision.HandLandmarker.create_from_options(both_options))
-                self._face = stack.enter_context(vision.FaceLandmarker.create_from_options(face_options))
-        except (ImportError, OSError) as error:  # its library is loaded with the first landmarker
-            raise BenchError(
-                f"MediaPipe cannot be loaded ({error}).",
-                hint=f"{_INSTALL}; on Debian also: apt-get install libegl1 libgles2",
-            ) from error
+            tracking = vision.RunningMode.VIDEO
+            pose_options = vision.PoseLandmarkerOptions(BaseOptions(model_asset_buffer=pose), tracking)
+            hand_options = vision.HandLandmarkerOptions(BaseOptions(model_asset_buffer=hand), tracking)
+            both_options = vision.HandLandmarkerOptions(BaseOptions(model_asset_buffer=hand), num_hands=len(_WRISTS))
+            # In a square that follows the head, tracking the face from frame to frame finds it more rarely.
+            face_options = vision.FaceLandmarkerOptions(BaseOptions(model_asset_buffer=face))
+            self._pose = stack.enter_context(vision.PoseLandmarker.create_from_options(pose_options))
+            self._hands = {
+                part: stack.enter_context(vision.HandLandmarker.create_from_options(hand_options)) for part in _WRISTS
+            }
+            self._both_hands = stack.enter_context(vision.HandLandmarker.create_from_options(both_options))
+            self._face = stack.enter_context(vision.FaceLandmarker.create_from_options(face_options))
 
     def find(self, frame: Frame, milliseconds: int) -> Keypoints:
         """The pose in a frame that follows the one before; see `PoseExtractor.extract`."""
@@ -227,7 +222,53 @@ class _Landmarkers:
         return (convert_face(faces[0], square.size) + square.corner).astype(np.float32)
 
     def _wrap(self, frame: Frame) -> Any:
-        return self._mediapipe.Image(self._mediapipe.ImageFormat.SRGB, np.ascontiguousarray(frame))
+        return _wrap(self._mediapipe, frame)
+
+
+class _Segmenter:
+    """The landmarker of the pose with its mask of the person, opened for one clip and closed with `stack`."""
+
+    def __init__(self, pose: bytes, stack: contextlib.ExitStack) -> None:
+        with _load_mediapipe() as self._mediapipe:
+            from mediapipe.tasks.python import BaseOptions, vision
+
+            options = vision.PoseLandmarkerOptions(
+                BaseOptions(model_asset_buffer=pose), vision.RunningMode.VIDEO, output_segmentation_masks=True
+            )
+            self._pose = stack.enter_context(vision.PoseLandmarker.create_from_options(options))
+
+    def find(self, frame: Frame, milliseconds: int) -> Mask:
+        """The mask in a frame that follows the one before; see `PoseExtractor.segment`."""
+        with silence_native_stderr():
+            masks = self._pose.detect_for_video(_wrap(self._mediapipe, frame), milliseconds).segmentation_masks
+        if not masks:
+            return np.zeros(frame.shape[:2], np.bool_)
+        return np.asarray(masks[0].numpy_view().reshape(frame.shape[:2]) > PERSON, np.bool_)
+
+
+@contextlib.contextmanager
+def _load_mediapipe() -> Iterator[Any]:
+    """Import MediaPipe for the block, in which landmarkers are made: its library is loaded with the first of them.
+
+    Raises:
+        BenchError: It cannot be loaded.
+    """
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with defer_signals(), silence_native_stderr():
+            import mediapipe
+
+            yield mediapipe
+    except (ImportError, OSError) as error:
+        raise BenchError(
+            f"MediaPipe cannot be loaded ({error}).",
+            hint=f"{_INSTALL}; on Debian also: apt-get install libegl1 libgles2",
+        ) from error
+
+
+def _wrap(mediapipe: Any, frame: Frame) -> Any:
+    return mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(frame))
 
 
 @dataclass(frozen=True)

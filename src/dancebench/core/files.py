@@ -16,13 +16,15 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import filelock
 import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import BenchError, first_line, replace_undecodable
+
+Number = TypeVar("Number", bound=np.generic)
 
 _TEMPORARY = ".partial-"
 _MAX_ARRAY = 2**30
@@ -191,16 +193,25 @@ def write_arrays(path: Path, **arrays: npt.NDArray[Any]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def read_array(path: Path, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+@overload
+def read_array(path: Path, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]: ...
+
+
+@overload
+def read_array(path: Path, name: str, shape: tuple[int, ...], dtype: type[Number]) -> npt.NDArray[Number]: ...
+
+
+def read_array(path: Path, name: str, shape: tuple[int, ...], dtype: type[Any] = np.float32) -> npt.NDArray[Any]:
     """Read an array that `write_arrays` wrote; nothing is unpickled.
 
     Args:
         path: The NPZ.
         name: Of the array.
         shape: Its shape behind the first axis, which has any length.
+        dtype: Its numbers' type.
 
     Returns:
-        float32 [T, *shape].
+        [T, *shape] of `dtype`.
 
     Raises:
         BenchError: The file is missing or damaged, larger than any such array, or holds another array.
@@ -211,8 +222,8 @@ def read_array(path: Path, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.
             if sum(member.file_size for member in archive.infolist()) > _MAX_ARRAY:
                 raise ValueError(f"more than {_MAX_ARRAY:,} bytes")
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            array: npt.NDArray[np.float32] = stored[name]
-        if array.dtype != np.float32 or array.shape[1:] != shape or array.ndim != 1 + len(shape):
+            array: npt.NDArray[Any] = stored[name]
+        if array.dtype != dtype or array.shape[1:] != shape or array.ndim != 1 + len(shape):
             raise ValueError(f"{name} is {array.dtype} {array.shape}")
     except (OSError, EOFError, ValueError, LookupError, TypeError, SyntaxError, MemoryError, RuntimeError,
             NotImplementedError, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip

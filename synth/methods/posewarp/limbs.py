@@ -86,7 +86,7 @@ def draw_heatmaps(keypoints: torch.Tensor, size: tuple[int, int]) -> torch.Tenso
     """A Gaussian of height 1 on every joint found: (B, 14, H, W) from (B, 75, 3)."""
     sigma = _HEATMAP_SIGMA * max(size)
     joints = keypoints[:, JOINTS]  # (B, 14, 3)
-    rows, columns = _make_pixel_axes(size, keypoints)
+    rows, columns = make_pixel_axes(size, keypoints)
     across = torch.exp(-((columns - joints[..., :1]) ** 2) / (2 * sigma**2))  # (B, 14, W)
     down = torch.exp(-((rows - joints[..., 1:2]) ** 2) / (2 * sigma**2))  # (B, 14, H)
     return down[..., :, None] * across[..., None, :] * (joints[..., 2] > 0)[..., None, None]
@@ -98,18 +98,22 @@ def log_prior(keypoints: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     A limb's prior is a Gaussian of the distance from its segment; the background's is one minus that of
     the strongest limb. They need not sum to one: the masks' softmax normalises them.
     """
-    torso = _measure_torso_length(keypoints, size)  # (B,)
-    starts, ends = _compute_limb_segments(keypoints, torso)  # (B, 10, 2) each
-    rows, columns = _make_pixel_axes(size, keypoints)
-    along = (ends - starts)[..., None, None]  # (B, 10, 2, 1, 1)
-    x, y = columns - starts[..., :1, None], rows[:, None] - starts[..., 1:, None]  # (B, 10, 1, W), (B, 10, H, 1)
-    length = along.square().sum(2).clamp_min(1e-6)  # (B, 10, 1, 1), squared
-    share = ((x * along[:, :, 0] + y * along[:, :, 1]) / length).clamp(0, 1)  # (B, 10, H, W): the nearest point
-    distance = (x - share * along[:, :, 0]).square() + (y - share * along[:, :, 1]).square()
+    torso = measure_torso_length(keypoints, size)  # (B,)
+    distance = measure_squared_distances(*compute_limb_segments(keypoints, torso), size)
     widths = keypoints.new_tensor([limb.width for limb in LIMBS]) * torso[:, None]  # (B, 10)
-    prior = torch.exp(-distance / (2 * widths.square())[..., None, None]) * _has_limb(keypoints)[..., None, None]
+    prior = torch.exp(-distance / (2 * widths.square())[..., None, None]) * has_limb(keypoints)[..., None, None]
     background = 1 - prior.amax(dim=1, keepdim=True)  # (B, 1, H, W)
     return torch.cat([prior, background], dim=1).clamp_min(_FLOOR).log()
+
+
+def measure_squared_distances(starts: torch.Tensor, ends: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Squared distance of every pixel from N segments: (B, N, H, W) from their ends, (B, N, 2) each."""
+    rows, columns = make_pixel_axes(size, starts)
+    along = (ends - starts)[..., None, None]  # (B, N, 2, 1, 1)
+    x, y = columns - starts[..., :1, None], rows[:, None] - starts[..., 1:, None]  # (B, N, 1, W), (B, N, H, 1)
+    length = along.square().sum(2).clamp_min(1e-6)  # (B, N, 1, 1), squared
+    share = ((x * along[:, :, 0] + y * along[:, :, 1]) / length).clamp(0, 1)  # (B, N, H, W): the nearest point
+    return (x - share * along[:, :, 0]).square() + (y - share * along[:, :, 1]).square()
 
 
 def fit_limb_transforms(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -171,7 +175,7 @@ def warp(pictures: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
         maps: (B, L, 2, 3) in pixels, from the result back to the input image.
     """
     height, width = pictures.shape[-2:]
-    rows, columns = _make_pixel_axes((height, width), maps)
+    rows, columns = make_pixel_axes((height, width), maps)
     # Without matrix products, which autocast would round to 8 bits.
     across, down, shift = (maps[..., k, None, None] for k in range(3))  # (B, L, 2, 1, 1) each
     at = across * columns + down * rows[:, None] + shift  # (B, L, 2, H, W): x and y in the input image
@@ -181,19 +185,19 @@ def warp(pictures: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
     return moved.view_as(pictures)
 
 
-def _make_pixel_axes(size: tuple[int, int], like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def make_pixel_axes(size: tuple[int, int], like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows (H,) and columns (W,) of the pixels' centres."""
     rows, columns = (torch.arange(n, dtype=like.dtype, device=like.device) for n in size)
     return rows, columns
 
 
-def _has_limb(keypoints: torch.Tensor) -> torch.Tensor:
+def has_limb(keypoints: torch.Tensor) -> torch.Tensor:
     """Which limbs have at least two of their joints: bool (B, 10)."""
     found = keypoints[..., 2] > 0
     return torch.stack([found[:, limb.near + limb.far].sum(1) >= 2 for limb in LIMBS], dim=1)
 
 
-def _compute_limb_segments(keypoints: torch.Tensor, torso: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def compute_limb_segments(keypoints: torch.Tensor, torso: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Both ends of every limb with its reach, (B, 10, 2) each; meaningless where the limb is absent."""
     starts, ends = [], []
     for limb in LIMBS:
@@ -212,7 +216,7 @@ def _compute_mean_joint(points: torch.Tensor) -> torch.Tensor:
     return (points[..., :2] * found).sum(1) / found.sum(1)
 
 
-def _measure_torso_length(keypoints: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def measure_torso_length(keypoints: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Length of the torso (B,), in which all widths are measured."""
     spine = keypoints[:, NECK, :2] - keypoints[:, MID_HIP, :2]
     known = (keypoints[:, [NECK, MID_HIP], 2] > 0).all(dim=1)

@@ -10,13 +10,17 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from conftest import make_dataset, write_masks_of
 from typer.testing import CliRunner, Result
 
 from dancebench.benchmark.cli import app
+from dancebench.benchmark.presets import RunSettings, configure_method
 from dancebench.benchmark.runs.driving_motion import find_motion_source, select_held_out
+from dancebench.benchmark.runs.synthesis import SynthesisJob, make_training_job
 from dancebench.benchmark.runs.transfer import AS_IS, make_driving_motion
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import sha256_file
+from dancebench.core.opencv import cv2
 from dancebench.core.progress import ignore_progress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.dancer import dance, make_dancer
@@ -26,6 +30,7 @@ from dancebench.datasets.subjects.records import PoseSource
 from dancebench.datasets.video.clips import VideoReader, write_clip
 from dancebench.datasets.video.frames import resize
 from dancebench.synth.render import FakeRecord
+from dancebench.synth.training.synthesizer import train
 
 VARIANT = "fakes/fbf-ts/demo-tiny/{}/tiny-s0"
 
@@ -226,3 +231,55 @@ def test_the_recording_of_a_target_is_not_its_own_source(tmp_path: Path, real_cl
     said = refusal(transfer(tmp_path, "--subject", "a", "--source", clip, "--dataset", "mine"))
     assert "'tfjs_pose_squats.mp4' is the recording that 'a' was trained on" in said
     assert transfer(tmp_path, "--subject", "a", "--source", "a", "--dataset", "mine").exit_code == 0
+
+
+def test_a_person_is_put_on_another_background(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    dataset = make_dataset(workspace)
+    write_masks_of(dataset.subject("walker"))
+    job = SynthesisJob(
+        Workspace(workspace), dataset, "walker", "ddg", "tiny", configure_method("tiny", "ddg", RunSettings())
+    )
+    train(make_training_job(job, dataset.subject("walker")))
+    picture = tmp_path / "beach.png"
+    cv2.imwrite(str(picture), np.full((300, 200, 3), (255, 0, 0), np.uint8))  # blue
+    arguments = ("--dataset", "toy", "--subject", "walker", "--source", "walker", "--method", "ddg")
+    assert transfer(workspace, *arguments).exit_code == 0
+    result = transfer(workspace, *arguments, "--background", picture)
+    assert result.exit_code == 0, result.output
+    folder, name = workspace / "fakes/ddg/toy/walker/tiny-s0", f"walker-robust-on-{sha256_file(picture)[:12]}"
+    kept, put = (FakeRecord.load(folder / f"{each}.json") for each in ("walker-robust", name))
+    assert (kept.background, kept.background_sha256) == (None, None)
+    assert (put.background, put.background_sha256) == ("beach.png", sha256_file(picture))
+    assert (put.n_frames, put.weights_sha256, put.motion_sha256) == (
+        kept.n_frames, kept.weights_sha256, kept.motion_sha256,
+    )  # fmt: skip
+    with VideoReader(folder / f"{name}.mp4") as video:
+        corner = video[3][:6, :6].reshape(-1, 3).mean(axis=0)
+        assert np.abs(corner - (0, 0, 255)).max() < 12
+    assert list((workspace / "transfers/ddg/toy/tiny-s0").glob(f"{name}--walker.mp4"))
+
+
+def test_whole_frames_have_no_background_to_replace(workspace: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "beach.png"
+    cv2.imwrite(str(picture), np.zeros((30, 20, 3), np.uint8))
+    said = refusal(transfer(workspace, "--subject", "1", "--source", "train01", "--background", picture))
+    assert "generates whole frames" in said
+    assert "ddg" in said
+    said = refusal(
+        transfer(workspace, "--subject", "1", "--source", "train01", "--method", "ddg", "--background", "none.png")
+    )
+    assert "There is no background none.png" in said
+
+
+def test_an_older_record_of_a_fake_is_read(workspace: Path) -> None:
+    transfer(workspace, "--subject", "1", "--source", "train01")
+    path = workspace / VARIANT.format("1") / "train01-robust.json"
+    written = json.loads(path.read_text())
+    older = {key: value for key, value in written.items() if not key.startswith("background")} | {"schema_version": 3}
+    path.write_text(json.dumps(older))
+    record = FakeRecord.load(path)
+    assert (record.schema_version, record.background) == (4, None)
+    stamp = path.with_suffix(".mp4").stat().st_mtime_ns
+    transfer(workspace, "--subject", "1", "--source", "train01")
+    assert path.with_suffix(".mp4").stat().st_mtime_ns == stamp, "the fake is reused"
