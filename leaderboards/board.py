@@ -24,13 +24,14 @@ from dancebench.core.metric import Metric
 from dancebench.leaderboards import markdown
 from dancebench.leaderboards.facts import Fact
 from dancebench.leaderboards.matrix import group_matrices, make_matrix_table, render_matrices
-from dancebench.leaderboards.records import RunKind, RunRecord, load_runs
+from dancebench.leaderboards.records import RunKind, RunRecord
 from dancebench.leaderboards.reference import load_reference
 from dancebench.leaderboards.significance.differences import (
     LEVEL,
+    Runs,
     SectionDifferences,
     compare_rows,
-    compare_sections,
+    read_runs,
     tabulate_differences,
 )
 from dancebench.leaderboards.tables import (
@@ -59,24 +60,29 @@ _PROTOCOL = ("protocol", "protocol_sha256")
 """Further columns of detection, where rows of one dataset may be of several protocols."""
 
 
-def rebuild(results_dir: Path, out_dir: Path) -> list[Path]:
+def rebuild(results_dir: Path, out_dir: Path, runs: Runs | None = None) -> list[Path]:
     """Write every leaderboard; returns the files, in a fixed order.
+
+    Args:
+        results_dir: Folder of the records.
+        out_dir: Folder of the tables.
+        runs: What `read_runs` gives for the records, where it is at hand.
 
     Raises:
         BenchError: The folder cannot be written.
     """
     paths = []
-    for name, text in _render_pages(results_dir).items():
+    for name, text in _render_pages(runs or read_runs(results_dir)).items():
         paths.append(out_dir / name)
         write_text(paths[-1], text)
     return paths
 
 
-def check(results_dir: Path, out_dir: Path) -> list[str]:
+def check(results_dir: Path, out_dir: Path, runs: Runs | None = None) -> list[str]:
     """Names of the files in `out_dir` that are missing or differ from what `rebuild` would write."""
     return [
         name
-        for name, text in _render_pages(results_dir).items()
+        for name, text in _render_pages(runs or read_runs(results_dir)).items()
         if not (out_dir / name).is_file() or (out_dir / name).read_bytes() != text.encode()
     ]
 
@@ -117,11 +123,10 @@ def make_screen_tables(
     ]
 
 
-def _render_pages(results_dir: Path) -> dict[str, str]:
+def _render_pages(runs: Runs) -> dict[str, str]:
     """File name to content."""
-    records, skipped = load_runs(results_dir)
+    records, skipped, differences = runs
     reference = load_reference()
-    differences = compare_sections(group_sections(records, "detection"), results_dir)
     pages = {}
     for kind in COLUMNS:
         pages[f"{kind}.md"] = markdown.render_board(kind, records, skipped, reference, differences)

@@ -32,11 +32,12 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"breakdowns", "significance"},
         {"markdown"},
         {"matrix"},
+        {"site"},
         {"board"},
     ),
     "benchmark": (
         {"console", "jobs", "presets", "metrics"},
-        {"views"},
+        {"views", "report"},
         {"runs", "casework"},
         {"corpora", "outside"},
         {"commands"},

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,10 @@ from pydantic import AfterValidator
 from dancebench.core.metric import Interval
 from dancebench.core.schema import Document, Strict
 from dancebench.core.stats import jackknife_difference
-from dancebench.leaderboards.records import DetectionFacts, ProtocolReference, RunRecord
+from dancebench.leaderboards.records import DetectionFacts, ProtocolReference, RunRecord, Skipped, load_runs
 from dancebench.leaderboards.significance.families import adjust_holm, assign_letters
 from dancebench.leaderboards.significance.paired_auc import Labels, Scores, delong, jackknife_auc
-from dancebench.leaderboards.tables import Section
+from dancebench.leaderboards.tables import Section, group_sections
 
 LEVEL: Final = 0.05
 """Rows with an adjusted p below it are told apart."""
@@ -143,6 +143,21 @@ class _VideoScores:
         return _VideoScores(ids, self.labels[at], self.scores[at], self.units[at])
 
 
+class Runs(NamedTuple):
+    """The runs of a folder, read once for all that is written of them."""
+
+    records: list[RunRecord]
+    skipped: list[Skipped]
+    """Files that were left out."""
+    differences: Differences
+
+
+def read_runs(results_dir: Path) -> Runs:
+    """Read every record of a folder and compare its detectors; see `load_runs` and `compare_sections`."""
+    records, skipped = load_runs(results_dir)
+    return Runs(records, skipped, compare_sections(group_sections(records, "detection"), results_dir))
+
+
 def compare_sections(sections: Iterable[Section], results_dir: Path) -> Differences:
     """Compare the rows of each section that has more than one.
 
@@ -212,13 +227,17 @@ def _read_scores(record: RunRecord, results_dir: Path) -> _VideoScores | str:
     return found
 
 
-def _select_scored(table: pd.DataFrame, record: RunRecord) -> _VideoScores:
+def select_counted(table: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
     """The videos that the leading metric is of: scored ones, the fakes of the method that the run trained on."""
     chosen = table["status"] == "ok"
     facts = record.entry.facts
     if isinstance(facts, DetectionFacts) and facts.fakes is not None:
         chosen &= (table["label"] == 0) | (table["method"] == facts.fakes.method)
-    videos = table[chosen].sort_values("video_id")
+    return table[chosen].sort_values("video_id")
+
+
+def _select_scored(table: pd.DataFrame, record: RunRecord) -> _VideoScores:
+    videos = select_counted(table, record)
     return _VideoScores(
         videos["video_id"].to_numpy(np.str_),
         videos["label"].to_numpy(np.int64),
