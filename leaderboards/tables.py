@@ -233,6 +233,11 @@ class Section:
         shared = sum(other.label == row.label for other in self.rows) > 1
         return f"{row.label}, {row.record.run.id.rpartition('-')[2]}" if shared else row.label
 
+    def short_name(self, row: Row) -> str:
+        """The name alone where no other row has it, else as `name`."""
+        shared = sum(other.record.entry.name == row.record.entry.name for other in self.rows) > 1
+        return self.name(row) if shared else row.record.entry.name
+
     def find_best(self, column: Column) -> frozenset[str]:
         """Run ids of the best value of a column, unranked rows aside; none where there is no contest."""
         values = {

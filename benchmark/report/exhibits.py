@@ -39,8 +39,8 @@ MAX_EXHIBITS: Final = 24
 """Of the site."""
 MAX_BYTES: Final = 18_000_000
 """Of all strips and videos; the pages take the rest of what the site may weigh."""
-_PANEL: Final = 160  # height in pixels
-_PER_ROW: Final = 5  # panels: more are too small to be seen on a telephone
+_PANEL: Final = 192  # height in pixels
+_WIDTH: Final = 960  # in pixels, of a row of panels at most
 _MOMENTS: Final = 3
 _SECONDS: Final = 3.0
 _QUALITY: Final = 82  # of JPEG
@@ -129,7 +129,7 @@ class ExhibitMaker:
         fakes = [
             clip
             for row in section.rows[:MAX_METHODS]
-            if (clip := self._find_fake(row.record, subject_id, section.name(row))) is not None
+            if (clip := self._find_fake(row.record, subject_id, section.short_name(row))) is not None
         ]
         if not fakes:
             return None
@@ -213,8 +213,9 @@ def _draw_sticks(plan: _Plan, length: int) -> list[Frame]:
 
 
 def _arrange(panels: Sequence[Frame], labels: Sequence[str]) -> Frame:
-    """The panels in rows of at most `_PER_ROW`, the last one filled up with black."""
-    per_row = -(-len(panels) // -(-len(panels) // _PER_ROW))
+    """The panels in rows of at most `_WIDTH`, as equally long as can be, the last one filled up with black."""
+    room = max(1, _WIDTH * panels[0].shape[0] // (_PANEL * panels[0].shape[1]))
+    per_row = -(-len(panels) // -(-len(panels) // room))
     filled = [*panels, *[np.zeros_like(panels[0])] * (-len(panels) % per_row)]
     named = [*labels, *[""] * (len(filled) - len(panels))]
     return np.vstack(

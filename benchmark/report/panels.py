@@ -28,5 +28,8 @@ def _make_panel(image: Frame, label: str, height: int) -> Frame:
     width = round(image.shape[1] * height / image.shape[0] / 2) * 2
     shown = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
     band = np.zeros((_BAND, width, 3), np.uint8)
-    cv2.putText(band, label, (6, _BAND - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _TEXT, 1, cv2.LINE_AA)
+    scale = 0.5
+    written, _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    scale *= min(1.0, (width - 8) / max(1, written[0]))  # a long label is written smaller, not cut off
+    cv2.putText(band, label, (4, _BAND - 7), cv2.FONT_HERSHEY_SIMPLEX, scale, _TEXT, 1, cv2.LINE_AA)
     return np.vstack([band, shown])

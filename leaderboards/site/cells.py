@@ -278,7 +278,7 @@ def _describe_hardware(record: RunRecord) -> str:
 
 def _list_flags(record: RunRecord) -> Cell:
     found = list_warnings(record)
-    return Cell(f"⚠ {len(found)}" if found else "none", float(len(found)), "; ".join(found))
+    return Cell(f"⚠ {len(found)}" if found else "none", float(len(found)), "see above" if found else "")
 
 
 def _list_reasons(footnotes: Footnotes) -> list[str]:

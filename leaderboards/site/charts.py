@@ -20,7 +20,7 @@ Ticks = tuple[tuple[float, str], ...]
 _WIDTH, _HEIGHT = 460, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 46
 _ROW: Final = 26  # height of a row of a chart of intervals
-_NAMES: Final = 150  # width of its names
+_NAMES: Final = 158  # width of its names
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,12 @@ def draw_groups(
     title: str,
     x: Axis,
     groups: Sequence[tuple[str, Sequence[tuple[float, float | None, float | None] | None]]],
-    names: Sequence[str],
+    names: Sequence[tuple[str, int]],
 ) -> Markup:
-    """For each condition, the value of each name with the ends of its interval; None where it was not measured."""
+    """For each condition, the value of each name with the ends of its interval; None where it was not measured.
+
+    A name comes with its colour.
+    """
     step = 11
     each = step * len(names) + 12
     height = _TOP + each * len(groups) + _BOTTOM
@@ -131,20 +134,20 @@ def draw_groups(
             parts.append(f'<line class="grid" x1="0" x2="{right}" y1="{top}" y2="{top}"/>')
         middle = top + each / 2 + 4
         parts.append(f'<text class="strong" x="{left - 8}" y="{middle}" text-anchor="end">{_shorten(condition)}</text>')
-        for number, point in enumerate(points):
+        for number, (point, (name, colour)) in enumerate(zip(points, names, strict=True)):
             if point is None:
                 continue
             value, low, high = point
             y = top + 6 + step * (number + 0.5)
-            style = f"c{number % COLOURS}"
+            style = f"c{colour % COLOURS}"
             if low is not None and high is not None:
                 ends = x.place(low, left, right), x.place(high, left, right)
                 parts.append(f'<line class="series thin {style}" x1="{ends[0]}" x2="{ends[1]}" y1="{y}" y2="{y}"/>')
             parts.append(
                 f'<circle class="dot {style}" cx="{x.place(value, left, right)}" cy="{y}" r="3.6">'
-                f"<title>{escape(names[number])}: {value:.3f}</title></circle>"
+                f"<title>{escape(name)}: {value:.3f}</title></circle>"
             )
-    return _wrap(title, height, parts) + _draw_legend([Line(name, (), number) for number, name in enumerate(names)])
+    return _wrap(title, height, parts) + _draw_legend([Line(name, (), colour) for name, colour in names])
 
 
 def _draw_x_axis(axis: Axis, left: float, right: float, top: float, bottom: float) -> list[str]:
@@ -195,7 +198,7 @@ def _style(line: Line) -> str:
 
 
 def _shorten(name: str) -> Markup:
-    return escape(name if len(name) <= 21 else name[:20] + "…")
+    return escape(name if len(name) <= 18 else name[:17] + "…")
 
 
 def _round_step(least: float) -> float:

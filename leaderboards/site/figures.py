@@ -69,7 +69,7 @@ def _make_interval_row(section: Section, row: Row, column: Column) -> IntervalRo
     values = {person: own.get(column.metric) for person, own in sorted(row.record.per_subject.items())}
     dots = [(person, value) for person, value in values.items() if value is not None]
     low, high = _ends(metric.ci95)
-    return IntervalRow(section.name(row), metric.value, low, high, dots)
+    return IntervalRow(section.short_name(row), metric.value, low, high, dots)
 
 
 def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
@@ -81,24 +81,19 @@ def draw_overlays(section: Section, parts: Parts) -> list[Figure]:
     figures = []
     for name in OVERLAID:
         curve = CURVES[name]
-        lines, reasons = [], []
-        for row in section.rows:
+        lines: list[Line] = []
+        reasons: list[str] = []
+        for colour, row in enumerate(section.rows[:COLOURS]):
             part = parts[row.record.run.id]
             if name in part.no_curves:
-                reasons.append(f"{section.name(row)}: {part.no_curves[name]}")
-            elif len(lines) < COLOURS:
-                lines += [Line(section.name(row), trace.points, len(lines)) for trace in part.list_traces(name)]
-        drawn = len(lines)
-        hidden = len(section.rows) - drawn - len(reasons)
-        notes = [
-            curve.remark,
-            *([f"The {drawn} best rows are drawn; {hidden} more are in the table."] if hidden else []),
-        ]
+                reasons.append(f"{section.short_name(row)}: {part.no_curves[name]}")
+            lines += [Line(section.short_name(row), trace.points, colour) for trace in part.list_traces(name)]
+        notes = [curve.remark, *_count_hidden(len(section.rows), COLOURS)]
         chart = None
         if lines:
             guide = [Line("", ((0, 0), (1, 1)), None, dashed=True)] if name == "roc" else []
             chart = _draw_curve(name, [*guide, *lines])
-        figures.append(Figure(curve.title, chart, (*(notes if lines else []), *_say_once(reasons, len(section.rows)))))
+        figures.append(Figure(curve.title, chart, (*(notes if lines else []), *_say_once(reasons))))
     return figures
 
 
@@ -121,7 +116,7 @@ def draw_run_curves(section: Section, parts: Parts) -> list[tuple[str, list[Figu
             ]
             figures.append(Figure(curve.title, _draw_curve(name, lines), (curve.remark,)))
         if any(figure.chart for figure in figures):
-            found.append((section.name(row), figures))
+            found.append((section.short_name(row), figures))
     return found
 
 
@@ -138,29 +133,32 @@ def _draw_curve(name: str, lines: Sequence[Line]) -> Markup:
 
 def draw_novelty(section: Section, parts: Parts) -> Figure:
     """Body SSIM over pose novelty, a line for each row."""
-    lines, reasons = [], []
-    for row in section.rows:
+    lines: list[Line] = []
+    reasons: list[str] = []
+    for colour, row in enumerate(section.rows[:COLOURS]):
         part = parts[row.record.run.id]
         if part.no_novelty is not None:
-            reasons.append(f"{section.name(row)}: {part.no_novelty}")
-        elif len(lines) < COLOURS:
-            lines.append(Line(section.name(row), part.novelty, len(lines), dots=True))
+            reasons.append(f"{section.short_name(row)}: {part.no_novelty}")
+        else:
+            lines.append(Line(section.short_name(row), part.novelty, colour, dots=True))
     title, chart = "Body SSIM against pose novelty", None
     if lines:
         points = [point for line in lines for point in line.points]
-        x = make_axis("distance to the nearest training pose, % of the frame's height", [x for x, _ in points])
+        x = make_axis("distance to the nearest training pose, % of height", [x for x, _ in points])
         chart = draw_lines(title, x, make_axis("body SSIM", [y for _, y in points]), lines)
     how = [f"Means of {BINS} bins of frames, equally many in each (distance of poses: EDN Eq. 6)."] if lines else []
-    return Figure(title, chart, (*how, *_say_once(reasons, len(section.rows))))
+    return Figure(title, chart, (*how, *_say_once(reasons)))
 
 
 def draw_breakdown(table: BreakdownTable, section: Section) -> Figure | None:
     """The first measure of a breakdown under each of its conditions, the rows side by side."""
     first = next((column for column in table.breakdown.columns if column.metric == "video_auc"), None)
-    lines = [line for line in table.lines if line.column is (first or table.breakdown.columns[0])][:COLOURS]
+    shown = {row.record.run.id: colour for colour, row in enumerate(section.rows[:COLOURS])}
+    lines = [line for line in table.lines if line.column is (first or table.breakdown.columns[0])]
+    lines = [line for line in lines if line.row.record.run.id in shown]
     if not lines or len(table.values) < 2:
         return None
-    names = [section.name(line.row) for line in lines]
+    names = [(section.short_name(line.row), shown[line.row.record.run.id]) for line in lines]
     groups = [(value, [_read_point(line.metrics[at]) for line in lines]) for at, value in enumerate(table.values)]
     values = [value for _, points in groups for point in points if point for value in point if value is not None]
     if not values:
@@ -180,9 +178,10 @@ def _count_hidden(count: int, drawn: int) -> list[str]:
     return [f"The {drawn} best rows are drawn; {count - drawn} more are in the table."] if count > drawn else []
 
 
-def _say_once(reasons: Sequence[str], rows: int) -> list[str]:
-    """The reasons, joined where all rows have the same one."""
-    texts = {reason.partition(": ")[2] for reason in reasons}
-    if len(reasons) == rows and len(texts) == 1:
-        return [f"Not drawn: {texts.pop()}."]
-    return [f"Not drawn: {reason}." for reason in reasons]
+def _say_once(reasons: Sequence[str]) -> list[str]:
+    """Why rows are not drawn: each reason once, behind the rows that it is true of."""
+    rows: dict[str, list[str]] = {}
+    for each in reasons:
+        name, _, reason = each.partition(": ")
+        rows.setdefault(reason, []).append(name)
+    return [f"Not drawn: {', '.join(names)}: {reason}." for reason, names in rows.items()]
