@@ -32,7 +32,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"breakdowns", "significance"},
         {"markdown"},
         {"matrix"},
-        {"site"},
+        {"site", "cards"},
         {"board"},
     ),
     "benchmark": (

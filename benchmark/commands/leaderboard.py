@@ -17,9 +17,9 @@ def leaderboard(
     ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
-    """Rebuild the leaderboards (Markdown, CSV and a site) from the run records.
+    """Rebuild the leaderboards (Markdown, CSV, a site, model cards) from the run records.
 
-    With --check the site is compared too, where there is one.
+    With --check site and cards are compared too, where there are any.
 
     [dim]Examples: bench leaderboard · bench leaderboard --check[/]
     """
@@ -42,5 +42,5 @@ def leaderboard(
         err.print_lines(f"{len(written.skipped)} of {len(written.skipped) + len(written.records)} files were left out")
     for table in make_screen_tables(written.records, width=out.width, results_dir=opened.results):
         out.print(table)
-    for path in (*written.tables, *written.site):
+    for path in (*written.tables, *written.site, *written.cards):
         out.print_lines(str(path))

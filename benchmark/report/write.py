@@ -12,6 +12,7 @@ from dancebench.benchmark.report.exhibits import ExhibitMaker
 from dancebench.benchmark.report.novelty import NoveltyMeasure
 from dancebench.core.workspace import Workspace
 from dancebench.leaderboards import board
+from dancebench.leaderboards.cards.detector import render_detector_cards, write_detector_cards
 from dancebench.leaderboards.records import RunRecord, Skipped
 from dancebench.leaderboards.significance.differences import read_runs
 from dancebench.leaderboards.site.build import MEDIA, check_site, write_site
@@ -28,6 +29,8 @@ class Written:
     tables: list[Path]
     site: list[Path]
     """The pages, the first one first."""
+    cards: list[Path]
+    """Of the detectors."""
 
 
 class WorkspaceMaterial:
@@ -51,7 +54,7 @@ class WorkspaceMaterial:
 
 
 def write_leaderboards(workspace: Workspace) -> Written:
-    """Rebuild tables and site from the run records.
+    """Rebuild tables, site and model cards from the run records.
 
     Raises:
         BenchError: The workspace cannot be written.
@@ -62,14 +65,24 @@ def write_leaderboards(workspace: Workspace) -> Written:
         workspace.results, runs, workspace.site,
         parts_dir=workspace.site_parts, material=WorkspaceMaterial(workspace, makes=True),
     )  # fmt: skip
-    return Written(runs.records, runs.skipped, tables, site)
+    cards = write_detector_cards(runs.records, workspace.detector_cards)
+    return Written(runs.records, runs.skipped, tables, site, cards)
 
 
 def check_leaderboards(workspace: Workspace) -> list[str]:
-    """Names of the tables, and of the site's pages where there is a site, that differ from a rebuild."""
+    """Names of the tables, and of the site's pages and the model cards where there are any, that differ from a rebuild.
+
+    Nothing is written. A page names its strips and videos by the hashes of the clips in them, so a missing one differs.
+    """
     runs = read_runs(workspace.results)
     differing = board.check(workspace.results, workspace.leaderboards, runs)
-    if not workspace.site.is_dir():
-        return differing
-    pages = check_site(workspace.results, runs, workspace.site, WorkspaceMaterial(workspace, makes=False))
-    return [*differing, *(f"{workspace.site.name}/{page}" for page in pages)]
+    if workspace.site.is_dir():
+        pages = check_site(workspace.results, runs, workspace.site, WorkspaceMaterial(workspace, makes=False))
+        differing += [f"{workspace.site.name}/{page}" for page in pages]
+    if workspace.detector_cards.is_dir():
+        cards = workspace.detector_cards
+        texts = render_detector_cards(runs.records)
+        known = {path.name: path.read_bytes() for path in sorted(cards.glob("*.md"))}
+        changed = [name for name in sorted(known.keys() | texts) if known.get(name) != texts.get(name, "").encode()]
+        differing += [f"{cards.name}/{name}" for name in changed]
+    return differing

@@ -11,7 +11,7 @@ from typing import Final
 
 from dancebench.core.files import is_temporary, write_text
 from dancebench.leaderboards.matrix import group_matrices
-from dancebench.leaderboards.records import RunRecord
+from dancebench.leaderboards.records import RunKind, RunRecord
 from dancebench.leaderboards.reference import load_reference
 from dancebench.leaderboards.significance.differences import Runs
 from dancebench.leaderboards.site.material import Material
@@ -60,7 +60,7 @@ def check_site(results_dir: Path, runs: Runs, site_dir: Path, material: Material
 def _collect(results_dir: Path, runs: Runs, parts_dir: Path | None, material: Material) -> Contents:
     records, skipped, differences = runs
     parts = {record.run.id: load_part(record, results_dir, parts_dir, material) for record in records}
-    sections: dict[str, list[SectionView]] = {}
+    sections: dict[RunKind, list[SectionView]] = {}
     for kind in KINDS:
         found = group_sections(records, kind) if kind in COLUMNS else []
         sections[kind] = [

@@ -18,7 +18,7 @@ COLOURS: Final = 8
 Point = tuple[float, float]
 Ticks = tuple[tuple[float, str], ...]
 _WIDTH, _HEIGHT = 460, 330
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 22, 12, 46
 _ROW: Final = 26  # height of a row of a chart of intervals
 _NAMES: Final = 158  # width of its names
 

@@ -141,6 +141,11 @@ class Workspace:
         return self.leaderboards / "site"
 
     @property
+    def detector_cards(self) -> Path:
+        """Folder of the model cards, `DETECTOR-DIGEST.md`."""
+        return self.leaderboards / "cards"
+
+    @property
     def site_parts(self) -> Path:
         """Folder of what the report draws of single runs, by run."""
         return self.root / "site-parts"
