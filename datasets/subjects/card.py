@@ -1,8 +1,8 @@
 """The card of a dataset: for people (README.md with Hugging Face front matter) and for tools (Croissant 1.0, JSON-LD).
 
 In: a dataset of the workspace. Out: `README.md`, `croissant.json` and `subjects.jsonl`, the table that the Croissant
-file describes: a line for each person, prepared or not. Neither clips nor poses are offered, and no text of a permission or
-name of a recording is told. No look-up is made.
+file describes: a line for each person, prepared or not. Neither clips nor poses are offered, and no text of a
+permission or name of a recording is told. No look-up is made.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ from dancebench.leaderboards.tables import Section, group_sections
 
 LEVEL: Final = 0.05
 """Rows with an adjusted p below it are told apart."""
+MAX_ROWS: Final = 100
+"""Of a section that are compared: the pairs of more are more than anyone reads, or a test can tell apart."""
 METRIC: Final = "video_auc"
 """What is compared: the primary metric of detection."""
 _COLUMNS: Final = ("level", "video_id", "subject_id", "method", "label", "score", "status")
@@ -171,12 +173,14 @@ def compare_sections(sections: Iterable[Section], results_dir: Path) -> Differen
 
 
 def compare_rows(section: Section, results_dir: Path) -> SectionDifferences:
-    """Compare every two rows of a section; the order of its pairs is that of its rows."""
-    scores = [_read_scores(row.record, results_dir) for row in section.rows]
+    """Compare every two of the best `MAX_ROWS` rows of a section; the order of its pairs is that of its rows."""
+    chosen = section.rows[:MAX_ROWS]
+    scores = [_read_scores(row.record, results_dir) for row in chosen]
     compared = [
         _compare(one.record, other.record, first, second)
-        for (one, first), (other, second) in combinations(zip(section.rows, scores, strict=True), 2)
+        for (one, first), (other, second) in combinations(zip(chosen, scores, strict=True), 2)
     ]
+    scores += [f"only the best {MAX_ROWS} rows of a section are compared"] * (len(section.rows) - len(chosen))
     pairs = _adjust(compared)
     return SectionDifferences(
         dataset=section.dataset,
