@@ -6,6 +6,7 @@ record and rows, a strip and its video by those of the clips in it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,14 @@ from dancebench.leaderboards.significance.differences import Runs
 from dancebench.leaderboards.site.material import Material
 from dancebench.leaderboards.site.pages import KINDS, Contents, SectionView, render_pages, view_section
 from dancebench.leaderboards.site.parts import load_part
-from dancebench.leaderboards.tables import COLUMNS, group_sections
+from dancebench.leaderboards.tables import COLUMNS, Section, group_sections
 
 MEDIA: Final = "media"
 """Folder of strips and videos, beside the pages."""
-MAX_BYTES: Final = 30_000_000
-"""Of the whole site."""
+MAX_SECTION_ROWS: Final = 100
+"""Rows of a section that a page shows: the best."""
+MAX_ROWS: Final = 300
+"""Rows of a page; the sections beyond it are named alone. The tables have all."""
 
 
 def write_site(results_dir: Path, runs: Runs, site_dir: Path, *, parts_dir: Path, material: Material) -> list[Path]:
@@ -59,17 +62,32 @@ def check_site(results_dir: Path, runs: Runs, site_dir: Path, material: Material
 
 def _collect(results_dir: Path, runs: Runs, parts_dir: Path | None, material: Material) -> Contents:
     records, skipped, differences = runs
-    parts = {record.run.id: load_part(record, results_dir, parts_dir, material) for record in records}
-    sections: dict[RunKind, list[SectionView]] = {}
+    views: dict[RunKind, list[SectionView]] = {}
+    others: dict[RunKind, list[Section]] = {}
     for kind in KINDS:
         found = group_sections(records, kind) if kind in COLUMNS else []
-        sections[kind] = [
-            view_section(
-                section, number, parts, differences, material.find_exhibits(section) if kind == "synthesis" else None
-            )
-            for number, section in enumerate(found, start=1)
-        ]
-    return Contents(sections, group_matrices(records), skipped, len(records), load_reference())
+        shown = _choose_shown(found)
+        others[kind] = found[len(shown) :]
+        views[kind] = []
+        for number, (section, whole) in enumerate(zip(shown, found, strict=False), start=1):
+            own = [row.record for row in section.rows]
+            parts = {record.run.id: load_part(record, results_dir, parts_dir, material) for record in own}
+            exhibits = material.find_exhibits(section) if kind == "synthesis" else None
+            hidden = len(whole.rows) - len(section.rows)
+            views[kind].append(view_section(section, number, parts, differences.find(whole), exhibits, hidden))
+    return Contents(views, others, group_matrices(records), skipped, len(records), load_reference())
+
+
+def _choose_shown(sections: list[Section]) -> list[Section]:
+    """The sections that a page has room for, in their order, with their best rows."""
+    shown, room = [], MAX_ROWS
+    for section in sections:
+        if room <= 0:
+            break
+        rows = section.rows[: min(room, MAX_SECTION_ROWS)]
+        shown.append(section if len(rows) == len(section.rows) else replace(section, rows=rows))
+        room -= len(rows)
+    return shown
 
 
 def _remove_unused(folder: Path, contents: Contents) -> None:

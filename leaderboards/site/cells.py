@@ -154,7 +154,7 @@ def make_group_table(section: Section, differences: SectionDifferences) -> list[
             _make_value_cell(row.record.metrics.get(primary.metric), primary, footnotes),
             Cell(standing.letters or f"{NOTHING} {footnotes.mark(standing.reason or '')}", standing.letters),
         ]
-        for row, standing in zip(section.rows, differences.standings, strict=True)
+        for row, standing in zip(section.rows, differences.standings, strict=False)  # a page may show fewer rows
     ]
     notes = [
         "Rows that share a letter are not told apart (paired by person, adjusted for all pairs).",

@@ -21,7 +21,7 @@ from dancebench.leaderboards.markdown import REFERENCE_TITLE
 from dancebench.leaderboards.matrix import Matrix
 from dancebench.leaderboards.records import RunKind, Skipped
 from dancebench.leaderboards.reference import Paper, Reference
-from dancebench.leaderboards.significance.differences import Differences
+from dancebench.leaderboards.significance.differences import SectionDifferences
 from dancebench.leaderboards.site.cells import (
     Table,
     make_breakdown_table,
@@ -76,6 +76,8 @@ class SectionView:
     breakdowns: Sequence[tuple[Table, Figure | None]]
     run_curves: Sequence[tuple[str, Sequence[Figure]]]
     exhibits: Exhibits | None
+    hidden: int
+    """Rows that the page has no room for."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Contents:
     """What the site is made from."""
 
     sections: dict[RunKind, list[SectionView]]
+    others: dict[RunKind, list[Section]]
+    """Sections that a page has no room for."""
     matrices: Sequence[Matrix]
     skipped: Sequence[Skipped]
     n_records: int
@@ -90,11 +94,24 @@ class Contents:
 
 
 def view_section(
-    section: Section, number: int, parts: Parts, differences: Differences, exhibits: Exhibits | None
+    section: Section,
+    number: int,
+    parts: Parts,
+    compared: SectionDifferences | None,
+    exhibits: Exhibits | None,
+    hidden: int = 0,
 ) -> SectionView:
-    """Tables and figures of a section; `number` counts the sections of its kind from 1."""
+    """Tables and figures of a section.
+
+    Args:
+        section: With the rows that are shown.
+        number: Of the section among those of its kind, from 1.
+        parts: Of the runs of its rows.
+        compared: Who of the section is told apart; None where nothing was compared.
+        exhibits: Strips and videos; None for a kind that has none.
+        hidden: Further rows that the section has.
+    """
     warnings = section.list_warnings()
-    compared = differences.find(section)
     figures = draw_people(section)
     if section.kind == "synthesis":
         figures.append(draw_novelty(section, parts))
@@ -115,6 +132,7 @@ def view_section(
         ],
         run_curves=draw_run_curves(section, parts) if section.kind == "detection" else [],
         exhibits=exhibits,
+        hidden=hidden,
     )
 
 
@@ -126,6 +144,7 @@ def render_pages(contents: Contents) -> dict[str, str]:
         pages[f"{kind}.html"] = _render(
             "board.html.j2", kind.capitalize(), contents, kind,
             kind=kind, shape=_SHAPES[kind], first=_FIRST[kind], views=contents.sections[kind],
+            others=[each.title for each in contents.others[kind]],
             matrices=matrices if kind == "detection" else [],
             references=_list_references(contents.reference, kind),
         )  # fmt: skip
