@@ -40,11 +40,11 @@ class NoveltyMeasure:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._measured: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
-        self._contents: dict[tuple[str, str], str] = {}
+        self._contents: dict[tuple[str, str, str], str] = {}
 
     def name_poses(self, record: RunRecord) -> str:
         """Hash of the prepared people where they are those that the run measured, else why they are not."""
-        key = record.data.dataset_id, record.data.content_sha256
+        key = record.data.dataset, record.data.dataset_id, record.data.content_sha256
         if key not in self._contents:
             self._contents[key] = self._compare(record)
         return self._contents[key]

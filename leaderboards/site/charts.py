@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
+from markupsafe import escape as escape_markup
+
+from dancebench.core.errors import escape_unprintable
 
 COLOURS: Final = 8
 """Lines that one chart tells apart; the style sheet has a colour for each."""
@@ -106,7 +109,7 @@ def draw_intervals(title: str, x: Axis, rows: Sequence[IntervalRow]) -> Markup:
             parts.append(f'<line class="bar" x1="{ends[0]}" x2="{ends[1]}" y1="{middle}" y2="{middle}"/>')
         parts += [
             f'<circle class="person" cx="{x.place(value, left, right)}" cy="{middle}" r="2.6">'
-            f"<title>{escape(name)}: {value:.3f}</title></circle>"
+            f"<title>{_escape(name)}: {value:.3f}</title></circle>"
             for name, value in row.dots
         ]
         parts.append(f'<circle class="dot c0" cx="{x.place(row.value, left, right)}" cy="{middle}" r="4.5"/>')
@@ -145,7 +148,7 @@ def draw_groups(
                 parts.append(f'<line class="series thin {style}" x1="{ends[0]}" x2="{ends[1]}" y1="{y}" y2="{y}"/>')
             parts.append(
                 f'<circle class="dot {style}" cx="{x.place(value, left, right)}" cy="{y}" r="3.6">'
-                f"<title>{escape(name)}: {value:.3f}</title></circle>"
+                f"<title>{_escape(name)}: {value:.3f}</title></circle>"
             )
     return _wrap(title, height, parts) + _draw_legend([Line(name, (), colour) for name, colour in names])
 
@@ -155,10 +158,10 @@ def _draw_x_axis(axis: Axis, left: float, right: float, top: float, bottom: floa
     for value, text in axis.ticks:
         at = axis.place(value, left, right)
         parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{top}" y2="{bottom}"/>')
-        parts.append(f'<text x="{at}" y="{bottom + 17}" text-anchor="middle">{escape(text)}</text>')
+        parts.append(f'<text x="{at}" y="{bottom + 17}" text-anchor="middle">{_escape(text)}</text>')
     parts.append(f'<line class="axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
     middle = (left + right) / 2
-    parts.append(f'<text x="{middle}" y="{bottom + 38}" text-anchor="middle">{escape(axis.label)}</text>')
+    parts.append(f'<text x="{middle}" y="{bottom + 38}" text-anchor="middle">{_escape(axis.label)}</text>')
     return parts
 
 
@@ -167,10 +170,10 @@ def _draw_y_axis(axis: Axis, left: float, right: float, top: float, bottom: floa
     for value, text in axis.ticks:
         at = axis.place(value, bottom, top)
         parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{at}" y2="{at}"/>')
-        parts.append(f'<text x="{left - 6}" y="{at + 4}" text-anchor="end">{escape(text)}</text>')
+        parts.append(f'<text x="{left - 6}" y="{at + 4}" text-anchor="end">{_escape(text)}</text>')
     middle = (top + bottom) / 2
     parts.append(
-        f'<text transform="translate(13 {middle}) rotate(-90)" text-anchor="middle">{escape(axis.label)}</text>'
+        f'<text transform="translate(13 {middle}) rotate(-90)" text-anchor="middle">{_escape(axis.label)}</text>'
     )
     return parts
 
@@ -181,14 +184,14 @@ def _draw_legend(lines: Sequence[Line]) -> Markup:
         return Markup("")
     items = [
         '<li><svg class="key" viewBox="0 0 26 8" aria-hidden="true">'
-        f'<line class="series {_style(line)}" x1="0" x2="26" y1="4" y2="4"/></svg><bdi>{escape(line.label)}</bdi></li>'
+        f'<line class="series {_style(line)}" x1="0" x2="26" y1="4" y2="4"/></svg><bdi>{_escape(line.label)}</bdi></li>'
         for line in named
     ]
     return Markup('<ul class="legend">' + "".join(items) + "</ul>")  # its texts are escaped
 
 
 def _wrap(title: str, height: float, parts: Sequence[str]) -> Markup:
-    head = f'<svg viewBox="0 0 {_WIDTH} {height:g}" role="img" aria-label="{escape(title)}">'
+    head = f'<svg viewBox="0 0 {_WIDTH} {height:g}" role="img" aria-label="{_escape(title)}">'
     return Markup(head + "".join(parts) + "</svg>")  # its texts are escaped
 
 
@@ -197,8 +200,13 @@ def _style(line: Line) -> str:
     return f"{colour} dashed" if line.dashed else colour
 
 
+def _escape(text: str) -> Markup:
+    """Text that is neither taken for markup nor turns the writing direction."""
+    return escape_markup(escape_unprintable(text))
+
+
 def _shorten(name: str) -> Markup:
-    return escape(name if len(name) <= 18 else name[:17] + "…")
+    return _escape(name if len(name) <= 18 else name[:17] + "…")
 
 
 def _round_step(least: float) -> float:
