@@ -163,6 +163,7 @@ def test_the_wheel_holds_one_package(tmp_path: Path) -> None:
     for needed in (
         "py.typed", "datasets/video/clips.py", "benchmark/cli.py", "benchmark/casework/page.html.j2",
         "leaderboards/site/assets/base.html.j2", "leaderboards/site/assets/style.css",
-        "leaderboards/site/assets/tables.js", "leaderboards/published/reference.json", "detect/protocol/builtin/table-5.json",
+        "leaderboards/site/assets/tables.js", "leaderboards/published/reference.json",
+        "detect/protocol/builtin/table-5.json",
     ):  # fmt: skip
         assert f"dancebench/{needed}" in names

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dancebench.benchmark.commands.options import DEFAULT_WORKSPACE, WorkspaceOption, open_workspace, view_workspace
+from dancebench.benchmark.commands.progress_bars import ProgressBars
 from dancebench.benchmark.console import err, out
 from dancebench.core.errors import BenchError
 
@@ -35,7 +36,8 @@ def leaderboard(
         out.print("The leaderboards match the run records.")
         return
     opened = open_workspace(workspace)
-    written = write_leaderboards(opened)
+    with ProgressBars(err) as display:
+        written = write_leaderboards(opened, display.report)
     for each in written.skipped:
         err.print_lines(f"skipped: {each.reason}")
     if written.skipped:

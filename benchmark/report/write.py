@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dancebench.benchmark.report.exhibits import ExhibitMaker
 from dancebench.benchmark.report.novelty import NoveltyMeasure
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.workspace import Workspace
 from dancebench.leaderboards import board
 from dancebench.leaderboards.cards.detector import render_detector_cards, write_detector_cards
@@ -53,7 +54,7 @@ class WorkspaceMaterial:
         return self._novelty.measure(record, subject)
 
 
-def write_leaderboards(workspace: Workspace) -> Written:
+def write_leaderboards(workspace: Workspace, report: ReportProgress = ignore_progress) -> Written:
     """Rebuild tables, site and model cards from the run records.
 
     Raises:
@@ -63,7 +64,7 @@ def write_leaderboards(workspace: Workspace) -> Written:
     tables = board.rebuild(workspace.results, workspace.leaderboards, runs)
     site = write_site(
         workspace.results, runs, workspace.site,
-        parts_dir=workspace.site_parts, material=WorkspaceMaterial(workspace, makes=True),
+        parts_dir=workspace.site_parts, material=WorkspaceMaterial(workspace, makes=True), report=report,
     )  # fmt: skip
     cards = write_detector_cards(runs.records, workspace.detector_cards)
     return Written(runs.records, runs.skipped, tables, site, cards)

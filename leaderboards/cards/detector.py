@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from dancebench.core.files import is_temporary, sha256_json, to_file_name, write_text
+from dancebench.core.files import remove_others, sha256_json, to_file_name, write_text
 from dancebench.core.metric import MetricKey
 from dancebench.core.stats import RELIABLE_SUBJECTS
 from dancebench.leaderboards.breakdowns import BREAKDOWNS
@@ -42,9 +42,7 @@ def write_detector_cards(records: Iterable[RunRecord], folder: Path) -> list[Pat
     cards = render_detector_cards(records)
     for name, text in cards.items():
         write_text(folder / name, text)
-    for path in folder.glob("*.md"):
-        if path.name not in cards and not is_temporary(path):
-            path.unlink()
+    remove_others(folder, "*.md", cards)
     return [folder / name for name in cards]
 
 

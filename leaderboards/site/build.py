@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from dancebench.core.files import is_temporary, write_text
+from dancebench.core.files import remove_others, write_text
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.leaderboards.matrix import group_matrices
-from dancebench.leaderboards.records import RunKind, RunRecord
+from dancebench.leaderboards.records import RunKind
 from dancebench.leaderboards.reference import load_reference
 from dancebench.leaderboards.significance.differences import Runs
 from dancebench.leaderboards.site.material import Material
@@ -28,7 +29,15 @@ MAX_ROWS: Final = 300
 """Rows of a page; the sections beyond it are named alone. The tables have all."""
 
 
-def write_site(results_dir: Path, runs: Runs, site_dir: Path, *, parts_dir: Path, material: Material) -> list[Path]:
+def write_site(
+    results_dir: Path,
+    runs: Runs,
+    site_dir: Path,
+    *,
+    parts_dir: Path,
+    material: Material,
+    report: ReportProgress = ignore_progress,
+) -> list[Path]:
     """Write every page; returns them, the first one first.
 
     Args:
@@ -37,22 +46,23 @@ def write_site(results_dir: Path, runs: Runs, site_dir: Path, *, parts_dir: Path
         site_dir: Folder of the pages; strips and videos that no page shows any more are removed from it.
         parts_dir: Where what was drawn of single runs is kept.
         material: What the workspace holds beside the records.
+        report: Progress.
 
     Raises:
         BenchError: The folder cannot be written.
     """
-    contents = _collect(results_dir, runs, parts_dir, material)
+    contents = _collect(results_dir, runs, parts_dir, material, report)
     pages = render_pages(contents)
     for name, text in pages.items():
         write_text(site_dir / name, text)
     _remove_unused(site_dir / MEDIA, contents)
-    _remove_unused_parts(parts_dir, runs.records)
+    remove_others(parts_dir, "*.json", {f"{record.run.id}.json" for record in runs.records})
     return [site_dir / name for name in pages]
 
 
 def check_site(results_dir: Path, runs: Runs, site_dir: Path, material: Material) -> list[str]:
     """Names of the site's pages that are missing or differ from what `write_site` would write; nothing is written."""
-    pages = render_pages(_collect(results_dir, runs, None, material))
+    pages = render_pages(_collect(results_dir, runs, None, material, ignore_progress))
     return [
         name
         for name, text in pages.items()
@@ -60,7 +70,9 @@ def check_site(results_dir: Path, runs: Runs, site_dir: Path, material: Material
     ]
 
 
-def _collect(results_dir: Path, runs: Runs, parts_dir: Path | None, material: Material) -> Contents:
+def _collect(
+    results_dir: Path, runs: Runs, parts_dir: Path | None, material: Material, report: ReportProgress
+) -> Contents:
     records, skipped, differences = runs
     views: dict[RunKind, list[SectionView]] = {}
     others: dict[RunKind, list[Section]] = {}
@@ -70,10 +82,12 @@ def _collect(results_dir: Path, runs: Runs, parts_dir: Path | None, material: Ma
         others[kind] = found[len(shown) :]
         views[kind] = []
         for number, (section, whole) in enumerate(zip(shown, found, strict=False), start=1):
+            report(f"drawing {kind}", number - 1, len(shown))
             own = [row.record for row in section.rows]
             parts = {record.run.id: load_part(record, results_dir, parts_dir, material) for record in own}
             exhibits = material.find_exhibits(section) if kind == "synthesis" else None
             hidden = len(whole.rows) - len(section.rows)
+            report(f"drawing {kind}", number, len(shown))
             views[kind].append(view_section(section, number, parts, differences.find(whole), exhibits, hidden))
     return Contents(views, others, group_matrices(records), skipped, len(records), load_reference())
 
@@ -99,13 +113,4 @@ def _remove_unused(folder: Path, contents: Contents) -> None:
         for exhibit in view.exhibits.shown
         for path in (exhibit.image, exhibit.video)
     }
-    for path in folder.glob("*"):
-        if path.name not in used and not is_temporary(path):
-            path.unlink()
-
-
-def _remove_unused_parts(folder: Path, records: list[RunRecord]) -> None:
-    known = {record.run.id for record in records}
-    for path in folder.glob("*.json"):
-        if path.stem not in known and not is_temporary(path):
-            path.unlink()
+    remove_others(folder, "*", used)
