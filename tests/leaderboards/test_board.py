@@ -449,5 +449,5 @@ def test_records_share_what_they_have_in_common(results: Path) -> None:
         alone = RunRecord.load(results / f"{record.run.id}.json")
         assert record == alone
         assert record.model_dump(mode="json") == alone.model_dump(mode="json")
-    first, second = (load_runs(results)[0][0].metrics["body_ssim"] for _ in range(2))
+    first, second = (next(iter(load_runs(results)[0][0].metrics.values())) for _ in range(2))
     assert first.unit is second.unit
