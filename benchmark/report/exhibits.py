@@ -18,7 +18,7 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json, write_bytes
 from dancebench.core.opencv import cv2
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.pose.skeleton import scale_keypoints
+from dancebench.datasets.pose.skeleton import Keypoints, scale_keypoints
 from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.subjects.dataset import Dataset, Subject
 from dancebench.datasets.subjects.real_clips import RealRecord, list_shown_frames
@@ -31,11 +31,11 @@ from dancebench.synth.render import FakeRecord
 
 RULES: Final = 1
 """Raised when strips or videos are made otherwise."""
-MAX_PEOPLE: Final = 3
+MAX_PEOPLE: Final = 2
 """Shown of a section."""
 MAX_METHODS: Final = 8
 """Shown of a section: the best rows."""
-MAX_EXHIBITS: Final = 24
+MAX_EXHIBITS: Final = 12
 """Of the site."""
 MAX_BYTES: Final = 18_000_000
 """Of all strips and videos; the pages take the rest of what the site may weigh."""
@@ -184,10 +184,11 @@ def _make(plan: _Plan, image: Path, video: Path) -> None:
     """Write the strip and the video of a person."""
     readers = [VideoReader(clip.path) for clip in (plan.real, *plan.fakes)]
     length = min(len(reader) for reader in readers)
-    sticks = _draw_sticks(plan, length)
+    poses = _scale_poses(plan)
 
     def show(t: int) -> Frame:
-        return _arrange([sticks[t], *(reader[t] for reader in readers)], plan.labels)
+        stick = draw_stick_figure(poses[t], plan.real.size, plan.real.size)
+        return _arrange([stick, *(reader[t] for reader in readers)], plan.labels)
 
     fps = readers[0].fps
     moments = np.linspace(0, length - 1, _MOMENTS + 2)[1:-1].round().astype(int).tolist()
@@ -205,11 +206,11 @@ def _make(plan: _Plan, image: Path, video: Path) -> None:
         reader.close()
 
 
-def _draw_sticks(plan: _Plan, length: int) -> list[Frame]:
+def _scale_poses(plan: _Plan) -> Keypoints:
+    """Poses of the shown frames, float32 [T, 75, 3] in pixels of the real clip."""
     subject, size = plan.subject, plan.real.size
-    keypoints = subject.keypoints()[list_shown_frames(subject)[:length]]
-    scaled = scale_keypoints(keypoints, size[1] / subject.size[1], size[0] / subject.size[0])
-    return [draw_stick_figure(points, size, size) for points in scaled]
+    keypoints = subject.keypoints()[list_shown_frames(subject)]
+    return scale_keypoints(keypoints, size[1] / subject.size[1], size[0] / subject.size[0])
 
 
 def _arrange(panels: Sequence[Frame], labels: Sequence[str]) -> Frame:

@@ -141,7 +141,7 @@ def make_breakdown_table(table: BreakdownTable, section: Section) -> Table:
         for line in table.lines
     ]
     headings = [Heading("row"), Heading("measure"), *(Heading(value, numeric=True) for value in table.values)]
-    notes = [*_list_reasons(footnotes), table.breakdown.remark]
+    notes = [*_list_reasons(footnotes), table.breakdown.remark.replace("`", "")]
     return Table(headings, rows, notes, table.breakdown.title, keys=2)
 
 
