@@ -42,7 +42,7 @@ MAX_BYTES: Final = 18_000_000
 _PANEL: Final = 192  # height in pixels
 _WIDTH: Final = 960  # in pixels, of a row of panels at most
 _MOMENTS: Final = 3
-_SECONDS: Final = 3.0
+_SECONDS: Final = 2.0
 _QUALITY: Final = 82  # of JPEG
 _ENCODER: Final = EncoderSettings(crf=28)  # an export for people: no detector sees it
 

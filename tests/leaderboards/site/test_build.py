@@ -169,6 +169,24 @@ def test_curves_are_drawn_from_the_rows(results: Path, tmp_path: Path) -> None:
     assert "By the source of the motion" in page
 
 
+def test_trainings_stand_by_test_sets(tmp_path: Path, make_record: MakeRecord) -> None:
+    folder = tmp_path / "results"
+    protocol = {"name": "cross", "sha256": "1" * 64}
+    for number, test in enumerate(("ours", "<theirs>")):
+        facts = {"trained_on": "ours", "tested_on": test, "view": "face:224x224"}
+        metrics = {"video_auc": 0.9 - 0.2 * number, "pair_auc": 0.8}
+        record = make_record(
+            "pair-patch", metrics, kind="detection", facts=facts, protocol=protocol, dataset_id=str(number) * 64
+        )
+        save_run(folder, record, list_detection_rows())
+    page = write(folder, tmp_path)["detection.html"].split('<h2 id="matrices">')[1]
+    assert "cross · 111111111111" in page
+    assert "&lt;theirs&gt;</th>" in page
+    row = re.search(r"<tr><th scope=\"row\"[^>]*><bdi>ours</bdi></th>.*?</tr>", page, re.DOTALL)
+    assert row is not None
+    assert re.findall(r'data-v="([\d.]+)"', row[0]) == ["0.7", "0.9"]  # test sets in alphabetical order
+
+
 def test_missing_rows_are_told(results: Path, tmp_path: Path) -> None:
     for path in results.glob("detection-*.parquet"):
         path.unlink()
