@@ -17,7 +17,7 @@ from dancebench.benchmark.report.panels import SYNTHETIC, join_panels
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json, write_bytes
 from dancebench.core.opencv import cv2
-from dancebench.core.workspace import Workspace
+from dancebench.core.workspace import Workspace, validate_name
 from dancebench.datasets.pose.skeleton import Keypoints, scale_keypoints
 from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.subjects.dataset import Dataset, Subject
@@ -44,6 +44,7 @@ _WIDTH: Final = 960  # in pixels, of a row of panels at most
 _MOMENTS: Final = 3
 _SECONDS: Final = 2.0
 _QUALITY: Final = 82  # of JPEG
+_NO_FAKES: Final = "No pictures: the fakes of these runs do not lie in this workspace, or cannot be read."
 _ENCODER: Final = EncoderSettings(crf=28)  # an export for people: no detector sees it
 
 
@@ -96,7 +97,9 @@ class ExhibitMaker:
         """Strips and videos of a section: the first people for whom there are fakes of its best rows."""
         plans = self._plan(section)
         if not plans:
-            return Exhibits((), ("No pictures: the fakes of these runs do not lie in this workspace.",))
+            return Exhibits(
+                (), ("No pictures: the fakes of these runs do not lie in this workspace, or cannot be read.",)
+            )
         shown = [exhibit for plan in plans if (exhibit := self._show(plan)) is not None]
         reasons = [] if len(shown) == len(plans) else [
             f"{len(plans) - len(shown)} of {len(plans)} people are not shown: their clips cannot be read, or the site "
@@ -118,14 +121,18 @@ class ExhibitMaker:
             return []
         plans = []
         for subject_id in section.subjects:
-            if subject_id in dataset.ids() and dataset.is_prepared(subject_id):
+            try:
                 found = self._plan_person(section, dataset, subject_id)
-                plans += [] if found is None else [found]
+            except BenchError:  # a damaged record of a person or a clip: the tables stand without its picture
+                continue
+            plans += [] if found is None else [found]
             if len(plans) == MAX_PEOPLE:
                 break
         return plans
 
     def _plan_person(self, section: Section, dataset: Dataset, subject_id: str) -> _Plan | None:
+        if subject_id not in dataset.ids() or not dataset.is_prepared(subject_id):
+            return None
         fakes = [
             clip
             for row in section.rows[:MAX_METHODS]
@@ -145,7 +152,10 @@ class ExhibitMaker:
         """The fake that the run measured, by its first seed."""
         variant = f"{record.entry.preset}-s{min(record.run.seeds.values(), default=0)}"
         try:
-            path = self._workspace.fake(record.entry.name, record.data.dataset, subject, variant, source=subject)
+            method = validate_name("method", record.entry.name)  # a record from elsewhere names no other folder
+            path = self._workspace.fake(
+                method, record.data.dataset, subject, validate_name("preset", variant), source=subject
+            )
             made = FakeRecord.load(path.with_suffix(".json"))
         except BenchError:
             return None

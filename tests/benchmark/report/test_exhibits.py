@@ -148,7 +148,7 @@ def test_without_fakes_it_is_said(workspace: Workspace) -> None:
         path.unlink()
     found = make(workspace).find(find_section(workspace))
     assert found.shown == ()
-    assert found.reasons == ("No pictures: the fakes of these runs do not lie in this workspace.",)
+    assert found.reasons == ("No pictures: the fakes of these runs do not lie in this workspace, or cannot be read.",)
 
 
 def test_a_damaged_clip_leaves_its_person_out(workspace: Workspace) -> None:
@@ -156,6 +156,22 @@ def test_a_damaged_clip_leaves_its_person_out(workspace: Workspace) -> None:
     found = make(workspace).find(find_section(workspace))
     assert found.shown == ()
     assert "cannot be read" in found.reasons[0]
+
+
+@pytest.mark.parametrize("damaged", ["datasets/toy/subjects/walker/subject.json", "reals/toy/walker/128.json"])
+def test_a_damaged_record_leaves_its_person_out(workspace: Workspace, damaged: str) -> None:
+    path = workspace.root / damaged
+    path.write_text(path.read_text().replace('"schema_version": ', '"schema_version": 9'))
+    assert make(workspace).find(find_section(workspace)).shown == ()
+    assert write_leaderboards(workspace).site
+
+
+def test_a_record_from_elsewhere_names_no_other_folder(workspace: Workspace) -> None:
+    dataset = Dataset.open(workspace, "toy")
+    record = make_run(dataset, "fbf", 0.8)
+    moved = record.model_copy(update={"entry": record.entry.model_copy(update={"name": "../fakes/fbf"})})
+    [section] = group_sections([moved], "synthesis")
+    assert make(workspace).find(section).shown == ()
 
 
 def test_the_site_weighs_no_more_than_it_may(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
