@@ -18,12 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from dancebench.core.errors import BenchError, replace_undecodable
-
-
-def escape_unprintable(text: str) -> str:
-    """Escape the unprintable characters of a text, including those that reverse the writing direction."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+from dancebench.core.errors import BenchError, escape_unprintable, replace_undecodable
 
 
 class PlainConsole(Console):

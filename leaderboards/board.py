@@ -9,8 +9,10 @@ are listed.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -25,13 +27,14 @@ from dancebench.core.metric import Metric
 from dancebench.leaderboards import markdown
 from dancebench.leaderboards.facts import Fact
 from dancebench.leaderboards.matrix import group_matrices, make_matrix_table, render_matrices
-from dancebench.leaderboards.records import RunKind, RunRecord, load_runs
+from dancebench.leaderboards.records import RunKind, RunRecord
 from dancebench.leaderboards.reference import load_reference
 from dancebench.leaderboards.significance.differences import (
     LEVEL,
+    Runs,
     SectionDifferences,
     compare_rows,
-    compare_sections,
+    read_runs,
     tabulate_differences,
 )
 from dancebench.leaderboards.tables import (
@@ -56,47 +59,43 @@ _CSV_COLUMNS = (
     *_IDENTITY, "metric", "value", "ci_low", "ci_high", "ci_method", "subjects", "reliable", "n", "unit",
     "higher_is_better", "reason",
 )  # fmt: skip
+_CsvCell = float | str | int | bool | None
+_FLOATS = ".8g"
+"""More digits would differ between machines."""
 _PROTOCOL = ("protocol", "protocol_sha256")
 """Further columns of detection, where rows of one dataset may be of several protocols."""
 
 
-def rebuild(results_dir: Path, out_dir: Path) -> list[Path]:
+def rebuild(results_dir: Path, out_dir: Path, runs: Runs | None = None) -> list[Path]:
     """Write every leaderboard; returns the files, in a fixed order.
+
+    Args:
+        results_dir: Folder of the records.
+        out_dir: Folder of the tables.
+        runs: What `read_runs` gives for the records, where it is at hand.
 
     Raises:
         BenchError: The folder cannot be written.
     """
     paths = []
-    for name, text in _render_pages(results_dir).items():
+    for name, text in _render_pages(runs or read_runs(results_dir)):
         paths.append(out_dir / name)
         write_text(paths[-1], text)
     return paths
 
 
-def check(results_dir: Path, out_dir: Path) -> list[str]:
+def check(results_dir: Path, out_dir: Path, runs: Runs | None = None) -> list[str]:
     """Names of the files in `out_dir` that are missing or differ from what `rebuild` would write."""
     return [
         name
-        for name, text in _render_pages(results_dir).items()
+        for name, text in _render_pages(runs or read_runs(results_dir))
         if not (out_dir / name).is_file() or (out_dir / name).read_bytes() != text.encode()
     ]
 
 
 def make_long_table(records: Iterable[RunRecord], kind: RunKind) -> pd.DataFrame:
     """Every metric of every run of `kind`, one row each, in a fixed order."""
-    rows = [
-        (
-            *_identify(record), name, metric.value, *_list_interval_cells(metric), metric.n, metric.unit,
-            metric.higher_is_better, metric.reason, *_identify_protocol(record),
-        )
-        for record in records
-        if record.run.kind == kind
-        for name, metric in record.metrics.items()
-    ]  # fmt: skip
-    table = pd.DataFrame(rows, columns=[*_CSV_COLUMNS, *_PROTOCOL]).sort_values(
-        [*_IDENTITY, "metric"], ignore_index=True
-    )
-    return table if kind == "detection" else table.drop(columns=list(_PROTOCOL))
+    return pd.DataFrame(_list_metrics(records, kind), columns=_list_long_columns(kind))
 
 
 def make_screen_tables(
@@ -118,27 +117,51 @@ def make_screen_tables(
     ]
 
 
-def _render_pages(results_dir: Path) -> dict[str, str]:
-    """File name to content."""
-    records, skipped = load_runs(results_dir)
+def _render_pages(runs: Runs) -> Iterator[tuple[str, str]]:
+    """File name and content of each file; one at a time, since those of thousands of runs are large."""
+    records, skipped, differences = runs
     reference = load_reference()
-    differences = compare_sections(group_sections(records, "detection"), results_dir)
-    pages = {}
     for kind in COLUMNS:
-        pages[f"{kind}.md"] = markdown.render_board(kind, records, skipped, reference, differences)
-        pages[f"{kind}.csv"] = _write_csv(make_long_table(records, kind))
+        yield f"{kind}.md", markdown.render_board(kind, records, skipped, reference, differences)
+        yield f"{kind}.csv", _write_long_csv(records, kind)
     matrices = group_matrices(records)
     if matrices:
-        pages["matrix.md"] = render_matrices(matrices)
-        pages["matrix.csv"] = _write_csv(make_matrix_table(matrices))
-    pages["detection_differences.csv"] = _write_csv(tabulate_differences(differences))
-    pages["detection_differences.json"] = json.dumps(differences.model_dump(mode="json"), indent=2) + "\n"
-    pages["reference.md"] = markdown.render_reference_page(reference)
-    return pages
+        yield "matrix.md", render_matrices(matrices)
+        yield "matrix.csv", _write_csv(make_matrix_table(matrices))
+    yield "detection_differences.csv", _write_csv(tabulate_differences(differences))
+    yield "detection_differences.json", json.dumps(differences.model_dump(mode="json"), indent=2) + "\n"
+    yield "reference.md", markdown.render_reference_page(reference)
 
 
 def _write_csv(table: pd.DataFrame) -> str:
-    return table.to_csv(index=False, float_format="%.8g", lineterminator="\n")
+    return table.to_csv(index=False, float_format=f"%{_FLOATS}", lineterminator="\n")
+
+
+def _write_long_csv(records: Iterable[RunRecord], kind: RunKind) -> str:
+    """`make_long_table` as CSV, the bytes that `_write_csv` gives: of a million rows pandas takes a gigabyte."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_list_long_columns(kind))
+    for row in _list_metrics(records, kind):
+        writer.writerow([format(cell, _FLOATS) if isinstance(cell, float) else cell for cell in row])
+    return text.getvalue()
+
+
+def _list_long_columns(kind: RunKind) -> list[str]:
+    return [*_CSV_COLUMNS, *(_PROTOCOL if kind == "detection" else ())]
+
+
+def _list_metrics(records: Iterable[RunRecord], kind: RunKind) -> Iterator[tuple[_CsvCell, ...]]:
+    """The rows of the long table: by run, then by metric."""
+    chosen = sorted((record for record in records if record.run.kind == kind), key=_identify)
+    for record in chosen:
+        identity = _identify(record)
+        protocol = _identify_protocol(record) if kind == "detection" else ()
+        for name, metric in sorted(record.metrics.items()):
+            yield (
+                *identity, name, metric.value, *_list_interval_cells(metric), metric.n, metric.unit,
+                metric.higher_is_better, metric.reason, *protocol,
+            )  # fmt: skip
 
 
 def _identify(record: RunRecord) -> tuple[str, ...]:
@@ -151,7 +174,7 @@ def _identify_protocol(record: RunRecord) -> tuple[str | None, str | None]:
     return (None, None) if protocol is None else (protocol.name, protocol.sha256)
 
 
-def _list_interval_cells(metric: Metric) -> tuple[float | str | int | bool | None, ...]:
+def _list_interval_cells(metric: Metric) -> tuple[_CsvCell, ...]:
     interval = metric.ci95
     if interval is None:
         return (None,) * 5

@@ -8,6 +8,7 @@ is listed with its reason; nothing is dropped.
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
@@ -30,6 +31,8 @@ UtcTime = Annotated[
 """ISO 8601 in UTC, e.g. `2025-01-31T09:30:00+00:00`."""
 
 _DIGEST = re.compile(r"[0-9a-f]{12,64}")
+_FIELD_SETS: dict[frozenset[str], set[str]] = {}
+"""The sets that values share, see `_share_memory`."""
 _NAME_ROOM = 64 - len("perceptual-") - len("-") - 12  # what `Name` leaves for the entry's own name
 
 
@@ -299,7 +302,29 @@ def load_runs(results_dir: Path) -> tuple[list[RunRecord], list[Skipped]]:
             skipped.append(Skipped(path, error.message.replace(str(path), path.name)))
             continue
         if record.run.id == path.stem:
-            records[record.run.id] = record
+            records[record.run.id] = _share_memory(record)
         else:
             skipped.append(Skipped(path, f"{path.name} holds the run '{record.run.id}', not its own."))
     return [records[run_id] for run_id in sorted(records)], skipped
+
+
+def _share_memory(record: RunRecord) -> RunRecord:
+    """The record, with what thousands of records have in common held once.
+
+    That is the sets of fields which pydantic keeps of every value, and the words of units and methods: half of the
+    memory that 10,000 records take.
+    """
+    for metric in record.metrics.values():
+        _share_parts(metric, "unit", "reason")
+        if metric.ci95 is not None:
+            _share_parts(metric.ci95, "method")
+    return record
+
+
+def _share_parts(value: Strict, *words: str) -> None:
+    fields = _FIELD_SETS.setdefault(frozenset(value.model_fields_set), value.model_fields_set)
+    object.__setattr__(value, "__pydantic_fields_set__", fields)  # a frozen model: equal to what it was
+    for name in words:
+        text = getattr(value, name)
+        if text is not None:
+            value.__dict__[name] = sys.intern(text)

@@ -8,7 +8,9 @@ method trained with a perceptual trunk is shown, but not ranked, under LPIPS of 
 
 from __future__ import annotations
 
-from collections import defaultdict
+import functools
+from bisect import bisect_left
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -250,11 +252,34 @@ class Section:
 
     def name(self, row: Row) -> str:
         """The row's label, with the digest of its run where another row has the same label."""
-        shared = sum(other.label == row.label for other in self.rows) > 1
+        shared = self._labels[row.label] > 1
         return f"{row.label}, {row.record.run.id.rpartition('-')[2]}" if shared else row.label
+
+    def short_name(self, row: Row) -> str:
+        """The name alone where no other row has it, else as `name`."""
+        name = row.record.entry.name
+        return self.name(row) if self._names[name] > 1 else name
+
+    @functools.cached_property
+    def _labels(self) -> Counter[str]:
+        return Counter(row.label for row in self.rows)
+
+    @functools.cached_property
+    def _names(self) -> Counter[str]:
+        return Counter(row.record.entry.name for row in self.rows)
 
     def find_best(self, column: Column) -> frozenset[str]:
         """Run ids of the best value of a column, unranked rows aside; none where there is no contest."""
+        if column not in self._best:
+            self._best[column] = self._find_best(column)
+        return self._best[column]
+
+    @functools.cached_property
+    def _best(self) -> dict[Column, frozenset[str]]:
+        """What was found so far: it is asked for in every cell."""
+        return {}
+
+    def _find_best(self, column: Column) -> frozenset[str]:
         values = {
             row.record.run.id: _orient_value(row.record, column)
             for row in self.rows
@@ -263,7 +288,8 @@ class Section:
         ranked = {run: value for run, value in values.items() if value is not None}
         if len(ranked) < 2:
             return frozenset()
-        return frozenset(run for run, value in ranked.items() if value == max(ranked.values()))
+        best = max(ranked.values())
+        return frozenset(run for run, value in ranked.items() if value == best)
 
     def list_unreliable(self) -> list[tuple[Row, Column]]:
         """The values whose interval few subjects make unreliable or impossible: to be shown per subject."""
@@ -362,10 +388,8 @@ def _make_section(
     measured = [column for column in others if any(column.metric in record.metrics for record in records)]
     measured += _list_other_columns(kind, records)
     scores = [(record, _orient_value(record, primary)) for record in records]
-    rows = [
-        Row(record, None if own is None else 1 + sum(other is not None and other > own for _, other in scores))
-        for record, own in scores
-    ]
+    ordered = sorted(-own for _, own in scores if own is not None)
+    rows = [Row(record, None if own is None else 1 + bisect_left(ordered, -own)) for record, own in scores]
     last = len(rows) + 1
     rows.sort(key=lambda row: (row.rank or last, row.record.entry.name, row.record.run.id))
     names = [record.data.protocol for record in records if record.data.protocol]  # of one hash

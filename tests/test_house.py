@@ -32,11 +32,12 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"breakdowns", "significance"},
         {"markdown"},
         {"matrix"},
+        {"site", "cards"},
         {"board"},
     ),
     "benchmark": (
         {"console", "jobs", "presets", "metrics"},
-        {"views"},
+        {"views", "report"},
         {"runs", "casework"},
         {"corpora", "outside", "study"},
         {"commands"},
@@ -161,8 +162,9 @@ def test_the_wheel_holds_one_package(tmp_path: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"dancebench"}
     for needed in (
         "py.typed", "datasets/video/clips.py", "benchmark/cli.py", "benchmark/casework/page.html.j2",
-        "leaderboards/published/reference.json", "detect/protocol/builtin/table-5.json",
-        "benchmark/study/page/page.html", "benchmark/study/page/page.js",
+        "leaderboards/site/assets/base.html.j2", "leaderboards/site/assets/style.css",
+        "leaderboards/site/assets/tables.js", "leaderboards/published/reference.json",
+        "detect/protocol/builtin/table-5.json", "benchmark/study/page/page.html", "benchmark/study/page/page.js",
         "detect/trunk/efficientnet_lite0_stages.safetensors", "detect/trunk/LICENSE", "detect/trunk/NOTICE",
     ):  # fmt: skip
         assert f"dancebench/{needed}" in names

@@ -34,7 +34,7 @@ from dancebench.benchmark.casework.words import (
     format_time,
     to_log10,
 )
-from dancebench.benchmark.console import escape_unprintable
+from dancebench.core.errors import escape_unprintable
 from dancebench.core.files import write_text
 from dancebench.core.opencv import cv2
 from dancebench.datasets.video.upright import Frame

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from dancebench.benchmark.console import escape_unprintable
+from dancebench.core.errors import escape_unprintable
 from dancebench.detect.detectors.base import find_detector_class
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Final, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from dancebench.benchmark.console import escape_unprintable
+from dancebench.core.errors import escape_unprintable
 
 _LINE_EVERY: Final = 15.0
 _MAX_FINISHED: Final = 3

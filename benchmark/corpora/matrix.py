@@ -269,7 +269,7 @@ def _train_and_record(training: _Training, report: ReportProgress) -> MatrixResu
         write_manifest(job.workspace.manifest(run_id), test.videos)
         run = clock.run("detection", job.name, _digest(training, test), seeds={"detector": job.seed}, device=job.device)
         record = _make_record(training, test, result, run)
-        records.save_run(job.workspace.results, record, result.tables.join_levels())
+        records.save_run(job.workspace.results, record, result.tables.join_levels(result.card.calibration.video))
         made.append(record)
     return MatrixResult(folder, tuple(made), export_trained(folder) if job.export else None)
 

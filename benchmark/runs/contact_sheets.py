@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
+from dancebench.benchmark.report.panels import SYNTHETIC, join_panels
 from dancebench.benchmark.runs.synthesis import SynthesisResult
 from dancebench.benchmark.runs.synthesis_record import read_body_points
 from dancebench.core.files import write_bytes
@@ -18,13 +18,6 @@ from dancebench.core.opencv import cv2
 from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.video.clips import VideoReader, write_clip
 from dancebench.datasets.video.upright import Frame
-
-SYNTHETIC: Final = {"comment": "Synthetic: made by dancebench."}
-"""Metadata of every exported video."""
-_HEIGHT: Final = 256
-"""Height of each panel in pixels, whatever the synthesis size."""
-_BAND: Final = 24
-_TEXT: Final = (235, 235, 235)
 
 
 def save_sheet(path: Path, fake: SynthesisResult, *, moments: int = 4) -> None:
@@ -63,17 +56,3 @@ def save_side_by_side(path: Path, fakes: Sequence[SynthesisResult]) -> None:
     write_clip(path, frames(), first.real.fps, metadata=SYNTHETIC)
     for reader in readers:
         reader.close()
-
-
-def join_panels(panels: Sequence[Frame], labels: Sequence[str]) -> Frame:
-    """Join images uint8 [H, W, 3] side by side, each under its label."""
-    return np.hstack([_make_panel(image, label) for image, label in zip(panels, labels, strict=True)])
-
-
-def _make_panel(image: Frame, label: str) -> Frame:
-    """The image at the panel height under a band with its label; both sides even, as the encoder requires."""
-    width = round(image.shape[1] * _HEIGHT / image.shape[0] / 2) * 2
-    shown = cv2.resize(image, (width, _HEIGHT), interpolation=cv2.INTER_CUBIC)
-    band = np.zeros((_BAND, width, 3), np.uint8)
-    cv2.putText(band, label, (6, _BAND - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _TEXT, 1, cv2.LINE_AA)
-    return np.vstack([band, shown])

@@ -211,7 +211,7 @@ def _record_detection(recording: _Recording, report: ReportProgress) -> Detectio
     seeds = {"detector": plan.settings.seed, "synth": plan.settings.seed}
     run = clock.run("detection", name, digest, seeds=seeds, device=plan.device)
     record = _make_record(recording, result, run)
-    records.save_run(plan.workspace.results, record, result.tables.join_levels())
+    records.save_run(plan.workspace.results, record, result.tables.join_levels(result.card.calibration.video))
     return DetectionResult(record, folder, manifest, export_trained(folder) if job.export else None)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.benchmark.jobs import Job, require_all, run_jobs
-from dancebench.benchmark.runs.contact_sheets import SYNTHETIC, join_panels
+from dancebench.benchmark.report.panels import SYNTHETIC, join_panels
 from dancebench.benchmark.runs.driving_motion import Frame, MotionSource, find_motion_source, select_held_out
 from dancebench.benchmark.runs.synthesis import SynthesisJob, make_training_job
 from dancebench.core.errors import BenchError, UnknownNameError

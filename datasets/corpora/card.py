@@ -14,7 +14,7 @@ from dancebench.core.files import write_json
 from dancebench.datasets.corpora.manifest import VideoRow
 from dancebench.datasets.corpora.record import CorpusRecord
 
-_CONTEXT: Final[dict[str, Any]] = {
+CONTEXT: Final[dict[str, Any]] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
     "citeAs": "cr:citeAs",
@@ -50,6 +50,7 @@ _CONTEXT: Final[dict[str, Any]] = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
+"""Of the format: no look-up is needed."""
 _FIELDS: Final[dict[str, tuple[str, str]]] = {
     "video_id": ("sc:Text", "Full identifier of the video."),
     "path": ("sc:Text", "Relative to the root of the corpus."),
@@ -79,7 +80,7 @@ def write_card(path: Path, record: CorpusRecord, rows: Sequence[VideoRow]) -> No
 def describe_corpus(record: CorpusRecord, rows: Sequence[VideoRow]) -> dict[str, Any]:
     """The card as JSON-LD."""
     return {
-        "@context": _CONTEXT,
+        "@context": CONTEXT,
         "@type": "sc:Dataset",
         "name": record.name,
         "description": _describe_in_words(record, rows),
@@ -108,20 +109,29 @@ def describe_corpus(record: CorpusRecord, rows: Sequence[VideoRow]) -> dict[str,
                 "name": "videos",
                 "description": "The videos of the corpus.",
                 "key": {"@id": "videos/video_id"},
-                "field": [_describe_field(name, *about) for name, about in _FIELDS.items()],
+                "field": [describe_field("videos", "manifest", name, *about) for name, about in _FIELDS.items()],
             }
         ],
     }
 
 
-def _describe_field(name: str, data_type: str, description: str) -> dict[str, Any]:
+def describe_field(record_set: str, file: str, name: str, data_type: str, description: str) -> dict[str, Any]:
+    """A field of a record set: the column `name` of a file of lines.
+
+    Args:
+        record_set: Its id.
+        file: The id of the file object.
+        name: Of field and column.
+        data_type: `sc:Text`, say.
+        description: In words.
+    """
     return {
         "@type": "cr:Field",
-        "@id": f"videos/{name}",
+        "@id": f"{record_set}/{name}",
         "name": name,
         "description": description,
         "dataType": data_type,
-        "source": {"fileObject": {"@id": "manifest"}, "extract": {"column": name}},
+        "source": {"fileObject": {"@id": file}, "extract": {"column": name}},
     }
 
 

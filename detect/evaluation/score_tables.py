@@ -2,7 +2,8 @@
 
     pair table    video_id, t (seconds), logit
     video table   video_id, subject_id, source_id, method, label, score, status, n_pairs, aggregator, reason;
-                  where videos are looked at by a view, also what it is and how it was made
+                  where videos are looked at by a view, also what it is and how it was made; as recorded, also
+                  llr, the likelihood ratio fake : real that a detector's own calibration gives
 
 `n_pairs` windows were scored, evenly placed. label 1 = fake; a higher score = more likely fake.
 """
@@ -20,6 +21,7 @@ from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Strict
 from dancebench.detect.detectors.base import Scorer
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, LearnedRule, Rule, aggregate, fit_learned_rule
+from dancebench.detect.evaluation.calibration import Calibration
 from dancebench.detect.inputs.pairs import read_pairs
 from dancebench.detect.inputs.video_set import VideoSet
 
@@ -87,9 +89,14 @@ class ScoreTables(NamedTuple):
             [logits[video] for video in scored["video_id"]], scored["label"].to_numpy(), scored["subject_id"].tolist()
         )
 
-    def join_levels(self) -> pd.DataFrame:
-        """Join videos and pairs in one table, with the column `level`."""
-        parts = [self.videos.assign(level="video"), self.pairs.assign(level="pair")]
+    def join_levels(self, calibration: Calibration | None = None) -> pd.DataFrame:
+        """Join videos and pairs in one table, with the column `level`.
+
+        Args:
+            calibration: Of video scores; with it the videos have the column `llr`, natural logarithms of fake : real.
+        """
+        videos = self.videos if calibration is None else self.videos.assign(llr=calibration.llr(self.videos["score"]))
+        parts = [videos.assign(level="video"), self.pairs.assign(level="pair")]
         return pd.concat([part for part in parts if len(part)], ignore_index=True)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +23,15 @@ from pydantic import AfterValidator
 from dancebench.core.metric import Interval
 from dancebench.core.schema import Document, Strict
 from dancebench.core.stats import jackknife_difference
-from dancebench.leaderboards.records import DetectionFacts, ProtocolReference, RunRecord
+from dancebench.leaderboards.records import DetectionFacts, ProtocolReference, RunRecord, Skipped, load_runs
 from dancebench.leaderboards.significance.families import adjust_holm, assign_letters
 from dancebench.leaderboards.significance.paired_auc import Labels, Scores, delong, jackknife_auc
-from dancebench.leaderboards.tables import Section
+from dancebench.leaderboards.tables import Section, group_sections
 
 LEVEL: Final = 0.05
 """Rows with an adjusted p below it are told apart."""
+MAX_ROWS: Final = 100
+"""Of a section that are compared: the pairs of more are more than anyone reads, or a test can tell apart."""
 METRIC: Final = "video_auc"
 """What is compared: the primary metric of detection."""
 _COLUMNS: Final = ("level", "video_id", "subject_id", "method", "label", "score", "status")
@@ -143,6 +145,21 @@ class _VideoScores:
         return _VideoScores(ids, self.labels[at], self.scores[at], self.units[at])
 
 
+class Runs(NamedTuple):
+    """The runs of a folder, read once for all that is written of them."""
+
+    records: list[RunRecord]
+    skipped: list[Skipped]
+    """Files that were left out."""
+    differences: Differences
+
+
+def read_runs(results_dir: Path) -> Runs:
+    """Read every record of a folder and compare its detectors; see `load_runs` and `compare_sections`."""
+    records, skipped = load_runs(results_dir)
+    return Runs(records, skipped, compare_sections(group_sections(records, "detection"), results_dir))
+
+
 def compare_sections(sections: Iterable[Section], results_dir: Path) -> Differences:
     """Compare the rows of each section that has more than one.
 
@@ -156,12 +173,14 @@ def compare_sections(sections: Iterable[Section], results_dir: Path) -> Differen
 
 
 def compare_rows(section: Section, results_dir: Path) -> SectionDifferences:
-    """Compare every two rows of a section; the order of its pairs is that of its rows."""
-    scores = [_read_scores(row.record, results_dir) for row in section.rows]
+    """Compare every two of the best `MAX_ROWS` rows of a section; the order of its pairs is that of its rows."""
+    chosen = section.rows[:MAX_ROWS]
+    scores = [_read_scores(row.record, results_dir) for row in chosen]
     compared = [
         _compare(one.record, other.record, first, second)
-        for (one, first), (other, second) in combinations(zip(section.rows, scores, strict=True), 2)
+        for (one, first), (other, second) in combinations(zip(chosen, scores, strict=True), 2)
     ]
+    scores += [f"only the best {MAX_ROWS} rows of a section are compared"] * (len(section.rows) - len(chosen))
     pairs = _adjust(compared)
     return SectionDifferences(
         dataset=section.dataset,
@@ -212,13 +231,17 @@ def _read_scores(record: RunRecord, results_dir: Path) -> _VideoScores | str:
     return found
 
 
-def _select_scored(table: pd.DataFrame, record: RunRecord) -> _VideoScores:
+def select_counted(table: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
     """The videos that the leading metric is of: scored ones, the fakes of the method that the run trained on."""
     chosen = table["status"] == "ok"
     facts = record.entry.facts
     if isinstance(facts, DetectionFacts) and facts.fakes is not None:
         chosen &= (table["label"] == 0) | (table["method"] == facts.fakes.method)
-    videos = table[chosen].sort_values("video_id")
+    return table[chosen].sort_values("video_id")
+
+
+def _select_scored(table: pd.DataFrame, record: RunRecord) -> _VideoScores:
+    videos = select_counted(table, record)
     return _VideoScores(
         videos["video_id"].to_numpy(np.str_),
         videos["label"].to_numpy(np.int64),

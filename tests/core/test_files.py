@@ -30,6 +30,7 @@ from dancebench.core.files import (
     known_hashes,
     read_bytes,
     remember_sha256,
+    remove_others,
     sha256_file,
     sha256_json,
     sha256_once,
@@ -338,3 +339,12 @@ def test_a_sweep_removes_what_dead_processes_left_and_nothing_else(tmp_path: Pat
     files.sweep(tmp_path)
     assert not any(path.exists() for path in left)
     assert all(path.exists() for path in kept)
+
+
+def test_other_files_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("kept.md", "old.md", "other.txt"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "folder.md").mkdir()
+    remove_others(tmp_path, "*.md", {"kept.md"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.md", "kept.md", "other.txt"]
+    remove_others(tmp_path / "missing", "*", set())

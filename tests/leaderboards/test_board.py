@@ -13,7 +13,7 @@ from rich.console import Console
 from dancebench.core.metric import Metric
 from dancebench.leaderboards.board import check, make_long_table, make_screen_tables, rebuild
 from dancebench.leaderboards.facts import FACTS
-from dancebench.leaderboards.records import RunRecord, load_runs, save_run
+from dancebench.leaderboards.records import RunKind, RunRecord, load_runs, save_run
 from dancebench.leaderboards.tables import COLUMNS, group_sections
 
 MakeRecord = Callable[..., RunRecord]
@@ -433,3 +433,21 @@ def test_an_order_that_rests_on_few_training_seeds_is_marked(make_record: MakeRe
     assert "rests on 1 training seed(s)" in warned([3, 1])[0]
     assert not warned([3, 3])
     assert not warned([1, None])  # one trained method and one that is not: nothing to order by luck
+
+
+@pytest.mark.parametrize("kind", ["synthesis", "detection"])
+def test_foreign_reference_the_csv_is_what_pandas_writes(results: Path, tmp_path: Path, kind: RunKind) -> None:
+    rebuild(results, tmp_path)
+    table = make_long_table(load_runs(results)[0], kind)
+    written = table.to_csv(index=False, float_format="%.8g", lineterminator="\n")
+    assert (tmp_path / f"{kind}.csv").read_bytes() == written.encode()
+
+
+def test_records_share_what_they_have_in_common(results: Path) -> None:
+    """Memory alone: they are equal to what is read of their files one by one."""
+    for record in load_runs(results)[0]:
+        alone = RunRecord.load(results / f"{record.run.id}.json")
+        assert record == alone
+        assert record.model_dump(mode="json") == alone.model_dump(mode="json")
+    first, second = (next(iter(load_runs(results)[0][0].metrics.values())) for _ in range(2))
+    assert first.unit is second.unit

@@ -43,3 +43,8 @@ class UnknownNameError(BenchError):
         guess = f"Did you mean '{near[0]}'? " if near else ""
         listed = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
         super().__init__(f"Unknown {kind} '{name}'.", hint=f"{guess}Available: {listed or 'none yet'}.")
+
+
+def escape_unprintable(text: str) -> str:
+    """Escape the unprintable characters of a text, including those that reverse the writing direction."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

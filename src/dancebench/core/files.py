@@ -13,7 +13,7 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -236,6 +236,18 @@ def read_array(path: Path, name: str, shape: tuple[int, ...], dtype: type[Any] =
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON; NaN and infinity are refused, since JSON has neither."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def remove_others(folder: Path, pattern: str, kept: Collection[str]) -> None:
+    """Remove the files of a folder that match `pattern` and have none of the names `kept`; temporary ones stay.
+
+    Raises:
+        BenchError: One cannot be removed.
+    """
+    for path in sorted(folder.glob(pattern)):
+        if path.name not in kept and path.is_file() and not is_temporary(path):
+            with explain_write_errors(path):
+                path.unlink(missing_ok=True)
 
 
 def sha256_file(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple, Self
@@ -36,6 +37,7 @@ class MetricKey:
     condition: Condition | None = None
 
     @classmethod
+    @functools.lru_cache(maxsize=4096)  # thousands of records hold the same few hundred keys
     def parse(cls, text: str) -> Self:
         """Read a key as records hold it; any text is one, and `str` gives it back."""
         base, _, rest = text.partition("@")

@@ -139,6 +139,21 @@ class Workspace:
     def leaderboards(self) -> Path:
         return self.root / "leaderboards"
 
+    @property
+    def site(self) -> Path:
+        """Folder of the report's pages, with its strips and videos."""
+        return self.leaderboards / "site"
+
+    @property
+    def detector_cards(self) -> Path:
+        """Folder of the model cards, `DETECTOR-DIGEST.md`."""
+        return self.leaderboards / "cards"
+
+    @property
+    def site_parts(self) -> Path:
+        """Folder of what the report draws of single runs, by run."""
+        return self.root / "site-parts"
+
 
 def validate_name(kind: str, name: str) -> str:
     """`name`, if it can be a folder name: letters, digits, dot, dash, underscore.

@@ -27,8 +27,7 @@ from dancebench.benchmark.casework.words import (
     format_signed,
     name_support,
 )
-from dancebench.benchmark.console import escape_unprintable
-from dancebench.core.errors import BenchError
+from dancebench.core.errors import BenchError, escape_unprintable
 from dancebench.detect.casework.content_credentials import Credentials
 from dancebench.detect.casework.ratio import CalibrationFacts, ScoreInterval
 from dancebench.detect.casework.score import (

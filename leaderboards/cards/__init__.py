@@ -1,0 +1,1 @@
+"""Model cards of detectors, from their run records alone."""
