@@ -18,16 +18,23 @@ from dancebench.datasets.video.upright import Frame, to_upright
 _AHEAD: Final = 30
 """Decoding this many frames forward, two groups of pictures of a prepared clip, is cheaper than a seek."""
 
+_GAP: Final = 1.5
+"""Median steps from one frame to the next from which a frame between them may have been left out."""
+
 
 def can_seek(found: Inspection) -> bool:
     """Whether a frame that is decoded from the key frame before it is as if it were decoded from the start.
 
-    It is where the container's stamps are those of frames, each once, and nothing was damaged, hidden or cut off.
+    It is where the container's stamps are those of frames, each once, and nothing was damaged, hidden, cut off or left
+    out: a frame that is gone leaves a gap, and what refers to it is decoded from whatever the decoder holds.
     """
     indexed = found.info.container.startswith(("mov,", "matroska,"))
     n_frames = found.info.n_frames
     whole = found.losses == Losses(packets=n_frames, coded=n_frames)
-    return indexed and whole and found.timeline.is_stamped and not found.timeline.breaks and not found.in_coding_order
+    stamped = found.timeline.is_stamped and not found.timeline.breaks and not found.in_coding_order
+    steps = np.diff(found.timeline.timestamps)
+    gapless = len(steps) == 0 or bool(steps.max() < _GAP * np.median(steps))
+    return indexed and whole and stamped and gapless
 
 
 class PyavFrames:

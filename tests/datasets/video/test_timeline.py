@@ -105,6 +105,15 @@ def test_the_law_holds_for_every_container(name: str, make_video: Make) -> None:
 CUT = ("open.mp4", "open.mkv", "open.ts", "b.mpg", "a.webm", "open_hevc.mp4", "refresh.ts", "pyramid.avi", "b.avi")
 
 
+def test_the_law_holds_where_whole_frames_are_left_out(encoded: dict[str, Path], tmp_path: Path) -> None:
+    """Nothing tells of them but a gap in the stamps; frames beyond it refer to what is not there."""
+    for first in range(3, 20):
+        path = tmp_path / str(first) / "open.mp4"
+        path.parent.mkdir()
+        copy_packets(encoded["open.mp4"], path, lambda index, first=first: not first <= index < first + 3)
+        require_law(path)
+
+
 @given(data=st.data())
 @settings(max_examples=40)
 def test_the_law_holds_however_files_are_cut_and_damaged(
