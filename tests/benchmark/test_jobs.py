@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -49,6 +50,15 @@ def test_ctrl_c_is_kept_from_children_from_their_first_instruction_on(method: st
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
+@pytest.fixture
+def handles_interrupts() -> Iterator[None]:
+    """As in a terminal: a process that was started in the background ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("handles_interrupts")
 def test_ctrl_c_during_a_start_reaches_the_parent_at_its_end() -> None:
     started = False
     with pytest.raises(KeyboardInterrupt), keep_interrupts_from_children():  # noqa: PT012
