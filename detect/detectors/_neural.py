@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
@@ -24,6 +23,7 @@ from torch import Tensor
 from dancebench.core.errors import BenchError, first_line
 from dancebench.core.files import atomic_path
 from dancebench.core.nn.checkpoint import Networks, Optimizers
+from dancebench.core.nn.threads import use_one_thread
 from dancebench.core.nn.training import Training, load_resumable, train
 from dancebench.core.progress import ReportProgress
 from dancebench.detect.detectors._gradcam import FeatureMapNetwork, grad_cam
@@ -180,17 +180,6 @@ class _Classifier:
         torch.autograd.backward(loss)
         self._optimizer.step()
         return {"loss": loss.detach()}
-
-
-@contextmanager
-def use_one_thread() -> Iterator[None]:
-    """Limit torch to one CPU thread: results depend on their number, and many threads slow parallel processes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _split_batches(pairs: Pairs) -> list[Pairs]:

@@ -8,7 +8,6 @@ them, never in the middle alone; black bars are no part of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dancebench.core.nn.threads import use_one_thread
 from dancebench.datasets.pose.box import Box
 from dancebench.detect.trunk.network import CHANNELS, load_trunk
 
@@ -55,7 +55,7 @@ def measure_pictures(pictures: Sequence[Picture]) -> Array:
         float64 (N, SIZE): by stage, the means and then the spreads of its channels. Each depends on its own picture
         alone.
     """
-    with _use_one_thread():
+    with use_one_thread():
         parts = [_measure_batch(batch) for batch in _batch_equal_sizes(pictures)]
     return np.concatenate(parts) if parts else np.zeros((0, SIZE))
 
@@ -81,17 +81,6 @@ def _batch_equal_sizes(pictures: Sequence[Picture]) -> Iterator[list[Picture]]:
         batch.append(picture)
     if batch:
         yield batch
-
-
-@contextmanager
-def _use_one_thread() -> Iterator[None]:
-    """Results depend on the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 # ---------------------------------------------------------------- where to look

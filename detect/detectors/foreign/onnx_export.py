@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from dancebench.core.errors import BenchError, first_line
 from dancebench.core.files import write_bytes, write_text
-from dancebench.detect.detectors._neural import NeuralDetector, use_one_thread
+from dancebench.core.nn.threads import use_one_thread
+from dancebench.detect.detectors._neural import NeuralDetector
 from dancebench.detect.detectors.base import Detector
 from dancebench.detect.detectors.foreign._onnx_model import import_optional
 

@@ -13,6 +13,7 @@ from scipy.stats import norm
 from sklearn.metrics import auc, det_curve, roc_auc_score
 
 from dancebench.detect.evaluation.calibration import cllr, cllr_min
+from dancebench.detect.evaluation.likelihood_ratios.measures import empirical_cross_entropy, pav_llr
 from dancebench.leaderboards.site.curves import (
     CURVES,
     MAX_POINTS,
@@ -120,3 +121,14 @@ def test_law_a_line_has_few_points_whatever_the_number_of_videos(name: str) -> N
     traces = CURVES[name].draw(labels, rng.normal(size=3000) + labels)
     assert all(0 < len(trace.points) <= MAX_POINTS for trace in traces)
     assert all(math.isfinite(value) for trace in traces for point in trace.points for value in point)
+
+
+@given(items())
+def test_the_report_draws_what_detection_runs_record(found: tuple[Labels, Values]) -> None:
+    """Neither may import the other: each has its own, and they must not drift apart."""
+    best = fit_pav(*found)
+    np.testing.assert_allclose(best, pav_llr(*found), atol=1e-9)
+    for ratios in (found[1], best):
+        expected = empirical_cross_entropy(found[0], ratios, [-1.0, 0.0, 2.0])
+        ours = measure_cross_entropy(found[0], ratios, np.array([-1.0, 0.0, 2.0]))
+        np.testing.assert_allclose(ours, expected, atol=1e-9)
