@@ -231,7 +231,11 @@ def test_a_mutated_model_is_refused_or_gives_logits(trained: Spectrum, tmp_path:
     assert all("does not hold the model" in message for message in refused)
 
 
-@pytest.mark.parametrize("content", [b"", b"no zip", skops.io.dumps(DummyClassifier()), skops.io.dumps(Path("x"))])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no zip", skops.io.dumps(DummyClassifier()), skops.io.dumps(Path("x"))],
+    ids=["empty", "no zip", "another model", "no model"],  # the bytes hold the time
+)
 def test_what_is_not_its_model_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / Spectrum.WEIGHTS).write_bytes(content)
     with pytest.raises(BenchError, match="does not hold the model"):
