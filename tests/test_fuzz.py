@@ -69,6 +69,7 @@ def test_no_case_is_begun_after_the_time(tmp_path: Path) -> None:
     assert list(run_all(run_planted, ["fine"], workers=1, limits=TOO_MUCH, log=tmp_path / "log", until=late)) == []
 
 
+@pytest.mark.long
 def test_a_dozen_mutated_files_are_scored_or_refused(base: Path, tmp_path: Path) -> None:
     cases = [make_case(base, tmp_path, index) for index in range(len(COMMANDS), len(COMMANDS) + 12)]
     found = [(case, Outcome(run_case(case), 0.1, 1)) for case in cases]

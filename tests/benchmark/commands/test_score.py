@@ -230,15 +230,31 @@ def run(root: Path, *arguments: object, **environment: str) -> subprocess.Comple
     return subprocess.run(command, capture_output=True, env=os.environ | environment, timeout=240)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii:strict"])
-def test_a_name_that_is_not_utf8_is_a_row_that_verifies(encoding: str, root: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def case(root: Path, tmp_path: Path) -> Path:
+    """A folder of two videos and a letter; the names of the first and the last are not UTF-8."""
     folder = tmp_path / "case"
     folder.mkdir()
-    odd = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.mp4"))
-    shutil.copy(root / "videos/a.mp4", odd)
+    shutil.copy(root / "videos/a.mp4", name_odd_video(folder))
     shutil.copy(root / "videos/a.mp4", folder / "b.mp4")
     Path(os.fsdecode(os.fsencode(folder) + b"/note\xff")).write_text("Dear reader")
-    result = run(root, folder, "--format", "json", PYTHONIOENCODING=encoding)
+    return folder
+
+
+def name_odd_video(folder: Path) -> Path:
+    return Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.mp4"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii:strict"])
+def test_a_name_that_is_not_utf8_is_a_row_of_the_table(encoding: str, root: Path, case: Path) -> None:
+    table = run(root, case, PYTHONIOENCODING=encoding, COLUMNS="300")
+    assert (table.returncode, b"Traceback" in table.stderr) == (0, False)
+    assert ("caf" + {"utf-8": "\N{REPLACEMENT CHARACTER}"}.get(encoding, "?") + ".mp4").encode() in table.stdout
+
+
+def test_a_name_that_is_not_utf8_is_a_row_that_verifies(root: Path, case: Path, tmp_path: Path) -> None:
+    odd, encoding = name_odd_video(case), "ascii:strict"  # of the terminal: the strictest
+    result = run(root, case, "--format", "json", PYTHONIOENCODING=encoding)
     assert result.returncode == 0, result.stderr
     (tmp_path / "report.json").write_bytes(result.stdout)
     json.loads(result.stdout.decode())  # UTF-8
@@ -247,9 +263,6 @@ def test_a_name_that_is_not_utf8_is_a_row_that_verifies(encoding: str, root: Pat
     assert [each.path_bytes for each in report.videos] == [None, os.fsencode(odd).hex()]
     assert [each.status == "failed" for each in report.videos] == [False, False]
     assert [Path(each.path).name for each in report.passed_over] == ["note\N{REPLACEMENT CHARACTER}"]
-    table = run(root, folder, PYTHONIOENCODING=encoding, COLUMNS="300")
-    assert (table.returncode, b"Traceback" in table.stderr) == (0, False)
-    assert ("caf" + {"utf-8": "\N{REPLACEMENT CHARACTER}"}.get(encoding, "?") + ".mp4").encode() in table.stdout
     again = run(root, "--verify", tmp_path / "report.json", PYTHONIOENCODING=encoding)
     assert again.returncode == 0, again.stderr
     pages = run(root, odd, "--format", "html", "--out", tmp_path / "cases", PYTHONIOENCODING=encoding)

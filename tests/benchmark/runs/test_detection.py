@@ -66,7 +66,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
     return counts
 
 
-@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("relative", [pytest.param(False, marks=pytest.mark.long), True])
 def test_each_video_is_read_for_its_hash_at_most_once(
     workspace: Workspace, hashed: Counter[Path], monkeypatch: pytest.MonkeyPatch, relative: bool
 ) -> None:
@@ -83,6 +83,7 @@ def test_each_video_is_read_for_its_hash_at_most_once(
         assert set(counts.values()) == {1}, call
 
 
+@pytest.mark.long
 def test_robustness_reads_no_video_for_its_hash_again(
     workspace: Workspace, hashed: Counter[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +143,7 @@ def test_the_videos_are_described_once_for_all_detectors(workspace: Workspace, m
     assert [each.metrics for each in detect(workspace.root)] == [each.metrics for each in first]
 
 
+@pytest.mark.long
 def test_an_older_manifest_at_the_root_is_replaced_by_one_in_its_folder(workspace: Workspace) -> None:
     record, _ = detect(workspace.root)
     path = manifest_of(workspace, record)

@@ -33,7 +33,7 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(params=[(1440, 900), (390, 844)], ids=["desktop", "phone"])
+@pytest.fixture(params=[(1440, 900), pytest.param((390, 844), marks=pytest.mark.long)], ids=["desktop", "phone"])
 def page(request: pytest.FixtureRequest, chromium: Any) -> Iterator[Any]:
     width, height = request.param
     context = chromium.new_context(viewport={"width": width, "height": height})

@@ -62,7 +62,9 @@ def make_weights(network: nn.Module, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("name", "features"), [("r3d_18", 512), ("s3d", 1024), ("mvit_v2_s", 768)])
+@pytest.mark.parametrize(
+    ("name", "features"), [("r3d_18", 512), ("s3d", 1024), pytest.param("mvit_v2_s", 768, marks=pytest.mark.long)]
+)
 def test_video_networks_give_the_features_below_their_classifier(name: str, features: int, tmp_path: Path) -> None:
     torchvision_ops.declare_missing_ops()
     import torchvision

@@ -133,7 +133,12 @@ def test_foreign_reference_residuals_and_phase() -> None:
 
 @pytest.mark.parametrize(
     ("name", "falsify"),
-    [("npr", enlarge_nearest), ("npr", enlarge_smoothly), ("srm", replace_noise), ("spsl", enlarge_nearest)],
+    [
+        ("npr", enlarge_nearest),
+        pytest.param("npr", enlarge_smoothly, marks=pytest.mark.long),
+        ("srm", replace_noise),
+        ("spsl", enlarge_nearest),
+    ],
 )
 def test_fakes_of_its_own_kind_are_told_from_held_out_drawn_people(
     name: str, falsify: Callable[[Frames], Frames], tmp_path: Path
