@@ -56,14 +56,14 @@ KINDS: Final = {
     "swapped-limb": FailureKind(
         "swapped limb", "torso lengths by which the other side fits better", 0.25, "no frame has both arms or both legs"
     ),
-    "melted-limb": FailureKind("melted limb", "share of the limb's detail that is lost", 0.6, _NO_LIMB),
-    "face": FailureKind("face", "1 - SSIM of the face", 0.6, "no frame shows a face"),
-    "hand": FailureKind("hand", "1 - SSIM of the hand's surroundings", 0.7, "no frame shows a hand"),
+    "melted-limb": FailureKind("melted limb", "share of the limb's edges that is lost", 0.8, _NO_LIMB),
+    "face": FailureKind("face", "1 - SSIM of the face", 0.4, "no frame shows a face"),
+    "hand": FailureKind("hand", "1 - SSIM of the hand's surroundings", 0.6, "no frame shows a hand"),
     "flicker": FailureKind(
-        "flicker", "8-bit levels, RMS error of the change since the last frame", 25, "no two frames follow each other"
+        "flicker", "8-bit levels, RMS error of the change since the last frame", 15, "no two frames follow each other"
     ),
     "background": FailureKind(
-        "background", "8-bit levels, RMS error outside the body", 15, "no frame shows enough background beside a pose"
+        "background", "8-bit levels, RMS error outside the body", 10, "no frame shows enough background beside a pose"
     ),
 }
 """By name, in the order of the sheet."""

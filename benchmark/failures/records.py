@@ -37,7 +37,7 @@ class KindRecord(Strict):
     reason: str | None
     """Why there is no share."""
     worst: tuple[Moment, ...]
-    """The worst first; none below the threshold."""
+    """The worst first; where none reaches the threshold the worst one alone, if anything is wrong in it."""
 
     @model_validator(mode="after")
     def _check_reason(self) -> Self:

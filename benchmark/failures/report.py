@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from dancebench.benchmark.failures.kinds import KINDS, Finding, Findings
 from dancebench.benchmark.failures.limbs import find_missing_limbs, find_swapped_limbs
@@ -132,15 +133,19 @@ def describe_kind(
     )
 
 
-def choose_worst(scores: np.ndarray, threshold: float, *, apart: int) -> list[int]:
-    """The frames of the highest scores from the threshold on, at least `apart` frames from each other, worst first."""
+def choose_worst(scores: npt.NDArray[np.float64], threshold: float, *, apart: int) -> list[int]:
+    """The frames of the highest scores from the threshold on, at least `apart` frames from each other, worst first.
+
+    Where no frame reaches the threshold it is the worst one alone, if anything is wrong in it.
+    """
+    order = [t for t in np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable").tolist() if scores[t] > 0]
     chosen: list[int] = []
-    for t in np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable").tolist():
-        if len(chosen) == MOMENTS or not scores[t] >= threshold:
+    for t in order:
+        if len(chosen) == MOMENTS or scores[t] < threshold:
             break
         if all(abs(t - other) >= apart for other in chosen):
             chosen.append(t)
-    return chosen
+    return chosen or order[:1]
 
 
 def _describe_moment(t: int, frame: int, finding: Finding) -> Moment:

@@ -39,7 +39,7 @@ def save_sheet(path: Path, record: FailureRecord, fake: Path, real: Path) -> Non
     """
     with VideoReader(fake) as fakes, VideoReader(real) as reals:
         rows = [
-            (_describe(name, kind), [_draw_moment(moment, fakes, reals, record.method) for moment in kind.worst])
+            (_describe(name, kind), [_draw_moment(each, kind, fakes, reals, record.method) for each in kind.worst])
             for name, kind in record.kinds.items()
         ]
     width = max([_LEAST_WIDTH, *(sum(each.shape[1] + _GAP for each in pictures) for _, pictures in rows)])
@@ -61,11 +61,12 @@ def _describe(name: str, kind: KindRecord) -> str:
     return f"{title}: {kind.share:.0%} of {kind.n} frames at {kind.threshold:g} or more ({kind.unit})"
 
 
-def _draw_moment(moment: Moment, fakes: VideoReader, reals: VideoReader, method: str) -> Frame:
+def _draw_moment(moment: Moment, kind: KindRecord, fakes: VideoReader, reals: VideoReader, method: str) -> Frame:
     """Real and fake side by side with the place marked, over the lines of the reason; all rows of one height."""
     pictures = [_mark(reader[moment.t], moment) for reader in (reals, fakes)]
     panels = join_panels(pictures, ["real", method])
-    lines = textwrap.wrap(f"frame {moment.frame}: {moment.reason}", int(panels.shape[1] / _LETTER))
+    below = "" if moment.score >= kind.threshold else " (below the threshold)"
+    lines = textwrap.wrap(f"frame {moment.frame}: {moment.reason}{below}", int(panels.shape[1] / _LETTER))
     text = _write_lines([*lines, "", "", ""][:3], panels.shape[1], scale=0.4)
     return np.vstack([panels, text])
 

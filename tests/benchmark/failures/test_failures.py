@@ -94,7 +94,7 @@ def test_exchanged_arms_are_swapped_by_their_mean_distance_in_torso_lengths() ->
     assert max(scores(find_swapped_limbs(wanted, fake, fake, SIZE))) == pytest.approx(0)  # the extractor's own error
 
 
-def test_detail_that_is_halved_is_half_lost() -> None:
+def test_edges_of_half_the_strength_are_half_lost() -> None:
     pose = poses(1)[0]
     real = textured(pose)
     faded = np.round(real / 2).astype(np.uint8)
@@ -105,6 +105,10 @@ def test_detail_that_is_halved_is_half_lost() -> None:
     blurred = find_melted_limb(smooth, real, pose)
     assert blurred is not None
     assert blurred.score >= KINDS["melted-limb"].threshold
+    noise = np.random.default_rng(1).integers(0, 256, real.shape).astype(np.uint8)
+    other = find_melted_limb(noise, real, pose)
+    assert other is not None
+    assert other.score > 0.8  # strong edges, but not the limb's
     assert find_melted_limb(real, np.full_like(real, 90), pose) is None  # nothing there that could be lost
     outside = pose.copy()
     outside[:, 0] += 10 * SIZE[1]
@@ -125,11 +129,13 @@ def test_chosen_moments_are_apart_beyond_the_threshold_and_worst_first(values: l
     found = np.array([np.nan if value is None else value for value in values])
     chosen = choose_worst(found, 0.5, apart=apart)
     assert len(chosen) <= MOMENTS
-    assert all(found[t] >= 0.5 for t in chosen)
+    assert all(found[t] >= 0.5 for t in chosen) or (len(chosen) == 1 and 0 < found[chosen[0]] == np.nanmax(found))
     assert [found[t] for t in chosen] == sorted((found[t] for t in chosen), reverse=True)
     assert all(abs(a - b) >= apart for k, a in enumerate(chosen) for b in chosen[:k])
-    if np.isfinite(found).any() and np.nanmax(found) >= 0.5:
+    if np.isfinite(found).any() and np.nanmax(found) > 0:
         assert found[chosen[0]] == np.nanmax(found)
+    else:
+        assert chosen == []
 
 
 def test_a_share_is_of_the_measured_frames_and_null_with_its_reason() -> None:
