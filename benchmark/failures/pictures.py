@@ -71,7 +71,7 @@ def find_melted_limb(fake: Frame, real: Frame, pose: Keypoints) -> Finding | Non
         strength = float(np.square(of_real[:, mask]).sum())
         if strength < LEAST_EDGES**2 * mask.sum():
             continue
-        lost = 1 - float((of_fake[:, mask] * of_real[:, mask]).sum()) / strength
+        lost = min(1.0, 1 - float((of_fake[:, mask] * of_real[:, mask]).sum()) / strength)
         findings.append(Finding(lost, f"{name}: {lost:.0%} of its edges are lost", surround(points, size)))
     return max(findings, key=lambda finding: finding.score, default=None)
 

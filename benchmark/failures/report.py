@@ -96,9 +96,9 @@ def find_failures(
             found[name], absent[name] = nothing, extractor or "no pose extractor is known"
     else:
         starts = start_once(len(clips.keypoints)) if clips.starts is None else clips.starts
-        poses = [detect_poses(clip, starts, extractor, report=report) for clip in (clips.fake, clips.real)]
-        found["missing-limb"] = find_missing_limbs(clips.keypoints, *poses, size)
-        found["swapped-limb"] = find_swapped_limbs(clips.keypoints, *poses, size)
+        fake, real = (detect_poses(clip, starts, extractor, report=report) for clip in (clips.fake, clips.real))
+        found["missing-limb"] = find_missing_limbs(clips.keypoints, fake, real, size)
+        found["swapped-limb"] = find_swapped_limbs(clips.keypoints, fake, real, size)
     return {name: found[name] for name in KINDS}, absent
 
 

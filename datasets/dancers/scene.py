@@ -87,10 +87,12 @@ def draw_scene(scene: Scene, camera: Camera, rng: np.random.Generator, *, margin
 
 
 def _make_noise(rng: np.random.Generator, sigma: float, shape: tuple[int, ...]) -> FloatImage:
-    """Smooth noise of this shape with unit deviation."""
-    raw = rng.normal(0, 1, shape).astype(np.float32)
+    """Smooth noise of this shape with unit deviation; beyond the still camera's picture it is mirrored, so that the
+    picture is the same with a margin.
+    """
+    raw = rng.normal(0, 1, (HEIGHT * _FINE, WIDTH * _FINE)).astype(np.float32)
     soft = cv2.GaussianBlur(raw, (0, 0), sigma)
-    return np.asarray(soft / soft.std(), np.float32)
+    return np.pad(np.asarray(soft / soft.std(), np.float32), (shape[0] - HEIGHT * _FINE) // 2, mode="reflect")
 
 
 def _paint_wall(scene: Scene, x: FloatImage, y: FloatImage, rng: np.random.Generator) -> FloatImage:

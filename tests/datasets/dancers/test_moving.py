@@ -48,8 +48,7 @@ def test_the_room_is_the_still_one_where_the_camera_stands_still() -> None:
     rooms = [draw_scene(DANCER.scene, DANCER.camera, np.random.default_rng(0), margin=margin) for margin in (0, MARGIN)]
     inside = rooms[1][MARGIN:-MARGIN, MARGIN:-MARGIN]
     assert inside.shape == rooms[0].shape
-    # The noise differs, the things do not: no more than two levels on average.
-    assert np.abs(rooms[0].mean(axis=2) - inside.mean(axis=2)).mean() < 4
+    np.testing.assert_allclose(inside, rooms[0], atol=1e-3)
 
 
 @pytest.mark.parametrize("seed", [101, 103, 3007])
@@ -80,8 +79,8 @@ def test_ball_and_light_are_where_the_truth_says(scene: MovingScene) -> None:
         state = scene.find_state(float(t))
         unlit = scene.paint_background(state).pixels
         corner = np.s_[:60, :60]  # the wall above the dancer
-        expected = (unlit[corner] * truth.light[t]).clip(0, 255).mean(axis=(0, 1))
-        np.testing.assert_allclose(frame[corner].mean(axis=(0, 1)), expected, atol=0.6)
+        expected = np.median((unlit[corner] * truth.light[t]).clip(0, 255), axis=(0, 1))
+        np.testing.assert_allclose(np.median(frame[corner], axis=(0, 1)), expected, atol=1.2)  # rounded, with noise
         x, y, radius = truth.ball[t]
         np.testing.assert_allclose([*scene.locate_ball(state)[0], scene.locate_ball(state)[1]], [x, y, radius])
         rows, columns = np.mgrid[:HEIGHT, :WIDTH]

@@ -84,11 +84,11 @@ def test_frozen_content_hash_of_a_plain_recording(walker: Subject) -> None:
 
 def test_records_of_version_1_are_read_and_written_as_the_latest(walker: Subject) -> None:
     path = walker.folder / "subject.json"
-    version_3 = json.loads(path.read_text())
-    assert version_3["schema_version"] == 3
+    latest = json.loads(path.read_text())
+    assert latest["schema_version"] == 4
     import_fields = ("breaks", "n_train", "labels_sha256", "face_boxes_sha256")
     for version, later in ((2, ["decode_warnings"]), (1, ["decode_warnings", *import_fields])):
-        earlier = {key: value for key, value in version_3.items() if key not in later} | {"schema_version": version}
+        earlier = {key: value for key, value in latest.items() if key not in later} | {"schema_version": version}
         path.write_text(json.dumps(earlier))
         assert SubjectRecord.load(path) == walker.record
     dataset = walker.folder.parents[1] / "dataset.json"
