@@ -68,6 +68,9 @@ def synth(
     failures: Annotated[
         bool, typer.Option("--failures", help="Also write a sheet of the worst moments by kind, and their shares.")
     ] = False,
+    novelty: Annotated[
+        bool, typer.Option("--novelty", help="Also plot SSIM over the distance to the nearest training poses.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="The name of the submitted synthesizer.")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
@@ -135,6 +138,7 @@ def synth(
     with ProgressBars(err) as display:
         draw_missing(data, ids, count, display.report)
         results = [run_synthesis(plan, clock=clock, workers=count, report=display.report) for plan in plans]
+        plotted = [_report_novelty(made, count, display.report) if novelty else [] for _, made in results]
         failed = [_report_failures(made, count, display.report) if failures else [] for _, made in results]
     RANKS.dismiss()
     rebuild(opened.results, opened.leaderboards)
@@ -145,9 +149,10 @@ def synth(
         return
     for table in make_screen_tables(records, width=out.width):
         out.print(table)
-    for (record, synthesized), cases in zip(results, failed, strict=True):
+    for (record, synthesized), cases, plots in zip(results, failed, plotted, strict=True):
         _print_outputs(record, synthesized)
         _print_failures(cases)
+        out.print_lines(*(f"novelty  {plot}" for plot in plots))
 
 
 _OF_SUBMISSIONS: Final = {"subject", "dataset", "preset", "submit", "name", "workspace", "jobs", "json"}
@@ -196,6 +201,12 @@ def _report_failures(
     from dancebench.benchmark.failures.report import report_failures
 
     return report_failures(results, workers=workers, report=report)
+
+
+def _report_novelty(results: Sequence[SynthesisResult], workers: int, report: ReportProgress) -> list[Path]:
+    from dancebench.benchmark.novelty import report_novelty
+
+    return [plot for _, plot in report_novelty(results, workers=workers, report=report)]
 
 
 def _print_failures(cases: Sequence[tuple[FailureRecord, Path]]) -> None:
