@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 def demo(
     full: Annotated[bool, typer.Option("--full", help="All 5 targets and 62 forensic dancers: hours.")] = False,
     size: Annotated[str | None, typer.Option(help="small (the default) or tiny (seconds, for tests).")] = None,
+    moving: Annotated[
+        bool,
+        typer.Option("--moving", help="Dancers before a drifting camera, with a moving object and changing light."),
+    ] = False,
     poses: PosesOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
@@ -46,10 +50,10 @@ def demo(
 ) -> None:
     """Run data, synthesizers, detectors and leaderboards on procedurally drawn dancers; no network, minutes.
 
-    [dim]Examples: bench demo · bench demo --workspace try --seed 1[/]
+    [dim]Examples: bench demo · bench demo --workspace try --seed 1 · bench demo --moving[/]
     """
     _require_system_libraries()
-    from dancebench.benchmark.runs.demo import PLANS, run_demo
+    from dancebench.benchmark.runs.demo import PLANS, make_moving, run_demo
 
     if full and size is not None:
         raise typer.BadParameter("--full and --size exclude each other")
@@ -62,7 +66,7 @@ def demo(
     with ProgressBars(err) as display:
         result = run_demo(
             opened,
-            PLANS[plan],
+            make_moving(PLANS[plan]) if moving else PLANS[plan],
             extractor=poses,
             seed=seed,
             precision=resolve_precision("auto", device),

@@ -30,7 +30,9 @@ from dancebench.benchmark.commands.progress_bars import ProgressBars
 from dancebench.benchmark.console import err, out, print_json
 
 if TYPE_CHECKING:
+    from dancebench.benchmark.failures.records import FailureRecord
     from dancebench.benchmark.runs.synthesis import SynthesisResult
+    from dancebench.core.progress import ReportProgress
     from dancebench.leaderboards.records import RunRecord
 
 
@@ -63,6 +65,12 @@ def synth(
     submit: Annotated[
         Path | None, typer.Option(help="A folder of another synthesizer's clips (see bench data export), to rank.")
     ] = None,
+    failures: Annotated[
+        bool, typer.Option("--failures", help="Also write a sheet of the worst moments by kind, and their shares.")
+    ] = False,
+    novelty: Annotated[
+        bool, typer.Option("--novelty", help="Also plot SSIM over the distance to the nearest training poses.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="The name of the submitted synthesizer.")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
@@ -81,6 +89,7 @@ def synth(
     [dim]Examples: bench synth --subject 3 · bench synth --subject all --method fbf-ts-fg ·
     bench synth --subject all --method fbf --method fbf-ts --method fbf-ts-fg --seeds 3 ·
     bench synth --dataset mine --subject me --preset small ·
+    bench synth --subject 3 --method fbf --failures ·
     bench synth --subject 3 --method fbf --set fbf.ngf=32 --set fbf.schedule.steps=2000 ·
     bench synth --submit clips --name theirs --dataset mine --preset small ·
     torchrun --nproc-per-node 4 -m dancebench.benchmark.cli synth --subject me --dataset mine
@@ -129,6 +138,8 @@ def synth(
     with ProgressBars(err) as display:
         draw_missing(data, ids, count, display.report)
         results = [run_synthesis(plan, clock=clock, workers=count, report=display.report) for plan in plans]
+        plotted = [_report_novelty(made, count, display.report) if novelty else [] for _, made in results]
+        failed = [_report_failures(made, count, display.report) if failures else [] for _, made in results]
     RANKS.dismiss()
     rebuild(opened.results, opened.leaderboards)
     records = [record for record, _ in results]
@@ -138,8 +149,10 @@ def synth(
         return
     for table in make_screen_tables(records, width=out.width):
         out.print(table)
-    for record, synthesized in results:
+    for (record, synthesized), cases, plots in zip(results, failed, plotted, strict=True):
         _print_outputs(record, synthesized)
+        _print_failures(cases)
+        out.print_lines(*(f"novelty  {plot}" for plot in plots))
 
 
 _OF_SUBMISSIONS: Final = {"subject", "dataset", "preset", "submit", "name", "workspace", "jobs", "json"}
@@ -180,3 +193,26 @@ def _print_outputs(record: RunRecord, synthesized: Sequence[SynthesisResult]) ->
         out.print_lines(f"fake  {each.fake_path}", f"real  {each.real_path}")
     for failure in record.failures:
         err.print_lines(f"failed  {failure.item}: {failure.reason}")
+
+
+def _report_failures(
+    results: Sequence[SynthesisResult], workers: int, report: ReportProgress
+) -> list[tuple[FailureRecord, Path]]:
+    from dancebench.benchmark.failures.report import report_failures
+
+    return report_failures(results, workers=workers, report=report)
+
+
+def _report_novelty(results: Sequence[SynthesisResult], workers: int, report: ReportProgress) -> list[Path]:
+    from dancebench.benchmark.novelty import report_novelty
+
+    return [plot for _, plot in report_novelty(results, workers=workers, report=report)]
+
+
+def _print_failures(cases: Sequence[tuple[FailureRecord, Path]]) -> None:
+    """Print the path of each sheet, and the shares of failed frames."""
+    for record, sheet in cases:
+        shares = (
+            f"{name} {'-' if kind.share is None else format(kind.share, '.0%')}" for name, kind in record.kinds.items()
+        )
+        out.print_lines(f"failures  {sheet}", f"          {', '.join(shares)}")

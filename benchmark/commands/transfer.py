@@ -35,7 +35,10 @@ def transfer(
     method: Annotated[str, typer.Option(help="A method (see bench list methods).")] = "fbf-ts",
     preset: Annotated[str, typer.Option(help="The preset that the targets were trained with.")] = "protocol",
     normalisation: Annotated[
-        str, typer.Option(help="How the motion is fitted to the target: robust, paper (Eq. 7-9 as printed), or none.")
+        str,
+        typer.Option(
+            help="How the motion is fitted: robust, paper (Eq. 7-9 as printed), similarity (an ablation), or none."
+        ),
     ] = "robust",
     background: Annotated[
         str,

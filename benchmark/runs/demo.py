@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,7 @@ from dancebench.benchmark.runs.synthesis import SynthesisJob, SynthesisResult, d
 from dancebench.benchmark.runs.synthesis_record import record_synthesis
 from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.dancers.catalogue import open_demo
+from dancebench.datasets.dancers.catalogue import name_moving, open_demo
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.leaderboards.board import rebuild
 from dancebench.leaderboards.records import RunRecord
@@ -49,6 +49,11 @@ PLANS: Final = {
     "full": DemoPlan("demo", "small", "protocol"),
     "tiny": DemoPlan("demo-tiny", "tiny", "tiny"),
 }
+
+
+def make_moving(plan: DemoPlan) -> DemoPlan:
+    """The same plan on dancers with moving surroundings."""
+    return replace(plan, dataset=name_moving(plan.dataset))
 
 
 @dataclass(frozen=True)

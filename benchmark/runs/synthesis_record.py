@@ -79,10 +79,15 @@ def measure_held_out(
     Raises:
         BenchError: As `measure_fake`.
     """
+    return measure_fake(pair_held_out(dataset, subject_id, fake, real, record), report)
+
+
+def pair_held_out(dataset: Dataset, subject_id: str, fake: Path, real: Path, record: RealRecord) -> FakeAndReal[Path]:
+    """A fake of a subject's held-out part beside the real clip, with what is known of both; as `measure_held_out`."""
     subject = dataset.subject(subject_id)
     shown = list_shown_frames(subject)
     truth = subject.folder / TRUTH  # of a drawn dancer
-    clips = FakeAndReal(
+    return FakeAndReal(
         fake,
         real,
         _scale_shown(subject, subject.keypoints(), record),
@@ -90,7 +95,6 @@ def measure_held_out(
         starts=np.diff(shown, prepend=shown[0] - 2) != 1,
         extractor=_open_extractor(dataset.record, subject),
     )
-    return measure_fake(clips, report)
 
 
 def measure_synthesized(result: SynthesisResult, report: ReportProgress = ignore_progress) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from dancebench.benchmark.runs.synthesis import SynthesisJob, make_training_job
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.pose.normalise import NORMALISATIONS, fit_normalisation
+from dancebench.datasets.pose.normalise import NORMALISATIONS, fit
 from dancebench.datasets.pose.skeleton import Keypoints
 from dancebench.datasets.pose.stick_figures import draw_stick_figure
 from dancebench.datasets.subjects.dataset import Dataset
@@ -221,7 +221,7 @@ def make_driving_motion(
         shown: Use only the end of the motion, so that the fake has this many frames; None uses all.
 
     Raises:
-        BenchError: One of them never shows nose and ankle together, or the source is too short.
+        BenchError: One of them does not show what the normalisation needs, or the source is too short.
     """
     segments = source.segments() if shown is None else _keep_end(source, shown)
     keypoints, facts = source.fit_to(target.size), None
@@ -229,7 +229,7 @@ def make_driving_motion(
     supplied = target.pose_map_style == "supplied"
     if normalisation != AS_IS and not supplied:  # supplied pose maps cannot be normalised: they are used unchanged
         own = target.keypoints()[target.train.start : target.train.stop]
-        fitted = fit_normalisation(keypoints, own, frame_height=target.size[0], kind=normalisation)
+        fitted = fit(keypoints, own, frame_height=target.size[0], kind=normalisation)
         keypoints, facts = fitted.apply(keypoints), fitted.facts()
         centres = locate_noses(keypoints)
     return DrivingMotion(

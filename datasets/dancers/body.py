@@ -115,12 +115,13 @@ class Body:
 class Camera:
     """A pinhole camera at `height` metres, looking along the floor.
 
-    x = WIDTH/2 - 0.5 + focal·X / (DISTANCE - Z), y = horizon - focal·(Y - height) / (DISTANCE - Z).
+    x = WIDTH/2 - 0.5 + shift + focal·X / (DISTANCE - Z), y = horizon - focal·(Y - height) / (DISTANCE - Z).
     """
 
     focal: float
     height: float
     horizon: float
+    shift: float = 0.0
 
     @classmethod
     def frame(cls, body: Body, roam_z: float, *, height: float, zoom: float) -> Camera:
@@ -138,7 +139,7 @@ class Camera:
     def project(self, world: Points) -> Points:
         """Pixels [..., 2] of points [..., 3]."""
         scale = self.scale(world[..., 2])
-        x = WIDTH / 2 - 0.5 + scale * world[..., 0]
+        x = WIDTH / 2 - 0.5 + self.shift + scale * world[..., 0]
         y = self.horizon - scale * (world[..., 1] - self.height)
         return np.stack([x, y], axis=-1)
 

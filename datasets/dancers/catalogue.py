@@ -4,6 +4,9 @@
     demo-small  what `bench demo` uses: one target, 12 forensic subjects, shorter clips
     demo-tiny   for tests
 
+The same dancers before a drifting camera, with a moving object and changing light, are demo-moving, demo-moving-small
+and demo-moving-tiny; `SCENE_TRUTH` beside each clip says where the camera, the object and the light were.
+
 A catalogue lists all its dancers; each is drawn and prepared when it is first needed. No real person is shown:
 the figures are procedural, so no consent and no licence beyond the generator's own is involved.
 """
@@ -21,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import UnknownNameError
+from dancebench.core.files import write_arrays
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers import dancer as dancers
@@ -38,6 +42,7 @@ from dancebench.datasets.subjects.records import (
     Role,
     SplitConfig,
     SubjectEntry,
+    Surroundings,
 )  # fmt: skip
 from dancebench.datasets.video.clips import write_clip
 from dancebench.datasets.video.frames import open_source
@@ -45,6 +50,8 @@ from dancebench.datasets.video.frames import open_source
 FPS: Final = 25.0
 TRUTH: Final = "truth.npz"
 """The file beside a drawn dancer's clip that keeps the true keypoints."""
+SCENE_TRUTH: Final = "scene.npz"
+"""The file beside it that keeps the arrays of `SceneTruth`, where the surroundings move."""
 _LICENCE: Final = "MIT (drawn by dancebench)"
 _BASIS: Final = "A procedurally drawn figure: no person is shown."
 
@@ -60,12 +67,23 @@ class Selection:
     drivers: int
     target_frames: int
     frames: int
+    surroundings: Surroundings = "still"
 
 
-SELECTIONS: Final = {
+_STILL: Final = {
     "demo": Selection(5, 40, 8, 14, 4, target_frames=500, frames=200),
     "demo-small": Selection(1, 6, 2, 4, 0, target_frames=300, frames=100),
     "demo-tiny": Selection(1, 2, 1, 2, 2, target_frames=60, frames=40),
+}
+
+
+def name_moving(selection: str) -> str:
+    """The name of a selection's counterpart with moving surroundings."""
+    return selection.replace("demo", "demo-moving", 1)
+
+
+SELECTIONS: Final = _STILL | {
+    name_moving(name): replace(selection, surroundings="moving") for name, selection in _STILL.items()
 }
 
 # Role → (id prefix, first seed). Targets are plain numbers, as in `bench synth --subject 3`.
@@ -99,7 +117,12 @@ def build_catalogue(name: str, poses: PoseSource) -> DatasetRecord:
         prefix, first_seed = _SERIES[role]
         n_frames = selection.target_frames if role == "target" else selection.frames
         for k in range(1, count + 1):
-            source = DrawnSource(generator_version=dancers.GENERATOR_VERSION, seed=first_seed + k, n_frames=n_frames)
+            source = DrawnSource(
+                generator_version=dancers.GENERATOR_VERSION,
+                seed=first_seed + k,
+                n_frames=n_frames,
+                surroundings=selection.surroundings,
+            )
             label = str(k) if role == "target" else f"{prefix}{k:02d}"
             subjects.append(SubjectEntry(id=label, role=role, source=source))
     return DatasetRecord(
@@ -136,7 +159,8 @@ def draw_subject(dataset: Dataset, subject_id: str, *, report: ReportProgress = 
 
     In a dataset whose poses are `truth` the true keypoints come with the frames.
 
-    `TRUTH` beside the clip keeps the true keypoints, the ground truth for MediaPipe's.
+    `TRUTH` beside the clip keeps the true keypoints, the ground truth for MediaPipe's; where the surroundings move,
+    `SCENE_TRUTH` keeps the truth about them.
     """
     if dataset.is_prepared(subject_id):
         return
@@ -151,7 +175,14 @@ def draw_subject(dataset: Dataset, subject_id: str, *, report: ReportProgress = 
     )
     with tempfile.TemporaryDirectory(prefix="dancebench-") as scratch:
         drawing, truth = Path(scratch) / "drawn.mp4", Path(scratch) / TRUTH
-        performance = dancers.dance(dancers.make_dancer(source.seed), source.n_frames, FPS)
+        extra_files = {TRUTH: truth}
+        dancer = dancers.make_dancer(source.seed)
+        if source.surroundings == "moving":
+            performance, scene_truth = dancers.dance_moving(dancer, source.n_frames, FPS)
+            extra_files[SCENE_TRUTH] = Path(scratch) / SCENE_TRUTH
+            write_arrays(extra_files[SCENE_TRUTH], **vars(scene_truth))
+        else:
+            performance = dancers.dance(dancer, source.n_frames, FPS)
         true_points: list[Keypoints] = []
 
         def frames() -> Iterator[npt.NDArray[np.uint8]]:
@@ -170,7 +201,7 @@ def draw_subject(dataset: Dataset, subject_id: str, *, report: ReportProgress = 
             recording,
             licence=_LICENCE,
             permission=permission,
-            extra_files={TRUTH: truth},
+            extra_files=extra_files,
             report=lambda what, done, total: report(f"drawing {subject_id}", done, total),
         )
 

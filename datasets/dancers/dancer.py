@@ -19,10 +19,11 @@ from dancebench.datasets.dancers.body import HEIGHT, WIDTH, Body, Camera, build_
 from dancebench.datasets.dancers.choreography import ARM_POSES, Choreography, MotionStyle
 from dancebench.datasets.dancers.figure import Figure
 from dancebench.datasets.dancers.look import Look, make_look
+from dancebench.datasets.dancers.moving import MovingScene, SceneState, SceneTruth
 from dancebench.datasets.dancers.paint import Canvas
 from dancebench.datasets.dancers.scene import Scene, draw_scene, make_scene
 
-__all__ = ["GENERATOR_VERSION", "HEIGHT", "WIDTH", "Dancer", "dance", "make_dancer"]
+__all__ = ["GENERATOR_VERSION", "HEIGHT", "WIDTH", "Dancer", "dance", "dance_moving", "make_dancer"]
 
 GENERATOR_VERSION: Final = 1
 """Part of the hash of datasets made from these frames; raised whenever a pixel changes."""
@@ -76,11 +77,7 @@ def dance(
     Raises:
         BenchError: A negative number of frames or seed, or a rate that is not positive.
     """
-    if n_frames < 0 or not fps > 0:
-        raise BenchError(
-            f"A dance of {n_frames} frames at {fps} frames per second cannot be rendered.",
-            hint="Use a non-negative number of frames and a positive rate.",
-        )
+    _check_length(n_frames, fps)
     if motion_seed is not None:
         _check_seed(motion_seed)
     choreography = Choreography(dancer.style, dancer.seed if motion_seed is None else motion_seed)
@@ -98,6 +95,50 @@ def _render(
         canvas = Canvas(background)
         figure.paint(canvas, dancer.camera, posed)
         yield grain.apply(canvas.pixels, index), project_keypoints(dancer.camera, posed)
+
+
+def dance_moving(
+    dancer: Dancer, n_frames: int, fps: float = 25.0
+) -> tuple[Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]], SceneTruth]:
+    """Render the dancer's own dance before a drifting camera, with a moving ball and changing light.
+
+    Args:
+        dancer: Who dances.
+        n_frames: How long; the first frames are the same whatever its value.
+        fps: Frames per second.
+
+    Returns:
+        What `dance` yields, and the truth about camera, ball and light in every frame.
+
+    Raises:
+        BenchError: As `dance`.
+    """
+    _check_length(n_frames, fps)
+    scene = MovingScene(dancer.scene, dancer.camera, dancer.seed)
+    states = [scene.find_state(index / fps) for index in range(n_frames)]
+    return _render_moving(dancer, scene, states, fps), scene.describe(states)
+
+
+def _render_moving(
+    dancer: Dancer, scene: MovingScene, states: list[SceneState], fps: float
+) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]]:
+    choreography = Choreography(dancer.style, dancer.seed)
+    figure = Figure(dancer.body, dancer.look, np.random.default_rng([dancer.seed, 2]))
+    grain = _Grain(dancer.seed)
+    for index, state in enumerate(states):
+        # The still camera decides how the dancer keeps within the picture: the drift leaves them there.
+        posed = build_skeleton(dancer.body, dancer.camera, choreography.pose(index / fps))
+        camera, canvas = scene.move_camera(state), scene.paint_background(state)
+        figure.paint(canvas, camera, posed)
+        yield grain.apply(scene.apply_light(canvas.pixels, state), index), project_keypoints(camera, posed)
+
+
+def _check_length(n_frames: int, fps: float) -> None:
+    if n_frames < 0 or not fps > 0:
+        raise BenchError(
+            f"A dance of {n_frames} frames at {fps} frames per second cannot be rendered.",
+            hint="Use a non-negative number of frames and a positive rate.",
+        )
 
 
 def _check_seed(seed: int) -> None:

@@ -62,10 +62,10 @@ def make_scene(rng: np.random.Generator) -> Scene:
     )
 
 
-def draw_scene(scene: Scene, camera: Camera, rng: np.random.Generator) -> FloatImage:
-    """float32 RGB [HEIGHT, WIDTH, 3], 0-255."""
-    height, width = HEIGHT * _FINE, WIDTH * _FINE
-    y, x = np.mgrid[:height, :width].astype(np.float32) / _FINE
+def draw_scene(scene: Scene, camera: Camera, rng: np.random.Generator, *, margin: int = 0) -> FloatImage:
+    """float32 RGB [HEIGHT, WIDTH, 3], 0-255; with `margin` so many more pixels on every side."""
+    rows, columns = HEIGHT + 2 * margin, WIDTH + 2 * margin
+    y, x = np.mgrid[: rows * _FINE, : columns * _FINE].astype(np.float32) / _FINE - np.float32(margin)
     edge = camera.project(np.array([0.0, 0.0, _WALL_Z]))[1]
     wall_scale = float(camera.scale(np.array(_WALL_Z)))
     across = (x - WIDTH / 2) / wall_scale
@@ -74,7 +74,7 @@ def draw_scene(scene: Scene, camera: Camera, rng: np.random.Generator) -> FloatI
     depth = camera.focal * camera.height / np.maximum(y - camera.horizon, 1.0)  # DISTANCE - z
     ground = _paint_ground(scene, (x - WIDTH / 2) * depth / camera.focal, DISTANCE - depth, rng)
     picture = np.where((y > edge)[..., None], ground, picture)
-    room = _Room(np.ascontiguousarray(picture), edge, wall_scale)
+    room = _Room(np.ascontiguousarray(picture), edge, wall_scale, margin)
     room.box(-3, 3, 0, 0.09, tint(scene.wall, 1.5))
     room.box(-3, 3, 0.085, 0.10, tint(scene.wall, 0.75))
     for name, place in scene.things:
@@ -82,19 +82,21 @@ def draw_scene(scene: Scene, camera: Camera, rng: np.random.Generator) -> FloatI
     glow = 1.07 - 0.20 * ((x / WIDTH - 0.5 - 0.4 * scene.light) ** 2) - 0.16 * (y / HEIGHT - 0.35) ** 2
     shade = 1 - 0.22 * np.exp(-np.abs(y - edge) / 9)
     room.pixels *= (glow * shade)[..., None]
-    small = cv2.resize(room.pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(room.pixels, (columns, rows), interpolation=cv2.INTER_AREA)
     return np.asarray(np.clip(small, 0, 255), np.float32)
 
 
-def _make_noise(rng: np.random.Generator, sigma: float) -> FloatImage:
-    """Smooth noise [HEIGHT · 2, WIDTH · 2] with unit deviation."""
+def _make_noise(rng: np.random.Generator, sigma: float, shape: tuple[int, ...]) -> FloatImage:
+    """Smooth noise of this shape with unit deviation; beyond the still camera's picture it is mirrored, so that the
+    picture is the same with a margin.
+    """
     raw = rng.normal(0, 1, (HEIGHT * _FINE, WIDTH * _FINE)).astype(np.float32)
     soft = cv2.GaussianBlur(raw, (0, 0), sigma)
-    return np.asarray(soft / soft.std(), np.float32)
+    return np.pad(np.asarray(soft / soft.std(), np.float32), (shape[0] - HEIGHT * _FINE) // 2, mode="reflect")
 
 
 def _paint_wall(scene: Scene, x: FloatImage, y: FloatImage, rng: np.random.Generator) -> FloatImage:
-    shade = 1 + 0.018 * _make_noise(rng, 5) + 0.012 * _make_noise(rng, 1.0)
+    shade = 1 + 0.018 * _make_noise(rng, 5, x.shape) + 0.012 * _make_noise(rng, 1.0, x.shape)
     match scene.paper:
         case "stripes":
             shade = shade * (1 + 0.09 * np.sign(np.sin(x * 2 * math.pi / 0.16)))
@@ -115,7 +117,7 @@ def _paint_wall(scene: Scene, x: FloatImage, y: FloatImage, rng: np.random.Gener
 
 
 def _paint_ground(scene: Scene, x: FloatImage, z: FloatImage, rng: np.random.Generator) -> FloatImage:
-    shade = 1 + 0.03 * _make_noise(rng, 1.2)
+    shade = 1 + 0.03 * _make_noise(rng, 1.2, x.shape)
     match scene.ground:
         case "planks":
             plank = np.floor(x / 0.15)
@@ -127,7 +129,7 @@ def _paint_ground(scene: Scene, x: FloatImage, z: FloatImage, rng: np.random.Gen
             shade = shade * (1 - 0.16 * dark)
             shade = shade * np.where(((x % 0.3) < 0.01) | ((z % 0.3) < 0.012), 0.82, 1)
         case "carpet":
-            shade = shade + 0.06 * _make_noise(rng, 0.8)
+            shade = shade + 0.06 * _make_noise(rng, 0.8, x.shape)
     colour = shade[..., None] * np.array(scene.floor)
     if scene.rug is not None:
         disc = (x / 0.85) ** 2 + (z / 0.62) ** 2
@@ -139,12 +141,12 @@ def _paint_ground(scene: Scene, x: FloatImage, z: FloatImage, rng: np.random.Gen
 class _Room:
     """The wall as a drawing board in metres: x from the middle, y from the floor."""
 
-    def __init__(self, pixels: FloatImage, edge: float, scale: float) -> None:
-        self.pixels, self._edge, self._scale = pixels, edge, scale
+    def __init__(self, pixels: FloatImage, edge: float, scale: float, margin: int) -> None:
+        self.pixels, self._edge, self._scale, self._margin = pixels, edge, scale, margin
 
     def _at(self, points: Points) -> npt.NDArray[np.int32]:
         pixel = np.stack([WIDTH / 2 + points[:, 0] * self._scale, self._edge - points[:, 1] * self._scale], axis=1)
-        return np.asarray(np.rint(pixel * _FINE * 16), np.int32)
+        return np.asarray(np.rint((pixel + self._margin) * _FINE * 16), np.int32)
 
     def shape(self, points: Points, colour: Colour) -> None:
         cv2.fillPoly(self.pixels, [self._at(points)], colour, lineType=cv2.LINE_AA, shift=4)

@@ -27,9 +27,12 @@ import numpy.typing as npt
 from scipy.ndimage import median_filter
 
 from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.datasets.pose.similarity import SIMILARITY, Similarity, fit_similarity
 from dancebench.datasets.pose.skeleton import L_ANKLE, NOSE, R_ANKLE, Keypoints, is_found
 
-NORMALISATIONS: Final = ("paper", "robust")
+RANGES: Final = ("paper", "robust")
+"""Ways of measuring a clip's depth range."""
+NORMALISATIONS: Final = (*RANGES, SIMILARITY)
 
 Floats = npt.NDArray[np.float64]
 
@@ -131,6 +134,19 @@ class Normalisation:
         return (y - self.source.far) / (self.source.close - self.source.far)
 
 
+def fit(source: Keypoints, target: Keypoints, *, frame_height: int, kind: str) -> Normalisation | Similarity:
+    """Fit a source's poses to a target's by one of NORMALISATIONS; arguments and errors as those of the two ways.
+
+    Raises:
+        UnknownNameError: There is no such kind.
+    """
+    if kind not in NORMALISATIONS:
+        raise UnknownNameError("normalisation", kind, NORMALISATIONS)
+    if kind == SIMILARITY:
+        return fit_similarity(source, target)
+    return fit_normalisation(source, target, frame_height=frame_height, kind=kind)
+
+
 def fit_normalisation(source: Keypoints, target: Keypoints, *, frame_height: int, kind: str) -> Normalisation:
     """Measure both clips and map the source's range onto the target's.
 
@@ -142,7 +158,7 @@ def fit_normalisation(source: Keypoints, target: Keypoints, *, frame_height: int
         source: float32 [S, 75, 3], in pixels of the target's frame.
         target: float32 [T, 75, 3].
         frame_height: Of the target's frame, in pixels.
-        kind: One of NORMALISATIONS.
+        kind: One of RANGES.
 
     Raises:
         BenchError: One of the clips never shows nose and ankle together.
@@ -158,15 +174,15 @@ def measure_range(keypoints: Keypoints, kind: str, *, clip: str = "measured") ->
 
     Args:
         keypoints: float32 [T, 75, 3].
-        kind: One of NORMALISATIONS.
+        kind: One of RANGES.
         clip: What to call the clip in an error.
 
     Raises:
         BenchError: No frame shows nose and ankle together.
         UnknownNameError: There is no such kind.
     """
-    if kind not in NORMALISATIONS:
-        raise UnknownNameError("normalisation", kind, NORMALISATIONS)
+    if kind not in RANGES:
+        raise UnknownNameError("normalisation", kind, RANGES)
     ankle, height = locate_ankles(keypoints), measure_heights(keypoints)
     use = height > 0  # a missing height is NaN; one of 0 cannot be scaled
     if not use.any():

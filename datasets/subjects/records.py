@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json
@@ -34,6 +34,9 @@ class FileSource(Strict):
     sha256: str
 
 
+Surroundings = Literal["still", "moving"]
+
+
 class DrawnSource(Strict):
     """A demo dancer, made by the drawing generator."""
 
@@ -41,6 +44,14 @@ class DrawnSource(Strict):
     generator_version: int
     seed: int
     n_frames: int
+    surroundings: Surroundings = "still"
+    """`moving`: a drifting camera, a moving object and changing light. Written where it is not `still`, so that the ids
+    of datasets before version 5 stay as they were."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_still(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = handler(self)
+        return {name: value for name, value in data.items() if (name, value) != ("surroundings", "still")}
 
 
 class ImportedSource(Strict):
@@ -139,11 +150,12 @@ class SubjectEntry(Strict):
 class SubjectRecord(Document):
     """`subject.json`: what the prepared clip is, and where it came from.
 
-    Version 2 adds the fields of imports, version 3 the decode warnings; earlier files have none of them.
+    Version 2 adds the fields of imports, version 3 the decode warnings, version 4 the surroundings of drawn dancers;
+    earlier files have none of them.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 3
-    schema_version: int = 3
+    SCHEMA_VERSION: ClassVar[int] = 4
+    schema_version: int = 4
 
     id: Name
     role: Role
@@ -255,11 +267,12 @@ class DatasetRecord(Document):
     """`dataset.json`.
 
     Version 2 may list imports; a file of version 1 lists none. Version 3 says where the poses come from, version 4
-    of what kind each subject's pictures are: in an earlier file they are inferred from its source.
+    of what kind each subject's pictures are: in an earlier file they are inferred from its source. Version 5 may list
+    drawn dancers with moving surroundings.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 4
-    schema_version: int = 4
+    SCHEMA_VERSION: ClassVar[int] = 5
+    schema_version: int = 5
 
     name: Name
     licence: str

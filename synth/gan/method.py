@@ -10,20 +10,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Final
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from torch import nn
 from torch.nn import functional as F
 
 from dancebench.core.nn.trunks import Trunk
 from dancebench.core.schema import Strict
+from dancebench.datasets.pose.skeleton import scale_keypoints
 from dancebench.synth.base import LearnedMethod, Phase, Schedule, SynthConfig, TrunkChoice
 from dancebench.synth.clip import Batch, Motion, TrainingClip, to_pixels, to_tensor
+from dancebench.synth.gan.conditioning import CHANNELS, Conditioning, draw_heatmaps
 from dancebench.synth.gan.losses import FEATURE_MATCHING_WEIGHT, PerceptualLoss, feature_matching_loss, gan_loss
 from dancebench.synth.gan.networks import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
 from dancebench.synth.gan.phase import AdversarialPhase, DiscriminatorOutputs
@@ -51,7 +53,15 @@ class GanConfig(SynthConfig):
     pixel_weight: float = Field(0.0, ge=0)
     """Weight of an L1 loss on pixels, as in pix2pix. The paper has none; it stabilises short trainings that
     have no perceptual trunk."""
+    conditioning: Conditioning = "sticks"
+    """What the generator is conditioned on. Written where it is not `sticks`, so that what was trained before it could
+    be chosen is still known as trained."""
     local: LocalStage | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_sticks(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = handler(self)
+        return {name: value for name, value in data.items() if (name, value) != ("conditioning", "sticks")}
 
 
 def _make_short_config(
@@ -100,25 +110,27 @@ class GanMethod(LearnedMethod):
 
     Class attributes:
         window: Consecutive frames of a training example, which the discriminator sees together.
-        generator_channels: 3 for a pose map alone, 6 with the previous output concatenated.
+        feeds_back: Whether the generator sees the previous output beside the pose map.
     """
 
     Config: ClassVar[type[SynthConfig]] = GanConfig
     presets: ClassVar[Mapping[str, SynthConfig]] = GAN_PRESETS
     window: ClassVar[int]
-    generator_channels: ClassVar[int]
+    feeds_back: ClassVar[bool]
 
     def __init__(self, config: SynthConfig, clip: TrainingClip, device: torch.device) -> None:
         super().__init__(config, clip, device)
         assert isinstance(config, GanConfig)  # the registry pairs methods with their configurations
         self.config = config
-        self.coarse = GlobalGenerator(
-            self.generator_channels, ngf=config.ngf, n_down=config.n_down, n_blocks=config.n_blocks
-        ).to(device)
+        self.pose_channels = CHANNELS[config.conditioning]
+        channels = self.pose_channels + 3 * self.feeds_back
+        self.coarse = GlobalGenerator(channels, ngf=config.ngf, n_down=config.n_down, n_blocks=config.n_blocks).to(
+            device
+        )
         self.generator: nn.Module = self.coarse
         if config.local is not None:
             self.generator = LocalEnhancer(
-                self.coarse, self.generator_channels, ngf=config.ngf // 2, n_blocks=config.local.n_blocks
+                self.coarse, channels, ngf=config.ngf // 2, n_blocks=config.local.n_blocks
             ).to(device)
 
     def list_phases(self) -> Sequence[str]:
@@ -141,19 +153,36 @@ class GanMethod(LearnedMethod):
 
     @abstractmethod
     def generate_window(self, generator: nn.Module, poses: torch.Tensor) -> torch.Tensor:
-        """Generate images from pose maps, both (B, window, 3, H, W); gradients flow through all frames."""
+        """Generate images (B, window, 3, H, W) from pose maps (B, window, C, H, W), with gradients through all."""
 
     @abstractmethod
     def build_condition(self, pose: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
-        """The generator's input, (B, C, H, W), from a pose map and the previous output, both (B, 3, H, W)."""
+        """The generator's input from a pose map (B, C, H, W) and the previous output (B, 3, H, W)."""
+
+    def set_pose_maps(self, batch: Batch) -> Batch:
+        """The batch with the pose maps that the generator is conditioned on, (B, n, C, H, W)."""
+        if self.config.conditioning == "sticks":
+            return batch
+        return replace(
+            batch, pose_maps=draw_heatmaps(batch.keypoints, (batch.frames.shape[-2], batch.frames.shape[-1]))
+        )
+
+    def _draw_pose_maps(self, motion: Motion) -> Iterator[torch.Tensor]:
+        """The pose map of each frame of a motion, (1, C, H, W) in [-1, 1]."""
+        if self.config.conditioning == "sticks":
+            for pixels in motion.pose_maps(self.clip.size):
+                yield to_tensor(pixels[None], self.device)
+            return
+        height, width = self.clip.size
+        for pose in scale_keypoints(motion.keypoints, width / motion.size[1], height / motion.size[0]):
+            yield draw_heatmaps(torch.from_numpy(pose).to(self.device)[None], self.clip.size)
 
     @torch.no_grad()
     def generate_images(self, motion: Motion) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Generate frame by frame: (pose map, image), both (1, 3, H, W) in [-1, 1]."""
+        """Generate frame by frame: (pose map, image), (1, C, H, W) and (1, 3, H, W) in [-1, 1]."""
         self.generator.eval()
         previous = torch.zeros(1, 3, *self.clip.size, device=self.device)
-        for pixels in motion.pose_maps(self.clip.size):
-            pose = to_tensor(pixels[None], self.device)
+        for pose in self._draw_pose_maps(motion):
             previous = self.generator(self.build_condition(pose, previous))
             yield pose, previous
 
@@ -178,16 +207,20 @@ class GanPhase(AdversarialPhase):
         self.window = method.window
         self.weights = weights
         self.perceptual = PerceptualLoss(trunk).to(method.device) if trunk else None
-        discriminator = MultiscaleDiscriminator(6 * method.window, ndf=method.config.ndf, n_scales=n_scales)
+        discriminator = MultiscaleDiscriminator(
+            (method.pose_channels + 3) * method.window, ndf=method.config.ndf, n_scales=n_scales
+        )
         super().__init__(clip, schedule, generator, discriminator, method.device, method.config.precision)
+
+    def train_step(self, batch: Batch) -> dict[str, torch.Tensor]:
+        return super().train_step(self.method.set_pose_maps(batch))
 
     def generate(self, batch: Batch) -> torch.Tensor:
         return self.method.generate_window(self.generator, batch.pose_maps)
 
     def discriminator_input(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
-        return torch.cat([batch.pose_maps, images], dim=1).flatten(
-            1, 2
-        )  # (B, 6 * window, H, W): pose maps, then images
+        maps, shown = batch.pose_maps.flatten(1, 2), images.flatten(1, 2)
+        return torch.cat([maps, shown], dim=1)  # (B, (C + 3) * window, H, W)
 
     def generator_losses(
         self, batch: Batch, fake: torch.Tensor, outputs: DiscriminatorOutputs
@@ -206,5 +239,5 @@ class GanPhase(AdversarialPhase):
 
     @torch.no_grad()
     def preview(self, batch: Batch) -> torch.Tensor:
-        fake = self.generate(batch)
+        fake = self.generate(self.method.set_pose_maps(batch))
         return torch.stack([batch.pose_maps, batch.frames, fake], dim=2).flatten(0, 2).clamp(-1, 1)

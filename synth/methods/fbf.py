@@ -17,7 +17,7 @@ class FrameByFrame(GanMethod):
 
     section: ClassVar[str] = "EDN 4.1, FBF"
     window: ClassVar[int] = 1
-    generator_channels: ClassVar[int] = 3
+    feeds_back: ClassVar[bool] = False
 
     def generate_window(self, generator: nn.Module, poses: torch.Tensor) -> torch.Tensor:
         image: torch.Tensor = generator(poses[:, 0])

@@ -21,13 +21,13 @@ class TemporalSmoothing(GanMethod):
 
     section: ClassVar[str] = "EDN 3.2, FBF+TS"
     window: ClassVar[int] = 2
-    generator_channels: ClassVar[int] = 6
+    feeds_back: ClassVar[bool] = True
 
     def generate_window(self, generator: nn.Module, poses: torch.Tensor) -> torch.Tensor:
-        zero_image = torch.zeros_like(poses[:, 0])
+        zero_image = torch.zeros_like(poses[:, 0, :3])
         first: torch.Tensor = generator(self.build_condition(poses[:, 0], zero_image))
         second: torch.Tensor = generator(self.build_condition(poses[:, 1], first))
         return torch.stack([first, second], dim=1)  # (B, 2, 3, H, W)
 
     def build_condition(self, pose: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
-        return torch.cat([pose, previous], dim=1)  # (B, 6, H, W)
+        return torch.cat([pose, previous], dim=1)  # (B, C + 3, H, W)

@@ -91,7 +91,7 @@ class FaceGan(LearnedMethod):
         self.config = config
         self.main = TemporalSmoothing(config.main, clip, device)
         self.face = GlobalGenerator(
-            6, ngf=config.face_ngf, n_down=config.face_n_down, n_blocks=config.face_n_blocks
+            self.main.pose_channels + 3, ngf=config.face_ngf, n_down=config.face_n_down, n_blocks=config.face_n_blocks
         ).to(device)
         zero_init_last_conv(self.face)  # an untrained face generator leaves the face as it is
 
@@ -117,7 +117,7 @@ class FaceGan(LearnedMethod):
         return compute_face_box(centre, self.clip.size, multiple=2**self.config.face_n_down)
 
     def correct_face(self, pose: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
-        """The final face (B, 3, h, w) from the crops of the pose map and of the image; not clipped."""
+        """The final face (B, 3, h, w) from the crops of the pose map (B, C, h, w) and of the image; not clipped."""
         residual: torch.Tensor = self.face(torch.cat([pose, face], dim=1))
         return face + residual
 
@@ -137,7 +137,7 @@ class FaceGan(LearnedMethod):
 
 @dataclass(frozen=True)
 class FaceBatch(Batch):
-    """A batch cropped to the faces: all of (B, 1, 3, h, w).
+    """A batch cropped to the faces: images (B, 1, 3, h, w), pose maps (B, 1, C, h, w).
 
     Attributes:
         main_faces: The faces in the main generator's output.
@@ -160,7 +160,7 @@ class FacePhase(AdversarialPhase):
         self.method = method
         self.perceptual = PerceptualLoss(trunk).to(method.device) if trunk else None
         self.main_faces: dict[int, npt.NDArray[np.uint8]] = {}  # [h, w, 3] by training frame
-        discriminator = PatchDiscriminator(6, ndf=config.face_ndf)
+        discriminator = PatchDiscriminator(method.main.pose_channels + 3, ndf=config.face_ndf)
         super().__init__(method.clip, config.face_schedule, method.face, discriminator, method.device, config.precision)
 
     @cached_property
@@ -189,7 +189,7 @@ class FacePhase(AdversarialPhase):
                     self.main_faces[t] = to_pixels(image[0])[box.rows, box.columns]
 
     def train_step(self, batch: Batch) -> dict[str, torch.Tensor]:
-        return super().train_step(self.crop_faces(batch))
+        return super().train_step(self.crop_faces(self.method.main.set_pose_maps(batch)))
 
     def crop_faces(self, batch: Batch) -> FaceBatch:
         """Crop every frame to its own face."""
@@ -208,7 +208,7 @@ class FacePhase(AdversarialPhase):
         return self.method.correct_face(batch.pose_maps[:, 0], batch.main_faces[:, 0])[:, None]
 
     def discriminator_input(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
-        return torch.cat([batch.pose_maps, images], dim=2).flatten(1, 2)  # (B, 6, h, w)
+        return torch.cat([batch.pose_maps, images], dim=2).flatten(1, 2)  # (B, C + 3, h, w)
 
     def discriminate(self, inputs: torch.Tensor) -> Features:
         return [self.discriminator(inputs)]  # one scale
@@ -227,5 +227,5 @@ class FacePhase(AdversarialPhase):
     @torch.no_grad()
     def preview(self, batch: Batch) -> torch.Tensor:
         faces = self.crop_faces(batch)
-        fake = self.generate(faces)
+        fake = self.generate(self.crop_faces(self.method.main.set_pose_maps(batch)))
         return torch.stack([faces.pose_maps, faces.frames, faces.main_faces, fake], dim=2).flatten(0, 2).clamp(-1, 1)

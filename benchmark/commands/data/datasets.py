@@ -56,7 +56,10 @@ SizeOption = Annotated[
 
 @app.command(epilog="Examples: bench data demo · bench data demo --selection demo-small --jobs 2")
 def demo(
-    selection: Annotated[str, typer.Option(help="demo, demo-small or demo-tiny.")] = "demo",
+    selection: Annotated[
+        str,
+        typer.Option(help="demo, demo-small or demo-tiny; demo-moving and so on: camera, light and an object move."),
+    ] = "demo",
     poses: PosesOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     jobs: JobsOption = None,

@@ -63,6 +63,14 @@ class Workspace:
         """A fake clip; the record of how it was made lies beside it as `.json`."""
         return self.root / "fakes" / method / dataset / subject / variant / f"{source}.mp4"
 
+    def failures(self, method: str, dataset: str, subject: str, variant: str) -> Path:
+        """Folder of the failure cases of a synthesizer's fake: `failures.json` and `failures.png`."""
+        return self.root / "failures" / method / dataset / subject / variant
+
+    def novelty(self, method: str, dataset: str, subject: str, variant: str) -> Path:
+        """Folder of how a fake's quality depends on how new its poses are: `novelty.json` and `novelty.svg`."""
+        return self.root / "novelty" / method / dataset / subject / variant
+
     def real(self, dataset: str, subject: str, long_side: int) -> Path:
         """The real clip that fakes of this size are compared with."""
         return self.root / "reals" / dataset / subject / f"{long_side}.mp4"

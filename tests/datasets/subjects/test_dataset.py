@@ -84,11 +84,11 @@ def test_frozen_content_hash_of_a_plain_recording(walker: Subject) -> None:
 
 def test_records_of_version_1_are_read_and_written_as_the_latest(walker: Subject) -> None:
     path = walker.folder / "subject.json"
-    version_3 = json.loads(path.read_text())
-    assert version_3["schema_version"] == 3
+    latest = json.loads(path.read_text())
+    assert latest["schema_version"] == 4
     import_fields = ("breaks", "n_train", "labels_sha256", "face_boxes_sha256")
     for version, later in ((2, ["decode_warnings"]), (1, ["decode_warnings", *import_fields])):
-        earlier = {key: value for key, value in version_3.items() if key not in later} | {"schema_version": version}
+        earlier = {key: value for key, value in latest.items() if key not in later} | {"schema_version": version}
         path.write_text(json.dumps(earlier))
         assert SubjectRecord.load(path) == walker.record
     dataset = walker.folder.parents[1] / "dataset.json"
@@ -96,7 +96,7 @@ def test_records_of_version_1_are_read_and_written_as_the_latest(walker: Subject
     del lists["poses"]
     dataset.write_text(json.dumps(lists))
     upgraded = DatasetRecord.load(dataset)
-    assert (upgraded.schema_version, upgraded.poses) == (4, FIRST_POSE_SOURCE)
+    assert (upgraded.schema_version, upgraded.poses) == (5, FIRST_POSE_SOURCE)
 
 
 def test_closed_form_the_kind_of_pictures_follows_from_the_source_unless_it_is_stated() -> None:
@@ -330,3 +330,22 @@ def test_a_real_recording_is_added_once_and_verified(tmp_path: Path, real_clips:
     (subject.folder / "clip.mp4").unlink()
     assert "a: clip.mp4 is missing" in extended.verify()
     assert extended.content_sha256(["a"]) == content  # it hashes the record: verify compares the files
+
+
+def test_surroundings_are_written_where_they_move_and_change_no_earlier_id(tmp_path: Path) -> None:
+    still = DrawnSource(generator_version=1, seed=1, n_frames=9)
+    moving = still.model_copy(update={"surroundings": "moving"})
+    assert still.model_dump() == {"kind": "drawn", "generator_version": 1, "seed": 1, "n_frames": 9}
+    assert moving.model_dump()["surroundings"] == "moving"
+    written = record(
+        *(SubjectEntry(id=name, role="train", source=each) for name, each in [("a", still), ("b", moving)])
+    )
+    written.save(tmp_path / "dataset.json")
+    assert DatasetRecord.load(tmp_path / "dataset.json") == written
+    ids = {record(SubjectEntry(id="a", role="train", source=each)).dataset_id for each in (still, moving)}
+    assert len(ids) == 2
+    # A file of version 4 knows none.
+    data = json.loads((tmp_path / "dataset.json").read_text()) | {"schema_version": 4}
+    del data["subjects"][1]["source"]["surroundings"]
+    (tmp_path / "dataset.json").write_text(json.dumps(data))
+    assert [each.source for each in DatasetRecord.load(tmp_path / "dataset.json").subjects] == [still, still]
