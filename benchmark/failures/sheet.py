@@ -13,7 +13,7 @@ import numpy as np
 
 from dancebench.benchmark.failures.kinds import KINDS
 from dancebench.benchmark.failures.records import FailureRecord, KindRecord, Moment
-from dancebench.benchmark.runs.contact_sheets import join_panels
+from dancebench.benchmark.report.panels import join_panels
 from dancebench.core.files import write_bytes
 from dancebench.core.opencv import cv2
 from dancebench.datasets.video.clips import VideoReader
