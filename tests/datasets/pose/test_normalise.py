@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.datasets.pose.normalise import (
-    NORMALISATIONS,
+    RANGES,
     Normalisation,
     PoseRange,
     find_standing_frames,
@@ -26,7 +26,7 @@ from dancebench.datasets.pose.skeleton import FACE, L_ANKLE, N_POINTS, NOSE, R_A
 
 FRAME = 512
 UNHURRIED = settings(deadline=None, max_examples=50)  # other processes may use the cores
-KINDS = pytest.mark.parametrize("kind", NORMALISATIONS)
+KINDS = pytest.mark.parametrize("kind", RANGES)
 
 
 def dancing(ankle_y: npt.ArrayLike, height: npt.ArrayLike, x: npt.ArrayLike = 100) -> Keypoints:
@@ -56,7 +56,7 @@ ranges = st.builds(
     lambda far, extent, *tall: depth_range(far, far + extent, *tall),
     positions, st.floats(10, 2000), heights_px, heights_px,
 )  # fmt: skip
-maps = st.builds(Normalisation, ranges, ranges, st.sampled_from(NORMALISATIONS), st.just(False))
+maps = st.builds(Normalisation, ranges, ranges, st.sampled_from(RANGES), st.just(False))
 
 
 @st.composite
@@ -114,7 +114,7 @@ def test_the_scale_stays_positive_however_far_beyond_the_range(fitted: Normalisa
 def test_closed_form_only_the_papers_scale_is_extrapolated_beyond_the_range() -> None:
     source, target = depth_range(200, 400, 100, 100), depth_range(200, 400, 100, 200)
     y = [100, 200, 300, 400, 500, -900]
-    paper, robust = (Normalisation(source, target, kind, flat=False) for kind in NORMALISATIONS)
+    paper, robust = (Normalisation(source, target, kind, flat=False) for kind in RANGES)
     assert paper.scale(y).tolist() == [0.5, 1, 1.5, 2, 2.5, 0.5]
     assert robust.scale(y).tolist() == [1, 1, 1.5, 2, 2, 1]
     assert paper.map_y(y).tolist() == robust.map_y(y).tolist() == y
