@@ -21,17 +21,14 @@ from scipy.stats import spearmanr
 from dancebench.benchmark.jobs import Job, JobFailure, require_all, run_jobs
 from dancebench.benchmark.metrics.chunks import measure_in_chunks
 from dancebench.benchmark.metrics.image import measure_images
-from dancebench.benchmark.runs.synthesis import SynthesisResult
+from dancebench.benchmark.runs.synthesis import FakeDocument, SynthesisResult, identify_fake
 from dancebench.benchmark.runs.synthesis_record import pair_held_out
 from dancebench.core.files import atomic_path
 from dancebench.core.progress import ReportProgress, ignore_progress
-from dancebench.core.schema import Document, Strict
-from dancebench.datasets.pose.distance import pose_distances
-from dancebench.datasets.pose.skeleton import Keypoints, has_person
+from dancebench.core.schema import Strict
+from dancebench.datasets.subjects.pose_novelty import NEAREST, measure_pose_novelty
 from dancebench.datasets.subjects.real_clips import list_shown_frames
 
-NEAREST: Final = 10
-"""Training poses that the distance is averaged over."""
 _SSIM: Final = "frame_ssim"
 _STYLE: Final[dict[Any, Any]] = {"font.family": "DejaVu Sans", "font.size": 10.0, "svg.hashsalt": "dancebench"}
 
@@ -46,16 +43,9 @@ class FramePoint(Strict):
     ssim: float
 
 
-class NoveltyRecord(Document):
+class NoveltyRecord(FakeDocument):
     """`novelty.json`: a point for each frame, and the rank correlation of the two."""
 
-    method: str
-    preset: str
-    seed: int
-    dataset: str
-    dataset_id: str
-    subject: str
-    fake_sha256: str
     nearest: int
     points: tuple[FramePoint, ...]
     n: int
@@ -85,23 +75,15 @@ def write_novelty(result: SynthesisResult, report: ReportProgress = ignore_progr
     subject = job.dataset.subject(job.subject)
     clips = pair_held_out(job.dataset, job.subject, result.fake_path, result.real_path, result.real)
     rows = measure_in_chunks(clips, lambda chunk: measure_images(chunk, only=[_SSIM]), report=report)
-    poses, shown = subject.keypoints(), list_shown_frames(subject)
-    training = poses[subject.train.start : subject.train.stop]
-    distances = measure_novelty(poses[shown], training) * 100 / subject.size[0]
+    distances = measure_pose_novelty(subject)
     values = rows[_SSIM].to_numpy(np.float64)
     spearman, reason = correlate(distances, values)
     record = NoveltyRecord(
-        method=job.method,
-        preset=job.preset,
-        seed=job.config.seed,
-        dataset=job.dataset.name,
-        dataset_id=job.dataset.record.dataset_id,
-        subject=job.subject,
-        fake_sha256=result.fake.sha256,
+        **identify_fake(result),
         nearest=NEAREST,
         points=tuple(
             FramePoint(frame=int(frame), distance=float(distance) if np.isfinite(distance) else None, ssim=float(value))
-            for frame, distance, value in zip(shown, distances, values, strict=True)
+            for frame, distance, value in zip(list_shown_frames(subject), distances, values, strict=True)
         ),
         n=int(np.isfinite(distances).sum()),
         spearman=spearman,
@@ -111,26 +93,6 @@ def write_novelty(result: SynthesisResult, report: ReportProgress = ignore_progr
     plot_novelty(folder / "novelty.svg", record)
     record.save(folder / "novelty.json")
     return record, folder / "novelty.svg"
-
-
-def measure_novelty(poses: Keypoints, training: Keypoints, nearest: int = NEAREST) -> npt.NDArray[np.float64]:
-    """Mean distance of each pose to its nearest training poses.
-
-    Args:
-        poses: float32 [T, 75, 3].
-        training: float32 [N, 75, 3], in the same pixels; frames without a person are left out.
-        nearest: How many are averaged over, or all where there are fewer.
-
-    Returns:
-        float64 [T] in pixels; NaN where no training pose shares a joint.
-    """
-    candidates = training[has_person(training)]
-    values = []
-    for pose in poses:
-        distances = np.sort(pose_distances(pose, candidates))[:nearest]
-        finite = distances[np.isfinite(distances)]
-        values.append(float(finite.mean()) if len(finite) else np.nan)
-    return np.array(values, np.float64)
 
 
 def correlate(distances: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> tuple[float | None, str | None]:

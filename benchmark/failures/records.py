@@ -6,7 +6,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from dancebench.core.schema import Document, Strict
+from dancebench.benchmark.runs.synthesis import FakeDocument
+from dancebench.core.schema import Strict
 
 
 class Moment(Strict):
@@ -46,15 +47,8 @@ class KindRecord(Strict):
         return self
 
 
-class FailureRecord(Document):
+class FailureRecord(FakeDocument):
     """The failure cases of one fake, by kind."""
 
-    method: str
-    preset: str
-    seed: int
-    dataset: str
-    dataset_id: str
-    subject: str
-    fake_sha256: str
     n_frames: int
     kinds: dict[str, KindRecord]

@@ -20,7 +20,7 @@ from dancebench.benchmark.failures.sheet import save_sheet
 from dancebench.benchmark.jobs import Job, JobFailure, require_all, run_jobs
 from dancebench.benchmark.metrics.chunks import FakeAndReal, measure_in_chunks, start_once
 from dancebench.benchmark.metrics.detected_poses import detect_poses
-from dancebench.benchmark.runs.synthesis import SynthesisResult
+from dancebench.benchmark.runs.synthesis import SynthesisResult, identify_fake
 from dancebench.benchmark.runs.synthesis_record import pair_held_out
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.subjects.real_clips import list_shown_frames
@@ -54,13 +54,7 @@ def write_failures(result: SynthesisResult, report: ReportProgress = ignore_prog
     shown = list_shown_frames(job.dataset.subject(job.subject))
     findings, absent = find_failures(clips, (result.real.height, result.real.width), report)
     record = FailureRecord(
-        method=job.method,
-        preset=job.preset,
-        seed=job.config.seed,
-        dataset=job.dataset.name,
-        dataset_id=job.dataset.record.dataset_id,
-        subject=job.subject,
-        fake_sha256=result.fake.sha256,
+        **identify_fake(result),
         n_frames=len(clips.keypoints),
         kinds={
             name: describe_kind(name, found, fps=result.fake.fps, frames=shown, absence=absent.get(name))

@@ -1,4 +1,4 @@
-"""Pose novelty: how far the pose of each held-out frame lies from every pose of the training part."""
+"""Pose novelty of the people of runs, where the workspace holds the very clips that were measured."""
 
 from __future__ import annotations
 
@@ -7,27 +7,9 @@ import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.pose.distance import find_nearest_pose, pose_distances
-from dancebench.datasets.subjects.dataset import Dataset, Subject
-from dancebench.datasets.subjects.real_clips import list_shown_frames
+from dancebench.datasets.subjects.dataset import Dataset
+from dancebench.datasets.subjects.pose_novelty import measure_pose_novelty
 from dancebench.leaderboards.records import RunRecord
-
-
-def measure_pose_novelty(subject: Subject) -> npt.NDArray[np.float64]:
-    """Distance of the pose of each shown frame to the nearest training pose (EDN Eq. 6).
-
-    Returns:
-        float64 [N] in % of the clip's height, in the order of `list_shown_frames`; NaN where a frame has no pose, or
-        shares no joint with any training pose.
-    """
-    keypoints = subject.keypoints()
-    training = keypoints[np.asarray(subject.train)]
-    found = np.full(len(list_shown_frames(subject)), np.nan)
-    for number, pose in enumerate(keypoints[list_shown_frames(subject)]):
-        nearest = find_nearest_pose(pose, training)
-        if nearest is not None:
-            found[number] = 100 * pose_distances(pose, training[nearest][None])[0] / subject.size[0]
-    return found
 
 
 class NoveltyMeasure:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from dancebench.benchmark.jobs import Job, JobFailure, run_jobs
 from dancebench.benchmark.presets import RunSettings, configure_method
 from dancebench.core.errors import BenchError
 from dancebench.core.nn import distributed
 from dancebench.core.progress import ReportProgress
-from dancebench.core.schema import describe_fields
+from dancebench.core.schema import Document, describe_fields
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import SELECTIONS, build_catalogue, draw_subject, open_demo
 from dancebench.datasets.subjects.dataset import Dataset, Subject
@@ -236,3 +236,29 @@ def synthesize_all(
     sharing = min(workers, len(jobs))
     named_jobs = [Job(f"{job.method} on {job.subject}", synthesize, job.sharing_memory(sharing)) for job in jobs]
     return run_jobs(named_jobs, workers=workers, report=report)
+
+
+class FakeDocument(Document):
+    """A record about one synthesized clip."""
+
+    method: str
+    preset: str
+    seed: int
+    dataset: str
+    dataset_id: str
+    subject: str
+    fake_sha256: str
+
+
+def identify_fake(result: SynthesisResult) -> dict[str, Any]:
+    """The fields of `FakeDocument` of a synthesized clip."""
+    job = result.job
+    return {
+        "method": job.method,
+        "preset": job.preset,
+        "seed": job.config.seed,
+        "dataset": job.dataset.name,
+        "dataset_id": job.dataset.record.dataset_id,
+        "subject": job.subject,
+        "fake_sha256": result.fake.sha256,
+    }

@@ -71,10 +71,7 @@ def find_nearest_pose(
     others: Keypoints,
     distances: Callable[[Keypoints, Keypoints], npt.NDArray[np.float64]] = pose_distances,
 ) -> int | None:
-    """Which of `others` is nearest to `pose`, where joints may be missing.
-
-    A mean over one or two joints that happen to lie close says little: candidates count only if they share at
-    least half of the joints found in `pose`, or, where none does, as many as the best of them.
+    """Which of `others` is nearest to `pose`, of those that can be compared (see `list_comparable_poses`).
 
     Args:
         pose: float32 [75, 3].
@@ -84,8 +81,35 @@ def find_nearest_pose(
     Returns:
         Its index; None where no candidate shares a joint.
     """
-    count = shared_joints(pose, others).sum(axis=-1)  # [N]
-    if count.max(initial=0) == 0:
+    comparable = list_comparable_poses(pose, others)
+    if not comparable.any():
         return None
-    needed = min(int(count.max()), -(-int((pose[BODY, 2] > 0).sum()) // 2))
-    return int(np.argmin(np.where(count >= needed, distances(pose, others), np.inf)))
+    return int(np.argmin(np.where(comparable, distances(pose, others), np.inf)))
+
+
+def measure_distance_to_nearest(pose: Keypoints, others: Keypoints, nearest: int) -> float:
+    """Mean distance of `pose` (Eq. 6) to the nearest of `others`, of those that can be compared.
+
+    Args:
+        pose: float32 [75, 3].
+        others: float32 [N, 75, 3], in the same pixels.
+        nearest: How many are averaged over, or all where there are fewer.
+
+    Returns:
+        In pixels; NaN where no candidate shares a joint.
+    """
+    candidates = others[list_comparable_poses(pose, others)]
+    if len(candidates) == 0:
+        return float("nan")
+    return float(np.sort(pose_distances(pose, candidates))[:nearest].mean())
+
+
+def list_comparable_poses(pose: Keypoints, others: Keypoints) -> npt.NDArray[np.bool_]:
+    """Which of `others` share enough joints with `pose` for their distance to say something: bool [N].
+
+    A mean over one or two joints that happen to lie close says little: candidates count only if they share at
+    least half of the joints found in `pose`, or, where none does, as many as the best of them.
+    """
+    count = shared_joints(pose, others).sum(axis=-1)  # [N]
+    needed = min(int(count.max(initial=0)), -(-int((pose[BODY, 2] > 0).sum()) // 2))
+    return np.asarray((count > 0) & (count >= needed))

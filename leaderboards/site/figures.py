@@ -144,7 +144,7 @@ def draw_novelty(section: Section, parts: Parts) -> Figure:
     title, chart = "Body SSIM against pose novelty", None
     if lines:
         points = [point for line in lines for point in line.points]
-        x = make_axis("distance to the nearest training pose, % of height", [x for x, _ in points])
+        x = make_axis("mean distance to the nearest training poses, % of height", [x for x, _ in points])
         chart = draw_lines(title, x, make_axis("body SSIM", [y for _, y in points]), lines)
     how = [f"Means of {BINS} bins of frames, equally many in each (distance of poses: EDN Eq. 6)."] if lines else []
     return Figure(title, chart, (*how, *_say_once(reasons)))

@@ -53,6 +53,6 @@ class Material(Protocol):
         """What `measure_novelty` depends on: a hash, or why it cannot be measured."""
 
     def measure_novelty(self, record: RunRecord, subject: str) -> npt.NDArray[np.float64] | str:
-        """Distance of each shown frame's pose to the nearest training pose (N,) in % of the frame's height, by the
-        frame's number in the rows of the run; or why it is not known.
+        """Mean distance of each shown frame's pose to the nearest training poses (N,) in % of the frame's height, by
+        the frame's number in the rows of the run; or why it is not known.
         """

@@ -41,7 +41,7 @@ class TraceData(Strict):
 class RunPart(ArtifactRecord):
     """What the pages draw of one run."""
 
-    SCHEMA_VERSION: ClassVar[int] = 1
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     made_from: str
     """Hash of the record, its rows, the poses, the curves that there are, and the rules."""

@@ -13,10 +13,9 @@ from conftest import make_dataset
 
 from dancebench.benchmark.report import exhibits as module
 from dancebench.benchmark.report.exhibits import ExhibitMaker
-from dancebench.benchmark.report.novelty import NoveltyMeasure, measure_pose_novelty
+from dancebench.benchmark.report.novelty import NoveltyMeasure
 from dancebench.benchmark.report.write import check_leaderboards, write_leaderboards
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.pose.distance import pose_distances
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.datasets.subjects.real_clips import list_shown_frames, write_real
 from dancebench.datasets.video.clips import VideoReader, write_clip
@@ -183,17 +182,6 @@ def test_the_site_weighs_no_more_than_it_may(workspace: Workspace, monkeypatch: 
 
 
 # ---------------------------------------------------------------- novelty
-
-
-def test_closed_form_novelty_is_the_distance_to_the_nearest_training_pose(workspace: Workspace) -> None:
-    subject = Dataset.open(workspace, "toy").subject("walker")
-    keypoints = subject.keypoints()
-    training = keypoints[np.asarray(subject.train)]
-    novelty = measure_pose_novelty(subject)
-    shown = list_shown_frames(subject)
-    assert len(novelty) == len(shown)
-    for t, value in zip(shown, novelty, strict=True):
-        assert value == pytest.approx(100 * pose_distances(keypoints[t], training).min() / 128)
 
 
 def test_novelty_is_only_told_of_the_people_that_were_measured(workspace: Workspace) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import waving
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancebench.datasets.pose.distance import find_nearest_pose, normalised_pose_distances
-from dancebench.datasets.pose.skeleton import Keypoints
+from dancebench.datasets.pose.distance import find_nearest_pose, measure_distance_to_nearest, normalised_pose_distances
+from dancebench.datasets.pose.skeleton import NOSE, Keypoints
 
 
 def make_poses(seed: int, count: int, joints: int = 25) -> Keypoints:
@@ -56,3 +57,17 @@ def test_fewer_than_two_joints_or_coinciding_ones_have_no_distance() -> None:
     poses[2, :25, :2] = 5
     poses[3] = 0
     assert np.isinf(normalised_pose_distances(poses[0], poses[1:])).all()
+
+
+def test_closed_form_the_mean_is_over_the_nearest_poses_that_share_half_of_the_joints() -> None:
+    pose = waving(0, (256, 128))
+    others = np.stack([pose] * 14)
+    others[:, :, 0] += np.arange(14, dtype=np.float32)[:, None] * (pose[:, 2] > 0)
+    one_joint = np.zeros_like(pose)
+    one_joint[NOSE] = pose[NOSE]  # its distance would be 0
+    others = np.concatenate([others, np.zeros_like(others[:2]), one_joint[None]])
+    assert measure_distance_to_nearest(pose, others, 10) == pytest.approx(np.arange(10).mean(), abs=1e-4)
+    assert measure_distance_to_nearest(pose, others[1:4], 10) == pytest.approx(2, abs=1e-4)
+    assert measure_distance_to_nearest(pose, one_joint[None], 10) == 0  # the best that there is
+    assert np.isnan(measure_distance_to_nearest(np.zeros_like(pose), others, 10))
+    assert np.isnan(measure_distance_to_nearest(pose, others[14:16], 10))
