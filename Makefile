@@ -8,11 +8,14 @@ SOURCES = pyproject.toml constraints.txt
 WORKERS ?= auto
 # What the wheel is tried in by `make dist`.
 TRIAL   = build/trial
+# What `make detector` makes the shipped detector from: a folder of videos and their list, a CSV.
+VIDEOS ?=
+LIST   ?=
 # Options of `make fuzz` and `make kills`: FUZZ="--seed 7 --files 200", KILLS="--training 4".
 FUZZ   ?=
 KILLS  ?=
 
-.PHONY: demo test test-long lint speed fuzz kills dist clean python
+.PHONY: demo test test-long lint speed fuzz kills detector dist clean python
 
 demo: $(VENV)/.installed
 	$(BIN)/bench demo
@@ -38,6 +41,12 @@ fuzz: $(VENV)/.developer
 # Commands that are killed 30 times at random moments and run again: half an hour.
 kills: $(VENV)/.developer
 	PYTHONPATH=tests $(BIN)/python -m fuzz.kills $(KILLS)
+
+# The detector that ships, from videos that are named: `make detector VIDEOS=folder LIST=list.csv`; killed, it goes on.
+detector: $(VENV)/.developer
+	@[ -n "$(VIDEOS)" ] && [ -n "$(LIST)" ] || \
+	  { echo "Name the videos and their list: make detector VIDEOS=folder LIST=list.csv" >&2; exit 1; }
+	$(BIN)/python scripts/make_detector.py "$(VIDEOS)" "$(LIST)"
 
 # The sdist, and the wheel from it; then the wheel as a stranger installs it.
 dist: $(VENV)/.developer

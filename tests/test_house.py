@@ -23,7 +23,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     ),
     "datasets": ({"video"}, {"corpora"}, {"pose"}, {"subjects"}, {"importers", "dancers"}),
     "synth": ({"clip"}, {"base"}, {"acceleration"}, {"gan"}, {"methods", "training"}, {"backgrounds"}, {"render"}),
-    "detect": ({"inputs", "trunk"}, {"detectors"}, {"evaluation"}, {"protocol"}, {"casework"}),
+    "detect": ({"inputs", "trunk"}, {"detectors"}, {"evaluation"}, {"protocol"}, {"casework", "shipped"}),
     "leaderboards": (
         {"record_version1", "record_version2", "record_version3", "perceptual"},
         {"records"},

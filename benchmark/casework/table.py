@@ -125,8 +125,7 @@ def _format_ratio(score: VideoScore) -> str:
 
 def explain_scores(report: ScoreReport, card: DetectorCard, folder: Path) -> str:
     """Explain the table: what a likelihood ratio means, and what the detector was trained and tested on."""
-    rates, calibration, clips = card.error_rates, card.calibration.video, card.clip_format
-    learned = "Trained on" if find_detector_class(card.detector).LEARNS else "Threshold and calibration are of"
+    rates, calibration = card.error_rates, card.calibration.video
     caution = " Their reals and fakes were separated without error: over-confidence cannot be excluded."
     return (
         f"Detector {folder.name}. LR compares how probable such a score is for videos synthesized by any method and "
@@ -138,10 +137,19 @@ def explain_scores(report: ScoreReport, card: DetectorCard, folder: Path) -> str
         f"Threshold: score {card.thresholds.video:+.3f}, frozen on them. On held-out people it took "
         f"{_format_share(rates.false_positive_rate, rates.n_real)} real clips for synthesized and "
         f"{_format_share(rates.false_negative_rate, rates.n_fake)} synthesized ones for real.\n"
-        f"{learned} {', '.join(clips.methods)} fakes of {clips.clip_height}x{clips.clip_width} at "
-        f"{clips.fps_min:g} to {clips.fps_max:g} fps, of dataset {report.dataset or 'unknown'}: on other kinds "
-        "of video these numbers say little."
+        f"{_describe_training(card, report.dataset)}: on other kinds of video these numbers say little."
     )
+
+
+def _describe_training(card: DetectorCard, dataset: str | None) -> str:
+    """What it was trained on, in words; a dataset that is not known is said to be so."""
+    clips, detector = card.clip_format, find_detector_class(card.detector)
+    where = f"{clips.clip_height}x{clips.clip_width} at {clips.fps_min:g} to {clips.fps_max:g} fps"
+    if not clips.methods:
+        people = len(card.data["train"].subjects)
+        return f"Trained on real recordings of {people} people alone, {clips.view} view of {where}"
+    learned = "Trained on" if detector.LEARNS else "Threshold and calibration are of"
+    return f"{learned} {', '.join(clips.methods)} fakes of {where}, of dataset {dataset or 'unknown'}"
 
 
 def _name_methods(calibration: Calibration) -> str:

@@ -1,4 +1,4 @@
-"""`bench score`: score outside videos with a trained detector."""
+"""`bench score`: score outside videos with a trained detector, or the one that ships."""
 
 from __future__ import annotations
 
@@ -36,13 +36,20 @@ if TYPE_CHECKING:
 
 _FORMATS: Final = ("table", "json", "csv", "html")
 REPORT: Final = "report.json"
+DEFAULT_DETECTOR: Final = "pair-patch"
+"""Of a workspace that has trained some."""
 
 
 def score(
     video: Annotated[list[str] | None, typer.Argument(help="Video files, folders or globs.")] = None,
     detector: Annotated[
-        str, typer.Option(help="A detector of the workspace, by its name (its latest run), or a detector's folder.")
-    ] = "pair-patch",
+        str | None,
+        typer.Option(
+            help="A detector of the workspace, by its name (its latest run), a detector's folder, or 'shipped': the "
+            "one that comes with dancebench. Default: pair-patch; in a workspace without detectors the shipped one.",
+            show_default=False,
+        ),
+    ] = None,
     format_: Annotated[
         str, typer.Option("--format", help="table, json, csv, or html: a page for each video.")
     ] = "table",
@@ -193,7 +200,7 @@ def _show(report: ScoreReport, setup: ScoringSetup, format_: str, folder: Path |
 # ---------------------------------------------------------------- verification
 
 
-def _verify(path: Path, opened: Workspace, detector: str, setup: ScoringSetup, workers: int) -> None:
+def _verify(path: Path, opened: Workspace, detector: str | None, setup: ScoringSetup, workers: int) -> None:
     from dancebench.benchmark.casework.scoring import verify_report
     from dancebench.detect.casework.score import ScoreReport
 
@@ -223,15 +230,17 @@ def _describe_verification(verification: Verification) -> list[str]:
     return lines + [f"{video.path}: {'; '.join(video.differences) or 'the same'}" for video in verification.videos]
 
 
-def _find_detector_by_weights(opened: Workspace, detector: str, weights: str) -> Path:
-    """Find a report's detector by its weights: in the named folder, else in the workspace."""
+def _find_detector_by_weights(opened: Workspace, detector: str | None, weights: str) -> Path:
+    """Find a report's detector by its weights: in the named folder, else in the workspace, else the shipped one."""
     from dancebench.detect.protocol.card import CARD, DetectorCard
+    from dancebench.detect.shipped.files import FOLDER, check_shipped
 
-    for folder in [Path(detector), *opened.list_detectors()]:
+    named = [] if detector is None else [Path(detector)]
+    for folder in [*named, *opened.list_detectors(), FOLDER]:
         card = DetectorCard.load_if_usable(folder / CARD)
         if card is not None and card.weights_sha256 == weights:
             _refuse_code(folder, detector)
-            return folder
+            return check_shipped() if folder == FOLDER else folder
     raise BenchError(
         f"The detector of the report (weights {weights[:12]}…) was not found.",
         hint="Name its folder with --detector, or its workspace with --workspace.",
@@ -249,8 +258,16 @@ def _find_dataset(opened: Workspace, folder: Path) -> str | None:
     return next((run.data.dataset for run in runs if run.run.id == folder.name), None)
 
 
-def _find_detector_folder(workspace: Workspace, name: str) -> Path:
-    """The folder of a detector: `name` itself if it holds a card, else the latest run of that detector."""
+def _find_detector_folder(workspace: Workspace, name: str | None) -> Path:
+    """The folder of a detector: `name` itself if it holds a card, else the latest run of that detector.
+
+    Where none is named it is that of `pair-patch`, or the shipped one if the workspace has no trained detector.
+    """
+    from dancebench.detect.shipped.files import NAME, check_shipped
+
+    if name == NAME or (name is None and not workspace.list_detectors()):
+        return _tell_shipped(check_shipped())
+    name = name or DEFAULT_DETECTOR
     if os.path.exists(Path(name) / "card.json"):  # false where Path.exists raises: a name that is too long
         _refuse_code(Path(name), name)
         return Path(name)
@@ -259,7 +276,7 @@ def _find_detector_folder(workspace: Workspace, name: str) -> Path:
     if not trained:
         raise BenchError(
             f"The workspace {workspace.root} holds no trained detector.",
-            hint="Train one: bench detect --holdout",
+            hint="Train one: bench detect --holdout; or leave --detector out for the one that ships.",
         )
     from dancebench.detect.detectors.base import label_detector
 
@@ -271,7 +288,15 @@ def _find_detector_folder(workspace: Workspace, name: str) -> Path:
     return matching[-1]
 
 
-def _refuse_code(folder: Path, named: str) -> None:
+def _tell_shipped(folder: Path) -> Path:
+    from dancebench.detect.protocol.card import CARD, DetectorCard
+    from dancebench.detect.shipped.files import describe_shipped
+
+    err.print_lines(*describe_shipped(DetectorCard.load(folder / CARD)).split("\n"))
+    return folder
+
+
+def _refuse_code(folder: Path, named: str | None) -> None:
     """Refuse a card that names Python code to run, unless the command itself names that code: a card may be anyone's.
 
     Raises:

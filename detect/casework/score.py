@@ -412,7 +412,8 @@ def _list_reasons_to_abstain(
         )
     if (share := missing_share(inspection)) > MAX_DAMAGED:
         reasons.append(f"{share:.0%} of its frames are damaged or lost")
-    if padded := prepared.facts.padded:
+    padded = 0 if clips.view == "native" else prepared.facts.padded  # a native view is never filled
+    if padded:
         reasons.append(
             f"in {padded} of {len(prepared.times)} frames the {clips.view} is smaller than the view of "
             f"{size[1]}x{size[0]}: black surrounds it"

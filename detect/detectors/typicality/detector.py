@@ -106,10 +106,18 @@ class Typicality(Detector):
         for done, (person, windows) in enumerate(clips):
             report("looking at reals", done, len(clips))
             for window in windows:
-                found = self._look_at(window)
+                found = self.look_at(window)
                 looks += found
                 people += [person] * len(found)
         report("looking at reals", len(clips), len(clips))
+        self.fit_to(looks, people)
+
+    def fit_to(self, looks: Sequence[Look], people: Sequence[str]) -> None:
+        """Learn from what was looked at: the looks of all windows of the reals, and who is seen in each.
+
+        Raises:
+            BenchError: They are of fewer than three people.
+        """
         if len(set(people)) < FEWEST_PEOPLE:
             raise BenchError(
                 f"The training reals show {len(set(people))} people; 'typicality' needs {FEWEST_PEOPLE}.",
@@ -155,14 +163,22 @@ class Typicality(Detector):
             ) from error
         return detector
 
-    def _look_at(self, window: npt.NDArray[np.uint8]) -> list[Look]:
+    def look_at(self, window: npt.NDArray[np.uint8]) -> list[Look]:
+        """What it looks at in a window, uint8 (T, H, W, 3)."""
         return look_at(window, self.config.parts, self.config.patches)
 
+    def combine_looks(self, looks: Sequence[Look]) -> float:
+        """The logit of a window, from what was looked at in it."""
+        return combine(self._judge_looks(looks))
+
     def _judge(self, pairs: Pairs) -> Iterator[list[Judged]]:
+        for window in pairs:
+            yield self._judge_looks(self.look_at(window))
+
+    def _judge_looks(self, looks: Sequence[Look]) -> list[Judged]:
         if self.reference is None:
             raise ValueError("a detector must be trained before it scores")
-        for window in pairs:
-            yield self.reference.judge(self._look_at(window))
+        return self.reference.judge(looks)
 
 
 def combine(judged: Sequence[Judged]) -> float:

@@ -1,0 +1,143 @@
+"""Making of the shipped detector: material that is named in; its folder, whole and sealed, out.
+
+    material → looks (kept) → cross-fitted scores → threshold, calibration, metrics → the population of all people
+             → card, sources, model card → hashes
+
+On one machine the same material gives the same files, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from dancebench.core.files import atomic_folder, sha256_file, sha256_json, write_text
+from dancebench.core.metric import Metric
+from dancebench.core.progress import ReportProgress
+from dancebench.datasets.video.clips import describe_encoder
+from dancebench.detect.detectors.typicality.detector import Typicality, TypicalityConfig
+from dancebench.detect.evaluation.aggregation import DEFAULT_RULE
+from dancebench.detect.evaluation.breakdowns import break_down_by_method
+from dancebench.detect.evaluation.calibration_metrics import (
+    collect_ratio_figures,
+    fit_calibrations,
+    measure_calibration,
+)
+from dancebench.detect.evaluation.metrics import Thresholds, choose_thresholds, evaluate, measure_error_rates
+from dancebench.detect.evaluation.score_tables import ScoreTables
+from dancebench.detect.evaluation.training_domain import fit_training_domain
+from dancebench.detect.protocol.card import CARD, ClipFormat, DetectorCard, SplitData
+from dancebench.detect.shipped.crossfit import cross_fit, decide_left_out, fit_to_reals, keep_ratios, require_enough
+from dancebench.detect.shipped.files import MODEL_CARD, seal
+from dancebench.detect.shipped.material import RATE, WatchedVideo, read_material, watch
+from dancebench.detect.shipped.model_card import describe_detector
+from dancebench.detect.shipped.sources import FILE as SOURCES
+from dancebench.detect.shipped.sources import list_sources
+
+DETECTOR: Final = "typicality"
+CONFIG: Final = TypicalityConfig(view="native", height=1280, width=1280, pairs=8, windows=8, parts=("patches", "whole"))
+"""Of the detector that ships."""
+_LEFT_OUT: Final = (
+    "measured by cross-fitting: no score is of a fit that knew its source, and no ratio of a calibration that knew its "
+    "source or method; there are no further held-out people"
+)
+_HELD_OUT_MEASURES: Final = ("auc", "eer", "ap", "tpr_fpr1", "tpr_fpr5")
+
+
+def make_detector(
+    folder: Path,
+    table: Path,
+    work: Path,
+    target: Path,
+    report: ReportProgress,
+    config: TypicalityConfig = CONFIG,
+) -> DetectorCard:
+    """Make the detector that ships.
+
+    Args:
+        folder: Of the videos.
+        table: Their list.
+        work: Where stages are kept, so that a killed making goes on.
+        target: Folder of the detector, written whole or not at all; an earlier one is replaced.
+        report: Progress.
+        config: Its settings.
+
+    Raises:
+        BenchError: The list lacks something, a video cannot be read, or there are too few people, sources or methods.
+    """
+    videos = read_material(folder, table)
+    detector = Typicality(config)
+    watched = watch(videos, detector, work, report)
+    require_enough(watched)
+    tables = cross_fit(detector, watched)
+    fitted = fit_to_reals(detector, watched)
+    with atomic_folder(target) as made:
+        fitted.save(made)
+        card = _make_card(fitted, watched, tables, sha256_file(made / fitted.WEIGHTS))
+        card.save(made / CARD)
+        sources = list_sources(videos.rows)
+        sources.save(made / SOURCES)
+        write_text(made / MODEL_CARD, describe_detector(card, sources))
+        seal(made)
+    return card
+
+
+def _make_card(
+    fitted: Typicality, watched: Sequence[WatchedVideo], tables: ScoreTables, weights_sha256: str
+) -> DetectorCard:
+    calibrations = fit_calibrations(tables, ())
+    left_out = decide_left_out(tables)
+    reals = _describe_split([video for video in watched if video.row.label == 0])
+    everything = _describe_split(watched)
+    config = fitted.config.model_dump(mode="json")
+    rates = [video.row.known_fps for video in watched]
+    return DetectorCard(
+        detector=DETECTOR,
+        config=config,
+        parameters=fitted.parameters,
+        weights_sha256=weights_sha256,
+        origin=fitted.origin,
+        training_id=sha256_json([DETECTOR, config, everything.sha256]),
+        data={"train": reals, "validation": everything, "holdout": everything},
+        pictures=("camera",),
+        clip_format=ClipFormat(
+            clip_height=fitted.config.height,
+            clip_width=fitted.config.width,
+            view=fitted.config.view,
+            fps_min=min(rates),
+            fps_max=RATE,
+            methods=(),
+            encoder=describe_encoder(),
+        ),
+        training_domain=fit_training_domain(
+            [video.features for video in watched], [video.row.subject_id for video in watched]
+        ),
+        aggregator=DEFAULT_RULE,
+        learned=None,
+        thresholds=choose_thresholds(tables),
+        calibration=calibrations,
+        metrics=_measure(tables, left_out.ratios, left_out.margins),
+        error_rates=measure_error_rates(left_out.margins, 0.0),
+        ratios=collect_ratio_figures(left_out.ratios, keep_ratios(calibrations)),
+        flags=(_LEFT_OUT,),
+    )
+
+
+def _measure(tables: ScoreTables, ratios: ScoreTables, margins: ScoreTables) -> dict[str, Metric]:
+    """Metrics of scores, of ratios and of decisions about videos that were left out of each."""
+    decided = Thresholds(video=0.0, pair=0.0)
+    return {
+        **evaluate(tables, None, _HELD_OUT_MEASURES),
+        **evaluate(margins, decided, ("accuracy",)),
+        **measure_calibration(ratios, keep_ratios(fit_calibrations(tables, ()))),
+        **{name: metric for name, metric in break_down_by_method(tables, None).items() if "_auc@" in name},
+    }
+
+
+def _describe_split(watched: Sequence[WatchedVideo]) -> SplitData:
+    rows = [video.row for video in watched]
+    entries = sorted([row.video_id, row.subject_id, row.label, row.sha256] for row in rows)
+    return SplitData(
+        sha256=sha256_json(entries), n_videos=len(rows), subjects=tuple(sorted({row.subject_id for row in rows}))
+    )

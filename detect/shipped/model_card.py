@@ -1,0 +1,72 @@
+"""`CARD.md` of the shipped detector, in plain words: card and sources in, text out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dancebench.core.metric import Metric
+from dancebench.detect.protocol.card import DetectorCard
+from dancebench.detect.shipped.sources import SourcesRecord
+
+_SHOWN = (
+    ("video_auc", "AUC over videos"),
+    ("video_cllr", "Cllr"),
+    ("video_cllr_min", "Cllr_min"),
+    ("video_cllr_cal", "Cllr_cal"),
+    ("video_misleading_real", "reals with a ratio above 1"),
+    ("video_misleading_real_10", "reals with a ratio above 10"),
+    ("video_misleading_fake", "fakes with a ratio below 1"),
+    ("video_misleading_fake_10", "fakes with a ratio below 1/10"),
+)
+
+
+def describe_detector(card: DetectorCard, sources: SourcesRecord) -> str:
+    """The model card, as Markdown."""
+    return "\n".join(_list_lines(card, sources)) + "\n"
+
+
+def _list_lines(card: DetectorCard, sources: SourcesRecord) -> Iterator[str]:
+    calibration = card.calibration.video
+    yield f"# The detector that ships: {card.detector}"
+    yield ""
+    yield (
+        f"It has learned what recordings of {len(card.data['train'].subjects)} people look like and how they move, and "
+        "says how atypical another video is of them. It has seen no fake: fakes fix its threshold and calibration "
+        "alone, and each score that they were fixed on comes from a fit without the video's source. What it holds are "
+        "means, spreads and directions over all people, no vector of any person. Everything else is in `card.json`."
+    )
+    yield ""
+    yield "## How well it did on people, sources and methods left out"
+    yield ""
+    yield "| what | value | 95% interval by person | of |"
+    yield "|---|---|---|---|"
+    for name, words in _SHOWN:
+        yield _make_row(words, card.metrics[name])
+    for name in sorted(key for key in card.metrics if key.startswith("video_auc@method=")):
+        yield _make_row(f"AUC, fakes by {name.partition('=')[2]}", card.metrics[name])
+    yield ""
+    yield (
+        f"Calibrated on {calibration.items} videos of {calibration.subjects} people and fakes of "
+        f"{len(calibration.methods or ())} methods ({', '.join(calibration.methods or ())}). Support for synthesized "
+        f"ends at {calibration.bounds.synthesized.llr:.2f} ({calibration.bounds.synthesized.set_by}), support for real "
+        f"at {calibration.bounds.real.llr:.2f} ({calibration.bounds.real.set_by}), in natural logarithms. Fakes of "
+        "other kinds, of whole scenes above all, may look typical to it: absence of traces is no evidence."
+    )
+    yield ""
+    yield "## What it was made from"
+    yield ""
+    yield "| source | author | licence | people | reals | fakes made from them |"
+    yield "|---|---|---|---|---|---|"
+    for each in sources.sources:
+        fakes = sum(video.method is not None for video in each.videos)
+        yield (
+            f"| {each.source} | {each.author} | {each.licence} | {each.people} | {len(each.videos) - fakes} | {fakes} |"
+        )
+    yield ""
+    yield f"Every file with its SHA-256 is in `sources.json`. The network that it looks through: {card.origin}."
+
+
+def _make_row(words: str, metric: Metric) -> str:
+    value = metric.reason if metric.value is None else f"{metric.value:.3f}"
+    interval = "–" if metric.ci95 is None else f"{metric.ci95[0]:.3f} to {metric.ci95[1]:.3f}"
+    return f"| {words} | {value} | {interval} | {metric.n} |"
