@@ -35,6 +35,7 @@ def score_image_folder(
     report: ReportProgress,
     *,
     pictures: bool,
+    fingerprint: bool,
     scratch: Path,
 ) -> ScoredVideo:
     """Score the images of a folder, in the order of the numbers in their names, as one video.
@@ -45,6 +46,7 @@ def score_image_folder(
         settings: With the rate of the images, `frames_per_second`.
         report: Progress.
         pictures: Keep images of the most suspicious pairs.
+        fingerprint: Compute that of its frames.
         scratch: Folder for temporary files; a lossless video of the frames is kept there meanwhile.
     """
     assert settings.frames_per_second is not None
@@ -58,7 +60,9 @@ def score_image_folder(
             return ScoredVideo(make_failed_score(folder, loaded.card, error.message))
         except OSError as error:
             return ScoredVideo(make_failed_score(folder, loaded.card, explain_read_error(folder, error).message))
-        scored = score_video(video, loaded, settings, report, pictures=pictures, scratch=scratch)
+        scored = score_video(
+            video, loaded, settings, report, pictures=pictures, fingerprint=fingerprint, scratch=scratch
+        )
         return dataclasses.replace(scored, record=_describe_folder(scored.record, folder, source, video))
 
 

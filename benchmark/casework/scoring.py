@@ -33,11 +33,18 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import explain_read_error, sha256_file, sha256_once
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.detect.casework.file_names import PassedOver, make_passed_over, restore_path
+from dancebench.detect.casework.reference import (
+    ReferenceFacts,
+    load_items,
+    measure_shift_again,
+    recalibrate,
+)
 from dancebench.detect.casework.score import (
     ScoredVideo,
     ScoreReport,
     ScoreSettings,
     VideoScore,
+    apply_reference,
     make_failed_score,
     score_video,
 )
@@ -64,6 +71,8 @@ class ScoringSetup:
     timeout: float = TIMEOUT
     """Seconds that one file may take."""
     pictures: bool = False
+    fingerprints: bool = False
+    """Whether each video's is computed, by which videos of one recording are found."""
 
 
 def score_files(
@@ -106,6 +115,7 @@ def make_report(
     how: ScoringSetup,
     dataset: str | None = None,
     passed_over: Sequence[PassedOver] = (),
+    reference: ReferenceFacts | None = None,
 ) -> ScoreReport:
     """Make the report of these scores, with all that is needed to reproduce them."""
     sha, dirty = read_code_version()
@@ -124,6 +134,7 @@ def make_report(
         dataset=dataset,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         ratios=card.ratios,
+        reference=reference,
         videos=tuple(videos),
         passed_over=tuple(passed_over),
     )
@@ -159,7 +170,14 @@ def verify_report(
     }
     names = [{"path": video.path, "path_bytes": video.path_bytes} for video in recorded.videos]
     again = [rescored[index].model_copy(update=name) for index, name in enumerate(names)]
-    return compare_reports(recorded, make_report(again, DetectorCard.load(how.folder / CARD), how, dataset))
+    card = DetectorCard.load(how.folder / CARD)
+    reference = None
+    if recorded.reference is not None:
+        items = load_items(how.folder)
+        reference = measure_shift_again(recorded.reference, items)
+        recalibrated = recalibrate(card, items, reference)
+        again = [apply_reference(video, recalibrated, reference.recordings) for video in again]
+    return compare_reports(recorded, make_report(again, card, how, dataset, reference=reference))
 
 
 def find_recorded_file(video: VideoScore, beside: Path) -> Path:
@@ -361,5 +379,10 @@ def _score_path(
 ) -> ScoredVideo:
     """Score a video, or the images of a folder as one."""
     if how.settings.frames_per_second is not None and path.is_dir():
-        return score_image_folder(path, loaded, how.settings, report, pictures=how.pictures, scratch=scratch)
-    return score_video(path, loaded, how.settings, report, pictures=how.pictures, scratch=scratch)
+        return score_image_folder(
+            path, loaded, how.settings, report,
+            pictures=how.pictures, fingerprint=how.fingerprints, scratch=scratch,
+        )  # fmt: skip
+    return score_video(
+        path, loaded, how.settings, report, pictures=how.pictures, fingerprint=how.fingerprints, scratch=scratch
+    )

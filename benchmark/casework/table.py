@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CSV_COLUMNS: Final = (
     "path", "sha256", "bytes", "status", "reason", "abstained_because", "container", "codec", "width", "height", "fps",
     "n_frames", "duration_s", "start_s", "decode_warnings", "score", "llr", "llr_low", "llr_high",
-    "llr_calibration_low", "llr_calibration_high", "llr_bound", "threshold",
+    "llr_calibration_low", "llr_calibration_high", "llr_bound", "llr_without_reference", "threshold",
     "above_threshold", "n_pairs", "aggregator", "ood_distance", "ood_limit", "credentials",
 )  # fmt: skip
 """Of the CSV; what is the same for all videos of a call is in the JSON."""
@@ -47,6 +47,7 @@ def make_csv_row(each: VideoScore) -> dict[str, Any]:
         "llr_calibration_low": each.calibration_interval.low if each.calibration_interval else None,
         "llr_calibration_high": each.calibration_interval.high if each.calibration_interval else None,
         "llr_bound": each.bound.set_by if each.bound else None,
+        "llr_without_reference": each.reference.llr_without if each.reference else None,
         "ood_distance": each.out_of_distribution.distance if each.out_of_distribution else None,
         "ood_limit": each.out_of_distribution.limit if each.out_of_distribution else None,
         "credentials": each.credentials.status if each.credentials else None,
@@ -108,9 +109,17 @@ def list_remarks(scores: Sequence[VideoScore]) -> list[str]:
     remarks = []
     for score in scores:
         reasons = [f"abstained: {reason}" for reason in score.abstained_because]
-        lines = filter(None, [score.reason, *reasons, *score.decode_warnings])
+        lines = filter(None, [score.reason, *reasons, _describe_effect(score), *score.decode_warnings])
         remarks += [f"{score.path}: {line}" for line in lines]
     return remarks
+
+
+def _describe_effect(score: VideoScore) -> str | None:
+    """What a reference changed."""
+    if score.reference is None or score.llr is None:
+        return None
+    before, now = (llr / math.log(10) for llr in (score.reference.llr_without, score.llr))
+    return f"by the {score.reference.recordings} recordings of the reference log10 LR {now:+.2f}, without {before:+.2f}"
 
 
 def _format_ratio(score: VideoScore) -> str:

@@ -136,6 +136,19 @@ def describe_methods(record: VideoScore) -> str:
     return f"Its synthesized videos are of methods that the detector had not seen: {', '.join(facts.unseen_methods)}"
 
 
+def describe_reference(record: VideoScore) -> str | None:
+    """What known reals of the case's conditions changed, as sentences; None where none were given."""
+    if record.reference is None:
+        return None
+    without = format_signed(to_log10(record.reference.llr_without))
+    return (
+        f"The ratio is calibrated on {record.reference.recordings} recordings that are stated to be real and of this "
+        "case's own conditions, in place of the reals of the detector's calibration; its synthesized videos are taken "
+        "to be moved by these conditions as reals are. That the recordings are real was not examined. By the "
+        f"detector's own calibration the log10 likelihood ratio is {without}."
+    )
+
+
 def describe_misleading(figures: LikelihoodRatioFigures) -> list[tuple[str, list[str]]]:
     """Rows of a table of misleading evidence: the kind of video, and counts beyond 1, 10 and 100 against the truth."""
     names: dict[Kind, str] = {"real": "real videos that look synthesized", "fake": "synthesized videos that look real"}

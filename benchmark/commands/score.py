@@ -31,7 +31,8 @@ from dancebench.core.workspace import Workspace
 if TYPE_CHECKING:
     from dancebench.benchmark.casework.scoring import ScoringSetup
     from dancebench.benchmark.casework.search import Search
-    from dancebench.detect.casework.score import ScoreReport, ScoreSettings, VideoScore
+    from dancebench.detect.casework.reference import ReferenceFacts
+    from dancebench.detect.casework.score import ScoredVideo, ScoreReport, ScoreSettings, VideoScore
     from dancebench.detect.casework.verify import Verification
 
 _FORMATS: Final = ("table", "json", "csv", "html")
@@ -64,6 +65,14 @@ def score(
         float | None,
         typer.Option(min=0.01, max=1000, help="Score each folder of images as a clip of this rate."),
     ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference",
+            help="Folder of at least 10 recordings known to be real, of the case's own device, platform or scene: "
+            "likelihood ratios are calibrated on them.",
+        ),
+    ] = None,
     jobs: JobsOption = None,
     timeout: Annotated[float, typer.Option("--timeout", min=1, help="Time limit for each file, in seconds.")] = 600,
     verify: Annotated[
@@ -83,7 +92,7 @@ def score(
     """
     if (verify is None) != bool(video):
         raise typer.BadParameter("name videos, or a report with --verify", param_hint="bench score")
-    if verify is not None and (person_crop or pairs or folder or frames_per_second or format_ != "table"):
+    if verify is not None and (person_crop or pairs or folder or reference or frames_per_second or format_ != "table"):
         raise BenchError("--verify takes its settings from the report.", hint="Leave the other options out.")
     _check_format(format_, folder)
     count, device = None if pairs is None else parse_pair_count(pairs), resolve_device(device_name)
@@ -97,8 +106,10 @@ def score(
         return
     settings = ScoreSettings(pairs=count, person_crop=person_crop, frames_per_second=frames_per_second)
     trained = _find_detector_folder(opened, detector)
-    setup = ScoringSetup(trained, settings, device, timeout, pictures=folder is not None)
-    _show(_score_files(video or [], setup, opened, folder, workers), setup, format_, folder)
+    setup = ScoringSetup(
+        trained, settings, device, timeout, pictures=folder is not None, fingerprints=reference is not None
+    )
+    _show(_score_files(video or [], setup, opened, folder, workers, reference), setup, format_, folder)
 
 
 def _check_format(name: str, folder: Path | None) -> None:
@@ -112,9 +123,14 @@ def _check_format(name: str, folder: Path | None) -> None:
 
 
 def _score_files(
-    names: Sequence[str], setup: ScoringSetup, opened: Workspace, folder: Path | None, workers: int
-) -> ScoreReport:
-    """Score all files; each page is written as soon as its file is scored, so that no image stays in memory."""
+    names: Sequence[str], setup: ScoringSetup, opened: Workspace, folder: Path | None, workers: int,
+    reference: Path | None,
+) -> ScoreReport:  # fmt: skip
+    """Score all files; each page is written as soon as its file is scored, so that no image stays in memory.
+
+    With a reference all are scored before any page is written: its recordings are compared with all of them.
+    """
+    from dancebench.benchmark.casework.reference import apply_folder, score_reference
     from dancebench.benchmark.casework.scoring import make_report, score_files
     from dancebench.benchmark.casework.search import summarise_passed_over
     from dancebench.detect.casework.file_names import PassedOver
@@ -124,20 +140,34 @@ def _score_files(
     paths, passed_over = list(found.paths), list(found.passed_over)
     card, dataset = DetectorCard.load(setup.folder / CARD), _find_dataset(opened, setup.folder)
     rows: dict[int, VideoScore] = {}
+    waiting: dict[int, ScoredVideo] = {}
+    facts: ReferenceFacts | None = None
+
+    def keep(index: int, scored: ScoredVideo) -> None:
+        rows[index] = scored.record
+        if folder is not None:
+            from dancebench.benchmark.casework.page import write_case_page
+
+            page = folder / _make_page_name(index, paths[index])
+            write_case_page(page, scored, make_report([scored.record], card, setup, dataset, reference=facts))
+
     with ProgressBars(err) as display:
+        known = None if reference is None else score_reference(reference, setup, workers, display.report)
         for index, scored in score_files(paths, setup, searched=found.searched, workers=workers, report=display.report):
             if isinstance(scored, PassedOver):
                 passed_over.append(scored)
-                continue
-            rows[index] = scored.record
-            if folder is not None:
-                from dancebench.benchmark.casework.page import write_case_page
-
-                page = folder / _make_page_name(index, paths[index])
-                write_case_page(page, scored, make_report([scored.record], card, setup, dataset))
+            elif known is None:
+                keep(index, scored)
+            else:
+                waiting[index] = scored
+    if known is not None:
+        err.print_lines(*(f"reference: {each.path}: {each.reason}" for each in known.left_out))
+        facts, applied = apply_folder(known, [(paths[index], each) for index, each in sorted(waiting.items())], setup)
+        for index, scored in zip(sorted(waiting), applied, strict=True):
+            keep(index, scored)
     passed_over.sort(key=lambda each: each.path)
     err.print_lines(*summarise_passed_over(passed_over))
-    report = make_report([rows[index] for index in sorted(rows)], card, setup, dataset, passed_over)
+    report = make_report([rows[index] for index in sorted(rows)], card, setup, dataset, passed_over, facts)
     if folder is not None:
         report.save(folder / REPORT)
     return report

@@ -25,7 +25,8 @@ from dancebench.core.schema import Document, Strict
 from dancebench.datasets.corpora.manifest import ViewFacts
 from dancebench.datasets.video.decoding import Inspection, survey
 from dancebench.datasets.video.frames import refuse_single_picture
-from dancebench.datasets.video.notes import list_decode_warnings, missing_share
+from dancebench.datasets.video.notes import list_decode_warnings
+from dancebench.detect.casework.abstention import list_reasons_to_abstain
 from dancebench.detect.casework.content_credentials import Credentials, read_credentials
 from dancebench.detect.casework.file_names import PassedOver, PathBytes, describe_path
 from dancebench.detect.casework.prepare import (
@@ -41,20 +42,19 @@ from dancebench.detect.casework.ratio import (
     measure_ratio,
     tell_bounds,
 )
+from dancebench.detect.casework.reference import (
+    ReferenceEffect,
+    ReferenceFacts,
+    compute_clip_fingerprint,
+    measure_again,
+)
 from dancebench.detect.casework.uncertainty import find_most_suspicious
 from dancebench.detect.evaluation.likelihood_ratios.bounds import Bound, Bounds
 from dancebench.detect.evaluation.likelihood_ratios.measures import LikelihoodRatioFigures
 from dancebench.detect.evaluation.metrics import ErrorRates
-from dancebench.detect.evaluation.training_domain import SHOWN, OutOfDistribution, measure_clip
-from dancebench.detect.protocol.card import NO_TRAINING_DOMAIN, ClipFormat, DetectorCard, LoadedDetector
-
-MIN_PAIRS = 4
-"""With fewer pairs the detector abstains: the score rests on too few frames."""
-SLOW = 0.5
-"""Share of the lowest training frame rate below which consecutive frames differ by more than in training."""
-
-MAX_DAMAGED = 0.1
-"""Share of damaged, lost and missing frames beyond which the detector abstains."""
+from dancebench.detect.evaluation.training_domain import OutOfDistribution, measure_clip
+from dancebench.detect.inputs.near_duplicates import Fingerprint
+from dancebench.detect.protocol.card import ClipFormat, DetectorCard, LoadedDetector
 
 _RENAMED = {"domain": "out_of_distribution", "moments": "suspicious_pairs", "notes": "decode_warnings"}
 """Fields of a video's score, since version 2 of a report."""
@@ -160,6 +160,8 @@ class VideoScore(Strict):
     error_rates: ErrorRates
     """False positive and false negative rate of that threshold on held-out people."""
     calibration: CalibrationFacts
+    reference: ReferenceEffect | None = None
+    """What known reals of the case's conditions changed; None where none were given."""
     out_of_distribution: OutOfDistribution | None = None
     windows: int | Literal["all"] | None = None
     """How many evenly placed windows were asked for; None in reports before views."""
@@ -196,17 +198,18 @@ class SuspiciousPairImage:
 
 @dataclass(frozen=True)
 class ScoredVideo:
-    """A score, and images of its suspicious pairs if they were requested."""
+    """A score, and images of its suspicious pairs and its fingerprint if they were requested."""
 
     record: VideoScore
     pictures: list[SuspiciousPairImage] = field(default_factory=list)
+    fingerprint: Fingerprint | None = None
 
 
 class ScoreReport(Document):
     """Scores of one call, with all that is needed to reproduce them."""
 
-    SCHEMA_VERSION: ClassVar[int] = 4
-    schema_version: int = 4
+    SCHEMA_VERSION: ClassVar[int] = 5
+    schema_version: int = 5
 
     dancebench: str
     git_sha: str | None
@@ -223,6 +226,8 @@ class ScoreReport(Document):
     """UTC, ISO 8601."""
     ratios: LikelihoodRatioFigures | None = None
     """How well the detector's likelihood ratios held on held-out people; None where its card does not tell."""
+    reference: ReferenceFacts | None = None
+    """Known reals of the case's conditions that the likelihood ratios are calibrated on, where some were given."""
     videos: tuple[VideoScore, ...]
     passed_over: tuple[PassedOver, ...] = ()
     """What lay in the searched folders and is no video."""
@@ -231,8 +236,10 @@ class ScoreReport(Document):
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Rename the fields of the videos of version 1; add the bounds of ratios before version 4.
 
-        Version 2 lacks `start_s` and names that are not UTF-8.
+        Version 2 lacks `start_s` and names that are not UTF-8; before version 5 there was no reference.
         """
+        if data["schema_version"] > 3:
+            return data
         videos = data["videos"]
         if data["schema_version"] < 2:
             videos = [{_RENAMED.get(name, name): value for name, value in video.items()} for video in videos]
@@ -246,6 +253,7 @@ def score_video(
     report: ReportProgress = ignore_progress,
     *,
     pictures: bool = False,
+    fingerprint: bool = False,
     scratch: Path | None = None,
 ) -> ScoredVideo:
     """Score a video from outside; one that cannot be scored comes back with its reason.
@@ -256,6 +264,7 @@ def score_video(
         settings: How the video is scored; None: the defaults.
         report: Progress.
         pictures: Keep images of the most suspicious pairs.
+        fingerprint: Compute that of its frames, by which videos of one recording are found.
         scratch: Folder for temporary files; None: the system's.
 
     >>> from dancebench import load_detector, score_video
@@ -281,11 +290,13 @@ def score_video(
             count = settings.count(loaded.detector.config.count)
             fields |= {"view": prepared.facts, "windows": "all" if count is None else count}
             scores, images = _score_prepared(prepared, loaded, count, pictures)
-        reasons = _list_reasons_to_abstain(prepared, loaded, scores["n_pairs"], scores["out_of_distribution"])
+            print_of_clip = compute_clip_fingerprint(prepared.frames()) if fingerprint else None
+        reasons = list_reasons_to_abstain(prepared, loaded, scores["n_pairs"], scores["out_of_distribution"])
         if identity is not None and _identify(path) != identity:
             raise BenchError(f"{path} was changed while it was scored.", hint="Score a copy that nothing writes to.")
         status = "abstained" if reasons else "ok"
-        return ScoredVideo(VideoScore(**fields, **scores, status=status, abstained_because=tuple(reasons)), images)
+        record = VideoScore(**fields, **scores, status=status, abstained_because=tuple(reasons))
+        return ScoredVideo(record, images, print_of_clip)
     except BenchError as error:
         return ScoredVideo(VideoScore(**fields, status="failed", reason=error.message))
     except OSError as error:
@@ -316,6 +327,17 @@ def _identify(path: Path) -> _FileIdentity:
 def make_failed_score(path: Path, card: DetectorCard, reason: str) -> VideoScore:
     """Make the row of a video that could not be scored."""
     return VideoScore(**describe_decision(path, card), status="failed", reason=replace_undecodable(reason))
+
+
+def apply_reference(record: VideoScore, card: DetectorCard, recordings: int) -> VideoScore:
+    """The score of a video by a card that was calibrated for a reference of so many recordings; of a failed one as is.
+
+    Pairs keep their ratios: a reference calibrates those of videos.
+    """
+    if record.llr is None:
+        return record
+    fields = {name: getattr(record, name) for name in VideoScore.model_fields}
+    return VideoScore(**fields | measure_again([pair.logit for pair in record.pairs], record.llr, card, recordings))
 
 
 def describe_decision(path: Path, card: DetectorCard) -> dict[str, Any]:
@@ -373,49 +395,3 @@ def _score_prepared(
 def _measure_distance(prepared: PreparedVideo, card: DetectorCard) -> OutOfDistribution | None:
     features = measure_clip(prepared.frames())
     return None if card.training_domain is None else card.training_domain.compare(features)
-
-
-def _list_reasons_to_abstain(
-    prepared: PreparedVideo, loaded: LoadedDetector, n_pairs: int, distance: OutOfDistribution | None
-) -> list[str]:
-    """Why the likelihood ratio should not be relied on, in words; empty for a video within the training domain.
-
-    Whatever the distance from the training videos: who has never seen camera footage abstains.
-    """
-    clips, size, inspection = loaded.card.clip_format, loaded.detector.config.size, prepared.found
-    reasons = []
-    if "camera" not in loaded.card.pictures:
-        only_drawn = (
-            "it has only ever seen drawn people"
-            if loaded.detector.LEARNS
-            else "its threshold and calibration come from drawn people"
-        )
-        reasons.append(
-            f"the detector says nothing of camera footage: {only_drawn}"
-            if loaded.card.pictures
-            else "the card of the detector does not say whether it has ever seen camera footage"
-        )
-    if distance is None:
-        reasons.append(f"nobody can say how far it lies from the training videos of the detector: {NO_TRAINING_DOMAIN}")
-    elif distance.outside:
-        named = ", ".join(deviation.feature for deviation in distance.furthest[:SHOWN])
-        reasons.append(
-            "it is unlike the videos that the detector was trained on: out-of-distribution distance "
-            f"{distance.distance:.3g}, limit {distance.limit:.3g}; largest deviations in {named}"
-        )
-    if n_pairs < MIN_PAIRS:
-        reasons.append(f"only {n_pairs} pairs of frames were scored, fewer than {MIN_PAIRS}")
-    if inspection.info.fps < SLOW * clips.fps_min:
-        reasons.append(
-            f"its {inspection.info.fps:.3g} frames per second are far below the {clips.fps_min:.3g} of training: "
-            "consecutive frames differ by more than in training"
-        )
-    if (share := missing_share(inspection)) > MAX_DAMAGED:
-        reasons.append(f"{share:.0%} of its frames are damaged or lost")
-    padded = 0 if clips.view == "native" else prepared.facts.padded  # a native view is never filled
-    if padded:
-        reasons.append(
-            f"in {padded} of {len(prepared.times)} frames the {clips.view} is smaller than the view of "
-            f"{size[1]}x{size[0]}: black surrounds it"
-        )
-    return reasons

@@ -22,7 +22,7 @@ TOLERANCE = 1e-3
 ROUNDING = 1e-6
 """Of other numbers, relative."""
 
-_OF_LOGITS = frozenset({"score", "llr", "unbounded_llr", "logit", "low", "high"})
+_OF_LOGITS = frozenset({"score", "llr", "unbounded_llr", "llr_without", "logit", "low", "high"})
 _SINCE_VIEWS = ("view", "windows")
 """Fields of a score that earlier reports do not have."""
 _TOLD_APART = frozenset({"path", "path_bytes", "sha256", "status"})
@@ -139,6 +139,8 @@ def _list_detector_differences(recorded: ScoreReport, again: ScoreReport) -> Ite
     ratios = (None if each.ratios is None else each.ratios.model_dump() for each in (recorded, again))
     yield from _compare_values("ratios", *ratios)
     yield from _compare_values("settings", recorded.settings.model_dump(), again.settings.model_dump())
+    references = (None if each.reference is None else each.reference.model_dump() for each in (recorded, again))
+    yield from _compare_values("reference", *references)
     if again.dataset is not None:
         yield from _compare_values("dataset", recorded.dataset, again.dataset)
 
@@ -148,6 +150,9 @@ def _list_unverified(recorded: ScoreReport, again: ScoreReport) -> Iterator[str]
         yield f"dataset {recorded.dataset}: the record of the run that trained the detector is not in this workspace"
     if any(None in (video.view, video.windows) for video in recorded.videos if video.status != "failed"):
         yield "what was looked at, and in how many windows: reports from before views do not say it"
+    if recorded.reference is not None:
+        count = recorded.reference.recordings
+        yield f"the scores of the {count} recordings of the reference: they are not scored again"
     if recorded.passed_over:
         yield f"what was passed over ({len(recorded.passed_over)} files or folders): folders are not searched again"
 

@@ -31,6 +31,8 @@ from dancebench.detect.evaluation.calibration import (
     measure_uncertainty,
 )
 from dancebench.detect.evaluation.likelihood_ratios.items import CalibrationItems, collect_items
+from dancebench.detect.evaluation.likelihood_ratios.kept_scores import FILE as CALIBRATION_SCORES
+from dancebench.detect.evaluation.likelihood_ratios.kept_scores import CalibrationScores
 from dancebench.detect.evaluation.likelihood_ratios.measures import (
     SIZES,
     Kind,
@@ -80,6 +82,11 @@ def fit_calibrations(validation: ScoreTables, seen: Collection[str]) -> Calibrat
         uncertainty=None if isinstance(uncertainty, str) else uncertainty,
         uncertainty_reason=unknown,
     )
+
+
+def keep_calibration_scores(folder: Path, validation: ScoreTables, seen: Collection[str]) -> None:
+    """Write the scores of the videos that `fit_calibrations` fits to, so that it can be fitted to other reals."""
+    CalibrationScores.of_items(_collect_items(collect_videos(validation), seen)).save(folder / CALIBRATION_SCORES)
 
 
 def _collect_items(level: ScoredItems, seen: Collection[str]) -> CalibrationItems:

@@ -37,6 +37,7 @@ from dancebench.detect.evaluation.calibration_metrics import (
     collect_ratio_figures,
     describe_overconfidence,
     fit_calibrations,
+    keep_calibration_scores,
     measure_calibration,
     save_figures,
 )
@@ -149,6 +150,7 @@ def train_and_evaluate(
         ratios=collect_ratio_figures(holdout, frozen.calibration),
         flags=(*list_flags(metrics), *describe_overconfidence(frozen.calibration)),
     )
+    keep_calibration_scores(folder, validation.aggregate_by(frozen.rule, aggregator), training.methods)
     save_figures(folder, holdout, frozen.thresholds, frozen.calibration)
     card.save(folder / CARD)
     _remove_states(folder)

@@ -12,6 +12,7 @@ from typing import Final
 from dancebench.core.errors import BenchError
 from dancebench.core.files import explain_read_error, read_bytes, sha256_file, write_text
 from dancebench.detect.detectors.base import find_detector_class
+from dancebench.detect.evaluation.likelihood_ratios.kept_scores import FILE as CALIBRATION_SCORES
 from dancebench.detect.protocol.card import CARD, DetectorCard
 from dancebench.detect.shipped.sources import FILE as SOURCES
 
@@ -38,7 +39,7 @@ def check_shipped(folder: Path = FOLDER) -> Path:
     try:
         sums = read_bytes(folder / SUMS).decode()
         stated = {name: digest for digest, _, name in (line.partition("  ") for line in sums.splitlines())}
-        if CARD not in stated or MODEL_CARD not in stated or SOURCES not in stated or len(stated) < 4:
+        if not {CALIBRATION_SCORES, CARD, MODEL_CARD, SOURCES} < set(stated):
             raise BenchError(f"{folder / SUMS} does not name the files of the shipped detector.", hint=_HINT)
         for name, digest in stated.items():
             if not (folder / name).is_file():
@@ -58,7 +59,7 @@ def describe_shipped(card: DetectorCard) -> str:
     """What it is, in two lines."""
     auc, cllr = card.metrics["video_auc"], card.metrics["video_cllr"]
     calibration = card.calibration.video
-    interval = "" if auc.ci95 is None else f" [{auc.ci95[0]:.2f}, {auc.ci95[1]:.2f}]"
+    interval = "" if auc.ci95 is None else f" [{auc.ci95.low:.2f}, {auc.ci95.high:.2f}]"
     return (
         f"No detector was trained here: this is the one that ships, '{card.detector}', which knows "
         f"{len(card.data['train'].subjects)} people's real recordings and no fake.\n"
@@ -70,4 +71,4 @@ def describe_shipped(card: DetectorCard) -> str:
 
 def _list_files(folder: Path) -> list[str]:
     weights = find_detector_class(DetectorCard.load(folder / CARD).detector).WEIGHTS
-    return sorted([CARD, MODEL_CARD, SOURCES, weights])
+    return sorted([CALIBRATION_SCORES, CARD, MODEL_CARD, SOURCES, weights])

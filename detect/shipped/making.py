@@ -22,6 +22,7 @@ from dancebench.detect.evaluation.breakdowns import break_down_by_method
 from dancebench.detect.evaluation.calibration_metrics import (
     collect_ratio_figures,
     fit_calibrations,
+    keep_calibration_scores,
     measure_calibration,
 )
 from dancebench.detect.evaluation.metrics import Thresholds, choose_thresholds, evaluate, measure_error_rates
@@ -36,7 +37,7 @@ from dancebench.detect.shipped.sources import FILE as SOURCES
 from dancebench.detect.shipped.sources import list_sources
 
 DETECTOR: Final = "typicality"
-CONFIG: Final = TypicalityConfig(view="native", height=1280, width=1280, pairs=8, windows=8, parts=("patches", "whole"))
+CONFIG: Final = TypicalityConfig(view="native", height=640, width=640, pairs=8, windows=8, parts=("patches", "whole"))
 """Of the detector that ships."""
 _LEFT_OUT: Final = (
     "measured by cross-fitting: no score is of a fit that knew its source, and no ratio of a calibration that knew its "
@@ -76,6 +77,7 @@ def make_detector(
         fitted.save(made)
         card = _make_card(fitted, watched, tables, sha256_file(made / fitted.WEIGHTS))
         card.save(made / CARD)
+        keep_calibration_scores(made, tables, ())
         sources = list_sources(videos.rows)
         sources.save(made / SOURCES)
         write_text(made / MODEL_CARD, describe_detector(card, sources))

@@ -68,5 +68,5 @@ def _list_lines(card: DetectorCard, sources: SourcesRecord) -> Iterator[str]:
 
 def _make_row(words: str, metric: Metric) -> str:
     value = metric.reason if metric.value is None else f"{metric.value:.3f}"
-    interval = "–" if metric.ci95 is None else f"{metric.ci95[0]:.3f} to {metric.ci95[1]:.3f}"
+    interval = "–" if metric.ci95 is None else f"{metric.ci95.low:.3f} to {metric.ci95.high:.3f}"
     return f"| {words} | {value} | {interval} | {metric.n} |"
