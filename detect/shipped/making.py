@@ -37,7 +37,7 @@ from dancebench.detect.shipped.sources import FILE as SOURCES
 from dancebench.detect.shipped.sources import list_sources
 
 DETECTOR: Final = "typicality"
-CONFIG: Final = TypicalityConfig(view="native", height=640, width=640, pairs=8, windows=8, parts=("patches", "whole"))
+CONFIG: Final = TypicalityConfig(view="native", height=640, width=640, pairs=8, windows=4, patches=4, parts=("patches", "whole"))
 """Of the detector that ships."""
 _LEFT_OUT: Final = (
     "measured by cross-fitting: no score is of a fit that knew its source, and no ratio of a calibration that knew its "

@@ -2,7 +2,8 @@
 
     list (layout `csv`) → views in one rate → looks of evenly placed windows, features of the training domain
 
-A line of the list says beside path, label, people and method under which `licence`, from which `source` and by which
+Of each video `windows` windows are looked at; a questioned one has `pairs`, no fewer, so its score varies no more than
+those that threshold and calibration were fixed on. A line of the list says beside path, label, people and method under which `licence`, from which `source` and by which
 `author` a video is. Views and looks are kept in a folder of work: a killed making goes on where it was.
 """
 
@@ -127,12 +128,13 @@ def watch(videos: VideoSet, detector: Typicality, work: Path, report: ReportProg
 
 def _watch_video(views: VideoSet, row: VideoRow, detector: Typicality) -> WatchedVideo:
     clip = views.path(row)
-    settings = detector.config.model_dump(mode="json", exclude={"windows", "components", "seed"})
+    settings = detector.config.model_dump(mode="json", exclude={"pairs", "components", "seed"})
     key = [row.sha256, list(row.breaks), sha256_json(settings), SHA256, describe_finder()]
     path = clip.with_suffix(".looks.json")
 
     def make() -> LooksRecord:
-        seconds, windows = read_pairs(clip, detector.config.size, detector.config.count, detector.window, row.breaks)
+        size, count = detector.config.size, detector.config.windows
+        seconds, windows = read_pairs(clip, size, count, detector.window, row.breaks)
         _save_looks(path.with_suffix(".safetensors"), seconds, [detector.look_at(window) for window in windows])
         return LooksRecord(
             made_from=tuple(key),

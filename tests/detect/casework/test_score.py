@@ -347,7 +347,7 @@ def test_a_person_is_cut_out_for_a_detector_that_looks_at_people(
     assert (record.view.seen, record.view.looked_at, record.view.found_in) == (2, 4, 4)
     assert (record.windows, record.n_pairs) == (8, 8)
     assert record.view.padded == 0
-    assert ScoreReport.model_fields["schema_version"].default == 4
+    assert ScoreReport.model_fields["schema_version"].default == 5
 
 
 def test_a_person_smaller_than_the_view_is_padded_and_abstained_from(

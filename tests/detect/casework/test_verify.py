@@ -48,9 +48,16 @@ def test_a_report_loads_as_it_was_saved(videos: tuple[VideoScore, ...], tmp_path
 def write_before_version_4(report: ScoreReport) -> dict[str, Any]:
     """The report without what ratios tell since version 4, as JSON."""
     data = report.model_dump(mode="json") | {"schema_version": 3}
-    del data["ratios"]
+    del data["ratios"], data["reference"]
     for video in data["videos"]:
-        for name in ("unbounded_llr", "bound", "bounds", "calibration_interval", "calibration_interval_reason"):
+        for name in (
+            "reference",
+            "unbounded_llr",
+            "bound",
+            "bounds",
+            "calibration_interval",
+            "calibration_interval_reason",
+        ):
             del video[name]
         del video["calibration"]["methods"], video["calibration"]["unseen_methods"]
     return data
@@ -98,7 +105,7 @@ def test_a_report_of_version_2_is_read(videos: tuple[VideoScore, ...], tmp_path:
         del video["path_bytes"], video["start_s"]
     (tmp_path / "report.json").write_text(json.dumps(old))
     read = ScoreReport.load(tmp_path / "report.json")
-    assert read.schema_version == 4
+    assert read.schema_version == 5
     assert all(video.start_s is None for video in read.videos)
     expected = tell_before_version_4(new)
     assert read == expected.model_copy(
@@ -199,7 +206,7 @@ def test_every_field_that_was_computed_is_compared(videos: tuple[VideoScore, ...
 
 def test_every_field_of_a_report_is_compared_or_named_as_not_computed(videos: tuple[VideoScore, ...]) -> None:
     """One that is added to the report must be compared in `compare_reports`, or stand here."""
-    compared = {"weights_sha256", "card_sha256", "detector", "settings", "dataset", "videos", "ratios"}
+    compared = {"weights_sha256", "card_sha256", "detector", "settings", "dataset", "videos", "ratios", "reference"}
     apart = {where[0] for where in NOT_COMPUTED | SAID_APART}
     assert compared | apart == set(ScoreReport.model_fields)
 
