@@ -281,7 +281,9 @@ def test_score_reports_each_video_and_one_bad_file_is_a_row(workspace: Path, tmp
 
 
 def test_score_names_what_is_missing(tmp_path: Path, workspace: Path) -> None:
-    assert "holds no trained detector" in refusal(bench("score", "x.mp4", "--workspace", tmp_path))
+    assert "holds no trained detector" in refusal(
+        bench("score", "x.mp4", "--detector", "pair-patch", "--workspace", tmp_path)
+    )
     result = bench("score", "x.mp4", "--detector", "pair-pacth", "--workspace", workspace)
     assert "Unknown trained detector" in refusal(result)
     assert "Did you mean 'pair-patch'" in result.output
