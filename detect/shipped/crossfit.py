@@ -21,10 +21,16 @@ import pandas as pd
 from dancebench.core.errors import BenchError
 from dancebench.detect.detectors.typicality.detector import Typicality
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, aggregate
-from dancebench.detect.evaluation.calibration import Calibration, Calibrations
-from dancebench.detect.evaluation.calibration_metrics import fit_calibrations
+from dancebench.detect.evaluation.calibration import Calibration, Calibrations, fit_calibration
 from dancebench.detect.evaluation.likelihood_ratios.bounds import Bound, Bounds
-from dancebench.detect.evaluation.metrics import Thresholds, choose_thresholds
+from dancebench.detect.evaluation.likelihood_ratios.items import collect_items
+from dancebench.detect.evaluation.metrics import (
+    ScoredItems,
+    Thresholds,
+    choose_thresholds,
+    collect_pairs,
+    collect_videos,
+)
 from dancebench.detect.evaluation.score_tables import PAIR_COLUMNS, VIDEO_COLUMNS, ScoreTables
 from dancebench.detect.shipped.material import WatchedVideo
 
@@ -105,15 +111,22 @@ def decide_left_out(tables: ScoreTables) -> LeftOut:
             if chosen.any():
                 others = tables.select(~of_source & (videos["method"].fillna("") != method) if method else ~of_source)
                 questioned = tables.select(chosen)
-                ratios.append(_to_ratios(questioned, fit_calibrations(others, ())))
+                ratios.append(_to_ratios(questioned, others))
                 margins.append(_to_margins(questioned, choose_thresholds(others)))
     return LeftOut(_join(ratios), _join(margins))
 
 
-def _to_ratios(tables: ScoreTables, calibrations: Calibrations) -> ScoreTables:
+def _to_ratios(tables: ScoreTables, others: ScoreTables) -> ScoreTables:
+    video, pair = (_calibrate(level) for level in (collect_videos(others), collect_pairs(others)))
     return ScoreTables(
-        tables.pairs.assign(logit=calibrations.pair.llr(tables.pairs["logit"])),
-        tables.videos.assign(score=calibrations.video.llr(tables.videos["score"])),
+        tables.pairs.assign(logit=pair.llr(tables.pairs["logit"])),
+        tables.videos.assign(score=video.llr(tables.videos["score"])),
+    )
+
+
+def _calibrate(level: ScoredItems) -> Calibration:
+    return fit_calibration(
+        collect_items(level.labels, level.scores, level.subjects.tolist(), level.methods.tolist(), seen=())
     )
 
 

@@ -19,6 +19,7 @@ from dancebench.datasets.video.clips import describe_encoder
 from dancebench.detect.detectors.typicality.detector import Typicality, TypicalityConfig
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE
 from dancebench.detect.evaluation.breakdowns import break_down_by_method
+from dancebench.detect.evaluation.calibration import Calibrations
 from dancebench.detect.evaluation.calibration_metrics import (
     collect_ratio_figures,
     fit_calibrations,
@@ -29,7 +30,14 @@ from dancebench.detect.evaluation.metrics import Thresholds, choose_thresholds, 
 from dancebench.detect.evaluation.score_tables import ScoreTables
 from dancebench.detect.evaluation.training_domain import fit_training_domain
 from dancebench.detect.protocol.card import CARD, ClipFormat, DetectorCard, SplitData
-from dancebench.detect.shipped.crossfit import cross_fit, decide_left_out, fit_to_reals, keep_ratios, require_enough
+from dancebench.detect.shipped.crossfit import (
+    LeftOut,
+    cross_fit,
+    decide_left_out,
+    fit_to_reals,
+    keep_ratios,
+    require_enough,
+)
 from dancebench.detect.shipped.files import MODEL_CARD, seal
 from dancebench.detect.shipped.material import RATE, WatchedVideo, read_material, watch
 from dancebench.detect.shipped.model_card import describe_detector
@@ -37,7 +45,9 @@ from dancebench.detect.shipped.sources import FILE as SOURCES
 from dancebench.detect.shipped.sources import list_sources
 
 DETECTOR: Final = "typicality"
-CONFIG: Final = TypicalityConfig(view="native", height=640, width=640, pairs=8, windows=4, patches=4, parts=("patches", "whole"))
+CONFIG: Final = TypicalityConfig(
+    view="native", height=640, width=640, pairs=8, windows=4, patches=4, parts=("patches", "whole")
+)
 """Of the detector that ships."""
 _LEFT_OUT: Final = (
     "measured by cross-fitting: no score is of a fit that knew its source, and no ratio of a calibration that knew its "
@@ -119,20 +129,20 @@ def _make_card(
         learned=None,
         thresholds=choose_thresholds(tables),
         calibration=calibrations,
-        metrics=_measure(tables, left_out.ratios, left_out.margins),
+        metrics=_measure(tables, left_out, calibrations),
         error_rates=measure_error_rates(left_out.margins, 0.0),
         ratios=collect_ratio_figures(left_out.ratios, keep_ratios(calibrations)),
         flags=(_LEFT_OUT,),
     )
 
 
-def _measure(tables: ScoreTables, ratios: ScoreTables, margins: ScoreTables) -> dict[str, Metric]:
+def _measure(tables: ScoreTables, left_out: LeftOut, calibrations: Calibrations) -> dict[str, Metric]:
     """Metrics of scores, of ratios and of decisions about videos that were left out of each."""
     decided = Thresholds(video=0.0, pair=0.0)
     return {
         **evaluate(tables, None, _HELD_OUT_MEASURES),
-        **evaluate(margins, decided, ("accuracy",)),
-        **measure_calibration(ratios, keep_ratios(fit_calibrations(tables, ()))),
+        **evaluate(left_out.margins, decided, ("accuracy",)),
+        **measure_calibration(left_out.ratios, keep_ratios(calibrations)),
         **{name: metric for name, metric in break_down_by_method(tables, None).items() if "_auc@" in name},
     }
 

@@ -3,8 +3,9 @@
     list (layout `csv`) → views in one rate → looks of evenly placed windows, features of the training domain
 
 Of each video `windows` windows are looked at; a questioned one has `pairs`, no fewer, so its score varies no more than
-those that threshold and calibration were fixed on. A line of the list says beside path, label, people and method under which `licence`, from which `source` and by which
-`author` a video is. Views and looks are kept in a folder of work: a killed making goes on where it was.
+those that threshold and calibration were fixed on. A line of the list says beside path, label, people and method under
+which `licence`, from which `source` and by which `author` a video is. Views and looks are kept in a folder of work: a
+killed making goes on where it was.
 """
 
 from __future__ import annotations
