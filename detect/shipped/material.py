@@ -30,7 +30,8 @@ from dancebench.datasets.corpora.tree import Tree
 from dancebench.datasets.pose.box import Box
 from dancebench.datasets.pose.extractors.boxes import describe_finder
 from dancebench.datasets.video.clips import stream
-from dancebench.detect.detectors.typicality.detector import Look, Part, Typicality
+from dancebench.detect.detectors.typicality import Look, Part
+from dancebench.detect.detectors.typicality.detector import Typicality
 from dancebench.detect.evaluation.training_domain import measure_clip
 from dancebench.detect.inputs.pairs import read_pairs
 from dancebench.detect.inputs.video_set import VideoSet
