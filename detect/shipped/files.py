@@ -60,13 +60,17 @@ def describe_shipped(card: DetectorCard) -> str:
     auc, cllr = card.metrics["video_auc"], card.metrics["video_cllr"]
     calibration = card.calibration.video
     interval = "" if auc.ci95 is None else f" [{auc.ci95.low:.2f}, {auc.ci95.high:.2f}]"
+    methods = ", ".join(calibration.methods or ())
     return (
-        f"No detector was trained here: this is the one that ships, '{card.detector}', which knows "
-        f"{len(card.data['train'].subjects)} people's real recordings and no fake.\n"
-        f"On people and sources left out, and fakes of {len(calibration.methods or ())} methods "
-        f"({', '.join(calibration.methods or ())}): AUC {auc.value or 0:.2f}{interval}, Cllr {cllr.value or 0:.2f} "
-        "(1 says nothing). Your own: bench detect --train."
+        f"Scored by the detector that ships, '{card.detector}', which knows real recordings of "
+        f"{len(card.data['train'].subjects)} people and no fake.\n"
+        f"On people, sources and methods left out ({methods}): AUC {_say(auc.value)}{interval}, Cllr {_say(cllr.value)} "
+        "(1 says nothing). A detector of your own: bench detect --train."
     )
+
+
+def _say(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
 
 
 def _list_files(folder: Path) -> list[str]:

@@ -111,7 +111,7 @@ def test_an_empty_workspace_is_scored_by_the_detector_that_ships_and_it_says_wha
     report = json.loads(result.stdout)
     assert report["detector"] == "typicality"
     assert report["videos"][0]["status"] in ("ok", "abstained")
-    assert "No detector was trained here: this is the one that ships" in result.stderr
+    assert "Scored by the detector that ships, 'typicality'" in result.stderr
     assert not (tmp_path / "workspace").exists()
     (tmp_path / "report.json").write_text(result.stdout)
     assert score(tmp_path, "--verify", tmp_path / "report.json").exit_code == 0

@@ -69,8 +69,8 @@ def test_it_is_made_whole_scores_a_video_and_tells_its_sources(made: Path, tmp_p
     for each in sources:
         assert f"| {each.source} | {each.author} | CC-BY-4.0 | 2 | 2 | 4 |" in card
     first, second = describe_shipped(loaded.card).split("\n")
-    assert "6 people's real recordings and no fake" in first
-    assert "fakes of 2 methods (flat, grain): AUC" in second
+    assert "real recordings of 6 people and no fake" in first
+    assert "left out (flat, grain): AUC" in second
 
 
 def test_the_same_again_bit_for_bit_and_what_was_looked_at_is_not_looked_at_again(
