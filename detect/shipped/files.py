@@ -64,8 +64,8 @@ def describe_shipped(card: DetectorCard) -> str:
     return (
         f"Scored by the detector that ships, '{card.detector}', which knows real recordings of "
         f"{len(card.data['train'].subjects)} people and no fake.\n"
-        f"On people, sources and methods left out ({methods}): AUC {_say(auc.value)}{interval}, Cllr {_say(cllr.value)} "
-        "(1 says nothing). A detector of your own: bench detect --train."
+        f"On people, sources and methods left out ({methods}): AUC {_say(auc.value)}{interval}, Cllr "
+        f"{_say(cllr.value)} (1 says nothing). A detector of your own: bench detect --train."
     )
 
 
