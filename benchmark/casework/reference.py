@@ -69,21 +69,25 @@ def _make_video(path: Path, scored: ScoredVideo) -> ReferenceVideo | None:
     return ReferenceVideo(path, record.sha256, record.score, scored.fingerprint)
 
 
-def apply_folder(
-    reference: ReferenceFolder, questioned: Sequence[tuple[Path, ScoredVideo]], how: ScoringSetup
-) -> tuple[ReferenceFacts, list[ScoredVideo]]:
-    """Calibrate by the recordings of a reference that count, and score the questioned videos by that.
-
-    Raises:
-        BenchError: Too few of them count.
-    """
-    card, items = DetectorCard.load(how.folder / CARD), load_items(how.folder)
+def leave_out_repeated(reference: ReferenceFolder, questioned: Sequence[tuple[Path, ScoredVideo]]) -> ReferenceFolder:
+    """The reference with the recordings that count: each once, and no questioned video."""
     known = [video for path, scored in questioned if (video := _make_video(path, scored)) is not None]
     counted, repeated = select_recordings(reference.videos, known)
-    left_out = [*reference.left_out, *(make_passed_over(path, reason) for path, reason in repeated)]
-    facts = describe_reference(counted, left_out, reference.folder, items)
+    left_out = (*reference.left_out, *(make_passed_over(path, reason) for path, reason in repeated))
+    return replace(reference, videos=tuple(counted), left_out=left_out)
+
+
+def apply_folder(
+    reference: ReferenceFolder, questioned: Sequence[ScoredVideo], how: ScoringSetup
+) -> tuple[ReferenceFacts, list[ScoredVideo]]:
+    """Calibrate by the recordings of a reference, all of which count, and score the questioned videos by that.
+
+    Raises:
+        BenchError: They are too few.
+    """
+    card, items = DetectorCard.load(how.folder / CARD), load_items(how.folder)
+    facts = describe_reference(reference.videos, reference.left_out, reference.folder, items)
     recalibrated = recalibrate(card, items, facts)
     return facts, [
-        replace(scored, record=apply_reference(scored.record, recalibrated, facts.recordings))
-        for _, scored in questioned
+        replace(scored, record=apply_reference(scored.record, recalibrated, facts.recordings)) for scored in questioned
     ]

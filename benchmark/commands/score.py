@@ -130,7 +130,7 @@ def _score_files(
 
     With a reference all are scored before any page is written: its recordings are compared with all of them.
     """
-    from dancebench.benchmark.casework.reference import apply_folder, score_reference
+    from dancebench.benchmark.casework.reference import apply_folder, leave_out_repeated, score_reference
     from dancebench.benchmark.casework.scoring import make_report, score_files
     from dancebench.benchmark.casework.search import summarise_passed_over
     from dancebench.detect.casework.file_names import PassedOver
@@ -161,9 +161,11 @@ def _score_files(
             else:
                 waiting[index] = scored
     if known is not None:
+        questioned = [(index, waiting[index]) for index in sorted(waiting)]
+        known = leave_out_repeated(known, [(paths[index], scored) for index, scored in questioned])
         err.print_lines(*(f"reference: {each.path}: {each.reason}" for each in known.left_out))
-        facts, applied = apply_folder(known, [(paths[index], each) for index, each in sorted(waiting.items())], setup)
-        for index, scored in zip(sorted(waiting), applied, strict=True):
+        facts, applied = apply_folder(known, [scored for _, scored in questioned], setup)
+        for (index, _), scored in zip(questioned, applied, strict=True):
             keep(index, scored)
     passed_over.sort(key=lambda each: each.path)
     err.print_lines(*summarise_passed_over(passed_over))

@@ -1,8 +1,9 @@
 """Cross-fitting: looks in; scores of people and sources left out of the fit, and ratios left out of theirs, out.
 
-The detector learns from reals alone, so every method is unseen. Videos of one source share places and cameras: a source
-is left out whole, with all of its people. What a likelihood ratio is worth is measured on people, sources and methods
-that have no part in its calibration either:
+The detector learns from reals alone, so every method is unseen. Threshold, calibration and figures are of matched
+videos, fakes and the reals that they were made from, of one size, rate and encoder: else these would tell them apart.
+Videos of one source share places and cameras: a source is left out whole, with all of its people. What a likelihood
+ratio is worth is measured on people, sources and methods that have no part in its calibration either:
 
     ratios of a fake     calibrated without its source and without its method
     ratios of a real     calibrated without its source
@@ -40,20 +41,31 @@ FEWEST_METHODS: Final = 2
 _UNBOUNDED: Final = Bound(llr=0.0, set_by="people", n=0)
 
 
-def require_enough(watched: Sequence[WatchedVideo]) -> None:
-    """Check that sources and methods can be left out.
+def select_matched(watched: Sequence[WatchedVideo]) -> list[WatchedVideo]:
+    """The fakes, and the reals that they were made from.
 
     Raises:
-        BenchError: There are too few.
+        BenchError: The real of a fake is not among the videos, or there are too few sources or methods to leave out.
     """
-    sources = {video.source for video in watched}
-    methods = {video.row.method for video in watched if video.row.label == 1}
-    for what, found, needed in (("sources", sources, FEWEST_SOURCES), ("methods", methods, FEWEST_METHODS)):
+    fakes = [video for video in watched if video.row.label == 1]
+    by_id = {video.row.video_id: video for video in watched if video.row.label == 0}
+    for video in fakes:
+        if video.row.real_of not in by_id:
+            raise BenchError(
+                f"The real that {video.row.video_id} was made from is not in the list.",
+                hint="Name it in the column real_of: without it size or encoder would tell fakes from reals.",
+            )
+    for what, found, needed in (
+        ("sources", {video.source for video in fakes}, FEWEST_SOURCES),
+        ("methods", {video.row.method for video in fakes}, FEWEST_METHODS),
+    ):
         if len(found) < needed:
             raise BenchError(
-                f"The material has {len(found)} {what}; {needed} are needed.",
+                f"The material has fakes of {len(found)} {what}; {needed} are needed.",
                 hint=f"{what.capitalize()} are left out in turn: add videos of others.",
             )
+    made_from = {video.row.real_of for video in fakes}
+    return [video for video in watched if video.row.label == 1 or video.row.video_id in made_from]
 
 
 def fit_to_reals(detector: Typicality, watched: Sequence[WatchedVideo]) -> Typicality:
@@ -66,11 +78,16 @@ def fit_to_reals(detector: Typicality, watched: Sequence[WatchedVideo]) -> Typic
 
 
 def cross_fit(detector: Typicality, watched: Sequence[WatchedVideo]) -> ScoreTables:
-    """Score each video by a detector that knows nothing of its source."""
+    """Score each matched video by a detector that knows nothing of its source.
+
+    Raises:
+        BenchError: As `select_matched`.
+    """
     pairs, videos = [], []
-    for source in sorted({video.source for video in watched}):
+    matched = select_matched(watched)
+    for source in sorted({video.source for video in matched}):
         fitted = fit_to_reals(detector, [video for video in watched if video.source != source])
-        for video in (video for video in watched if video.source == source):
+        for video in (video for video in matched if video.source == source):
             logits = np.array([fitted.combine_looks(window) for window in video.windows], np.float32)
             pairs.append(pd.DataFrame({"video_id": video.row.video_id, "t": video.seconds, "logit": logits}))
             videos.append(_describe(video, logits))

@@ -36,7 +36,7 @@ from dancebench.detect.shipped.crossfit import (
     decide_left_out,
     fit_to_reals,
     keep_ratios,
-    require_enough,
+    select_matched,
 )
 from dancebench.detect.shipped.files import MODEL_CARD, seal
 from dancebench.detect.shipped.material import RATE, WatchedVideo, read_material, watch
@@ -80,7 +80,6 @@ def make_detector(
     videos = read_material(folder, table)
     detector = Typicality(config)
     watched = watch(videos, detector, work, report)
-    require_enough(watched)
     tables = cross_fit(detector, watched)
     fitted = fit_to_reals(detector, watched)
     with atomic_folder(target) as made:
@@ -101,7 +100,7 @@ def _make_card(
     calibrations = fit_calibrations(tables, ())
     left_out = decide_left_out(tables)
     reals = _describe_split([video for video in watched if video.row.label == 0])
-    everything = _describe_split(watched)
+    matched = _describe_split(select_matched(watched))
     config = fitted.config.model_dump(mode="json")
     rates = [video.row.known_fps for video in watched]
     return DetectorCard(
@@ -110,8 +109,8 @@ def _make_card(
         parameters=fitted.parameters,
         weights_sha256=weights_sha256,
         origin=fitted.origin,
-        training_id=sha256_json([DETECTOR, config, everything.sha256]),
-        data={"train": reals, "validation": everything, "holdout": everything},
+        training_id=sha256_json([DETECTOR, config, _describe_split(watched).sha256]),
+        data={"train": reals, "validation": matched, "holdout": matched},
         pictures=("camera",),
         clip_format=ClipFormat(
             clip_height=fitted.config.height,

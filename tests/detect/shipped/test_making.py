@@ -114,6 +114,16 @@ def test_no_score_is_of_a_fit_that_knew_its_source(material: Path, tmp_path: Pat
         assert found == pytest.approx([others.combine_looks(window) for window in video.windows], abs=1e-6)
 
 
+def test_reals_without_a_fake_are_learned_from_and_fix_nothing_else(material: Path, tmp_path: Path) -> None:
+    detector = Typicality(CONFIG)
+    watched = watch(read_material(material / "videos", material / "list.csv"), detector, tmp_path, ignore_progress)
+    rest = [video for video in watched if video.row.label == 0 or video.row.subject_id != "bob"]
+    tables = cross_fit(detector, rest)
+    assert "bob" not in set(tables.videos["subject_id"])
+    assert len(tables.videos) == 15
+    assert len([video for video in rest if video.row.label == 0]) == 6
+
+
 def make_tables(seed: int = 0) -> ScoreTables:
     """Scores of two sources of four people each, with fakes of two methods."""
     generator = np.random.default_rng(seed)
@@ -167,7 +177,12 @@ def test_a_missing_video_is_refused(material: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"), [({"source": "one"}, "1 sources; 3 are"), ({"method": "one"}, "1 methods; 2 are")]
+    ("change", "words"),
+    [
+        ({"source": "one"}, "1 sources; 3 are"),
+        ({"method": "one"}, "1 methods; 2 are"),
+        ({"real_of": ""}, "The real that ada-flat was made from is not in the list"),
+    ],
 )
 def test_too_few_to_leave_out_are_refused_and_what_stands_is_kept(
     material: Path, made: Path, tmp_path: Path, change: dict[str, str], words: str
