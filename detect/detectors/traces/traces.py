@@ -42,11 +42,11 @@ class TracesConfig(NeuralConfig):
     """Trains in about three minutes on one core."""
 
     steps: int = Field(default=800, ge=1)
-    stage_steps: int = Field(default=200, ge=1)
+    stage_steps: int = Field(default=400, ge=1)
     """Of each auto-encoder."""
     channels: int = Field(default=16, ge=1, le=512)
     """Of the network's first layer; each later stage has twice as many."""
-    patch: int = Field(default=64, ge=16, multiple_of=4)
+    patch: int = Field(default=64, ge=16, multiple_of=2)
     """Side of the patches of training, in native pixels."""
 
 
@@ -98,7 +98,7 @@ class PairedPool:
 def draw_patch(pool: PairPool, side: int, generator: np.random.Generator) -> Pairs:
     """Sample a patch of a real window, augmented: uint8 (WINDOW, side, side, 3), or as large as the frames allow."""
     window = pool.draw_window(_REAL, generator)
-    height, width = (min(side, extent // 4 * 4) for extent in window.shape[1:3])
+    height, width = (min(side, extent // 2 * 2) for extent in window.shape[1:3])
     top = generator.integers(window.shape[1] - height + 1)
     left = generator.integers(window.shape[2] - width + 1)
     return window[:, top : top + height, left : left + width]
