@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,13 +37,6 @@ _BETAS: Final = (0.5, 0.999)
 
 LabelledPairs = tuple[Pairs, npt.NDArray[np.float32]]
 """A batch: windows, and their labels (B,), 1 for a fake."""
-
-
-class DrawsBatches(Protocol):
-    """What training batches are drawn from."""
-
-    def draw_batch(self, size: int, generator: np.random.Generator) -> LabelledPairs:
-        """Sample `size` labelled windows."""
 
 
 class NeuralConfig(DetectorConfig):
@@ -98,18 +91,13 @@ class NeuralDetector(Detector):
         """Replace random initial weights by better ones where the config wants them; returns their `origin`."""
         return None
 
-    def prepare_pool(self, pool: PairPool, report: ReportProgress) -> DrawsBatches:
-        """Make what training batches are drawn from: the pool itself, unless overridden."""
-        return pool
-
     def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
-        source = self.prepare_pool(pool, report)
         stored = load_resumable(state, self.training_key)
         self._origin = stored.facts[_ORIGIN] if stored is not None else self.find_initial_weights()
 
         def draw_batches(steps: range) -> Iterator[LabelledPairs]:
             for step in steps:
-                yield source.draw_batch(self.config.batch, np.random.default_rng((self.config.seed, step)))
+                yield pool.draw_batch(self.config.batch, np.random.default_rng((self.config.seed, step)))
 
         training = Training(
             what="training the detector",

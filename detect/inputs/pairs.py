@@ -178,19 +178,17 @@ class PairPool:
             uint8 (size, window, H, W, 3) and labels float32 (size,), 0 and 1 alternating.
         """
         labels = np.arange(size) % 2
-        windows = [self.draw_window(int(label), generator) for label in labels]
+        windows = []
+        for label in labels:
+            subjects = self._by_label[label]
+            clips = subjects[generator.integers(len(subjects))]
+            clip = clips[generator.integers(len(clips))]
+            first = clip.firsts[generator.integers(len(clip.firsts))]
+            frames = clip.frames
+            if clip.degraded and generator.random() < self._degraded:
+                frames = clip.degraded[generator.integers(len(clip.degraded))]
+            windows.append(augment(frames[first : first + self.window], generator))
         return np.stack(windows), labels.astype(np.float32)
-
-    def draw_window(self, label: int, generator: np.random.Generator) -> Pairs:
-        """Sample an augmented window of a label: uint8 (window, H, W, 3)."""
-        subjects = self._by_label[label]
-        clips = subjects[generator.integers(len(subjects))]
-        clip = clips[generator.integers(len(clips))]
-        first = clip.firsts[generator.integers(len(clip.firsts))]
-        frames = clip.frames
-        if clip.degraded and generator.random() < self._degraded:
-            frames = clip.degraded[generator.integers(len(clip.degraded))]
-        return augment(frames[first : first + self.window], generator)
 
 
 def load_pool(

@@ -1,9 +1,10 @@
-"""Cross-fitting: looks in; scores of people and sources left out of the fit, and ratios left out of theirs, out.
+"""Cross-fitting: looks in; scores of people, sources and methods left out of the fit, and ratios left out of theirs.
 
-The detector learns from reals alone, so every method is unseen. Threshold, calibration and figures are of matched
-videos, fakes and the reals that they were made from, of one size, rate and encoder: else these would tell them apart.
-Videos of one source share places and cameras: a source is left out whole, with all of its people. What a likelihood
-ratio is worth is measured on people, sources and methods that have no part in its calibration either:
+The members learn from reals alone, so every method is unseen; a reconstruction is scored by a member that did not learn
+from its last stage. Threshold, calibration and figures are of matched videos, fakes and the reals that they were made
+from, of one size, rate and encoder: else these would tell them apart. Videos of one source share places and cameras: a
+source is left out whole, with all of its people. The fusion of a fake's score knows neither its source nor its method.
+What a likelihood ratio is worth is measured on people, sources and methods that have no part in its calibration either:
 
     ratios of a fake     calibrated without its source and without its method
     ratios of a real     calibrated without its source
@@ -13,13 +14,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from dancebench.core.errors import BenchError
+from dancebench.detect.detectors.base import Detector
+from dancebench.detect.detectors.ensemble import Ensemble, Fusion, fit_fusion
+from dancebench.detect.detectors.traces.detector import Traces
+from dancebench.detect.detectors.traces.pairs import PairVectors
 from dancebench.detect.detectors.typicality.detector import Typicality
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, aggregate
 from dancebench.detect.evaluation.calibration import Calibration, Calibrations, fit_calibration
@@ -33,7 +38,14 @@ from dancebench.detect.evaluation.metrics import (
     collect_videos,
 )
 from dancebench.detect.evaluation.score_tables import PAIR_COLUMNS, VIDEO_COLUMNS, ScoreTables
-from dancebench.detect.shipped.material import WatchedVideo
+from dancebench.detect.shipped.last_stages import MaterialPairs
+from dancebench.detect.shipped.material import Member, WatchedVideo, Windows
+
+BaseScores = dict[str, npt.NDArray[np.float64]]
+"""(N, members) of the windows of each video, by its id: what is fused."""
+DetectorT = TypeVar("DetectorT", bound=Detector)
+TYPICALITY: Final = "typicality"
+TRACES: Final = "traces"
 
 FEWEST_SOURCES: Final = 3
 FEWEST_METHODS: Final = 2
@@ -68,32 +80,94 @@ def select_matched(watched: Sequence[WatchedVideo]) -> list[WatchedVideo]:
     return [video for video in watched if video.row.label == 1 or video.row.video_id in made_from]
 
 
-def fit_to_reals(detector: Typicality, watched: Sequence[WatchedVideo]) -> Typicality:
-    """A detector of the same settings that knows the reals of these videos."""
-    fitted = Typicality(detector.config, detector.device)
+def fit_typicality(ensemble: Ensemble, watched: Sequence[WatchedVideo]) -> Typicality:
+    """The member that knows the reals of these videos."""
+    member = _find_member(ensemble, Typicality)
+    fitted = Typicality(member.config, member.device)
     reals = [video for video in watched if video.row.label == 0]
-    looks = [(look, video.row.subject_id) for video in reals for window in video.windows for look in window]
+    looks = [
+        (look, video.row.subject_id)
+        for video in reals
+        for window in video.windows[TYPICALITY]
+        for inside in window
+        for look in inside
+    ]
     fitted.fit_to([look for look, _ in looks], [person for _, person in looks])
     return fitted
 
 
-def cross_fit(detector: Typicality, watched: Sequence[WatchedVideo]) -> ScoreTables:
-    """Score each matched video by a detector that knows nothing of its source.
+def fit_traces(ensemble: Ensemble, pairs: PairVectors) -> Traces:
+    """The member that learned from these pairs."""
+    member = _find_member(ensemble, Traces)
+    fitted = Traces(member.config, member.device)
+    fitted.fit_to(pairs)
+    return fitted
+
+
+def fit_whole(ensemble: Ensemble, watched: Sequence[WatchedVideo], pairs: MaterialPairs, base: BaseScores) -> Ensemble:
+    """The ensemble that ships: members that know all reals, fused by scores that were left out of their fits."""
+    fitted = Ensemble(ensemble.config, ensemble.device)
+    fitted.members = [fit_typicality(ensemble, watched), fit_traces(ensemble, pairs.leave_out(None))]
+    fitted.fusion = _fuse(base, select_matched(watched))
+    return fitted
+
+
+def score_members(ensemble: Ensemble, watched: Sequence[WatchedVideo], pairs: MaterialPairs) -> BaseScores:
+    """Score the windows of each matched video by members that know nothing of its source and its last stage.
+
+    Returns:
+        (N, members) of the windows of each video, by its id.
 
     Raises:
         BenchError: As `select_matched`.
     """
-    pairs, videos = [], []
+    base: BaseScores = {}
     matched = select_matched(watched)
     for source in sorted({video.source for video in matched}):
-        fitted = fit_to_reals(detector, [video for video in watched if video.source != source])
-        for video in (video for video in matched if video.source == source):
-            logits = np.array([fitted.combine_looks(window) for window in video.windows], np.float32)
-            pairs.append(pd.DataFrame({"video_id": video.row.video_id, "t": video.seconds, "logit": logits}))
-            videos.append(_describe(video, logits))
+        typicality = fit_typicality(ensemble, [video for video in watched if video.source != source])
+        of_source = [video for video in matched if video.source == source]
+        for method in sorted({video.row.method or "" for video in of_source}):
+            traces = fit_traces(ensemble, pairs.leave_out(source, method))
+            for video in (video for video in of_source if (video.row.method or "") == method):
+                base[video.row.video_id] = np.stack(
+                    [_score_windows(typicality, video.windows[TYPICALITY]),
+                     _score_windows(traces, video.windows[TRACES])], axis=1,
+                )  # fmt: skip
+    return base
+
+
+def fuse_left_out(watched: Sequence[WatchedVideo], base: BaseScores) -> ScoreTables:
+    """Scores of each matched video by a fusion that knows neither its source nor its method."""
+    matched = select_matched(watched)
+    pairs, videos = [], []
+    for source in sorted({video.source for video in matched}):
+        others = [video for video in matched if video.source != source]
+        of_source = [video for video in matched if video.source == source]
+        for method in sorted({video.row.method or "" for video in of_source}):
+            fusion = _fuse(base, [video for video in others if not method or video.row.method != method])
+            for video in (video for video in of_source if (video.row.method or "") == method):
+                logits = fusion.logits(base[video.row.video_id])
+                pairs.append(pd.DataFrame({"video_id": video.row.video_id, "t": video.seconds, "logit": logits}))
+                videos.append(_describe(video, logits))
     return ScoreTables(
         pd.concat(pairs, ignore_index=True)[PAIR_COLUMNS], pd.DataFrame(videos, columns=[*VIDEO_COLUMNS, "source"])
     )
+
+
+def _fuse(base: BaseScores, videos: Sequence[WatchedVideo]) -> Fusion:
+    """The fusion by the mean scores of videos."""
+    means = np.stack([base[video.row.video_id].mean(axis=0) for video in videos])
+    return fit_fusion(means, [video.row.label for video in videos])
+
+
+def _find_member(ensemble: Ensemble, kind: type[DetectorT]) -> DetectorT:
+    return next(member for member in ensemble.members if isinstance(member, kind))
+
+
+def _score_windows(member: Member, windows: Windows) -> npt.NDArray[np.float64]:
+    """The member's mean logit over its own windows inside each window of the ensemble (N,), as `Ensemble` has it."""
+    logits = [np.array([member.combine_looks(looks) for looks in inside], np.float32) for inside in windows]
+    return np.array([each.mean(dtype=np.float64) for each in logits])
 
 
 def _describe(video: WatchedVideo, logits: npt.NDArray[np.float32]) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """Making of the shipped detector: material that is named in; its folder, whole and sealed, out.
 
-    material → looks (kept) → cross-fitted scores → threshold, calibration, metrics → the population of all people
-             → card, sources, model card → hashes
+    material → pairs of reals and themselves through last stages (kept) → reconstructions (kept) → looks (kept)
+             → scores, members and fusion left out of their fits → threshold, calibration, metrics
+             → members of all people, fused → card, sources, model card → hashes
 
 On one machine the same material gives the same files, bit for bit.
 """
@@ -16,7 +17,8 @@ from dancebench.core.files import atomic_folder, sha256_file, sha256_json, write
 from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress
 from dancebench.datasets.video.clips import describe_encoder
-from dancebench.detect.detectors.typicality.detector import Typicality, TypicalityConfig
+from dancebench.detect.detectors.ensemble import Ensemble, EnsembleConfig
+from dancebench.detect.detectors.traces.detector import Traces
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE
 from dancebench.detect.evaluation.breakdowns import break_down_by_method
 from dancebench.detect.evaluation.calibration import Calibrations
@@ -31,22 +33,32 @@ from dancebench.detect.evaluation.score_tables import ScoreTables
 from dancebench.detect.evaluation.training_domain import fit_training_domain
 from dancebench.detect.protocol.card import CARD, ClipFormat, DetectorCard, SplitData
 from dancebench.detect.shipped.crossfit import (
+    TRACES,
+    TYPICALITY,
     LeftOut,
-    cross_fit,
     decide_left_out,
-    fit_to_reals,
+    fit_whole,
+    fuse_left_out,
     keep_ratios,
+    score_members,
     select_matched,
 )
 from dancebench.detect.shipped.files import MODEL_CARD, seal
-from dancebench.detect.shipped.material import RATE, WatchedVideo, read_material, watch
+from dancebench.detect.shipped.last_stages import make_reconstructions, measure_material_pairs
+from dancebench.detect.shipped.material import RATE, WatchedVideo, make_views, read_material, watch
 from dancebench.detect.shipped.model_card import describe_detector
 from dancebench.detect.shipped.sources import FILE as SOURCES
 from dancebench.detect.shipped.sources import list_sources
 
-DETECTOR: Final = "typicality"
-CONFIG: Final = TypicalityConfig(
-    view="native", height=640, width=640, pairs=8, windows=4, patches=4, parts=("patches", "whole")
+DETECTOR: Final = "ensemble"
+CONFIG: Final = EnsembleConfig(
+    view="native",
+    height=640,
+    width=640,
+    pairs=8,
+    degraded=0.0,
+    members=(TYPICALITY, TRACES),
+    configs={TYPICALITY: {"patches": 6, "parts": ["patches", "whole"]}, TRACES: {"patches": 6, "drawn": 2}},
 )
 """Of the detector that ships."""
 _LEFT_OUT: Final = (
@@ -62,7 +74,7 @@ def make_detector(
     work: Path,
     target: Path,
     report: ReportProgress,
-    config: TypicalityConfig = CONFIG,
+    config: EnsembleConfig = CONFIG,
 ) -> DetectorCard:
     """Make the detector that ships.
 
@@ -78,10 +90,17 @@ def make_detector(
         BenchError: The list lacks something, a video cannot be read, or there are too few people, sources or methods.
     """
     videos = read_material(folder, table)
-    detector = Typicality(config)
-    watched = watch(videos, detector, work, report)
-    tables = cross_fit(detector, watched)
-    fitted = fit_to_reals(detector, watched)
+    ensemble = Ensemble(config)
+    traces = next(member for member in ensemble.members if isinstance(member, Traces))
+    views = make_views(videos, ensemble, work, report)
+    pairs, learn = measure_material_pairs(views, ensemble, traces, work, report)
+    reconstructions = make_reconstructions(videos, ensemble, traces, learn, work, report)
+    watched = watch(views, ensemble, report) + watch(
+        make_views(reconstructions, ensemble, work, report), ensemble, report
+    )
+    base = score_members(ensemble, watched, pairs)
+    tables = fuse_left_out(watched, base)
+    fitted = fit_whole(ensemble, watched, pairs, base)
     with atomic_folder(target) as made:
         fitted.save(made)
         card = _make_card(fitted, watched, tables, sha256_file(made / fitted.WEIGHTS))
@@ -95,7 +114,7 @@ def make_detector(
 
 
 def _make_card(
-    fitted: Typicality, watched: Sequence[WatchedVideo], tables: ScoreTables, weights_sha256: str
+    fitted: Ensemble, watched: Sequence[WatchedVideo], tables: ScoreTables, weights_sha256: str
 ) -> DetectorCard:
     calibrations = fit_calibrations(tables, ())
     left_out = decide_left_out(tables)

@@ -7,7 +7,7 @@ them, never in the middle alone; black bars are no part of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -28,7 +28,7 @@ PATCH: Final = 224
 STAGES: Final[dict[str, int]] = {"fine texture": 1, "texture": 2, "parts": 3, "shapes": 4}
 """Whose maps are pooled, by what they show: the larger the number, the larger what one point of the map sees."""
 SIZE: Final = 2 * sum(CHANNELS[stage] for stage in STAGES.values())
-"""Features of a picture."""
+"""Features of a picture, of all of `STAGES`."""
 
 _BATCH: Final = 8
 _BLACK: Final = 24
@@ -45,25 +45,26 @@ def slice_stages() -> dict[str, slice]:
     }
 
 
-def measure_pictures(pictures: Sequence[Picture]) -> Array:
+def measure_pictures(pictures: Sequence[Picture], stages: Collection[int] = tuple(STAGES.values())) -> Array:
     """Measure the features of pictures.
 
     Args:
         pictures: uint8 RGB (H, W, 3) each, of any sizes; equal neighbours are computed together.
+        stages: Of the trunk, whose maps are pooled.
 
     Returns:
-        float64 (N, SIZE): by stage, the means and then the spreads of its channels. Each depends on its own picture
-        alone.
+        float64 (N, features): by stage, the means and then the spreads of its channels. Each depends on its own
+        picture alone.
     """
     with use_one_thread():
-        parts = [_measure_batch(batch) for batch in _batch_equal_sizes(pictures)]
-    return np.concatenate(parts) if parts else np.zeros((0, SIZE))
+        parts = [_measure_batch(batch, stages) for batch in _batch_equal_sizes(pictures)]
+    return np.concatenate(parts) if parts else np.zeros((0, 2 * sum(CHANNELS[stage] for stage in stages)))
 
 
-def _measure_batch(pictures: Sequence[Picture]) -> Array:
+def _measure_batch(pictures: Sequence[Picture], stages: Collection[int]) -> Array:
     x = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()  # (B, 3, H, W)
-    maps = load_trunk().feature_maps(x.float() / 127.5 - 1)
-    return torch.cat([_pool(maps[stage]) for stage in STAGES.values()], dim=1).numpy()
+    maps = load_trunk().feature_maps(x.float() / 127.5 - 1, depth=max(stages) + 1)
+    return torch.cat([_pool(maps[stage]) for stage in stages], dim=1).numpy()
 
 
 def _pool(features: Tensor) -> Tensor:
@@ -103,6 +104,13 @@ def lay_patches(content: Box[int]) -> list[Box[int]]:
         for top in _lay(content.top, content.bottom)
         for left in _lay(content.left, content.right)
     ]
+
+
+def choose_patches(content: Box[int], count: int) -> list[Box[int]]:
+    """At most `count` of the patches that cover the content, evenly from the first to the last."""
+    laid = lay_patches(content)
+    places = (np.arange(min(count, len(laid))) + 0.5) * len(laid) / min(count, len(laid))
+    return [laid[place] for place in places.astype(int).tolist()]
 
 
 def _lay(start: int, end: int) -> list[int]:

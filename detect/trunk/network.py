@@ -65,18 +65,19 @@ class Trunk:
         self._weights = weights
 
     @torch.inference_mode()
-    def feature_maps(self, pictures: Tensor) -> list[Tensor]:
-        """Compute the map behind each of `STAGES`.
+    def feature_maps(self, pictures: Tensor, depth: int = len(STAGES)) -> list[Tensor]:
+        """Compute the map behind each of the first `depth` of `STAGES`.
 
         Args:
             pictures: float32 (B, 3, H, W), RGB in [-1, 1].
+            depth: How many.
 
         Returns:
             (B, C, h, w) each, C as in `CHANNELS`; h and w are rounded up.
         """
         x = F.relu6(self._convolve(pictures, "stem", stride=2))  # (B, 32, H / 2, W / 2)
         maps = []
-        for stage in STAGES:
+        for stage in STAGES[:depth]:
             for unit in stage:
                 x = self._apply(unit, x)
             maps.append(x)

@@ -1,1 +1,1 @@
-"""What generators leave: reals through the last stage of a generator, and a network that tells them from the reals."""
+"""What generators leave: reals through the last stage of a generator, and the direction from the one to the other."""

@@ -10,14 +10,19 @@ component" (arXiv 2601.20461) and training on aligned reconstructions (arXiv 241
     bilinear        … bilinearly and by a convolution
     shuffle         … by pixel shuffle (sub-pixel convolution)
     temporal        auto-encoder over frames too: half as many in the middle, enlarged by a 3-D transposed convolution
-    interpolation   inner frames replaced by what lies between the first and the last, along their optical flow
+    nearest-4x      auto-encoder of two halvings and 16 numbers for each 4x4 pixels, enlarged by nearest neighbour
+    shuffle-8x      … of three halvings and 32 numbers for each 8x8 pixels, enlarged by pixel shuffle
 
-The auto-encoders have one layer either way, no more: what they leave is what the enlarging layer leaves. They learn for
-seconds, on the training people's reals alone.
+The first five have one layer either way, no more: what they leave is what the enlarging layer leaves. The last two
+lose what a latent space loses, as the decoders of diffusion models do. They learn for seconds, on the training people's
+reals alone. Frames that are put between others (`interpolate_inner_frames`) are no part of it: a single frame of them
+is nearly a real one, and a direction that was learned from them too was no better for it.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Final, cast
 
@@ -36,25 +41,27 @@ WINDOW: Final = 3
 """Frames of a window: one lies between two others."""
 _CHANNELS: Final = 8
 """Of the feature map, for each 2x2 pixels of three colours: two thirds of the numbers."""
-_LEARNING_RATE: Final = 2e-2
+_WIDTHS: Final = (24, 48, 64)
+"""Channels behind each halving of a deep one."""
+MULTIPLE: Final = 8
+"""Of which height and width are multiples."""
 _BATCH: Final = 8
 DrawWindows = Callable[[int, np.random.Generator], Pairs]
 """`draw(count, generator)`: real windows, uint8 (count, WINDOW, H, W, 3)."""
 LastStage = Callable[[Pairs], Pairs]
-"""Windows uint8 (N, WINDOW, H, W, 3) in, the same through a last stage out; height and width are even."""
+"""Windows uint8 (N, WINDOW, H, W, 3) in, the same through a last stage out; H and W are multiples of `MULTIPLE`."""
 
 
-def _enlarge(mode: str) -> nn.Module:
-    return nn.Sequential(nn.Upsample(scale_factor=2, mode=mode), nn.Conv2d(_CHANNELS, 3, 3, padding=1))
+def _enlarge(mode: str, inputs: int, outputs: int) -> nn.Module:
+    return nn.Sequential(nn.Upsample(scale_factor=2, mode=mode), nn.Conv2d(inputs, outputs, 3, padding=1))
 
 
-_ENLARGERS: Final[Mapping[str, Callable[[], nn.Module]]] = {
-    "transposed": lambda: nn.ConvTranspose2d(_CHANNELS, 3, 4, stride=2, padding=1),
-    "nearest": lambda: _enlarge("nearest"),
-    "bilinear": lambda: _enlarge("bilinear"),
-    "shuffle": lambda: nn.Sequential(nn.Conv2d(_CHANNELS, 12, 3, padding=1), nn.PixelShuffle(2)),
+_ENLARGERS: Final[Mapping[str, Callable[[int, int], nn.Module]]] = {
+    "transposed": lambda inputs, outputs: nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1),
+    "nearest": lambda inputs, outputs: _enlarge("nearest", inputs, outputs),
+    "bilinear": lambda inputs, outputs: _enlarge("bilinear", inputs, outputs),
+    "shuffle": lambda inputs, outputs: nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2)),
 }
-LAST_STAGES: Final = (*_ENLARGERS, "temporal", "interpolation")
 
 
 class SpatialAutoencoder(nn.Module):
@@ -62,7 +69,32 @@ class SpatialAutoencoder(nn.Module):
 
     def __init__(self, kind: str) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Conv2d(3, _CHANNELS, 4, stride=2, padding=1), _ENLARGERS[kind]())
+        self.layers = nn.Sequential(nn.Conv2d(3, _CHANNELS, 4, stride=2, padding=1), _ENLARGERS[kind](_CHANNELS, 3))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return cast(Tensor, self.layers(frames))
+
+
+class DeepAutoencoder(nn.Module):
+    """Frames float (B, 3, H, W) in [-1, 1] -> the same, through a latent space.
+
+    Args:
+        kind: How it enlarges.
+        halvings: Of rows and columns.
+        latent: Channels of the latent space.
+    """
+
+    def __init__(self, kind: str, halvings: int, latent: int) -> None:
+        super().__init__()
+        widths = (3, *_WIDTHS[:halvings])
+        layers: list[nn.Module] = []
+        for inputs, outputs in itertools.pairwise(widths):
+            layers += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        layers += [nn.Conv2d(widths[-1], latent, 1), nn.Conv2d(latent, widths[-1], 3, padding=1), nn.LeakyReLU(0.2)]
+        for inputs, outputs in itertools.pairwise(widths[:0:-1]):
+            layers += [_ENLARGERS[kind](inputs, outputs), nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(outputs, outputs, 3, padding=1), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, _ENLARGERS[kind](widths[1], 3))
 
     def forward(self, frames: Tensor) -> Tensor:
         return cast(Tensor, self.layers(frames))
@@ -84,6 +116,16 @@ class TemporalAutoencoder(nn.Module):
         return cast(Tensor, self.layers(even))[:, :, :frames]
 
 
+_NETWORKS: Final[Mapping[str, tuple[Callable[[], nn.Module], float]]] = {
+    **{kind: (functools.partial(SpatialAutoencoder, kind), 2e-2) for kind in _ENLARGERS},
+    "temporal": (TemporalAutoencoder, 2e-2),
+    "nearest-4x": (functools.partial(DeepAutoencoder, "nearest", 2, 16), 2e-3),
+    "shuffle-8x": (functools.partial(DeepAutoencoder, "shuffle", 3, 32), 2e-3),
+}
+"""Each with the learning rate that it starts with."""
+LAST_STAGES: Final = tuple(_NETWORKS)
+
+
 def learn_last_stages(draw: DrawWindows, steps: int, seed: int, report: ReportProgress) -> dict[str, LastStage]:
     """Train the auto-encoders on real windows; the stages by name.
 
@@ -93,32 +135,33 @@ def learn_last_stages(draw: DrawWindows, steps: int, seed: int, report: ReportPr
         seed: Of weights and windows; the same seed on the same machine gives the same stages.
         report: Progress.
     """
-    stages: dict[str, LastStage] = {"interpolation": interpolate_inner_frames}
-    for number, kind in enumerate((*_ENLARGERS, "temporal")):
+    stages: dict[str, LastStage] = {}
+    for number, (kind, (build, rate)) in enumerate(_NETWORKS.items()):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + number)
-            network = TemporalAutoencoder() if kind == "temporal" else SpatialAutoencoder(kind)
-        generator = np.random.default_rng((seed, number))
-        _train(network, draw, steps, generator, f"learning the last stage '{kind}'", report)
+            network = build()
+        report_steps = functools.partial(report, f"learning the last stage '{kind}'")
+        _train(network, rate, draw, steps, np.random.default_rng((seed, number)), report_steps)
         stages[kind] = _apply(network)
-    return {kind: stages[kind] for kind in LAST_STAGES}
+    return stages
 
 
 def _train(
-    network: nn.Module, draw: DrawWindows, steps: int, generator: np.random.Generator, what: str, report: ReportProgress
-) -> None:
-    optimizer = torch.optim.Adam(network.parameters(), lr=_LEARNING_RATE)
+    network: nn.Module, rate: float, draw: DrawWindows, steps: int, generator: np.random.Generator,
+    report_steps: Callable[[int, int], None],
+) -> None:  # fmt: skip
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = decay_linearly(_LEARNING_RATE, 0.5, step, steps)
+            group["lr"] = decay_linearly(rate, 0.5, step, steps)
         inputs = _to_tensor(draw(_BATCH, generator), network)
         loss = F.mse_loss(network(inputs), inputs)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimizer.step()
-        report(what, step, steps)
+        report_steps(step, steps)
     network.eval()
-    report(what, steps, steps)
+    report_steps(steps, steps)
 
 
 def _to_tensor(windows: Pairs, network: nn.Module) -> Tensor:
@@ -133,8 +176,8 @@ def _apply(network: nn.Module) -> LastStage:
     def apply(windows: Pairs) -> Pairs:
         made = ((network(_to_tensor(windows, network)).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         if isinstance(network, TemporalAutoencoder):
-            return made.permute(0, 2, 3, 4, 1).contiguous().numpy()
-        return made.permute(0, 2, 3, 1).reshape(windows.shape).contiguous().numpy()
+            return np.asarray(made.permute(0, 2, 3, 4, 1).contiguous().numpy())
+        return np.asarray(made.permute(0, 2, 3, 1).reshape(windows.shape).contiguous().numpy())
 
     return apply
 

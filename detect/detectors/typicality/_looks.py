@@ -15,7 +15,6 @@ and methods left out it told the scene, not the fake.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -28,11 +27,12 @@ from dancebench.detect.inputs.view import fit_box
 from dancebench.detect.trunk.features import (
     Array,
     Picture,
+    choose_patches,
     find_content,
-    lay_patches,
     measure_pictures,
     slice_stages,
 )
+from dancebench.detect.trunk.look import Look
 
 Part = Literal["patches", "whole", "person", "face"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
@@ -49,23 +49,10 @@ _STILL: Final = 1e-3
 """Length of a step, in the features' units, below which a path stands still."""
 
 
-@dataclass(frozen=True)
-class Look:
-    """One box of a window.
-
-    Attributes:
-        part: What it shows.
-        box: Where, in pixels of the window's frames.
-        vector: The features of a patch, or the geometry of a path.
-    """
-
-    part: Part
-    box: Box[int]
-    vector: Array
-
-
 def look_at(window: npt.NDArray[np.uint8], parts: Sequence[Part], patches: int) -> list[Look]:
     """Look at a window of frames.
+
+    The vector of a patch is its features, that of another part the geometry of its path.
 
     Args:
         window: uint8 (T, H, W, 3), T at least 3.
@@ -79,7 +66,7 @@ def look_at(window: npt.NDArray[np.uint8], parts: Sequence[Part], patches: int) 
     middle = window[len(window) // 2]
     looks: list[Look] = []
     if "patches" in parts:
-        laid = _choose_patches(content, patches)
+        laid = choose_patches(content, patches)
         vectors = measure_pictures([middle[box.rows, box.columns] for box in laid])
         looks += [Look("patches", box, vector) for box, vector in zip(laid, vectors, strict=True)]
     paths: list[tuple[Part, Box[int]]] = [("whole", content)] if "whole" in parts else []
@@ -91,13 +78,6 @@ def look_at(window: npt.NDArray[np.uint8], parts: Sequence[Part], patches: int) 
         vectors = measure_pictures([_reduce(frame[box.rows, box.columns], _SIZES[part]) for frame in window])
         looks.append(Look(part, box, describe_path(vectors)))
     return looks
-
-
-def _choose_patches(content: Box[int], count: int) -> list[Box[int]]:
-    """At most `count` of the patches that cover the content, evenly from the first to the last."""
-    laid = lay_patches(content)
-    places = (np.arange(min(count, len(laid))) + 0.5) * len(laid) / min(count, len(laid))
-    return [laid[place] for place in places.astype(int).tolist()]
 
 
 def _find(find: FindBoxes, frame: Picture, aspect: float) -> list[Box[int]]:

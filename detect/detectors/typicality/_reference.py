@@ -1,12 +1,8 @@
 """What `typicality` knows of reals: their looks in; how atypical another look is, out.
 
-Each part has a `Population` of the training reals, and a scale: the logarithm of the distance of windows of people who
-were held out of the fit by turns (so that what was fitted does not look more typical than a new video will), as a mean
-and a spread with every person counted alike. From these a look gets its log-odds of being atypical,
-
-    log P(a new person's distance is smaller) / P(it is larger)
-
-by Student's t with as many degrees of freedom as people, less one: zero for a distance in the middle of the reals'.
+Each part has a `Population` of the training reals, and a scale (`trunk/scale.py`): the logarithm of the distance of
+windows of people who were held out of the fit by turns. From these a look gets its log-odds of being atypical: zero for
+a distance in the middle of the reals'.
 """
 
 from __future__ import annotations
@@ -17,18 +13,13 @@ from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
-from sklearn.model_selection import GroupKFold
 
-from dancebench.detect.detectors.typicality._looks import Look, Part
+from dancebench.detect.detectors.typicality._looks import Part
 from dancebench.detect.trunk.features import Array
+from dancebench.detect.trunk.look import Look
 from dancebench.detect.trunk.population import Population, fit_population
+from dancebench.detect.trunk.scale import FEWEST_PEOPLE, Scale, fit_scale, hold_out_people
 
-FOLDS: Final = 5
-FEWEST_PEOPLE: Final = 3
-"""Of whom a part is known; seen of fewer it is left out."""
-_LEAST_SPREAD: Final = 0.05
-"""Of the logarithms: near-identical reals must not make a new one atypical."""
 _LEAST_DISTANCE: Final = 1e-9
 
 
@@ -38,26 +29,19 @@ class PartModel:
 
     Attributes:
         population: Of the training reals.
-        centre: Mean of the logarithms of held-out people's distances.
-        width: Their spread.
-        people: How many they are.
+        scale: Of the logarithms of held-out people's distances.
     """
 
     population: Population
-    centre: float
-    width: float
-    people: int
+    scale: Scale
 
     def logits(self, vectors: npt.ArrayLike) -> Array:
         """Log-odds (N,) that vectors (N, D) are atypical."""
-        z = (_log_distances(self.population, vectors) - self.centre) / self.width
-        z /= np.sqrt(1 + 1 / self.people)
-        student = scipy.stats.t(self.people - 1)
-        return np.asarray(student.logcdf(z) - student.logsf(z))
+        return self.scale.logits(_log_distances(self.population, vectors))
 
     def to_tensors(self) -> dict[str, Array]:
         """Return its arrays by name."""
-        return self.population.to_tensors() | {"scale": np.array([self.centre, self.width, self.people])}
+        return self.population.to_tensors() | {"scale": self.scale.to_array()}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Self:
@@ -67,10 +51,7 @@ class PartModel:
             KeyError: An array is missing.
             ValueError: They are no such model.
         """
-        scale = np.asarray(tensors["scale"], np.float64)
-        if scale.shape != (3,) or not (np.isfinite(scale).all() and scale[1] > 0 and scale[2] >= FEWEST_PEOPLE):
-            raise ValueError("its scale is none")
-        return cls(Population.from_tensors(tensors), float(scale[0]), float(scale[1]), int(scale[2]))
+        return cls(Population.from_tensors(tensors), Scale.from_array(np.asarray(tensors["scale"], np.float64)))
 
 
 class Reference:
@@ -80,11 +61,11 @@ class Reference:
         models: By part.
     """
 
-    def __init__(self, models: Mapping[Part, PartModel]) -> None:
+    def __init__(self, models: Mapping[str, PartModel]) -> None:
         self._models = models
 
     @property
-    def known(self) -> list[Part]:
+    def known(self) -> list[str]:
         """The parts that it has a model of."""
         return list(self._models)
 
@@ -112,7 +93,7 @@ class Reference:
             KeyError: An array is missing.
             ValueError: They are no such models, or none.
         """
-        models: dict[Part, PartModel] = {}
+        models: dict[str, PartModel] = {}
         for part in parts:
             found = {
                 name.removeprefix(f"{part}/"): value for name, value in tensors.items() if name.startswith(f"{part}/")
@@ -136,7 +117,7 @@ def fit_reference(looks: Sequence[Look], people: Sequence[str], parts: Sequence[
     Raises:
         ValueError: No part is seen of `FEWEST_PEOPLE` people.
     """
-    models: dict[Part, PartModel] = {}
+    models: dict[str, PartModel] = {}
     for part in parts:
         chosen = [index for index, look in enumerate(looks) if look.part == part]
         if len({people[index] for index in chosen}) >= FEWEST_PEOPLE:
@@ -148,14 +129,10 @@ def fit_reference(looks: Sequence[Look], people: Sequence[str], parts: Sequence[
 
 
 def _fit_part(vectors: Array, people: Sequence[str], components: int) -> PartModel:
-    names, groups = np.unique(np.asarray(people, dtype=np.str_), return_inverse=True)
     logs = np.zeros(len(vectors))
-    for fitted, held_out in GroupKFold(min(FOLDS, len(names))).split(vectors, groups=groups):
+    for fitted, held_out in hold_out_people(people):
         logs[held_out] = _log_distances(fit_population(vectors[fitted], components), vectors[held_out])
-    weights = 1 / np.bincount(groups)[groups] / len(names)  # every person counts alike
-    centre = float((weights * logs).sum())
-    width = max(float(np.sqrt((weights * (logs - centre) ** 2).sum())), _LEAST_SPREAD)
-    return PartModel(fit_population(vectors, components), centre, width, len(names))
+    return PartModel(fit_population(vectors, components), fit_scale(logs, people))
 
 
 def _log_distances(population: Population, vectors: npt.ArrayLike) -> Array:

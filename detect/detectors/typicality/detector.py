@@ -25,15 +25,17 @@ from dancebench.core.errors import BenchError, first_line
 from dancebench.core.files import atomic_path
 from dancebench.core.progress import ReportProgress
 from dancebench.detect.detectors.base import DETECTORS, Detector, DetectorConfig, Logits
-from dancebench.detect.detectors.typicality._looks import PARTS, Look, Part, look_at
-from dancebench.detect.detectors.typicality._reference import FEWEST_PEOPLE, Reference, fit_reference
+from dancebench.detect.detectors.typicality._looks import PARTS, Part, look_at
+from dancebench.detect.detectors.typicality._reference import Reference, fit_reference
 from dancebench.detect.inputs.pairs import PairPool, Pairs
+from dancebench.detect.trunk.look import Look
 from dancebench.detect.trunk.network import SHA256
+from dancebench.detect.trunk.scale import FEWEST_PEOPLE
 
 Judged = tuple[Look, float]
 """A look, and its log-odds of being atypical."""
 
-WORDS: Final[dict[Part, str]] = {
+WORDS: Final[dict[str, str]] = {
     "patches": "how a part of the picture looks",
     "whole": "how the whole picture moves",
     "person": "how a person moves",
@@ -186,7 +188,7 @@ def combine(judged: Sequence[Judged]) -> float:
 
     A part that is not seen, nobody's face say, has no part in it.
     """
-    by_part: dict[Part, list[float]] = {}
+    by_part: dict[str, list[float]] = {}
     for look, logit in judged:
         by_part.setdefault(look.part, []).append(logit)
     return float(np.mean([np.quantile(logits, UPPER) for logits in by_part.values()]))

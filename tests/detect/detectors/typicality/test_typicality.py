@@ -14,11 +14,11 @@ from safetensors.numpy import load_file, save_file
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import ignore_progress
 from dancebench.datasets.pose.box import Box
-from dancebench.detect.detectors.typicality._looks import Look
 from dancebench.detect.detectors.typicality._reference import PartModel, fit_reference
 from dancebench.detect.detectors.typicality.detector import Typicality, TypicalityConfig, combine
 from dancebench.detect.inputs.pairs import PairPool, PooledClip, load_pool
 from dancebench.detect.inputs.video_set import VideoSet
+from dancebench.detect.trunk.look import Look
 from dancebench.detect.trunk.population import fit_population
 
 CONFIG = TypicalityConfig(height=64, width=32, frames=4, parts=("patches", "whole"), windows=4, pairs=4)
