@@ -1,6 +1,6 @@
 """Make the detector that ships from a folder of videos and its list: `make detector VIDEOS=FOLDER LIST=TABLE.csv`.
 
-    python scripts/make_detector.py FOLDER TABLE.csv [--work build/detector] [--out detect/shipped/typicality-1]
+    python scripts/make_detector.py FOLDER TABLE.csv [--work build/detector] [--out detect/shipped/ensemble-1]
 
 The list has the columns path, label, people, method, real_of, crop, licence, source and author. Stages are kept in the
 folder of work; the same command goes on where it was killed.

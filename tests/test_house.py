@@ -166,8 +166,8 @@ def test_the_wheel_holds_one_package(tmp_path: Path) -> None:
         "leaderboards/site/assets/tables.js", "leaderboards/published/reference.json",
         "detect/protocol/builtin/table-5.json", "benchmark/study/page/page.html", "benchmark/study/page/page.js",
         "detect/trunk/efficientnet_lite0_stages.safetensors", "detect/trunk/LICENSE", "detect/trunk/NOTICE",
-        "detect/shipped/typicality-1/card.json", "detect/shipped/typicality-1/weights.safetensors",
-        "detect/shipped/typicality-1/sources.json", "detect/shipped/typicality-1/CARD.md",
-        "detect/shipped/typicality-1/calibration_scores.json", "detect/shipped/typicality-1/SHA256SUMS",
+        "detect/shipped/ensemble-1/card.json", "detect/shipped/ensemble-1/weights.safetensors",
+        "detect/shipped/ensemble-1/sources.json", "detect/shipped/ensemble-1/CARD.md",
+        "detect/shipped/ensemble-1/calibration_scores.json", "detect/shipped/ensemble-1/SHA256SUMS",
     ):  # fmt: skip
         assert f"dancebench/{needed}" in names

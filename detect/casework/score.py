@@ -10,6 +10,7 @@ abstained with the reasons; one that cannot be scored is a row with its reason.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
@@ -93,6 +94,9 @@ class SuspiciousPair(Strict):
 
     t: float
     llr: float
+    what: str | None = None
+    """What of it is the most evidence for a fake, in words; None if the detector cannot say, and in reports before
+    version 5."""
 
 
 class VideoScore(Strict):
@@ -370,6 +374,11 @@ def _score_prepared(
     times, llrs = prepared.times[starts], card.calibration.pair.llr(logits)
     chosen = find_most_suspicious(times, llrs, window / prepared.fps)
     pts = [prepared.pts[start] for start in starts]
+    found = list(_describe_chosen(prepared, loaded, starts[chosen], pictures))
+    suspicious = tuple(
+        SuspiciousPair(t=float(times[index]), llr=float(llrs[index]), what=each.what)
+        for index, each in zip(chosen, found, strict=True)
+    )
     scores = measure_ratio(logits, card) | {
         "n_pairs": len(logits),
         "out_of_distribution": _measure_distance(prepared, card),
@@ -377,19 +386,30 @@ def _score_prepared(
             PairScore(t=t, pts=stamp, logit=logit, llr=llr)
             for t, stamp, logit, llr in zip(times.tolist(), pts, logits.tolist(), llrs.tolist(), strict=True)
         ),
-        "suspicious_pairs": tuple(SuspiciousPair(t=float(times[index]), llr=float(llrs[index])) for index in chosen),
+        "suspicious_pairs": suspicious,
     }
-    if not pictures:
-        return scores, []
-    shown: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32] | None, str | None]] = []
-    for windows in prepared.read_windows(starts[chosen], size, window):  # (M, window, H, W, 3)
+    shown = zip(suspicious, found, strict=True) if pictures else ()
+    return scores, [SuspiciousPairImage(pair.t, pair.llr, *each) for pair, each in shown]
+
+
+class _Described(NamedTuple):
+    """A window as the detector sees it; fields as of `SuspiciousPairImage`."""
+
+    frame: npt.NDArray[np.uint8]
+    saliency: npt.NDArray[np.float32] | None
+    what: str | None
+
+
+def _describe_chosen(
+    prepared: PreparedVideo, loaded: LoadedDetector, starts: npt.NDArray[np.intp], pictures: bool
+) -> Iterator[_Described]:
+    """Each window that begins at these frames, with its saliency map if pictures are wanted."""
+    detector = loaded.detector
+    for windows in prepared.read_windows(starts, detector.config.size, detector.window):  # (M, window, H, W, 3)
         nothing = [None] * len(windows)
-        maps, words = detector.saliency(windows), detector.explain(windows)
-        shown += zip(windows[:, 0], nothing if maps is None else maps, words or nothing, strict=True)
-    return scores, [
-        SuspiciousPairImage(pair.t, pair.llr, *found)
-        for pair, found in zip(scores["suspicious_pairs"], shown, strict=True)
-    ]
+        maps = detector.saliency(windows) if pictures else None
+        words = detector.explain(windows)
+        yield from map(_Described, windows[:, 0], nothing if maps is None else maps, words or nothing)
 
 
 def _measure_distance(prepared: PreparedVideo, card: DetectorCard) -> OutOfDistribution | None:

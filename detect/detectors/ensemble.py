@@ -116,6 +116,27 @@ class Ensemble(Detector):
     def logits(self, pairs: Pairs) -> Logits:
         return self.fusion.logits(self._member_logits(pairs))
 
+    def explain(self, pairs: Pairs) -> list[str]:
+        """What the member says that adds most to each logit: its own words, or its name where it has none."""
+        said = [member.explain(_cut_middle(pairs, member.window)) for member in self.members]
+        return [
+            self.config.members[most] if (words := said[most]) is None else words[number]
+            for number, most in enumerate(self._find_most(pairs).tolist())
+        ]
+
+    def saliency(self, pairs: Pairs) -> npt.NDArray[np.float32] | None:
+        """The map of the member that adds most to each logit; None where a member has none."""
+        found = [member.saliency(_cut_middle(pairs, member.window)) for member in self.members]
+        maps = [each for each in found if each is not None]
+        if len(maps) < len(self.members):
+            return None
+        chosen = [maps[most][number] for number, most in enumerate(self._find_most(pairs).tolist())]
+        return np.stack(chosen) if chosen else maps[0]
+
+    def _find_most(self, pairs: Pairs) -> npt.NDArray[np.intp]:
+        """Which member adds most to each logit (N,)."""
+        return np.asarray(self.fusion.add_up(self._member_logits(pairs)).argmax(axis=1))
+
     @property
     def parameters(self) -> int:
         return sum(member.parameters or 0 for member in self.members) + len(self.members) + 1
@@ -174,6 +195,12 @@ class Ensemble(Detector):
             logits = member.logits(inside.reshape(-1, *inside.shape[2:]))
             columns.append(logits.reshape(len(windows), starts).mean(axis=1, dtype=np.float64))
         return np.stack(columns, axis=1)
+
+
+def _cut_middle(windows: Pairs, length: int) -> Pairs:
+    """The shorter windows in the middle of windows (N, window, H, W, 3)."""
+    start = (windows.shape[1] - length) // 2
+    return windows[:, start : start + length]
 
 
 def _check_members(config: EnsembleConfig) -> None:
@@ -260,6 +287,10 @@ class Fusion:
         """Compute fused log-odds (N,) from the members' logits (N, M)."""
         standard = (members - self.means) / self.scales
         return np.asarray(standard @ self.weights + self.bias, np.float32)
+
+    def add_up(self, members: Members) -> Members:
+        """What each member adds to the fused log-odds, the bias aside: (N, M)."""
+        return (members - self.means) / self.scales * self.weights
 
 
 def fit_fusion(members: Members, labels: npt.ArrayLike) -> Fusion:

@@ -48,7 +48,6 @@ TYPICALITY: Final = "typicality"
 TRACES: Final = "traces"
 
 FEWEST_SOURCES: Final = 3
-FEWEST_METHODS: Final = 2
 """One may be left out, and something is left to calibrate on."""
 _UNBOUNDED: Final = Bound(llr=0.0, set_by="people", n=0)
 
@@ -57,7 +56,7 @@ def select_matched(watched: Sequence[WatchedVideo]) -> list[WatchedVideo]:
     """The fakes, and the reals that they were made from.
 
     Raises:
-        BenchError: The real of a fake is not among the videos, or there are too few sources or methods to leave out.
+        BenchError: The real of a fake is not among the videos, or there are too few sources to leave out.
     """
     fakes = [video for video in watched if video.row.label == 1]
     by_id = {video.row.video_id: video for video in watched if video.row.label == 0}
@@ -67,15 +66,12 @@ def select_matched(watched: Sequence[WatchedVideo]) -> list[WatchedVideo]:
                 f"The real that {video.row.video_id} was made from is not in the list.",
                 hint="Name it in the column real_of: without it size or encoder would tell fakes from reals.",
             )
-    for what, found, needed in (
-        ("sources", {video.source for video in fakes}, FEWEST_SOURCES),
-        ("methods", {video.row.method for video in fakes}, FEWEST_METHODS),
-    ):
-        if len(found) < needed:
-            raise BenchError(
-                f"The material has fakes of {len(found)} {what}; {needed} are needed.",
-                hint=f"{what.capitalize()} are left out in turn: add videos of others.",
-            )
+    sources = {video.source for video in fakes}
+    if len(sources) < FEWEST_SOURCES:
+        raise BenchError(
+            f"The material has fakes of {len(sources)} sources; {FEWEST_SOURCES} are needed.",
+            hint="Sources are left out in turn: add videos of others.",
+        )
     made_from = {video.row.real_of for video in fakes}
     return [video for video in watched if video.row.label == 1 or video.row.video_id in made_from]
 

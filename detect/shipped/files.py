@@ -16,7 +16,7 @@ from dancebench.detect.evaluation.likelihood_ratios.kept_scores import FILE as C
 from dancebench.detect.protocol.card import CARD, DetectorCard
 from dancebench.detect.shipped.sources import FILE as SOURCES
 
-FOLDER: Final = Path(__file__).parent / "typicality-1"
+FOLDER: Final = Path(__file__).parent / "ensemble-1"
 NAME: Final = "shipped"
 """What the command line calls it."""
 SUMS: Final = "SHA256SUMS"
@@ -62,8 +62,8 @@ def describe_shipped(card: DetectorCard) -> str:
     interval = "" if auc.ci95 is None else f" [{auc.ci95.low:.2f}, {auc.ci95.high:.2f}]"
     methods = ", ".join(calibration.methods or ())
     return (
-        f"Scored by the detector that ships, '{card.detector}', which knows real recordings of "
-        f"{len(card.data['train'].subjects)} people and no fake.\n"
+        f"Scored by the detector that ships ({' and '.join(card.config['members'])}), which has learned from real "
+        f"recordings of {len(card.data['train'].subjects)} people and from no fake.\n"
         f"On people, sources and methods left out ({methods}): AUC {_say(auc.value)}{interval}, Cllr "
         f"{_say(cllr.value)} (1 says nothing). A detector of your own: bench detect --train."
     )

@@ -9,7 +9,7 @@ A clip through a last stage is scored by a detector that did not learn from this
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -21,7 +21,7 @@ from dancebench.core.artifacts import ArtifactRecord, reuse_or_make
 from dancebench.core.files import atomic_path, sha256_file
 from dancebench.core.progress import ReportProgress
 from dancebench.datasets.corpora.manifest import VideoRow
-from dancebench.datasets.video.clips import describe_encoder, stream, write_clip
+from dancebench.datasets.video.clips import VideoReader, describe_encoder, write_clip
 from dancebench.datasets.video.upright import Frame
 from dancebench.detect.detectors.ensemble import Ensemble
 from dancebench.detect.detectors.traces.detector import Traces
@@ -92,8 +92,7 @@ def draw_material_patches(views: VideoSet, ensemble: Ensemble, traces: Traces) -
     for row in (row for row in views if row.label == 0):
         generator = np.random.default_rng([traces.config.seed, len(rows)])
         for window in read_windows(views, row, ensemble)[1]:
-            start = (len(window) - WINDOW) // 2
-            found = draw_patches(window[start : start + WINDOW], traces.config.drawn, generator)
+            found = draw_patches(window, traces.config.drawn, generator)
             patches += [patch.copy() for patch in found]
             rows += [row] * len(found)
     return patches, rows
@@ -153,15 +152,15 @@ class ReconstructionRecord(ArtifactRecord):
 
 
 def make_reconstructions(
-    videos: VideoSet, ensemble: Ensemble, traces: Traces, learn: LearnStages, work: Path, report: ReportProgress
+    videos: VideoSet, names: Sequence[str], traces: Traces, learn: LearnStages, work: Path, report: ReportProgress
 ) -> VideoSet:
-    """Put the reals that fakes were made from through last stages, as clips in the folder of work.
+    """Put the reals that fakes were made from through last stages of these names, as clips in the folder of work.
 
     Raises:
         BenchError: A real cannot be read.
     """
     made_from = {row.real_of for row in videos if row.label == 1}
-    wanted = [(name, row) for name in RECONSTRUCTIONS for row in videos if row.video_id in made_from]
+    wanted = [(name, row) for name in names for row in videos if row.video_id in made_from]
     learned = functools.cache(lambda: {**learn(_SEED), "interpolation": interpolate_inner_frames})
     settings = traces.config.model_dump(mode="json", exclude={"pairs", "patches", "windows"})
     rows = []
@@ -170,12 +169,7 @@ def make_reconstructions(
         path = work / "reconstructions" / name / f"{row.sha256}.json"
         key = [row.sha256, name, settings, describe_encoder()]
 
-        def make(
-            name: str = name, row: VideoRow = row, path: Path = path, key: list[Any] = key
-        ) -> ReconstructionRecord:
-            clip = _reconstruct(videos.path(row), learned()[name], row.known_fps, path.with_suffix(".mp4"))
-            return ReconstructionRecord(made_from=tuple(key), sha256=sha256_file(clip))
-
+        make = functools.partial(_reconstruct, videos, row, name, learned, path, key)
         record = reuse_or_make(path, ReconstructionRecord, key, make)
         changes = {
             "video_id": f"{FAMILY}/{name}/{row.video_id}", "path": f"reconstructions/{name}/{row.sha256}.mp4",
@@ -186,10 +180,15 @@ def make_reconstructions(
     return VideoSet(work, tuple(rows))
 
 
-def _reconstruct(video: Path, stage: LastStage, fps: float, clip: Path) -> Path:
+def _reconstruct(
+    videos: VideoSet, row: VideoRow, name: str, learned: Callable[[], Mapping[str, LastStage]], path: Path,
+    key: list[Any],
+) -> ReconstructionRecord:  # fmt: skip
+    clip = path.with_suffix(".mp4")
     clip.parent.mkdir(parents=True, exist_ok=True)
-    write_clip(clip, _pass_through((frame for _, frame in stream(video)), stage), fps)
-    return clip
+    with VideoReader(videos.path(row)) as reader:
+        write_clip(clip, _pass_through(reader, learned()[name]), reader.fps)
+    return ReconstructionRecord(made_from=tuple(key), sha256=sha256_file(clip))
 
 
 def _pass_through(frames: Iterable[Frame], stage: LastStage) -> Iterator[Frame]:

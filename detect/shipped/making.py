@@ -44,7 +44,7 @@ from dancebench.detect.shipped.crossfit import (
     select_matched,
 )
 from dancebench.detect.shipped.files import MODEL_CARD, seal
-from dancebench.detect.shipped.last_stages import make_reconstructions, measure_material_pairs
+from dancebench.detect.shipped.last_stages import RECONSTRUCTIONS, make_reconstructions, measure_material_pairs
 from dancebench.detect.shipped.material import RATE, WatchedVideo, make_views, read_material, watch
 from dancebench.detect.shipped.model_card import describe_detector
 from dancebench.detect.shipped.sources import FILE as SOURCES
@@ -58,7 +58,10 @@ CONFIG: Final = EnsembleConfig(
     pairs=8,
     degraded=0.0,
     members=(TYPICALITY, TRACES),
-    configs={TYPICALITY: {"patches": 6, "parts": ["patches", "whole"]}, TRACES: {"patches": 6, "drawn": 2}},
+    configs={
+        TYPICALITY: {"patches": 6, "parts": ["patches", "whole"]},
+        TRACES: {"frames": 6, "patches": 6, "drawn": 1},
+    },
 )
 """Of the detector that ships."""
 _LEFT_OUT: Final = (
@@ -75,6 +78,7 @@ def make_detector(
     target: Path,
     report: ReportProgress,
     config: EnsembleConfig = CONFIG,
+    reconstructions: Sequence[str] = RECONSTRUCTIONS,
 ) -> DetectorCard:
     """Make the detector that ships.
 
@@ -85,19 +89,18 @@ def make_detector(
         target: Folder of the detector, written whole or not at all; an earlier one is replaced.
         report: Progress.
         config: Its settings.
+        reconstructions: Last stages that the reals of fakes go through whole.
 
     Raises:
-        BenchError: The list lacks something, a video cannot be read, or there are too few people, sources or methods.
+        BenchError: The list lacks something, a video cannot be read, or there are too few people or sources.
     """
     videos = read_material(folder, table)
     ensemble = Ensemble(config)
     traces = next(member for member in ensemble.members if isinstance(member, Traces))
     views = make_views(videos, ensemble, work, report)
     pairs, learn = measure_material_pairs(views, ensemble, traces, work, report)
-    reconstructions = make_reconstructions(videos, ensemble, traces, learn, work, report)
-    watched = watch(views, ensemble, report) + watch(
-        make_views(reconstructions, ensemble, work, report), ensemble, report
-    )
+    made_again = make_reconstructions(videos, reconstructions, traces, learn, work, report)
+    watched = watch(views, ensemble, report) + watch(make_views(made_again, ensemble, work, report), ensemble, report)
     base = score_members(ensemble, watched, pairs)
     tables = fuse_left_out(watched, base)
     fitted = fit_whole(ensemble, watched, pairs, base)

@@ -27,13 +27,15 @@ def describe_detector(card: DetectorCard, sources: SourcesRecord) -> str:
 
 def _list_lines(card: DetectorCard, sources: SourcesRecord) -> Iterator[str]:
     calibration = card.calibration.video
-    yield f"# The detector that ships: {card.detector}"
+    yield f"# The detector that ships: {' and '.join(card.config['members'])}"
     yield ""
     yield (
-        f"It has learned what recordings of {len(card.data['train'].subjects)} people look like and how they move, and "
-        "says how atypical another video is of them. It has seen no fake: fakes fix its threshold and calibration "
-        "alone, and each score that they were fixed on comes from a fit without the video's source. What it holds are "
-        "means, spreads and directions over all people, no vector of any person. Everything else is in `card.json`."
+        f"It has learned from recordings of {len(card.data['train'].subjects)} people: what they look like and how "
+        "they move (`typicality`: how atypical another video is of them), and what changes in their texture when they "
+        "go through auto-encoders that end as generators do (`traces`). It has learned from no fake: fakes fix how the "
+        "two are weighed, threshold and calibration alone, and each score that these were fixed on comes from a fit "
+        "without the video's source and, of a reconstruction, without its auto-encoder. What it holds are means, "
+        "spreads and directions over all people, no vector of any person. Everything else is in `card.json`."
     )
     yield ""
     yield "## How well it did on people, sources and methods left out"

@@ -51,6 +51,8 @@ class TracesConfig(DetectorConfig):
 
     degraded: float = Field(default=0.0, ge=0, le=1)
     """As for other detectors; pairs are degraded alike whatever it says."""
+    frames: int = Field(default=WINDOW, ge=WINDOW, le=64)
+    """Of a window; the one in the middle is looked at."""
     stage_steps: int = Field(default=400, ge=1)
     """Of each auto-encoder."""
     windows: int = Field(default=8, ge=1, le=1000)
@@ -78,7 +80,7 @@ class Traces(Detector):
 
     @property
     def window(self) -> int:
-        return WINDOW
+        return self.config.frames
 
     @property
     def origin(self) -> str | None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dancebench.core.opencv import cv2
 from dancebench.core.progress import ReportProgress
-from dancebench.detect.detectors.traces.last_stages import MULTIPLE, DrawWindows, LastStage
+from dancebench.detect.detectors.traces.last_stages import MULTIPLE, WINDOW, DrawWindows, LastStage
 from dancebench.detect.inputs.pairs import Pairs
 from dancebench.detect.trunk.features import PATCH, Array, Picture, find_content, measure_pictures
 
@@ -57,7 +57,13 @@ def _pass_high(picture: Picture) -> Picture:
 
 
 def draw_patches(window: Pairs, count: int, generator: np.random.Generator) -> list[Pairs]:
-    """Sample patches with some texture of a real window (T, H, W, 3): uint8 (T, h, w, 3), at most `PATCH` a side."""
+    """Sample patches with some texture of a real window (T, H, W, 3), of the `WINDOW` frames in its middle.
+
+    Returns:
+        uint8 (WINDOW, h, w, 3) each, at most `PATCH` a side; none of a picture that is smaller than `MULTIPLE`.
+    """
+    start = (len(window) - WINDOW) // 2
+    window = window[start : start + WINDOW]
     content = find_content(window)
     height, width = (min(PATCH, side) // MULTIPLE * MULTIPLE for side in (content.height, content.width))
     if min(height, width) == 0:

@@ -4,6 +4,7 @@ import csv
 import math
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,19 +14,50 @@ from outside_files import moving, write_video
 from dancebench.core.errors import BenchError
 from dancebench.core.progress import ignore_progress
 from dancebench.detect.casework.score import score_video
-from dancebench.detect.detectors.typicality.detector import Typicality, TypicalityConfig
+from dancebench.detect.detectors.ensemble import Ensemble, EnsembleConfig
+from dancebench.detect.detectors.traces.detector import Traces
+from dancebench.detect.detectors.typicality.detector import Typicality
 from dancebench.detect.evaluation.calibration_metrics import fit_calibrations
 from dancebench.detect.evaluation.score_tables import ScoreTables, make_score_tables
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.protocol.card import load_detector
 from dancebench.detect.shipped import material as module
-from dancebench.detect.shipped.crossfit import cross_fit, decide_left_out, fit_to_reals, keep_ratios
+from dancebench.detect.shipped.crossfit import (
+    BaseScores,
+    decide_left_out,
+    fit_traces,
+    fit_typicality,
+    fit_whole,
+    fuse_left_out,
+    keep_ratios,
+    score_members,
+)
 from dancebench.detect.shipped.files import check_shipped, describe_shipped
+from dancebench.detect.shipped.last_stages import (
+    FAMILY,
+    MaterialPairs,
+    make_reconstructions,
+    measure_material_pairs,
+)
 from dancebench.detect.shipped.making import make_detector
-from dancebench.detect.shipped.material import read_material, watch
+from dancebench.detect.shipped.material import WatchedVideo, get_members, make_views, read_material, watch
 from dancebench.detect.shipped.sources import SourcesRecord
 
-CONFIG = TypicalityConfig(view="native", height=96, width=96, pairs=3, windows=3, patches=1, parts=("patches", "whole"))
+CONFIG = EnsembleConfig(
+    view="native",
+    height=96,
+    width=96,
+    pairs=3,
+    degraded=0.0,
+    members=("typicality", "traces"),
+    configs={
+        "typicality": {"patches": 1, "parts": ["patches", "whole"]},
+        "traces": {"frames": 6, "patches": 1, "drawn": 1, "stage_steps": 3},
+    },
+)
+
+MADE = ("transposed", "interpolation")
+"""Last stages that whole clips go through."""
 
 
 def rewrite(source: Path, target: Path, change: dict[str, str], *, only: str = "") -> Path:
@@ -43,7 +75,9 @@ def rewrite(source: Path, target: Path, change: dict[str, str], *, only: str = "
 def made(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the detector; the folder of work lies beside it."""
     root = tmp_path_factory.mktemp("made")
-    make_detector(material / "videos", material / "list.csv", root / "work", root / "detector", ignore_progress, CONFIG)
+    make_detector(
+        material / "videos", material / "list.csv", root / "work", root / "detector", ignore_progress, CONFIG, MADE
+    )
     return root / "detector"
 
 
@@ -53,7 +87,8 @@ def made(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_is_made_whole_scores_a_video_and_tells_its_sources(made: Path, tmp_path: Path) -> None:
     assert check_shipped(made) == made
     loaded = load_detector(made)
-    assert loaded.card.calibration.video.unseen_methods == ("flat", "grain")
+    reconstructions = [f"{FAMILY}:{name}" for name in MADE]
+    assert loaded.card.calibration.video.unseen_methods == tuple(sorted(["flat", "grain", *reconstructions]))
     assert loaded.card.data["train"].n_videos == 6
     assert loaded.card.clip_format.methods == ()
     score = score_video(write_video(tmp_path / "a.mp4", moving(20, (64, 64), 9), 15), loaded).record
@@ -69,22 +104,29 @@ def test_it_is_made_whole_scores_a_video_and_tells_its_sources(made: Path, tmp_p
     for each in sources:
         assert f"| {each.source} | {each.author} | CC-BY-4.0 | 2 | 2 | 4 |" in card
     first, second = describe_shipped(loaded.card).split("\n")
-    assert "real recordings of 6 people and no fake" in first
-    assert "left out (flat, grain): AUC" in second
+    assert "(typicality and traces), which has learned from real recordings of 6 people and from no fake" in first
+    assert "left out (flat, grain, reconstruction:" in second
 
 
 def test_the_same_again_bit_for_bit_and_what_was_looked_at_is_not_looked_at_again(
     material: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(made.parent / "work", tmp_path / "work")
     afresh, resumed = tmp_path / "afresh", tmp_path / "resumed"
-    make_detector(material / "videos", material / "list.csv", tmp_path / "other", afresh, ignore_progress, CONFIG)
+    make_detector(material / "videos", material / "list.csv", tmp_path / "other", afresh, ignore_progress, CONFIG, MADE)
 
     def refuse(*_: object) -> None:
         raise AssertionError("looked at again")
 
-    monkeypatch.setattr(Typicality, "look_at", refuse)
-    make_detector(material / "videos", material / "list.csv", tmp_path / "work", resumed, ignore_progress, CONFIG)
+    for kind, name in (
+        (Typicality, "look_at"),
+        (Traces, "look_at"),
+        (Traces, "measure_pairs"),
+        (Traces, "learn_stages"),
+    ):
+        monkeypatch.setattr(kind, name, refuse)
+    make_detector(
+        material / "videos", material / "list.csv", made.parent / "work", resumed, ignore_progress, CONFIG, MADE
+    )
     for path in made.iterdir():
         assert (afresh / path.name).read_bytes() == path.read_bytes()
         assert (resumed / path.name).read_bytes() == path.read_bytes()
@@ -93,35 +135,76 @@ def test_the_same_again_bit_for_bit_and_what_was_looked_at_is_not_looked_at_agai
 # --- what is left out
 
 
-def test_looks_that_are_kept_give_the_scores_of_the_detector_itself(material: Path, tmp_path: Path) -> None:
-    detector = Typicality(CONFIG)
-    watched = watch(read_material(material / "videos", material / "list.csv"), detector, tmp_path, ignore_progress)
-    fitted = fit_to_reals(detector, watched)
-    rows = VideoSet(tmp_path, tuple(video.row for video in watched))
-    scores = make_score_tables(fitted, rows).pairs["logit"].to_numpy()
-    kept = [fitted.combine_looks(window) for video in watched for window in video.windows]
-    assert kept == pytest.approx(scores, abs=1e-5)
+class Prepared(NamedTuple):
+    work: Path
+    ensemble: Ensemble
+    pairs: MaterialPairs
+    watched: list[WatchedVideo]
+    base: BaseScores
 
 
-def test_no_score_is_of_a_fit_that_knew_its_source(material: Path, tmp_path: Path) -> None:
-    detector = Typicality(CONFIG)
-    watched = watch(read_material(material / "videos", material / "list.csv"), detector, tmp_path, ignore_progress)
-    tables = cross_fit(detector, watched)
-    assert len(tables.videos) == 18
-    others = fit_to_reals(detector, [video for video in watched if video.source != "garden"])
-    for video in (video for video in watched if video.source == "garden"):
-        found = tables.pairs.loc[tables.pairs["video_id"] == video.row.video_id, "logit"].to_numpy()
-        assert found == pytest.approx([others.combine_looks(window) for window in video.windows], abs=1e-6)
+@pytest.fixture(scope="module")
+def prepared(material: Path, made: Path) -> Prepared:
+    """What is left out of what is decided about this."""
+    work = made.parent / "work"
+    ensemble = Ensemble(CONFIG)
+    (traces,) = (member for member in ensemble.members if isinstance(member, Traces))
+    videos = read_material(material / "videos", material / "list.csv")
+    views = make_views(videos, ensemble, work, ignore_progress)
+    pairs, learn = measure_material_pairs(views, ensemble, traces, work, ignore_progress)
+    made = make_reconstructions(videos, MADE, traces, learn, work, ignore_progress)
+    watched = watch(views, ensemble, ignore_progress)
+    watched += watch(make_views(made, ensemble, work, ignore_progress), ensemble, ignore_progress)
+    return Prepared(work, ensemble, pairs, watched, score_members(ensemble, watched, pairs))
 
 
-def test_reals_without_a_fake_are_learned_from_and_fix_nothing_else(material: Path, tmp_path: Path) -> None:
-    detector = Typicality(CONFIG)
-    watched = watch(read_material(material / "videos", material / "list.csv"), detector, tmp_path, ignore_progress)
-    rest = [video for video in watched if video.row.label == 0 or video.row.subject_id != "bob"]
-    tables = cross_fit(detector, rest)
+def test_looks_that_are_kept_give_the_scores_of_the_detector_itself(prepared: Prepared) -> None:
+    fitted = fit_whole(prepared.ensemble, prepared.watched, prepared.pairs, prepared.base)
+    video = prepared.watched[0]
+    scores = make_score_tables(fitted, VideoSet(prepared.work, (video.row,))).pairs["logit"].to_numpy()
+    members = [
+        [np.mean([member.combine_looks(looks) for looks in window]) for window in video.windows[name]]
+        for name, member in get_members(fitted).items()
+    ]
+    assert fitted.fusion.logits(np.array(members).T) == pytest.approx(scores, abs=1e-4)
+
+
+def test_no_score_is_of_a_fit_that_knew_its_source_or_its_last_stage(prepared: Prepared) -> None:
+    others = [video for video in prepared.watched if video.source != "garden"]
+    typicality = fit_typicality(prepared.ensemble, others)
+    found = {video.row.method for video in prepared.watched}
+    assert {f"{FAMILY}:{name}" for name in MADE} < found
+    for video in (video for video in prepared.watched if video.source == "garden"):
+        left_out = prepared.pairs.leave_out("garden", video.row.method)
+        stage = (video.row.method or "").removeprefix(f"{FAMILY}:")
+        assert stage not in left_out.stages
+        assert set(left_out.people) == {"ada", "bob", "eve", "fay"}
+        traces = fit_traces(prepared.ensemble, left_out)
+        for column, member in enumerate((typicality, traces)):
+            windows = video.windows[CONFIG.members[column]]
+            expected = [np.mean([member.combine_looks(looks) for looks in window]) for window in windows]
+            assert prepared.base[video.row.video_id][:, column] == pytest.approx(expected, abs=1e-5)
+
+
+def test_no_fusion_knew_the_source_or_the_method_of_what_it_fused(prepared: Prepared) -> None:
+    videos = {video.row.video_id: video for video in prepared.watched}
+    chosen = next(name for name, video in videos.items() if video.source == "garden" and video.row.method == "flat")
+    before = fuse_left_out(prepared.watched, prepared.base).videos.set_index("video_id")["score"]
+    moved = {
+        name: scores + 9 if name != chosen and (videos[name].source == "garden" or videos[name].row.method == "flat")
+        else scores
+        for name, scores in prepared.base.items()
+    }  # fmt: skip
+    after = fuse_left_out(prepared.watched, moved).videos.set_index("video_id")["score"]
+    assert after[chosen] == before[chosen]
+    assert (after != before).sum() > 1
+
+
+def test_reals_without_a_fake_are_learned_from_and_fix_nothing_else(prepared: Prepared) -> None:
+    rest = [video for video in prepared.watched if video.row.label == 0 or video.row.subject_id != "bob"]
+    tables = fuse_left_out(rest, score_members(prepared.ensemble, rest, prepared.pairs))
     assert "bob" not in set(tables.videos["subject_id"])
-    assert len(tables.videos) == 15
-    assert len([video for video in rest if video.row.label == 0]) == 6
+    assert len(tables.videos) == 5 * (3 + len(MADE))
 
 
 def make_tables(seed: int = 0) -> ScoreTables:
@@ -180,27 +263,32 @@ def test_a_missing_video_is_refused(material: Path, tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"source": "one"}, "1 sources; 3 are"),
-        ({"method": "one"}, "1 methods; 2 are"),
         ({"real_of": ""}, "The real that ada-flat was made from is not in the list"),
     ],
 )
 def test_too_few_to_leave_out_are_refused_and_what_stands_is_kept(
     material: Path, made: Path, tmp_path: Path, change: dict[str, str], words: str
 ) -> None:
-    shutil.copytree(made.parent / "work", tmp_path / "work")
     shutil.copytree(made, tmp_path / "detector")
     table = rewrite(material / "list.csv", tmp_path / "list.csv", change)
     with pytest.raises(BenchError, match=words):
-        make_detector(material / "videos", table, tmp_path / "work", tmp_path / "detector", ignore_progress, CONFIG)
+        make_detector(
+            material / "videos", table, made.parent / "work", tmp_path / "detector", ignore_progress, CONFIG, MADE
+        )
     assert check_shipped(tmp_path / "detector")
 
 
 def test_a_damaged_file_of_looks_is_made_again(material: Path, made: Path, tmp_path: Path) -> None:
-    shutil.copytree(made.parent / "work", tmp_path / "work")
-    damaged = next((tmp_path / "work").rglob("*.looks.safetensors"))
+    damaged = next((made.parent / "work").rglob("*.looks.safetensors"))
     damaged.write_bytes(b"nothing")
     make_detector(
-        material / "videos", material / "list.csv", tmp_path / "work", tmp_path / "again", ignore_progress, CONFIG
+        material / "videos",
+        material / "list.csv",
+        made.parent / "work",
+        tmp_path / "again",
+        ignore_progress,
+        CONFIG,
+        MADE,
     )
     assert (tmp_path / "again/SHA256SUMS").read_bytes() == (made / "SHA256SUMS").read_bytes()
     assert module.LooksRecord.load(damaged.with_suffix(".json")).sha256

@@ -20,6 +20,7 @@ from dancebench.detect.inputs.pairs import PairPool, PooledClip, load_pool
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.trunk.look import Look
 from dancebench.detect.trunk.population import fit_population
+from dancebench.detect.trunk.scale import Scale
 
 CONFIG = TypicalityConfig(height=64, width=32, frames=4, parts=("patches", "whole"), windows=4, pairs=4)
 BOX = Box(0, 1, 0, 1)
@@ -115,7 +116,7 @@ def test_new_people_lie_around_zero_and_not_above() -> None:
 
 def test_foreign_reference_of_the_log_odds() -> None:
     population = fit_population(np.random.default_rng(0).normal(size=(50, 4)), 4)
-    model = PartModel(population, 0.1, 0.5, 12)
+    model = PartModel(population, Scale(0.1, 0.5, 12))
     vectors = np.random.default_rng(1).normal(size=(5, 4)) * 2
     z = (np.log(population.distances(vectors)) - 0.1) / 0.5 / math.sqrt(1 + 1 / 12)
     below = scipy.stats.t.cdf(z, 11)
