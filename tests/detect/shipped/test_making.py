@@ -108,28 +108,27 @@ def test_it_is_made_whole_scores_a_video_and_tells_its_sources(made: Path, tmp_p
     assert "left out (flat, grain, reconstruction:" in second
 
 
-def test_the_same_again_bit_for_bit_and_what_was_looked_at_is_not_looked_at_again(
+@pytest.mark.long
+def test_made_afresh_it_is_the_same_bit_for_bit(material: Path, made: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    make_detector(material / "videos", material / "list.csv", tmp_path / "work", again, ignore_progress, CONFIG, MADE)
+    for path in made.iterdir():
+        assert (again / path.name).read_bytes() == path.read_bytes()
+
+
+def test_resumed_it_is_the_same_bit_for_bit_and_nothing_is_looked_at_again(
     material: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    afresh, resumed = tmp_path / "afresh", tmp_path / "resumed"
-    make_detector(material / "videos", material / "list.csv", tmp_path / "other", afresh, ignore_progress, CONFIG, MADE)
-
     def refuse(*_: object) -> None:
         raise AssertionError("looked at again")
 
-    for kind, name in (
-        (Typicality, "look_at"),
-        (Traces, "look_at"),
-        (Traces, "measure_pairs"),
-        (Traces, "learn_stages"),
-    ):
-        monkeypatch.setattr(kind, name, refuse)
-    make_detector(
-        material / "videos", material / "list.csv", made.parent / "work", resumed, ignore_progress, CONFIG, MADE
-    )
+    monkeypatch.setattr(Typicality, "look_at", refuse)
+    for name in ("look_at", "measure_pairs", "learn_stages"):
+        monkeypatch.setattr(Traces, name, refuse)
+    work, again = made.parent / "work", tmp_path / "again"
+    make_detector(material / "videos", material / "list.csv", work, again, ignore_progress, CONFIG, MADE)
     for path in made.iterdir():
-        assert (afresh / path.name).read_bytes() == path.read_bytes()
-        assert (resumed / path.name).read_bytes() == path.read_bytes()
+        assert (again / path.name).read_bytes() == path.read_bytes()
 
 
 # --- what is left out
