@@ -192,13 +192,22 @@ def walker(tmp_path: Path) -> Subject:
 
 
 @pytest.fixture(scope="session")
-def tiny_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace in which `bench demo --size tiny` has run."""
+def tiny_demo_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A workspace in which `bench demo --size tiny` has run, and what it printed.
+
+    In one process: each of its stages would start workers, which import torch anew.
+    """
     from typer.testing import CliRunner
 
     from dancebench.benchmark.cli import app
 
     root = tmp_path_factory.mktemp("tiny") / "workspace"
-    result = CliRunner().invoke(app, ["demo", "--size", "tiny", "--workspace", str(root), "--jobs", "2"])
+    result = CliRunner().invoke(app, ["demo", "--size", "tiny", "--workspace", str(root), "--jobs", "1"])
     assert result.exit_code == 0, result.output
-    return root
+    return root, result.stdout
+
+
+@pytest.fixture(scope="session")
+def tiny_demo(tiny_demo_run: tuple[Path, str]) -> Path:
+    """The workspace of the tiny demo."""
+    return tiny_demo_run[0]

@@ -228,7 +228,7 @@ def _check_codecs() -> list[Check]:
 
 def _check_weights() -> list[Check]:
     """Pretrained trunks at hand; nothing is downloaded to look."""
-    from dancebench.core.nn.trunks import TRUNKS, TrunkUnavailableError, load_trunk
+    from dancebench.core.nn.trunks import TRUNKS, TrunkUnavailableError, find_trunk_file
 
     uses = {
         "squeeze": "LPIPS columns are null; synth --trunk squeeze trains without",
@@ -238,8 +238,8 @@ def _check_weights() -> list[Check]:
     checks = []
     for name in TRUNKS:
         try:
-            trunk = load_trunk(name, download=False)
-            checks.append(Check("pretrained weights", name, "ok", f"SHA-256 {trunk.sha256[:12]}…"))
+            _, sha256 = find_trunk_file(name, download=False)
+            checks.append(Check("pretrained weights", name, "ok", f"SHA-256 {sha256[:12]}…"))
         except TrunkUnavailableError as error:
             place = os.environ.get("BENCH_WEIGHTS") or "BENCH_WEIGHTS (not set)"
             wrong = "is not the" in error.message

@@ -26,7 +26,7 @@ import av
 import av.container
 import av.video
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path, remember_sha256, sha256_file
@@ -341,13 +341,15 @@ def _encode(
     with av.open(str(path), "w", format="mp4", container_options=options) as container:
         container.metadata.update(metadata)
         out = _add_output_stream(container, rate, shape, encoder)
+        converter = VideoReformatter()  # one for all frames: that of `VideoFrame.reformat` is made anew for each
         count = 0
         for count, frame in enumerate(frames, start=1):
             if frame.shape != shape or frame.dtype != np.uint8:
                 raise BenchError(
                     f"Frame {count - 1} is {frame.dtype} {frame.shape}; the clip began with uint8 {shape}."
                 )
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
+            picture = converter.reformat(
+                av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"),
                 format=encoder.pix_fmt,
                 dst_colorspace=_COLORSPACE,
                 dst_color_range=_RANGE,

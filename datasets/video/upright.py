@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from fractions import Fraction
 from typing import Final, cast
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import VideoReformatter
 
 from dancebench.core.opencv import cv2
 
@@ -74,8 +76,22 @@ def has_alpha(frame: av.VideoFrame) -> bool:
 
 def _to_rgb(frame: av.VideoFrame) -> Frame:
     if has_alpha(frame):
-        return composite_over_black(cast(Frame, frame.to_ndarray(format="rgba")))
-    return cast(Frame, frame.to_ndarray(format="rgb24"))
+        return composite_over_black(_convert(frame, "rgba"))
+    return _convert(frame, "rgb24")
+
+
+class _Converters(threading.local):
+    """The converter of each thread: made anew for every frame, it takes longer than a small frame's conversion."""
+
+    def __init__(self) -> None:
+        self.converter = VideoReformatter()
+
+
+_CONVERTERS: Final = _Converters()
+
+
+def _convert(frame: av.VideoFrame, pixel_format: str) -> Frame:
+    return cast(Frame, _CONVERTERS.converter.reformat(frame, format=pixel_format).to_ndarray())
 
 
 def composite_over_black(rgba: Frame) -> Frame:

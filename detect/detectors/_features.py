@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
-import skops.io
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -108,6 +107,8 @@ def save_model(path: Path, model: Pipeline | None) -> None:
     Raises:
         ValueError: There is none.
     """
+    import skops.io  # slow to import: only where a model is written or read, not in every process that scores
+
     if model is None:
         raise ValueError("a detector must be trained before it is saved")
     write_bytes(path, _canonicalise(skops.io.dumps(model)))
@@ -120,6 +121,8 @@ def load_model(path: Path, n_features: int) -> Pipeline:
         BenchError: It is no such model, is larger than any, holds types that are not on the list, or takes another
             number of features.
     """
+    import skops.io
+
     try:
         model: Any = skops.io.loads(_read_archive(path), trusted=[])
         if not isinstance(model, Pipeline) or model.n_features_in_ != n_features:

@@ -76,23 +76,29 @@ def add_video(root: Path, subject: int, split: Split, label: Label, frames: list
     )
 
 
+def write_people(root: Path, n_frames: int = FRAMES) -> VideoSet:
+    """Thirteen people with a real and a fake each, in clips of so many frames, with their manifest."""
+    rows = []
+    for split, subjects in SPLITS.items():
+        for subject in subjects:
+            rows.append(add_video(root, subject, split, 0, real_frames(subject, n_frames)))
+            rows.append(add_video(root, subject, split, 1, fake_frames(subject, n_frames)))
+    write_manifest(root / "manifest.jsonl", rows)
+    return VideoSet.open(root / "manifest.jsonl")
+
+
 @pytest.fixture(scope="session")
 def clips() -> SimpleNamespace:
     """The functions above, for tests that need clips of their own."""
-    return SimpleNamespace(real_frames=real_frames, fake_frames=fake_frames, add_video=add_video, fps=FPS)
+    return SimpleNamespace(
+        real_frames=real_frames, fake_frames=fake_frames, add_video=add_video, write_people=write_people, fps=FPS
+    )
 
 
 @pytest.fixture(scope="session")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Thirteen people with a real and a fake each."""
-    root = tmp_path_factory.mktemp("clips")
-    rows = []
-    for split, subjects in SPLITS.items():
-        for subject in subjects:
-            rows.append(add_video(root, subject, split, 0, real_frames(subject)))
-            rows.append(add_video(root, subject, split, 1, fake_frames(subject)))
-    write_manifest(root / "manifest.jsonl", rows)
-    return root / "manifest.jsonl"
+    return write_people(tmp_path_factory.mktemp("clips")).root / "manifest.jsonl"
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,14 @@ from typer.testing import CliRunner, Result
 
 from dancebench.benchmark.cli import app
 from dancebench.benchmark.commands.demo import list_next_steps
-from dancebench.benchmark.commands.options import name_program
+from dancebench.benchmark.commands.options import name_program, resolve_precision
+from dancebench.benchmark.jobs import require_all
+from dancebench.benchmark.presets import RunSettings
+from dancebench.benchmark.runs.synthesis import plan_jobs, synthesize_all
 from dancebench.core import files
+from dancebench.core.progress import ignore_progress
+from dancebench.core.workspace import Workspace
+from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.datasets.video.clips import write_clip
 from dancebench.leaderboards.records import DetectionFacts, RunRecord
 
@@ -119,15 +125,17 @@ def test_the_demo_leaves_records_tables_a_picture_and_a_video(tiny_demo: Path) -
     assert (tiny_demo / "demo" / "side-by-side.mp4").stat().st_size > 1000
 
 
-def test_the_demo_ends_with_commands_that_work(workspace: Path, tmp_path: Path) -> None:
-    """As printed, but for the name of the video and a preset of seconds."""
-    result = bench("demo", "--size", "tiny", "--workspace", workspace, "--jobs", "1")
-    assert re.search(r"done in \d+ s: drawing \d+, synthesizers \d+, .*leaderboards \d+", result.stdout, re.DOTALL)
-    commands = [line.strip() for line in result.stdout.splitlines() if line.startswith("  bench ")]
+def test_the_demo_ends_with_commands_that_work(tiny_demo_run: tuple[Path, str], workspace: Path) -> None:
+    """As printed, but for the workspace, the name of the video and a preset of seconds."""
+    made, printed = tiny_demo_run
+    assert re.search(r"done in \d+ s: drawing \d+, synthesizers \d+, .*leaderboards \d+", printed, re.DOTALL)
+    commands = [line.strip() for line in printed.splitlines() if line.startswith("  bench ")]
     assert [command.split()[1] for command in commands] == ["data", "synth", "score"]
-    video = shutil.copy(workspace / "datasets/demo-tiny/subjects/1/clip.mp4", tmp_path / "my video.mp4")
+    video = shutil.copy(workspace / "datasets/demo-tiny/subjects/1/clip.mp4", workspace.parent / "my video.mp4")
     for command in commands:
-        program, *arguments = shlex.split(command.replace("VIDEO", shlex.quote(str(video))).replace("small", "tiny"))
+        assert shlex.quote(str(made)) in command
+        own = command.replace(str(made), str(workspace)).replace("VIDEO", shlex.quote(str(video)))
+        program, *arguments = shlex.split(own.replace("small", "tiny"))
         assert program == "bench"
         result = bench(*arguments)
         assert result.exit_code == 0, result.output
@@ -198,19 +206,35 @@ def test_a_finished_demo_is_only_measured_again(workspace: Path) -> None:
     assert {path.name: RunRecord.load(path).metrics for path in (workspace / "results").glob("*.json")} == before
 
 
-def test_one_worker_and_two_give_the_same_numbers(tiny_demo: Path, tmp_path: Path) -> None:
-    """`--jobs` changes nothing but the time: one method, in this process instead of a worker."""
-    result = bench(
-        "synth", "--dataset", "demo-tiny", "--subject", "1", "--method", "fbf", "--preset", "tiny", "--trunk", "off",
-        "--workspace", tmp_path, "--jobs", "1", "--json",
-    )  # fmt: skip
+def test_one_worker_and_two_give_the_same_fakes(tiny_demo: Path, workspace: Path) -> None:
+    """`--jobs` changes nothing but the time: one method with two seeds, each in a worker."""
+    for made in ("synths", "fakes"):
+        shutil.rmtree(workspace / made)
+    opened = Workspace(workspace)
+    dataset = Dataset.open(opened, "demo-tiny")
+    settings = RunSettings(trunk="off", precision=resolve_precision("auto", "cpu"))
+    jobs = plan_jobs(opened, dataset, ["1"], "fbf", "tiny", settings, seeds=2)
+    first, second = require_all(synthesize_all(jobs, workers=2, report=ignore_progress))
+    assert first.fake_path.read_bytes() == (tiny_demo / first.fake_path.relative_to(workspace)).read_bytes()
+    (weights,) = (tiny_demo / "synths/fbf/demo-tiny/1/tiny-s0").glob("*.safetensors")
+    assert (workspace / weights.relative_to(tiny_demo)).read_bytes() == weights.read_bytes()
+    assert second.fake.sha256 != first.fake.sha256
+
+
+@pytest.mark.long
+def test_one_worker_and_two_give_the_same_numbers(tiny_demo: Path, workspace: Path) -> None:
+    """The whole demo in two workers."""
+    before = {path.name: RunRecord.load(path) for path in (tiny_demo / "results").glob("*.json")}
+    shutil.rmtree(workspace)
+    result = bench("demo", "--size", "tiny", "--workspace", workspace, "--jobs", "2")
     assert result.exit_code == 0, result.output
-    alone = json.loads(result.stdout)
-    (path,) = (tiny_demo / "results").glob("synthesis-fbf-[0-9a-f]*.json")
-    record = json.loads(path.read_text())
-    assert alone["metrics"] == record["metrics"]
-    assert alone["entry"]["weights_sha256"] == record["entry"]["weights_sha256"]
-    assert alone["data"] == record["data"]
+    again = {path.name: RunRecord.load(path) for path in (workspace / "results").glob("*.json")}
+    assert again.keys() == before.keys()
+    for name, record in again.items():
+        same = before[name]
+        assert (record.metrics, record.data, record.entry.weights_sha256) == (
+            same.metrics, same.data, same.entry.weights_sha256,
+        ), name  # fmt: skip
 
 
 def test_leaderboards_are_rebuilt_from_the_records_alone(workspace: Path) -> None:
@@ -330,7 +354,7 @@ def add(recording: Path, workspace: Path, *extra: str) -> Result:
 
 def test_bad_recordings_are_refused_and_leave_nothing(tmp_path: Path) -> None:
     whole = tmp_path / "whole.mp4"
-    noise = np.random.default_rng(0).integers(0, 255, (20, 64, 64, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 255, (6, 64, 64, 3), np.uint8)
     write_clip(whole, noise, 25)
     bad_files = {
         "empty.mp4": b"",

@@ -13,6 +13,7 @@ import pytest
 from plugins import discover_again, write_plugin
 from typer.testing import CliRunner, Result
 
+from dancebench.benchmark import presets
 from dancebench.benchmark.cli import app
 from dancebench.benchmark.metrics.base import METRICS
 from dancebench.core.errors import BenchError
@@ -154,6 +155,7 @@ def bench(*arguments: str | Path) -> Result:
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """`install(kind)` or `install(kind, source)`: a distribution `acme_KIND` 1.0 that offers one of `KINDS`."""
+    monkeypatch.setattr(presets, "PRESETS", {"tiny": presets.PRESETS["tiny"]})  # whose networks are built
     for registry, *_ in KINDS.values():
         registry.names()  # what is built in, before a plug-in can be found
     folder = tmp_path / "site"

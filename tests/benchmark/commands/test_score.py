@@ -245,7 +245,7 @@ def name_odd_video(folder: Path) -> Path:
     return Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.mp4"))
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii:strict"])
+@pytest.mark.parametrize("encoding", [pytest.param("utf-8", marks=pytest.mark.long), "ascii:strict"])
 def test_a_name_that_is_not_utf8_is_a_row_of_the_table(encoding: str, root: Path, case: Path) -> None:
     table = run(root, case, PYTHONIOENCODING=encoding, COLUMNS="300")
     assert (table.returncode, b"Traceback" in table.stderr) == (0, False)

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections import Counter
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,9 @@ from dancebench.leaderboards.significance.differences import Differences
 DETECTORS = ("pair-patch", "spectrum")
 
 
-@pytest.fixture
-def workspace(tiny_demo: Path, tmp_path: Path) -> Workspace:
-    """A copy of the tiny demo's workspace, in which fakes have yet to be rendered and detectors to be trained."""
-    root = Path(shutil.copytree(tiny_demo, tmp_path / "workspace"))
+def copy_without_fakes(tiny_demo: Path, folder: Path) -> Workspace:
+    """The tiny demo's workspace, in which fakes have yet to be rendered and detectors to be trained."""
+    root = Path(shutil.copytree(tiny_demo, folder / "workspace"))
     for name in ("fakes", "reals", "manifests", "detectors", "results"):
         shutil.rmtree(root / name)
     return Workspace(root)
@@ -47,13 +47,21 @@ def detect(root: Path, *arguments: str) -> list[RunRecord]:
     return [RunRecord.model_validate(each) for each in json.loads(result.stdout)]
 
 
+def refuse_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured of videos whatever the detector may not be measured from here on."""
+    for name in ("audit_frames", "measure_clip", "measure_shortcuts"):
+        monkeypatch.setattr(description_module, name, lambda *_, **__: pytest.fail("it was measured again"))
+    monkeypatch.setattr(
+        "dancebench.benchmark.runs.detection.measure_clips", lambda *_, **__: pytest.fail("it was measured again")
+    )
+
+
 def manifest_of(workspace: Workspace, record: RunRecord) -> Path:
     return workspace.root / "manifests" / f"{record.run.id}.jsonl"
 
 
-@pytest.fixture
-def hashed(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
-    """How often each file was read for its hash, be it under the temporary name that it is written by."""
+def count_hashes(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
+    """How often each file is read for its hash from here on, be it under the temporary name that it is written by."""
     counts: Counter[Path] = Counter()
     digest = hashlib.file_digest
 
@@ -66,40 +74,67 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
     return counts
 
 
-@pytest.mark.parametrize("relative", [pytest.param(False, marks=pytest.mark.long), True])
-def test_each_video_is_read_for_its_hash_at_most_once(
-    workspace: Workspace, hashed: Counter[Path], monkeypatch: pytest.MonkeyPatch, relative: bool
+def list_hash_counts(workspace: Workspace, record: RunRecord, other: RunRecord, hashed: Counter[Path]) -> list[int]:
+    """How often each video of a run was read for its hash."""
+    rows = read_manifest(manifest_of(workspace, record), workspace.root)
+    assert read_manifest(manifest_of(workspace, other), workspace.root) == rows
+    return [hashed[(workspace.root / row.path).resolve()] for row in rows]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of both detectors, with their fakes."""
+
+    workspace: Workspace
+    records: tuple[RunRecord, RunRecord]
+    hashes: list[int]
+    """How often each video was read for its hash."""
+
+
+@pytest.fixture(scope="module")
+def run(tiny_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The fakes rendered and the detectors trained once, in a workspace that is named by a relative path."""
+    workspace = copy_without_fakes(tiny_demo, tmp_path_factory.mktemp("run"))
+    with pytest.MonkeyPatch.context() as patch:
+        hashed = count_hashes(patch)
+        patch.chdir(workspace.root.parent)
+        record, other = detect(Path(workspace.root.name))
+    return Run(workspace, (record, other), list_hash_counts(workspace, record, other, hashed))
+
+
+def test_each_video_is_read_for_its_hash_at_most_once(run: Run) -> None:
+    """When the fakes are rendered and the detectors trained."""
+    assert run.hashes == [1] * 15
+
+
+def test_again_each_video_is_read_for_its_hash_once_and_nothing_is_measured(
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the fakes are rendered and the detectors trained, and again when all of it exists."""
-    monkeypatch.chdir(workspace.root.parent)
-    root = Path(workspace.root.name) if relative else workspace.root
-    for call in ("fresh", "again"):
-        hashed.clear()
-        record, other = detect(root)
-        rows = read_manifest(manifest_of(workspace, record), workspace.root)
-        assert read_manifest(manifest_of(workspace, other), workspace.root) == rows
-        counts = {row.video_id: hashed[(workspace.root / row.path).resolve()] for row in rows}
-        assert len(counts) == 15
-        assert set(counts.values()) == {1}, call
+    hashed = count_hashes(monkeypatch)
+    refuse_measuring(monkeypatch)
+    again = detect(run.workspace.root)
+    assert [each.metrics for each in again] == [each.metrics for each in run.records]
+    assert list_hash_counts(run.workspace, *run.records, hashed) == [1] * 15
 
 
 @pytest.mark.long
 def test_robustness_reads_no_video_for_its_hash_again(
-    workspace: Workspace, hashed: Counter[Path], monkeypatch: pytest.MonkeyPatch
+    tiny_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dancebench.benchmark.runs import robustness
     from dancebench.detect.inputs.perturbations import PERTURBATIONS
 
     few = {name: PERTURBATIONS[name] for name in ("none", "blur1")}
     monkeypatch.setattr(robustness, "PERTURBATIONS", few)
+    workspace, hashed = copy_without_fakes(tiny_demo, tmp_path), count_hashes(monkeypatch)
     record, _ = detect(workspace.root, "--robustness")
     assert "video_auc@perturbation=blur1" in record.metrics
     videos = VideoSet.open(manifest_of(workspace, record))
     assert {hashed[videos.path(row)] for row in videos} == {1}
 
 
-def test_a_manifest_lies_with_its_description_and_its_videos_in_the_workspace(workspace: Workspace) -> None:
-    record, other = detect(workspace.root)
+def test_a_manifest_lies_with_its_description_and_its_videos_in_the_workspace(run: Run) -> None:
+    workspace, (record, other) = run.workspace, run.records
     videos = VideoSet.open(manifest_of(workspace, record))
     assert videos.root == workspace.root
     assert sorted(path.name for path in (workspace.root / "manifests").iterdir()) == sorted(
@@ -120,9 +155,8 @@ def test_a_manifest_lies_with_its_description_and_its_videos_in_the_workspace(wo
         assert each.entry.facts.fakes.body_ssim == description.quality
 
 
-def test_two_detectors_of_one_run_are_compared_on_the_same_videos(workspace: Workspace) -> None:
-    detect(workspace.root)
-    [section] = Differences.load(workspace.leaderboards / "detection_differences.json").sections
+def test_two_detectors_of_one_run_are_compared_on_the_same_videos(run: Run) -> None:
+    [section] = Differences.load(run.workspace.leaderboards / "detection_differences.json").sections
     [pair] = section.pairs
     assert pair.difference is not None
     assert pair.n > 0
@@ -130,22 +164,18 @@ def test_two_detectors_of_one_run_are_compared_on_the_same_videos(workspace: Wor
     assert section.protocol.name == "table-5"
 
 
-def test_the_videos_are_described_once_for_all_detectors(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = detect(workspace.root)
-    for name in ("audit_frames", "measure_clip", "measure_shortcuts"):
-        monkeypatch.setattr(description_module, name, lambda *_, **__: pytest.fail("it was measured again"))
-    monkeypatch.setattr(
-        "dancebench.benchmark.runs.detection.measure_clips", lambda *_, **__: pytest.fail("it was measured again")
-    )
-    again = detect(workspace.root)
-    assert [each.metrics for each in again] == [each.metrics for each in first]
-    shutil.rmtree(workspace.root / "detectors")  # other detectors of these videos measure nothing of them either
-    assert [each.metrics for each in detect(workspace.root)] == [each.metrics for each in first]
+def test_other_detectors_of_the_same_videos_measure_nothing_of_them(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(shutil.copytree(run.workspace.root, tmp_path / "workspace"))
+    shutil.rmtree(root / "detectors")
+    refuse_measuring(monkeypatch)
+    assert [each.metrics for each in detect(root)] == [each.metrics for each in run.records]
 
 
 @pytest.mark.long
-def test_an_older_manifest_at_the_root_is_replaced_by_one_in_its_folder(workspace: Workspace) -> None:
-    record, _ = detect(workspace.root)
+def test_an_older_manifest_at_the_root_is_replaced_by_one_in_its_folder(run: Run, tmp_path: Path) -> None:
+    workspace, (record, _) = Workspace(Path(shutil.copytree(run.workspace.root, tmp_path / "workspace"))), run.records
     path = manifest_of(workspace, record)
     written = path.read_bytes()
     older = workspace.root / f"{record.run.id}.manifest.jsonl"

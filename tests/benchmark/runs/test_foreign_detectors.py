@@ -19,6 +19,7 @@ from dancebench.benchmark.cli import app
 from dancebench.benchmark.runs import robustness
 from dancebench.core.files import sha256_file
 from dancebench.detect.inputs.perturbations import PERTURBATIONS
+from dancebench.detect.protocol import holdout
 from dancebench.leaderboards.records import DetectionFacts, RunRecord
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
@@ -38,6 +39,7 @@ def workspace(tiny_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delitem(sys.modules, "energy")
     few = {name: PERTURBATIONS[name] for name in ("none", "blur1")}
     monkeypatch.setattr(robustness, "PERTURBATIONS", few)
+    monkeypatch.setattr(holdout, "save_figures", lambda *_: None)  # drawn by the demo; slow
     return root
 
 

@@ -170,7 +170,7 @@ def test_people_with_videos_of_one_kind_count_neither_for_nor_against() -> None:
     assert permute_labels(ScoreTables(both.pairs, videos), seed=0)["permutation_p"].value == 1 / 256
 
 
-@pytest.mark.parametrize("shared", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize("shared", [0.0, pytest.param(1.0, marks=pytest.mark.long), 2.0])
 @pytest.mark.parametrize(("people", "fakes"), [(7, 5), (14, 3), (30, 1)])
 def test_p_is_uniform_where_a_persons_fakes_share_an_effect(people: int, fakes: int, shared: float) -> None:
     """Without an effect beyond chance at most 6% below 0.05, and half of what is far from it; with one, more.

@@ -19,8 +19,9 @@ from dancebench.detect.evaluation.calibration_metrics import describe_fakes
 from dancebench.detect.evaluation.likelihood_ratios.bounds import bound_by_people
 from dancebench.detect.evaluation.metrics import MEASURES
 from dancebench.detect.inputs.video_set import VideoSet
+from dancebench.detect.protocol import holdout
 from dancebench.detect.protocol.card import CARD, DetectorCard, load_detector
-from dancebench.detect.protocol.description import VideoSetRecord, describe_video_set
+from dancebench.detect.protocol.description import SHORTCUTS, VideoSetRecord, describe_video_set
 from dancebench.detect.protocol.holdout import HoldoutResult, evaluate_elsewhere, train_and_evaluate
 
 QUICK = PairPatchConfig(height=64, width=32, ndf=2, steps=6, batch=4, pairs=2)
@@ -28,6 +29,12 @@ QUICK = PairPatchConfig(height=64, width=32, ndf=2, steps=6, batch=4, pairs=2)
 
 OLD_DOMAIN = {"features": [], "precision": [], "limit": 1.5, "clips": 6, "people": 6}
 """As before version 6 of a card, its numbers left out."""
+
+
+@pytest.fixture(autouse=True)
+def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of `result`, which was made before, are enough: drawing them is half of what an evaluation takes."""
+    monkeypatch.setattr(holdout, "save_figures", lambda *_: None)
 
 
 class Killed(BaseException):
@@ -181,6 +188,10 @@ def test_every_metric_is_named_and_has_a_confidence_interval_by_person(result: H
     assert set(result.per_subject["video_accuracy"]) == {"s09", "s10", "s11", "s12"}
 
 
+def test_a_run_has_the_controls_of_its_description(result: HoldoutResult, description: VideoSetRecord) -> None:
+    assert {name: result.metrics[name] for name in SHORTCUTS} == description.controls
+
+
 def test_the_tables_have_the_columns_of_a_submission(result: HoldoutResult) -> None:
     assert list(result.tables.pairs.columns) == ["video_id", "t", "logit"]
     assert {"video_id", "score", "status", "n_pairs", "aggregator"} <= set(result.tables.videos.columns)
@@ -200,6 +211,7 @@ def test_the_card_describes_the_detector(result: HoldoutResult) -> None:
     assert (card.error_rates.n_real, card.error_rates.n_fake) == (4, 4)
     assert card.parameters == sum(8 * 16 * a * b for a, b in ((6, 1), (8, 2), (16, 4), (32, 8))) + 120 + 65 + 2 * 112
     assert sorted(path.name for path in result.folder.iterdir()) == [
+        "calibration_scores.json",
         "card.json",
         "cross_entropy.svg",
         "det.svg",

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import torch
@@ -75,14 +76,30 @@ def load_trunk(name: str, *, download: bool) -> Trunk:
         TrunkUnavailableError: Its weights cannot be found (the message says where they were looked for), or a
             file has the right name but not the right hash.
     """
-    if name not in TRUNKS:
-        raise UnknownNameError("trunk", name, TRUNKS)
-    torchvision_ops.declare_missing_ops()
-    import torchvision
-
-    spec = TRUNKS[name]
+    spec = _find_spec(name)
+    torchvision = _import_torchvision()
+    # First, also where there are no weights: the random numbers that it draws are part of what a training gives.
     features: nn.Sequential = torchvision.models.get_model(spec.network, weights=None).features
-    weights = torchvision.models.get_weight(spec.weights)
+    path, sha256 = find_trunk_file(name, download=download)
+    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    state = {key.removeprefix("features."): value for key, value in state.items() if "classifier" not in key}
+    features.load_state_dict(state)
+    return Trunk(name, features.eval().requires_grad_(False), sha256)
+
+
+def find_trunk_file(name: str, *, download: bool) -> tuple[Path, str]:
+    """The file of a pretrained network's weights, and its SHA-256: that of the published ones.
+
+    Args:
+        name: As for `load_trunk`.
+        download: As for `load_trunk`.
+
+    Raises:
+        UnknownNameError: As `load_trunk`.
+        TrunkUnavailableError: As `load_trunk`.
+    """
+    spec = _find_spec(name)
+    weights = _import_torchvision().models.get_weight(spec.weights)
     path, prefix = _locate(spec, weights, download=download, name=name)
     sha256 = sha256_file(path)
     if not sha256.startswith(prefix):
@@ -90,10 +107,20 @@ def load_trunk(name: str, *, download: bool) -> Trunk:
             f"{path} is not the {name} trunk: its SHA-256 begins with {sha256[:8]}, not {prefix[:8]}.",
             hint="Remove the file, or put the right one there.",
         )
-    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    state = {key.removeprefix("features."): value for key, value in state.items() if "classifier" not in key}
-    features.load_state_dict(state)
-    return Trunk(name, features.eval().requires_grad_(False), sha256)
+    return path, sha256
+
+
+def _find_spec(name: str) -> TrunkSpec:
+    if name not in TRUNKS:
+        raise UnknownNameError("trunk", name, TRUNKS)
+    return TRUNKS[name]
+
+
+def _import_torchvision() -> ModuleType:
+    torchvision_ops.declare_missing_ops()
+    import torchvision
+
+    return torchvision  # type: ignore[no-any-return]
 
 
 def _locate(spec: TrunkSpec, weights: Any, *, download: bool, name: str) -> tuple[Path, str]:
