@@ -31,6 +31,7 @@ from dancebench.datasets.subjects.prepare import read_poses
 from dancebench.datasets.video.clips import write_clip
 from dancebench.detect.detectors.base import DETECTORS
 from dancebench.detect.evaluation.aggregation import AGGREGATORS
+from dancebench.detect.protocol import holdout
 from dancebench.leaderboards.records import RunRecord, load_runs
 from dancebench.synth.base import METHODS
 
@@ -70,6 +71,7 @@ def workspace(tiny_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """The workspace that all commands use; it holds the tiny demo."""
     copy = Path(shutil.copytree(tiny_demo, tmp_path / "workspace"))
     monkeypatch.setenv("BENCH_WORKSPACE", str(copy))
+    monkeypatch.setattr(holdout, "save_figures", lambda *_: None)  # drawn by the demo; slow
     return copy
 
 

@@ -118,8 +118,10 @@ def test_equal_clips_are_perfect_and_their_infinite_psnr_is_null() -> None:
 @given(st.integers(0, 10_000))
 def test_ssim_and_mse_are_symmetric(seed: int) -> None:
     fake, real, keypoints = clips(1, seed)
-    there, back = measure_images(FakeAndReal(fake, real, keypoints)), measure_images(FakeAndReal(real, fake, keypoints))
-    for name in ("frame_ssim", "frame_mse", "body_mse"):
+    names = ("frame_ssim", "frame_mse", "body_mse")
+    there = measure_images(FakeAndReal(fake, real, keypoints), only=names)
+    back = measure_images(FakeAndReal(real, fake, keypoints), only=names)
+    for name in names:
         assert there[name][0] == pytest.approx(back[name][0], rel=1e-5)
 
 
