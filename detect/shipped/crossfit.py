@@ -13,7 +13,7 @@ What a likelihood ratio is worth is measured on people, sources and methods that
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dancebench.core.errors import BenchError
+from dancebench.core.metric import Metric
 from dancebench.detect.detectors.base import Detector
 from dancebench.detect.detectors.ensemble import Ensemble, Fusion, fit_fusion
 from dancebench.detect.detectors.traces.detector import Traces
@@ -36,6 +37,7 @@ from dancebench.detect.evaluation.metrics import (
     choose_thresholds,
     collect_pairs,
     collect_videos,
+    evaluate,
 )
 from dancebench.detect.evaluation.score_tables import PAIR_COLUMNS, VIDEO_COLUMNS, ScoreTables
 from dancebench.detect.shipped.last_stages import MaterialPairs
@@ -100,11 +102,56 @@ def fit_traces(ensemble: Ensemble, pairs: PairVectors) -> Traces:
     return fitted
 
 
-def fit_whole(ensemble: Ensemble, watched: Sequence[WatchedVideo], pairs: MaterialPairs, base: BaseScores) -> Ensemble:
-    """The ensemble that ships: members that know all reals, fused by scores that were left out of their fits."""
-    fitted = Ensemble(ensemble.config, ensemble.device)
-    fitted.members = [fit_typicality(ensemble, watched), fit_traces(ensemble, pairs.leave_out(None))]
-    fitted.fusion = _fuse(base, select_matched(watched))
+class Candidate(NamedTuple):
+    """What may ship: one member alone, or all of them fused.
+
+    Attributes:
+        members: Their names.
+        tables: Scores of people, sources and methods left out.
+        auc: Over their videos.
+    """
+
+    members: tuple[str, ...]
+    tables: ScoreTables
+    auc: Metric
+
+
+def list_candidates(ensemble: Ensemble, watched: Sequence[WatchedVideo], base: BaseScores) -> list[Candidate]:
+    """Each member alone, and all of them fused, the best first; of equal ones the simpler.
+
+    A fusion that does not beat its parts on people, sources and methods left out comes after them.
+    """
+    names = ensemble.config.members
+    found = []
+    for members in dict.fromkeys([*((name,) for name in names), names]):
+        columns = [names.index(name) for name in members]
+        tables = fuse_left_out(watched, {video: scores[:, columns] for video, scores in base.items()})
+        found.append(Candidate(members, tables, evaluate(tables, None, ("auc",))["video_auc"]))
+    return sorted(found, key=lambda candidate: -(candidate.auc.value or 0.0))
+
+
+def fit_whole(
+    ensemble: Ensemble, members: Sequence[str], watched: Sequence[WatchedVideo], pairs: MaterialPairs, base: BaseScores
+) -> Ensemble:
+    """The ensemble that ships: members that know all reals, fused by scores that were left out of their fits.
+
+    Args:
+        ensemble: Of all that may be a member.
+        members: Names of those that ship.
+        watched: All videos.
+        pairs: All pairs.
+        base: As `score_members` gave.
+    """
+    config = ensemble.config
+    chosen = {"members": tuple(members), "configs": {name: config.configs[name] for name in members}}
+    fitted = Ensemble(config.model_copy(update=chosen), ensemble.device)
+    fit: dict[str, Callable[[], Detector]] = {
+        TYPICALITY: lambda: fit_typicality(ensemble, watched),
+        TRACES: lambda: fit_traces(ensemble, pairs.leave_out(None)),
+    }
+    fitted.members = [fit[name]() for name in members]
+    columns = [config.members.index(name) for name in members]
+    fitted.fusion = _fuse({video: scores[:, columns] for video, scores in base.items()}, select_matched(watched))
     return fitted
 
 
@@ -151,7 +198,9 @@ def fuse_left_out(watched: Sequence[WatchedVideo], base: BaseScores) -> ScoreTab
 
 
 def _fuse(base: BaseScores, videos: Sequence[WatchedVideo]) -> Fusion:
-    """The fusion by the mean scores of videos."""
+    """The fusion by the mean scores of videos; one member alone is not fused."""
+    if next(iter(base.values())).shape[1] == 1:
+        return Fusion.average(1)
     means = np.stack([base[video.row.video_id].mean(axis=0) for video in videos])
     return fit_fusion(means, [video.row.label for video in videos])
 

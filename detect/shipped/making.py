@@ -1,8 +1,8 @@
 """Making of the shipped detector: material that is named in; its folder, whole and sealed, out.
 
     material → pairs of reals and themselves through last stages (kept) → reconstructions (kept) → looks (kept)
-             → scores, members and fusion left out of their fits → threshold, calibration, metrics
-             → members of all people, fused → card, sources, model card → hashes
+             → scores, members and fusion left out of their fits → the best of members and fusion by these
+             → threshold, calibration, metrics → the same fitted to all people → card, sources, model card → hashes
 
 On one machine the same material gives the same files, bit for bit.
 """
@@ -35,18 +35,19 @@ from dancebench.detect.protocol.card import CARD, ClipFormat, DetectorCard, Spli
 from dancebench.detect.shipped.crossfit import (
     TRACES,
     TYPICALITY,
+    Candidate,
     LeftOut,
     decide_left_out,
     fit_whole,
-    fuse_left_out,
     keep_ratios,
+    list_candidates,
     score_members,
     select_matched,
 )
 from dancebench.detect.shipped.files import MODEL_CARD, seal
 from dancebench.detect.shipped.last_stages import RECONSTRUCTIONS, make_reconstructions, measure_material_pairs
 from dancebench.detect.shipped.material import RATE, WatchedVideo, make_views, read_material, watch
-from dancebench.detect.shipped.model_card import describe_detector
+from dancebench.detect.shipped.model_card import TRIED, describe_detector
 from dancebench.detect.shipped.sources import FILE as SOURCES
 from dancebench.detect.shipped.sources import list_sources
 
@@ -63,7 +64,7 @@ CONFIG: Final = EnsembleConfig(
         TRACES: {"frames": 6, "patches": 6, "drawn": 1},
     },
 )
-"""Of the detector that ships."""
+"""Of all that may ship: a member alone or all of them fused."""
 _LEFT_OUT: Final = (
     "measured by cross-fitting: no score is of a fit that knew its source, and no ratio of a calibration that knew its "
     "source or method; there are no further held-out people"
@@ -102,13 +103,13 @@ def make_detector(
     made_again = make_reconstructions(videos, reconstructions, traces, learn, work, report)
     watched = watch(views, ensemble, report) + watch(make_views(made_again, ensemble, work, report), ensemble, report)
     base = score_members(ensemble, watched, pairs)
-    tables = fuse_left_out(watched, base)
-    fitted = fit_whole(ensemble, watched, pairs, base)
+    candidates = list_candidates(ensemble, watched, base)
+    fitted = fit_whole(ensemble, candidates[0].members, watched, pairs, base)
     with atomic_folder(target) as made:
         fitted.save(made)
-        card = _make_card(fitted, watched, tables, sha256_file(made / fitted.WEIGHTS))
+        card = _make_card(fitted, watched, candidates, sha256_file(made / fitted.WEIGHTS))
         card.save(made / CARD)
-        keep_calibration_scores(made, tables, ())
+        keep_calibration_scores(made, candidates[0].tables, ())
         sources = list_sources(videos.rows)
         sources.save(made / SOURCES)
         write_text(made / MODEL_CARD, describe_detector(card, sources))
@@ -117,8 +118,9 @@ def make_detector(
 
 
 def _make_card(
-    fitted: Ensemble, watched: Sequence[WatchedVideo], tables: ScoreTables, weights_sha256: str
+    fitted: Ensemble, watched: Sequence[WatchedVideo], candidates: Sequence[Candidate], weights_sha256: str
 ) -> DetectorCard:
+    tables = candidates[0].tables
     calibrations = fit_calibrations(tables, ())
     left_out = decide_left_out(tables)
     reals = _describe_split([video for video in watched if video.row.label == 0])
@@ -150,7 +152,8 @@ def _make_card(
         learned=None,
         thresholds=choose_thresholds(tables),
         calibration=calibrations,
-        metrics=_measure(tables, left_out, calibrations),
+        metrics=_measure(tables, left_out, calibrations)
+        | {TRIED + "+".join(each.members): each.auc for each in candidates},
         error_rates=measure_error_rates(left_out.margins, 0.0),
         ratios=collect_ratio_figures(left_out.ratios, keep_ratios(calibrations)),
         flags=(_LEFT_OUT,),

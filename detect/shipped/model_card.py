@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from dancebench.core.metric import Metric
 from dancebench.detect.protocol.card import DetectorCard
@@ -19,6 +20,16 @@ _SHOWN = (
     ("video_misleading_fake_10", "fakes with a ratio below 1/10"),
 )
 
+TRIED: Final = "video_auc@members="
+"""What the names of such metrics of a card begin with."""
+_LEARNED: Final = {
+    "typicality": "what they look like and how they move (`typicality`: how atypical another video is of them)",
+    "traces": (
+        "what changes in their texture when they go through auto-encoders that end as generators do (`traces`: how "
+        "much another video looks as if it had)"
+    ),
+}
+
 
 def describe_detector(card: DetectorCard, sources: SourcesRecord) -> str:
     """The model card, as Markdown."""
@@ -27,13 +38,13 @@ def describe_detector(card: DetectorCard, sources: SourcesRecord) -> str:
 
 def _list_lines(card: DetectorCard, sources: SourcesRecord) -> Iterator[str]:
     calibration = card.calibration.video
-    yield f"# The detector that ships: {' and '.join(card.config['members'])}"
+    members = card.config["members"]
+    yield f"# The detector that ships: {' and '.join(members)}"
     yield ""
     yield (
-        f"It has learned from recordings of {len(card.data['train'].subjects)} people: what they look like and how "
-        "they move (`typicality`: how atypical another video is of them), and what changes in their texture when they "
-        "go through auto-encoders that end as generators do (`traces`). It has learned from no fake: fakes fix how the "
-        "two are weighed, threshold and calibration alone, and each score that these were fixed on comes from a fit "
+        f"It has learned from recordings of {len(card.data['train'].subjects)} people: "
+        f"{'; and '.join(_LEARNED[name] for name in members)}. It has learned from no fake: fakes fix threshold, "
+        "calibration and what ships of what was tried, and each score that these were fixed on comes from a fit "
         "without the video's source and, of a reconstruction, without its auto-encoder. What it holds are means, "
         "spreads and directions over all people, no vector of any person. Everything else is in `card.json`."
     )
@@ -46,6 +57,13 @@ def _list_lines(card: DetectorCard, sources: SourcesRecord) -> Iterator[str]:
         yield _make_row(words, card.metrics[name])
     for name in sorted(key for key in card.metrics if key.startswith("video_auc@method=")):
         yield _make_row(f"AUC, fakes by {name.partition('=')[2]}", card.metrics[name])
+    yield ""
+    yield "What was tried, by AUC over the same videos; a fusion that does not beat its parts does not ship:"
+    yield ""
+    yield "| members | value | 95% interval by person | of |"
+    yield "|---|---|---|---|"
+    for name in (key for key in card.metrics if key.startswith(TRIED)):
+        yield _make_row(name.removeprefix(TRIED), card.metrics[name])
     yield ""
     yield (
         f"Calibrated on {calibration.items} videos of {calibration.subjects} people and fakes of "

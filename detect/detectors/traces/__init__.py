@@ -1,1 +1,5 @@
-"""What generators leave: reals through the last stage of a generator, and the direction from the one to the other."""
+"""`traces`: what the last stages of generators leave in texture, learned from reals and the same through such stages."""
+
+from dancebench.detect.detectors.traces import detector
+
+__all__ = ["detector"]

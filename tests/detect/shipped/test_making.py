@@ -30,6 +30,7 @@ from dancebench.detect.shipped.crossfit import (
     fit_whole,
     fuse_left_out,
     keep_ratios,
+    list_candidates,
     score_members,
 )
 from dancebench.detect.shipped.files import check_shipped, describe_shipped
@@ -104,7 +105,8 @@ def test_it_is_made_whole_scores_a_video_and_tells_its_sources(made: Path, tmp_p
     for each in sources:
         assert f"| {each.source} | {each.author} | CC-BY-4.0 | 2 | 2 | 4 |" in card
     first, second = describe_shipped(loaded.card).split("\n")
-    assert "(typicality and traces), which has learned from real recordings of 6 people and from no fake" in first
+    members = " and ".join(loaded.card.config["members"])
+    assert f"({members}), which has learned from real recordings of 6 people and from no fake" in first
     assert "left out (flat, grain, reconstruction:" in second
 
 
@@ -158,7 +160,7 @@ def prepared(material: Path, made: Path) -> Prepared:
 
 
 def test_looks_that_are_kept_give_the_scores_of_the_detector_itself(prepared: Prepared) -> None:
-    fitted = fit_whole(prepared.ensemble, prepared.watched, prepared.pairs, prepared.base)
+    fitted = fit_whole(prepared.ensemble, CONFIG.members, prepared.watched, prepared.pairs, prepared.base)
     video = prepared.watched[0]
     scores = make_score_tables(fitted, VideoSet(prepared.work, (video.row,))).pairs["logit"].to_numpy()
     members = [
@@ -197,6 +199,23 @@ def test_no_fusion_knew_the_source_or_the_method_of_what_it_fused(prepared: Prep
     after = fuse_left_out(prepared.watched, moved).videos.set_index("video_id")["score"]
     assert after[chosen] == before[chosen]
     assert (after != before).sum() > 1
+
+
+def test_the_best_ships_and_a_fusion_that_beats_no_part_comes_after_it(prepared: Prepared) -> None:
+    generator = np.random.default_rng(0)
+    base = {}
+    for video in prepared.watched:
+        told, noise = video.row.label + generator.normal(0, 0.1, 3), generator.normal(0, 1, 3)
+        base[video.row.video_id] = np.stack([noise, told], axis=1)
+    found = list_candidates(prepared.ensemble, prepared.watched, base)
+    assert sorted(each.members for each in found) == [("traces",), ("typicality",), ("typicality", "traces")]
+    assert (found[0].members, found[0].auc.value) == (("traces",), 1.0)
+    scores = found[0].tables.videos.set_index("video_id")["score"]
+    for name, score in scores.items():
+        assert score == pytest.approx(base[name][:, 1].mean(), abs=1e-6)  # alone it is not fused
+    fitted = fit_whole(prepared.ensemble, ("traces",), prepared.watched, prepared.pairs, base)
+    assert [type(member) for member in fitted.members] == [Traces]
+    assert fitted.config.configs == {"traces": CONFIG.configs["traces"]}
 
 
 def test_reals_without_a_fake_are_learned_from_and_fix_nothing_else(prepared: Prepared) -> None:
