@@ -1,4 +1,4 @@
-"""`traces`: what the last stages of generators leave in texture, learned from reals and the same through such stages."""
+"""`traces`: what the last stages of generators leave in texture, learned from reals and what these become."""
 
 from dancebench.detect.detectors.traces import detector
 
