@@ -66,3 +66,14 @@ def test_damaged_hashes_are_refused(copy: Path, text: bytes) -> None:
 def test_the_hashes_are_those_of_sha256sum() -> None:
     lines = (FOLDER / SUMS).read_text().splitlines()
     assert lines == [f"{sha256_file(FOLDER / line[66:])}  {line[66:]}" for line in lines]
+
+
+def test_the_readme_says_of_it_what_its_card_says() -> None:
+    metrics = load_detector(FOLDER).card.metrics
+    auc = metrics["video_auc"]
+    assert auc.ci95 is not None
+    readme = " ".join((Path(__file__).parents[3] / "README.md").read_text().split())
+    assert f"AUC {auc.value:.3f} [{auc.ci95.low:.3f}, {auc.ci95.high:.3f}]" in readme
+    for method in ("fbf-ts", "posewarp", "reconstruction:interpolation"):
+        assert f"{metrics[f'video_auc@method={method}'].value:.3f} for" in readme
+    assert f"Cllr {metrics['video_cllr'].value:.3f}" in readme
