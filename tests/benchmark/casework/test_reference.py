@@ -109,9 +109,10 @@ def test_an_empty_workspace_is_scored_by_the_detector_that_ships_and_it_says_wha
     result = score(tmp_path, video, "--format", "json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
-    assert report["detector"] == "typicality"
+    assert report["detector"] == "ensemble"
+    assert report["videos"][0]["suspicious_pairs"][0]["what"] == "texture as the last stage of a generator leaves it"
     assert report["videos"][0]["status"] in ("ok", "abstained")
-    assert "Scored by the detector that ships, 'typicality'" in result.stderr
+    assert "Scored by the detector that ships (traces)" in result.stderr
     assert not (tmp_path / "workspace").exists()
     (tmp_path / "report.json").write_text(result.stdout)
     assert score(tmp_path, "--verify", tmp_path / "report.json").exit_code == 0
@@ -120,7 +121,7 @@ def test_an_empty_workspace_is_scored_by_the_detector_that_ships_and_it_says_wha
 def test_a_workspace_with_detectors_uses_its_own_unless_the_shipped_one_is_named(root: Path) -> None:
     own = json.loads(score(root, root / "case.mp4", "--format", "json").stdout)
     shipped = json.loads(score(root, root / "case.mp4", "--detector", "shipped", "--format", "json").stdout)
-    assert (own["detector"], shipped["detector"]) == ("pair-patch", "typicality")
+    assert (own["detector"], shipped["detector"]) == ("pair-patch", "ensemble")
 
 
 def test_a_damaged_shipped_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
