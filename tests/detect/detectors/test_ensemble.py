@@ -144,3 +144,35 @@ def test_weights_of_something_else_are_refused(trained: Ensemble, tmp_path: Path
     save_file({**tensors, "fusion/means": np.zeros(3)}, tmp_path / Ensemble.WEIGHTS)
     with pytest.raises(BenchError, match="does not hold the weights"):
         Ensemble.load(tmp_path, CONFIG)
+
+
+# --- what is said of a window
+
+
+class Brightness:
+    """A member that says how bright the first frame of its window is; `sign` turns it round."""
+
+    def __init__(self, sign: int, words: str | None) -> None:
+        self.sign, self.words, self.window = sign, words, 2
+
+    def logits(self, windows: Any) -> Any:
+        return np.float32(self.sign * (windows[:, 0].mean(axis=(1, 2, 3)) - 128))
+
+    def explain(self, windows: Any) -> list[str] | None:
+        return None if self.words is None else [self.words] * len(windows)
+
+    def saliency(self, windows: Any) -> Any:
+        return np.full((len(windows), 32, 32), float(self.sign > 0), np.float32)
+
+
+def test_the_member_that_adds_most_speaks_for_each_window() -> None:
+    detector = Ensemble(CONFIG)
+    members: list[Any] = [Brightness(1, "bright"), Brightness(-1, None)]
+    detector.members = members
+    windows = np.stack([np.full((2, 32, 32, 3), level, np.uint8) for level in (250, 10)])
+    assert detector.explain(windows) == ["bright", "spectrum"]  # a member without words is named
+    maps = detector.saliency(windows)
+    assert maps is not None
+    assert maps.mean(axis=(1, 2)).tolist() == [1, 0]
+    members[1].saliency = lambda windows: None
+    assert detector.saliency(windows) is None
