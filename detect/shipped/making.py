@@ -123,7 +123,8 @@ def _make_card(
     tables = candidates[0].tables
     calibrations = fit_calibrations(tables, ())
     left_out = decide_left_out(tables)
-    reals = _describe_split([video for video in watched if video.row.label == 0])
+    learned_from = [video for video in watched if video.row.label == 0]
+    reals = _describe_split(learned_from)
     matched = _describe_split(select_matched(watched))
     config = fitted.config.model_dump(mode="json")
     rates = [video.row.known_fps for video in watched]
@@ -146,7 +147,7 @@ def _make_card(
             encoder=describe_encoder(),
         ),
         training_domain=fit_training_domain(
-            [video.features for video in watched], [video.row.subject_id for video in watched]
+            [video.features for video in learned_from], [video.row.subject_id for video in learned_from]
         ),
         aggregator=DEFAULT_RULE,
         learned=None,
