@@ -58,14 +58,13 @@ def check_shipped(folder: Path = FOLDER) -> Path:
 def describe_shipped(card: DetectorCard) -> str:
     """What it is, in two lines."""
     auc, cllr = card.metrics["video_auc"], card.metrics["video_cllr"]
-    calibration = card.calibration.video
+    methods = len(card.calibration.video.methods or ())
     interval = "" if auc.ci95 is None else f" [{auc.ci95.low:.2f}, {auc.ci95.high:.2f}]"
-    methods = ", ".join(calibration.methods or ())
     return (
         f"Scored by the detector that ships ({' and '.join(card.config['members'])}), which has learned from real "
         f"recordings of {len(card.data['train'].subjects)} people and from no fake.\n"
-        f"On people, sources and methods left out ({methods}): AUC {_say(auc.value)}{interval}, Cllr "
-        f"{_say(cllr.value)} (1 says nothing). A detector of your own: bench detect --train."
+        f"On people, sources and methods left out (fakes of {methods} methods): AUC {_say(auc.value)}{interval}, "
+        f"Cllr {_say(cllr.value)} (1 says nothing). A detector of your own: bench detect --train."
     )
 
 

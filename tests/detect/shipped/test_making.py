@@ -107,7 +107,7 @@ def test_it_is_made_whole_scores_a_video_and_tells_its_sources(made: Path, tmp_p
     first, second = describe_shipped(loaded.card).split("\n")
     members = " and ".join(loaded.card.config["members"])
     assert f"({members}), which has learned from real recordings of 6 people and from no fake" in first
-    assert "left out (flat, grain, reconstruction:" in second
+    assert "left out (fakes of 4 methods): AUC" in second
 
 
 @pytest.mark.long
