@@ -56,6 +56,7 @@ from dancebench.detect.evaluation.metrics import ErrorRates
 from dancebench.detect.evaluation.training_domain import OutOfDistribution, measure_clip
 from dancebench.detect.inputs.near_duplicates import Fingerprint
 from dancebench.detect.protocol.card import ClipFormat, DetectorCard, LoadedDetector
+from dancebench.detect.trunk.features import find_content
 
 _RENAMED = {"domain": "out_of_distribution", "moments": "suspicious_pairs", "notes": "decode_warnings"}
 """Fields of a video's score, since version 2 of a report."""
@@ -193,9 +194,9 @@ class SuspiciousPairImage:
     t: float
     llr: float
     frame: npt.NDArray[np.uint8]
-    """(H, W, 3) RGB, the first of its pair, at the detector's own size."""
+    """(H, W, 3) RGB, the first of its pair, at the detector's own size without black bars."""
     saliency: npt.NDArray[np.float32] | None
-    """(H, W) in [0, 1]; None if the detector computes no saliency map."""
+    """(H, W) in [0, 1], of the same part; None if the detector computes no saliency map."""
     what: str | None = None
     """What of it is the most evidence for a fake, in words; None if the detector cannot say."""
 
@@ -409,7 +410,10 @@ def _describe_chosen(
         nothing = [None] * len(windows)
         maps = detector.saliency(windows) if pictures else None
         words = detector.explain(windows)
-        yield from map(_Described, windows[:, 0], nothing if maps is None else maps, words or nothing)
+        for window, saliency, what in zip(windows, nothing if maps is None else maps, words or nothing, strict=True):
+            shown = find_content(window)  # a small picture lies in the middle of a view that is never enlarged
+            cut = shown.rows, shown.columns
+            yield _Described(window[0][cut], None if saliency is None else saliency[cut], what)
 
 
 def _measure_distance(prepared: PreparedVideo, card: DetectorCard) -> OutOfDistribution | None:
