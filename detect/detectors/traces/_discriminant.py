@@ -12,7 +12,7 @@ direction over many people.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from dancebench.detect.detectors.traces.pairs import PairVectors
 from dancebench.detect.trunk.features import Array
+from dancebench.detect.trunk.look import Look
 from dancebench.detect.trunk.population import NOISE
 from dancebench.detect.trunk.scale import Scale, fit_scale, hold_out_people
 
@@ -47,6 +48,11 @@ class Discriminant:
     def logits(self, vectors: npt.ArrayLike) -> Array:
         """Log-odds (N,) that vectors (N, D) lie further along the direction than a new person's reals."""
         return self.scale.logits(_project(self.mean, self.spread, self.direction, np.asarray(vectors, np.float64)))
+
+    def judge(self, looks: Sequence[Look]) -> list[tuple[Look, float]]:
+        """Each look with its log-odds."""
+        logits = self.logits([look.vector for look in looks]).tolist() if looks else []
+        return list(zip(looks, logits, strict=True))
 
     def to_tensors(self) -> dict[str, Array]:
         """Return its arrays by name."""

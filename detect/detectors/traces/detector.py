@@ -9,21 +9,18 @@ middle frame of a window; the logit is the mean over their log-odds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Final, Self
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
-from dancebench.core.errors import BenchError, first_line
-from dancebench.core.files import atomic_path
 from dancebench.core.nn.threads import use_one_thread
 from dancebench.core.progress import ReportProgress
-from dancebench.detect.detectors.base import DETECTORS, Detector, DetectorConfig, Logits
+from dancebench.detect.detectors._looking import Judged, LookingDetector, require_people
+from dancebench.detect.detectors.base import DETECTORS, DetectorConfig
 from dancebench.detect.detectors.traces._discriminant import Discriminant, fit_discriminant
 from dancebench.detect.detectors.traces.last_stages import WINDOW, LastStage, learn_last_stages
 from dancebench.detect.detectors.traces.pairs import (
@@ -36,14 +33,10 @@ from dancebench.detect.detectors.traces.pairs import (
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 from dancebench.detect.trunk.features import choose_patches, find_content
 from dancebench.detect.trunk.look import Look
-from dancebench.detect.trunk.network import SHA256
-from dancebench.detect.trunk.scale import FEWEST_PEOPLE
 
 PART: Final = "texture"
 SMALL: Final = 64
 """Side of what the auto-encoders learn from, in pixels."""
-_REACH: Final = 4.0
-"""Log-odds at which a saliency map is saturated."""
 
 
 class TracesConfig(DetectorConfig):
@@ -64,28 +57,20 @@ class TracesConfig(DetectorConfig):
 
 
 @DETECTORS.register("traces")
-class Traces(Detector):
+class Traces(LookingDetector):
     """What the last stages of generators leave, learned from reals alone."""
 
     Config: ClassVar[type[DetectorConfig]] = TracesConfig
     PRESETS: ClassVar[Mapping[str, DetectorConfig]] = {
         "tiny": TracesConfig(stage_steps=20, windows=1, drawn=1, pairs=6)
     }
-    REALS_ALONE: ClassVar[bool] = True
+    REACH: ClassVar[float] = 4.0
+    LEARNED: ClassVar[str] = "direction"
     config: TracesConfig
-
-    def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
-        super().__init__(config, device)
-        self.discriminant: Discriminant | None = None
 
     @property
     def window(self) -> int:
         return self.config.frames
-
-    @property
-    def origin(self) -> str | None:
-        """The trunk, which is not trained."""
-        return f"EfficientNet-Lite0 that ships with dancebench, SHA-256 {SHA256}"
 
     def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
         """Learn from the reals of the pool, without a training state: it takes minutes, and starts over.
@@ -108,11 +93,7 @@ class Traces(Detector):
         Raises:
             BenchError: They are of fewer than three people.
         """
-        if len(set(people)) < FEWEST_PEOPLE:
-            raise BenchError(
-                f"The training reals show {len(set(people))} people; 'traces' needs {FEWEST_PEOPLE}.",
-                hint="Its scale comes from people held out by turns: give the training split more people.",
-            )
+        require_people("traces", people)
         stages = self.learn_stages(patches, self.config.seed, report)
         with use_one_thread():
             return measure_pairs(patches, people, stages, np.random.default_rng(self.config.seed), report)
@@ -124,43 +105,11 @@ class Traces(Detector):
 
     def fit_to(self, pairs: PairVectors) -> None:
         """Learn from pairs that were measured."""
-        self.discriminant = fit_discriminant(pairs)
-
-    def logits(self, pairs: Pairs) -> Logits:
-        return np.array([self.combine_looks(self.look_at(window)) for window in pairs], np.float32)
+        self.model = fit_discriminant(pairs)
 
     def explain(self, pairs: Pairs) -> list[str]:
         """What it looks at, for each window."""
         return ["texture as the last stage of a generator leaves it"] * len(pairs)
-
-    def saliency(self, pairs: Pairs) -> npt.NDArray[np.float32]:
-        """Where the evidence is: each patch by its log-odds."""
-        maps = np.zeros((len(pairs), *self.config.size), np.float32)
-        for drawn, judged in zip(maps, self._judge(pairs), strict=True):
-            for look, logit in judged:
-                inside = drawn[look.box.rows, look.box.columns]
-                np.maximum(inside, np.float32(min(max(logit / _REACH, 0.0), 1.0)), out=inside)
-        return maps
-
-    @property
-    def parameters(self) -> int:
-        return 0 if self.discriminant is None else sum(array.size for array in self.discriminant.to_tensors().values())
-
-    def save(self, folder: Path) -> None:
-        with atomic_path(folder / self.WEIGHTS) as path:
-            save_file(self._learned.to_tensors(), path)
-
-    @classmethod
-    def load(cls, folder: Path, config: DetectorConfig, device: str = "cpu") -> Self:
-        detector = cls(config, device)
-        path = folder / cls.WEIGHTS
-        try:
-            detector.discriminant = Discriminant.from_tensors(load_file(path))
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise BenchError(
-                f"{path} does not hold the direction of this detector ({first_line(error)}).", hint="Train it again."
-            ) from error
-        return detector
 
     def look_at(self, window: npt.NDArray[np.uint8]) -> list[Look]:
         """What it looks at in a window, uint8 (T, H, W, 3)."""
@@ -169,17 +118,11 @@ class Traces(Detector):
         vectors = measure_patches([np.ascontiguousarray(middle[box.rows, box.columns]) for box in boxes])
         return [Look(PART, box, vector) for box, vector in zip(boxes, vectors, strict=True)]
 
-    def combine_looks(self, looks: Sequence[Look]) -> float:
-        """The logit of a window, from what was looked at in it."""
-        return float(self._learned.logits([look.vector for look in looks]).mean())
+    @staticmethod
+    def combine(judged: Sequence[Judged]) -> float:
+        """The mean over the patches."""
+        return float(np.mean([logit for _, logit in judged]))
 
-    @property
-    def _learned(self) -> Discriminant:
-        if self.discriminant is None:
-            raise ValueError("a detector must be trained before it scores or is saved")
-        return self.discriminant
-
-    def _judge(self, pairs: Pairs) -> Iterator[list[tuple[Look, float]]]:
-        for window in pairs:
-            looks = self.look_at(window)
-            yield list(zip(looks, self._learned.logits([look.vector for look in looks]).tolist(), strict=True))
+    @classmethod
+    def read_model(cls, tensors: Mapping[str, npt.NDArray[Any]], config: DetectorConfig) -> Discriminant:
+        return Discriminant.from_tensors(tensors)

@@ -11,29 +11,21 @@ training people, no vector of any person.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Final, Self
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, field_validator
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
-from dancebench.core.errors import BenchError, first_line
-from dancebench.core.files import atomic_path
 from dancebench.core.progress import ReportProgress
-from dancebench.detect.detectors.base import DETECTORS, Detector, DetectorConfig, Logits
+from dancebench.detect.detectors._looking import Judged, LookingDetector, require_people
+from dancebench.detect.detectors.base import DETECTORS, DetectorConfig
 from dancebench.detect.detectors.typicality._looks import PARTS, Part, look_at
 from dancebench.detect.detectors.typicality._reference import Reference, fit_reference
 from dancebench.detect.inputs.pairs import PairPool, Pairs
 from dancebench.detect.trunk.look import Look
-from dancebench.detect.trunk.network import SHA256
-from dancebench.detect.trunk.scale import FEWEST_PEOPLE
-
-Judged = tuple[Look, float]
-"""A look, and its log-odds of being atypical."""
 
 WORDS: Final[dict[str, str]] = {
     "patches": "how a part of the picture looks",
@@ -43,8 +35,6 @@ WORDS: Final[dict[str, str]] = {
 }
 UPPER: Final = 0.9
 """Quantile of the patches, people or faces of a window that counts: nearly the most atypical one."""
-_REACH: Final = 6.0
-"""Log-odds at which a saliency map is saturated."""
 
 
 class TypicalityConfig(DetectorConfig):
@@ -73,28 +63,20 @@ class TypicalityConfig(DetectorConfig):
 
 
 @DETECTORS.register("typicality")
-class Typicality(Detector):
+class Typicality(LookingDetector):
     """How atypical of real recordings a clip looks and moves; learns from reals alone."""
 
     Config: ClassVar[type[DetectorConfig]] = TypicalityConfig
     PRESETS: ClassVar[Mapping[str, DetectorConfig]] = {
         "tiny": TypicalityConfig(parts=("patches", "whole"), windows=2, pairs=4)
     }
-    REALS_ALONE: ClassVar[bool] = True
+    REACH: ClassVar[float] = 6.0
+    LEARNED: ClassVar[str] = "population"
     config: TypicalityConfig
-
-    def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
-        super().__init__(config, device)
-        self.reference: Reference | None = None
 
     @property
     def window(self) -> int:
         return self.config.frames
-
-    @property
-    def origin(self) -> str | None:
-        """The trunk, which is not trained."""
-        return f"EfficientNet-Lite0 that ships with dancebench, SHA-256 {SHA256}"
 
     def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:
         """Learn from the reals of the pool, without a training state: it takes a minute or two, and starts over.
@@ -120,78 +102,31 @@ class Typicality(Detector):
         Raises:
             BenchError: They are of fewer than three people.
         """
-        if len(set(people)) < FEWEST_PEOPLE:
-            raise BenchError(
-                f"The training reals show {len(set(people))} people; 'typicality' needs {FEWEST_PEOPLE}.",
-                hint="Its scale comes from people held out by turns: give the training split more people.",
-            )
-        self.reference = fit_reference(looks, people, self.config.parts, self.config.components)
-
-    def logits(self, pairs: Pairs) -> Logits:
-        return np.array([combine(judged) for judged in self._judge(pairs)], np.float32)
+        require_people("typicality", people)
+        self.model = fit_reference(looks, people, self.config.parts, self.config.components)
 
     def explain(self, pairs: Pairs) -> list[str]:
         """Name the most atypical part of each window in words."""
-        return [WORDS[max(judged, key=_read_logit)[0].part] for judged in self._judge(pairs)]
-
-    def saliency(self, pairs: Pairs) -> npt.NDArray[np.float32]:
-        """Where it is atypical: each box by its log-odds, nothing where it is typical."""
-        maps = np.zeros((len(pairs), *self.config.size), np.float32)
-        for drawn, judged in zip(maps, self._judge(pairs), strict=True):
-            for look, logit in judged:
-                inside = drawn[look.box.rows, look.box.columns]
-                np.maximum(inside, np.float32(min(max(logit / _REACH, 0.0), 1.0)), out=inside)
-        return maps
-
-    @property
-    def parameters(self) -> int:
-        return 0 if self.reference is None else sum(array.size for array in self.reference.to_tensors().values())
-
-    def save(self, folder: Path) -> None:
-        if self.reference is None:
-            raise ValueError("a detector must be trained before it is saved")
-        with atomic_path(folder / self.WEIGHTS) as path:
-            save_file(self.reference.to_tensors(), path)
-
-    @classmethod
-    def load(cls, folder: Path, config: DetectorConfig, device: str = "cpu") -> Self:
-        detector = cls(config, device)
-        path = folder / cls.WEIGHTS
-        try:
-            detector.reference = Reference.from_tensors(load_file(path), detector.config.parts)
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise BenchError(
-                f"{path} does not hold the population of this detector ({first_line(error)}).", hint="Train it again."
-            ) from error
-        return detector
+        return [WORDS[max(judged, key=_read_logit)[0].part] for judged in self.judge(pairs)]
 
     def look_at(self, window: npt.NDArray[np.uint8]) -> list[Look]:
         """What it looks at in a window, uint8 (T, H, W, 3)."""
         return look_at(window, self.config.parts, self.config.patches)
 
-    def combine_looks(self, looks: Sequence[Look]) -> float:
-        """The logit of a window, from what was looked at in it."""
-        return combine(self._judge_looks(looks))
+    @staticmethod
+    def combine(judged: Sequence[Judged]) -> float:
+        """The mean over the parts, of each the `UPPER` quantile of its looks.
 
-    def _judge(self, pairs: Pairs) -> Iterator[list[Judged]]:
-        for window in pairs:
-            yield self._judge_looks(self.look_at(window))
+        A part that is not seen, nobody's face say, has no part in it.
+        """
+        by_part: dict[str, list[float]] = {}
+        for look, logit in judged:
+            by_part.setdefault(look.part, []).append(logit)
+        return float(np.mean([np.quantile(logits, UPPER) for logits in by_part.values()]))
 
-    def _judge_looks(self, looks: Sequence[Look]) -> list[Judged]:
-        if self.reference is None:
-            raise ValueError("a detector must be trained before it scores")
-        return self.reference.judge(looks)
-
-
-def combine(judged: Sequence[Judged]) -> float:
-    """Combine the looks of a window into one logit: the mean over the parts, of each the `UPPER` quantile of its looks.
-
-    A part that is not seen, nobody's face say, has no part in it.
-    """
-    by_part: dict[str, list[float]] = {}
-    for look, logit in judged:
-        by_part.setdefault(look.part, []).append(logit)
-    return float(np.mean([np.quantile(logits, UPPER) for logits in by_part.values()]))
+    @classmethod
+    def read_model(cls, tensors: Mapping[str, npt.NDArray[Any]], config: DetectorConfig) -> Reference:
+        return Reference.from_tensors(tensors, TypicalityConfig.model_validate(config.model_dump()).parts)
 
 
 def _read_logit(judged: Judged) -> float:

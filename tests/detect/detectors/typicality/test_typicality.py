@@ -15,7 +15,7 @@ from dancebench.core.errors import BenchError
 from dancebench.core.progress import ignore_progress
 from dancebench.datasets.pose.box import Box
 from dancebench.detect.detectors.typicality._reference import PartModel, fit_reference
-from dancebench.detect.detectors.typicality.detector import Typicality, TypicalityConfig, combine
+from dancebench.detect.detectors.typicality.detector import Typicality, TypicalityConfig
 from dancebench.detect.inputs.pairs import PairPool, PooledClip, load_pool
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.trunk.look import Look
@@ -58,10 +58,10 @@ def test_fakes_in_the_training_set_change_nothing(fitted: Typicality, videos: Vi
     both = load_pool(videos.split("train"), CONFIG.size, window=CONFIG.frames)
     other = Typicality(CONFIG)
     other.fit(both, tmp_path, ignore_progress)
-    assert other.reference is not None
-    assert fitted.reference is not None
-    for name, value in other.reference.to_tensors().items():
-        assert np.array_equal(value, fitted.reference.to_tensors()[name])
+    assert other.model is not None
+    assert fitted.model is not None
+    for name, value in other.model.to_tensors().items():
+        assert np.array_equal(value, fitted.model.to_tensors()[name])
 
 
 def test_the_pool_of_reals_reads_no_fake(pool: PairPool, videos: VideoSet) -> None:
@@ -125,10 +125,10 @@ def test_foreign_reference_of_the_log_odds() -> None:
 
 def test_closed_form_of_the_combination() -> None:
     looks = {part: Look(part, BOX, np.zeros(1)) for part in ("patches", "whole", "face")}
-    assert combine([(looks["whole"], 2.0)]) == 2.0
-    assert combine([(looks["whole"], 2.0), (looks["patches"], 4.0)]) == 3.0
+    assert Typicality.combine([(looks["whole"], 2.0)]) == 2.0
+    assert Typicality.combine([(looks["whole"], 2.0), (looks["patches"], 4.0)]) == 3.0
     many = [(looks["face"], float(value)) for value in range(11)]
-    assert combine([*many, (looks["whole"], 1.0)]) == pytest.approx((9 + 1) / 2)
+    assert Typicality.combine([*many, (looks["whole"], 1.0)]) == pytest.approx((9 + 1) / 2)
 
 
 # --- what it tells
