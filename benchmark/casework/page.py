@@ -41,7 +41,8 @@ from dancebench.core.opencv import cv2
 from dancebench.datasets.video.upright import Frame
 
 if TYPE_CHECKING:
-    from dancebench.detect.casework.score import ScoredVideo, ScoreReport, SuspiciousPairImage, VideoScore
+    from dancebench.detect.casework.score import ScoredVideo, ScoreReport, VideoScore
+    from dancebench.detect.casework.suspicious_pairs import SuspiciousPairImage
     from dancebench.detect.evaluation.likelihood_ratios.measures import CrossEntropyCurve
     from dancebench.detect.evaluation.training_domain import FeatureDeviation
 

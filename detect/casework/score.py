@@ -10,13 +10,11 @@ abstained with the reasons; one that cannot be scored is a row with its reason.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from dancebench.core.errors import BenchError, replace_undecodable
@@ -49,6 +47,7 @@ from dancebench.detect.casework.reference import (
     compute_clip_fingerprint,
     measure_again,
 )
+from dancebench.detect.casework.suspicious_pairs import SuspiciousPair, SuspiciousPairImage, describe_windows
 from dancebench.detect.casework.uncertainty import find_most_suspicious
 from dancebench.detect.evaluation.likelihood_ratios.bounds import Bound, Bounds
 from dancebench.detect.evaluation.likelihood_ratios.measures import LikelihoodRatioFigures
@@ -56,7 +55,6 @@ from dancebench.detect.evaluation.metrics import ErrorRates
 from dancebench.detect.evaluation.training_domain import OutOfDistribution, measure_clip
 from dancebench.detect.inputs.near_duplicates import Fingerprint
 from dancebench.detect.protocol.card import ClipFormat, DetectorCard, LoadedDetector
-from dancebench.detect.trunk.features import find_content
 
 _RENAMED = {"domain": "out_of_distribution", "moments": "suspicious_pairs", "notes": "decode_warnings"}
 """Fields of a video's score, since version 2 of a report."""
@@ -88,16 +86,6 @@ class PairScore(Strict):
     """That frame's raw stamp in the video's own time base; None where it is missing or repeated."""
     logit: float
     llr: float
-
-
-class SuspiciousPair(Strict):
-    """One of the pairs with the highest likelihood ratios, fake : real."""
-
-    t: float
-    llr: float
-    what: str | None = None
-    """What of it is the most evidence for a fake, in words; None if the detector cannot say, and in reports before
-    version 5."""
 
 
 class VideoScore(Strict):
@@ -185,20 +173,6 @@ class VideoScore(Strict):
         if abstained != bool(self.abstained_because):
             raise ValueError("a video is abstained from if and only if there are reasons to abstain")
         return self
-
-
-@dataclass(frozen=True)
-class SuspiciousPairImage:
-    """A suspicious pair as the detector sees it."""
-
-    t: float
-    llr: float
-    frame: npt.NDArray[np.uint8]
-    """(H, W, 3) RGB, the first of its pair, at the detector's own size without black bars."""
-    saliency: npt.NDArray[np.float32] | None
-    """(H, W) in [0, 1], of the same part; None if the detector computes no saliency map."""
-    what: str | None = None
-    """What of it is the most evidence for a fake, in words; None if the detector cannot say."""
 
 
 @dataclass(frozen=True)
@@ -375,7 +349,7 @@ def _score_prepared(
     times, llrs = prepared.times[starts], card.calibration.pair.llr(logits)
     chosen = find_most_suspicious(times, llrs, window / prepared.fps)
     pts = [prepared.pts[start] for start in starts]
-    found = list(_describe_chosen(prepared, loaded, starts[chosen], pictures))
+    found = list(describe_windows(prepared, loaded, starts[chosen], pictures))
     suspicious = tuple(
         SuspiciousPair(t=float(times[index]), llr=float(llrs[index]), what=each.what)
         for index, each in zip(chosen, found, strict=True)
@@ -391,29 +365,6 @@ def _score_prepared(
     }
     shown = zip(suspicious, found, strict=True) if pictures else ()
     return scores, [SuspiciousPairImage(pair.t, pair.llr, *each) for pair, each in shown]
-
-
-class _Described(NamedTuple):
-    """A window as the detector sees it; fields as of `SuspiciousPairImage`."""
-
-    frame: npt.NDArray[np.uint8]
-    saliency: npt.NDArray[np.float32] | None
-    what: str | None
-
-
-def _describe_chosen(
-    prepared: PreparedVideo, loaded: LoadedDetector, starts: npt.NDArray[np.intp], pictures: bool
-) -> Iterator[_Described]:
-    """Each window that begins at these frames, with its saliency map if pictures are wanted."""
-    detector = loaded.detector
-    for windows in prepared.read_windows(starts, detector.config.size, detector.window):  # (M, window, H, W, 3)
-        nothing = [None] * len(windows)
-        maps = detector.saliency(windows) if pictures else None
-        words = detector.explain(windows)
-        for window, saliency, what in zip(windows, nothing if maps is None else maps, words or nothing, strict=True):
-            shown = find_content(window)  # a small picture lies in the middle of a view that is never enlarged
-            cut = shown.rows, shown.columns
-            yield _Described(window[0][cut], None if saliency is None else saliency[cut], what)
 
 
 def _measure_distance(prepared: PreparedVideo, card: DetectorCard) -> OutOfDistribution | None:

@@ -35,10 +35,9 @@ from dancebench.detect.casework.score import (
     ScoredVideo,
     ScoreReport,
     ScoreSettings,
-    SuspiciousPair,
-    SuspiciousPairImage,
     VideoScore,
 )
+from dancebench.detect.casework.suspicious_pairs import SuspiciousPair, SuspiciousPairImage
 from dancebench.detect.evaluation.likelihood_ratios.bounds import Bound, bound_by_people
 from dancebench.detect.evaluation.likelihood_ratios.measures import LabelledRatios, collect_figures
 from dancebench.detect.evaluation.metrics import ErrorRates
