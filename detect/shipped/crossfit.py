@@ -1,9 +1,10 @@
 """Cross-fitting: looks in; scores of people, sources and methods left out of the fit, and ratios left out of theirs.
 
 The members learn from reals alone, so every method is unseen; a reconstruction is scored by a member that did not learn
-from its last stage. Threshold, calibration and figures are of matched videos, fakes and the reals that they were made
-from, of one size, rate and encoder: else these would tell them apart. Videos of one source share places and cameras: a
-source is left out whole, with all of its people. The fusion of a fake's score knows neither its source nor its method.
+from its last stage (the auto-encoders themselves, which are thrown away, learn from patches of all sources). Threshold,
+calibration and figures are of matched videos, fakes and the reals that they were made from, of one size, rate and
+encoder: else these would tell them apart. Videos of one source share places and cameras: a source is left out whole,
+with all of its people. The fusion of a fake's score knows neither its source nor its method.
 What a likelihood ratio is worth is measured on people, sources and methods that have no part in its calibration either:
 
     ratios of a fake     calibrated without its source and without its method
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,11 +42,10 @@ from dancebench.detect.evaluation.metrics import (
 )
 from dancebench.detect.evaluation.score_tables import PAIR_COLUMNS, VIDEO_COLUMNS, ScoreTables
 from dancebench.detect.shipped.last_stages import MaterialPairs
-from dancebench.detect.shipped.material import Member, WatchedVideo, Windows
+from dancebench.detect.shipped.material import Member, WatchedVideo, Windows, find_member
 
 BaseScores = dict[str, npt.NDArray[np.float64]]
 """(N, members) of the windows of each video, by its id: what is fused."""
-DetectorT = TypeVar("DetectorT", bound=Detector)
 TYPICALITY: Final = "typicality"
 TRACES: Final = "traces"
 
@@ -80,7 +80,7 @@ def select_matched(watched: Sequence[WatchedVideo]) -> list[WatchedVideo]:
 
 def fit_typicality(ensemble: Ensemble, watched: Sequence[WatchedVideo]) -> Typicality:
     """The member that knows the reals of these videos."""
-    member = _find_member(ensemble, Typicality)
+    member = find_member(ensemble, Typicality)
     fitted = Typicality(member.config, member.device)
     reals = [video for video in watched if video.row.label == 0]
     looks = [
@@ -96,7 +96,7 @@ def fit_typicality(ensemble: Ensemble, watched: Sequence[WatchedVideo]) -> Typic
 
 def fit_traces(ensemble: Ensemble, pairs: PairVectors) -> Traces:
     """The member that learned from these pairs."""
-    member = _find_member(ensemble, Traces)
+    member = find_member(ensemble, Traces)
     fitted = Traces(member.config, member.device)
     fitted.fit_to(pairs)
     return fitted
@@ -203,10 +203,6 @@ def _fuse(base: BaseScores, videos: Sequence[WatchedVideo]) -> Fusion:
         return Fusion.average(1)
     means = np.stack([base[video.row.video_id].mean(axis=0) for video in videos])
     return fit_fusion(means, [video.row.label for video in videos])
-
-
-def _find_member(ensemble: Ensemble, kind: type[DetectorT]) -> DetectorT:
-    return next(member for member in ensemble.members if isinstance(member, kind))
 
 
 def _score_windows(member: Member, windows: Windows) -> npt.NDArray[np.float64]:

@@ -46,7 +46,7 @@ from dancebench.detect.shipped.crossfit import (
 )
 from dancebench.detect.shipped.files import MODEL_CARD, seal
 from dancebench.detect.shipped.last_stages import RECONSTRUCTIONS, make_reconstructions, measure_material_pairs
-from dancebench.detect.shipped.material import RATE, WatchedVideo, make_views, read_material, watch
+from dancebench.detect.shipped.material import RATE, WatchedVideo, find_member, make_views, read_material, watch
 from dancebench.detect.shipped.model_card import TRIED, describe_detector
 from dancebench.detect.shipped.sources import FILE as SOURCES
 from dancebench.detect.shipped.sources import list_sources
@@ -97,7 +97,7 @@ def make_detector(
     """
     videos = read_material(folder, table)
     ensemble = Ensemble(config)
-    traces = next(member for member in ensemble.members if isinstance(member, Traces))
+    traces = find_member(ensemble, Traces)
     views = make_views(videos, ensemble, work, report)
     pairs, learn = measure_material_pairs(views, ensemble, traces, work, report)
     made_again = make_reconstructions(videos, reconstructions, traces, learn, work, report)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ from dancebench.datasets.corpora.tree import Tree
 from dancebench.datasets.pose.box import Box
 from dancebench.datasets.pose.extractors.boxes import describe_finder
 from dancebench.datasets.video.clips import stream
-from dancebench.detect.detectors.base import DetectorConfig
+from dancebench.detect.detectors.base import Detector, DetectorConfig
 from dancebench.detect.detectors.ensemble import Ensemble
 from dancebench.detect.evaluation.training_domain import measure_clip
 from dancebench.detect.inputs.pairs import read_pairs
@@ -43,6 +43,7 @@ RATE: Final = 15.0
 """Frames per second of what is looked at: most cameras of homes and telephones have as many, and most networks too."""
 _NEEDED: Final = ("source", "author")
 
+DetectorT = TypeVar("DetectorT", bound=Detector)
 Windows = Sequence[Sequence[Sequence[Look]]]
 """By window of the ensemble and, within it, of the member: what the member looks at."""
 
@@ -136,6 +137,11 @@ def get_members(ensemble: Ensemble) -> dict[str, Member]:
     """Its members by name."""
     members: list[Any] = list(ensemble.members)
     return dict(zip(ensemble.config.members, members, strict=True))
+
+
+def find_member(ensemble: Ensemble, kind: type[DetectorT]) -> DetectorT:
+    """Its member of a kind."""
+    return next(member for member in ensemble.members if isinstance(member, kind))
 
 
 def make_views(videos: VideoSet, ensemble: Ensemble, work: Path, report: ReportProgress) -> VideoSet:

@@ -45,8 +45,10 @@ def _list_lines(card: DetectorCard, sources: SourcesRecord) -> Iterator[str]:
         f"It has learned from recordings of {len(card.data['train'].subjects)} people: "
         f"{'; and '.join(_LEARNED[name] for name in members)}. It has learned from no fake: fakes fix threshold, "
         "calibration and what ships of what was tried, and each score that these were fixed on comes from a fit "
-        "without the video's source and, of a reconstruction, without its auto-encoder. What it holds are means, "
-        "spreads and directions over all people, no vector of any person. Everything else is in `card.json`."
+        "without the video's source and, of a reconstruction, without its auto-encoder. (The auto-encoders learned "
+        "from patches of all sources; they are no part of what ships. What ships was chosen by the very figures "
+        "below.) What it holds are means, spreads and directions over all people, no vector of any person. Everything "
+        "else is in `card.json`."
     )
     yield ""
     yield "## How well it did on people, sources and methods left out"

@@ -64,11 +64,6 @@ class Reference:
     def __init__(self, models: Mapping[str, PartModel]) -> None:
         self._models = models
 
-    @property
-    def known(self) -> list[str]:
-        """The parts that it has a model of."""
-        return list(self._models)
-
     def judge(self, looks: Sequence[Look]) -> list[tuple[Look, float]]:
         """Each look with its log-odds of being atypical; those of a part that is not known are left out."""
         return [

@@ -41,7 +41,7 @@ from dancebench.detect.shipped.last_stages import (
     measure_material_pairs,
 )
 from dancebench.detect.shipped.making import make_detector
-from dancebench.detect.shipped.material import WatchedVideo, get_members, make_views, read_material, watch
+from dancebench.detect.shipped.material import WatchedVideo, find_member, get_members, make_views, read_material, watch
 from dancebench.detect.shipped.sources import SourcesRecord
 
 CONFIG = EnsembleConfig(
@@ -149,7 +149,7 @@ def prepared(material: Path, made: Path) -> Prepared:
     """What is left out of what is decided about this."""
     work = made.parent / "work"
     ensemble = Ensemble(CONFIG)
-    (traces,) = (member for member in ensemble.members if isinstance(member, Traces))
+    traces = find_member(ensemble, Traces)
     videos = read_material(material / "videos", material / "list.csv")
     views = make_views(videos, ensemble, work, ignore_progress)
     pairs, learn = measure_material_pairs(views, ensemble, traces, work, ignore_progress)
