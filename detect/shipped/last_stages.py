@@ -26,7 +26,7 @@ from dancebench.datasets.video.upright import Frame
 from dancebench.detect.detectors.ensemble import Ensemble
 from dancebench.detect.detectors.traces.detector import Traces
 from dancebench.detect.detectors.traces.last_stages import MULTIPLE, WINDOW, LastStage, interpolate_inner_frames
-from dancebench.detect.detectors.traces.pairs import PairVectors, draw_patches
+from dancebench.detect.detectors.traces.pairs import ROWS, PairVectors, draw_patches
 from dancebench.detect.inputs.pairs import Pairs
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.shipped.material import read_windows
@@ -44,7 +44,7 @@ LearnStages = Callable[[int], Mapping[str, LastStage]]
 class PairsRecord(ArtifactRecord):
     """The record beside the pairs."""
 
-    SCHEMA_VERSION: ClassVar[int] = 1
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     made_from: tuple[Any, ...]
     people: tuple[str, ...]
@@ -124,7 +124,7 @@ def measure_material_pairs(
         return PairsRecord(
             made_from=tuple(key),
             people=tuple(pairs.people),
-            sources=tuple(row.attributes["source"] for row in rows for _ in range(len(pairs.people) // len(rows))),
+            sources=tuple(row.attributes["source"] for row in rows for _ in range(ROWS)),
             stages=tuple(pairs.stages),
             sha256=sha256_file(vectors_path),
         )

@@ -17,10 +17,15 @@ from dancebench.core.opencv import cv2
 from dancebench.core.progress import ReportProgress
 from dancebench.detect.detectors.traces.last_stages import MULTIPLE, WINDOW, DrawWindows, LastStage
 from dancebench.detect.inputs.pairs import Pairs
+from dancebench.detect.inputs.perturbations import compress
 from dancebench.detect.trunk.features import PATCH, Array, Picture, find_content, measure_pictures
 
 STAGES: Final = (0, 1, 2)
 """Of the trunk, whose maps show texture: what they hold says little of what a picture shows."""
+ROWS: Final = 3
+"""Of each patch: as it is, as a shared picture and as a shared video."""
+_RATE: Final = 25
+"""Of what is compressed, in frames per second: windows are of many rates."""
 _GAIN: Final = 8
 """On the high-pass residual."""
 _SIGMA: Final = 0.8
@@ -35,7 +40,7 @@ class PairVectors:
     """What was measured in patches of reals, and in the same patches through last stages.
 
     Attributes:
-        vectors: float64 (N, 1 + stages, FEATURES): of the real, then of each stage.
+        vectors: float64 (N, 1 + stages, features): of the real, then of each stage.
         people: Who is seen in each of the N.
         stages: Names, in order.
     """
@@ -113,31 +118,54 @@ def measure_pairs(
         report: Progress.
 
     Returns:
-        Of each patch two rows: as it is, and degraded.
+        Of each patch three rows: as it is, as a shared picture and as a shared video.
     """
     vectors = []
     for done, patch in enumerate(patches):
         report("measuring what last stages leave", done, len(patches))
-        middle = len(patch) // 2
-        pictures = [patch[middle], *(stage(patch[None])[0, middle] for stage in stages.values())]
-        vectors += [measure_patches(pictures), measure_patches(degrade_alike(pictures, generator))]
+        windows = [patch, *(stage(patch[None])[0] for stage in stages.values())]
+        pictures = [window[len(window) // 2] for window in windows]
+        vectors.append(measure_patches(pictures))
+        vectors.append(measure_patches(degrade_pictures_alike(pictures, generator)))
+        vectors.append(measure_patches(degrade_windows_alike(windows, generator)))
     report("measuring what last stages leave", len(patches), len(patches))
-    return PairVectors(np.stack(vectors), [person for person in people for _ in range(2)], tuple(stages))
+    return PairVectors(np.stack(vectors), [person for person in people for _ in range(ROWS)], tuple(stages))
 
 
-def degrade_alike(pictures: Sequence[Picture], generator: np.random.Generator) -> list[Picture]:
-    """Reduce, blur, compress and add noise to pictures (H, W, 3), by numbers and noise that are drawn once."""
+def degrade_pictures_alike(pictures: Sequence[Picture], generator: np.random.Generator) -> list[Picture]:
+    """Reduce, blur, add noise to and compress pictures (H, W, 3) as JPEG, by numbers and noise that are drawn once."""
     factor = generator.uniform(0.5, 1.0) if generator.random() < 0.5 else 1.0
     sigma = generator.uniform(0.3, 1.2) if generator.random() < 0.3 else 0.0
     quality = int(generator.integers(40, 96)) if generator.random() < 0.7 else None
+    noise = _draw_noise(pictures[0].shape, generator)
+    degraded = [_degrade(picture, noise, factor, sigma) for picture in pictures]
+    return degraded if quality is None else [_compress_jpeg(picture, quality) for picture in degraded]
+
+
+def degrade_windows_alike(windows: Sequence[Pairs], generator: np.random.Generator) -> list[Picture]:
+    """Degrade windows (T, H, W, 3) as a shared video is, by numbers and noise that are drawn once; their middle frames.
+
+    They are reduced, blurred, have noise added and are then compressed as H.264. Without it a real of a low rate looks
+    like one that has lost its texture to a last stage.
+    """
+    factor = generator.uniform(0.25, 1.0) if generator.random() < 0.7 else 1.0
+    sigma = generator.uniform(0.3, 2.0) if generator.random() < 0.3 else 0.0
+    crf = int(generator.integers(18, 42)) if generator.random() < 0.8 else None
+    noise = _draw_noise(windows[0].shape[1:], generator)
+    middles = []
+    for window in windows:
+        frames = [_degrade(frame, noise, factor, sigma) for frame in window]
+        frames = frames if crf is None else list(compress(frames, _RATE, crf=crf))
+        middles.append(frames[len(frames) // 2])
+    return middles
+
+
+def _draw_noise(shape: tuple[int, ...], generator: np.random.Generator) -> npt.NDArray[np.float64]:
     strength = generator.uniform(0.5, 4.0) if generator.random() < 0.3 else 0.0
-    noise = strength * generator.normal(0, 1, pictures[0].shape)
-    return [_degrade(picture, noise, factor, sigma, quality) for picture in pictures]
+    return strength * generator.normal(0, 1, shape)
 
 
-def _degrade(
-    picture: Picture, noise: npt.NDArray[np.float64], factor: float, sigma: float, quality: int | None
-) -> Picture:
+def _degrade(picture: Picture, noise: npt.NDArray[np.float64], factor: float, sigma: float) -> Picture:
     height, width = picture.shape[:2]
     changed = picture
     if factor < 1:
@@ -145,8 +173,9 @@ def _degrade(
         changed = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
     if sigma > 0:
         changed = np.asarray(cv2.GaussianBlur(changed, (0, 0), sigma), dtype=np.uint8)
-    changed = (changed + noise).round().clip(0, 255).astype(np.uint8)
-    if quality is not None:
-        _, coded = cv2.imencode(".jpg", changed, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        changed = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), dtype=np.uint8)
-    return changed
+    return (changed + noise).round().clip(0, 255).astype(np.uint8)
+
+
+def _compress_jpeg(picture: Picture, quality: int) -> Picture:
+    _, coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), dtype=np.uint8)[..., ::-1]

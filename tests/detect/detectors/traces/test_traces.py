@@ -26,7 +26,8 @@ from dancebench.detect.detectors.traces.last_stages import (
 )
 from dancebench.detect.detectors.traces.pairs import (
     PairVectors,
-    degrade_alike,
+    degrade_pictures_alike,
+    degrade_windows_alike,
     draw_patches,
     draw_small_patches,
     measure_pairs,
@@ -80,17 +81,21 @@ def test_closed_form_between_two_places_of_a_moving_picture_lies_the_middle() ->
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31))
 def test_two_equal_pictures_stay_equal_whatever_degrades_them(seed: int) -> None:
-    picture = draw_person(0)[0]
-    first, second = degrade_alike([picture, picture.copy()], np.random.default_rng(seed))
-    np.testing.assert_array_equal(first, second)
-    assert first.shape == picture.shape
+    window = draw_person(0)[:WINDOW]
+    for degraded in (
+        degrade_pictures_alike([window[1], window[1].copy()], np.random.default_rng(seed)),
+        degrade_windows_alike([window, window.copy()], np.random.default_rng(seed)),
+    ):
+        first, second = degraded
+        np.testing.assert_array_equal(first, second)
+        assert first.shape == window[1].shape
 
 
 def test_a_pair_differs_by_its_last_stage_alone() -> None:
     patches = [draw_person(person)[:WINDOW] for person in range(3)]
     stages: dict[str, LastStage] = {"same": lambda windows: windows, "black": np.zeros_like}
     found = measure_pairs(patches, ["a", "b", "c"], stages, np.random.default_rng(0), ignore_progress)
-    assert found.people == ["a", "a", "b", "b", "c", "c"]
+    assert found.people == [*"aaabbbccc"]
     assert found.stages == ("same", "black")
     np.testing.assert_array_equal(found.vectors[:, 0], found.vectors[:, 1])
     np.testing.assert_allclose(found.vectors[0, 0], measure_patches([patches[0][1]])[0], atol=1e-4)
