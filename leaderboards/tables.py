@@ -95,8 +95,8 @@ _SAME_DETECTOR = (
 _TRUE_JOINTS = "True joints are known of drawn dancers: pose distances to them do not rest on the driving poses."
 _TO_THE_REAL = "Ratios are to the real clip's: 1 is right, and below 1 is blur, so lower is not better."
 _FOREGROUND = (
-    "Foreground: all but the person of the real frame is black in both clips, and all pixels count. The paper's own rows "
-    "are among the reference tables: its pix2pixHD is `fbf` here."
+    "Foreground: all but the person of the real frame is black in both clips, and all pixels count. The paper's own "
+    "rows are among the reference tables: its pix2pixHD is `fbf` here."
 )
 _PERMUTED = "Permuted labels: the detector's own scores under labels permuted within subjects; the AUC is their mean."
 

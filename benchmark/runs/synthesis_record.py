@@ -240,6 +240,7 @@ def _describe_data(jobs: Sequence[SynthesisJob], results: Sequence[SynthesisResu
         dataset=dataset.name,
         dataset_id=dataset.record.dataset_id,
         content_sha256=dataset.content_sha256(sorted({each.job.subject for each in results})),
+        train_fraction=dataset.record.split.train_fraction,
         n_original=len(jobs),
         n_effective=len(results),
     )
