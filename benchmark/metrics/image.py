@@ -246,7 +246,8 @@ def measure_foreground(clips: FakeAndReal[Frames]) -> pd.DataFrame:
     rows["foreground_diff_mse"] = [
         _compare_difference(masked, t, whole if has_both[t] else None) for t in range(len(found))
     ]
-    return rows.assign(**{_REASON: pd.Series(np.where(found, None, _NO_PERSON), dtype=object)})
+    reasons = [None if each else _NO_PERSON for each in found]
+    return rows.assign(**{_REASON: pd.Series(reasons, dtype=object)})
 
 
 def _resize_masks(masks: PersonMasks, size: tuple[int, int]) -> npt.NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
     datasets/NAME/dataset.json
     datasets/NAME/subjects/ID/{clip.mp4, poses.npz, subject.json}, with imports also labels/, face_boxes.npz,
-    and masks.{npz, json} once a method needed them
+    and masks.{npz, json} once a method or a metric needed them
 
 A recording or an import is added with the person's consent (targets) or a stated legal basis (everybody
 else). A subject's folder is written whole before `dataset.json` names it.
