@@ -1,4 +1,4 @@
-"""Which pixels of a prepared clip show the person: found when a method or a metric first needs them, and kept beside the clip.
+"""Which pixels of a clip show the person: found when a method or a metric first needs them, and kept beside the clip.
 
     masks.npz    a bit per pixel, uint8 [T, H, W / 8], compressed
     masks.json   what they were found in, by what, and the hash of `masks.npz`; written last
