@@ -1,7 +1,7 @@
 """All methods at one size: training steps and synthesized frames per second, and where a step of `ddg` goes.
 
-The `protocol` preset of each, 128 pixels high, on one thread, in the precision of a run on this machine: figures of one
-run, whose ratios alone carry over.
+The `protocol` preset of each, 128 pixels high, on one thread, in float32: figures of one run, whose ratios alone carry
+over.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from dancebench.core.errors import BenchError
 from dancebench.core.nn.trunks import load_trunk
 from dancebench.core.progress import ignore_progress
 from dancebench.datasets.subjects.subject import Subject
-from dancebench.synth.acceleration import autocast, has_bf16
 from dancebench.synth.base import METHODS, LearnedMethod, Method, Phase
 from dancebench.synth.clip import TrainingClip, load_training_clip
 from dancebench.synth.gan.losses import FEATURE_MATCHING_WEIGHT, PerceptualLoss, feature_matching_loss
@@ -36,7 +35,6 @@ pytestmark = pytest.mark.speed
 
 CPU = torch.device("cpu")
 PRESET = "protocol"
-SETTINGS = RunSettings(precision="bf16" if has_bf16(CPU) else "fp32")
 AIM = 4.0
 """Steps of `fbf-ts` that one of `ddg` may take."""
 
@@ -55,7 +53,7 @@ def make_method(name: str, clip: TrainingClip) -> Method:
     """An untrained method; one that enhances another's frames has an untrained one of those."""
     seed_everything(0)
     method_class = METHODS[name]
-    method = method_class(configure_method(PRESET, name, SETTINGS), clip, CPU)
+    method = method_class(configure_method(PRESET, name, RunSettings()), clip, CPU)
     if isinstance(method, LearnedMethod) and method.base is not None:
         method.load_base(make_method(method.base, clip).weights())
     return method
@@ -69,7 +67,7 @@ def make_step(phase: Phase) -> Work:
 
 
 def test_every_methods_steps_and_frames_per_second(dancer: Subject) -> None:
-    clip = load_training_clip(dancer, configure_method(PRESET, "ddg", SETTINGS).long_side)
+    clip = load_training_clip(dancer, configure_method(PRESET, "ddg", RunSettings()).long_side)
     methods = {name: make_method(name, clip) for name in METHODS.entries()}
     phases = {
         (name, phase): make_step(method.start_phase(phase, None))
@@ -77,7 +75,7 @@ def test_every_methods_steps_and_frames_per_second(dancer: Subject) -> None:
         if isinstance(method, LearnedMethod)
         for phase in method.list_phases()
     }
-    steps = medians_of({" ".join(key): step for key, step in phases.items()}, repeats=9)
+    steps = medians_of({" ".join(key): step for key, step in phases.items()}, repeats=15)
     (motion,) = take_held_out_motion(dancer).segments
     renders: dict[str, Work] = {
         name: lambda method=method: list(method.render(motion))  # type: ignore[misc]
@@ -98,20 +96,20 @@ def test_every_methods_steps_and_frames_per_second(dancer: Subject) -> None:
             label = name if phase in ("", "global") else f"{name}, {phase}"
             lines.append(f"{label:18}{training}{len(motion.keypoints) / rendered[name]:11.1f}")
     ratio = steps["ddg global"] / steps["fbf-ts global"]
-    show(f"preset {PRESET}, {height}x{width}, {SETTINGS.precision}, 1 thread", "\n" + "\n".join(lines))
+    show(f"preset {PRESET}, {height}x{width}, 1 thread", "\n" + "\n".join(lines))
     show("a step of ddg over one of fbf-ts", f"{ratio:.2f}x, where at most {AIM:g}x is aimed at")
     assert set(rendered) == set(METHODS.entries())
     assert min(*steps.values(), *rendered.values()) > 0
 
 
 def test_where_a_step_of_ddg_goes(dancer: Subject) -> None:
-    clip = load_training_clip(dancer, configure_method(PRESET, "ddg", SETTINGS).long_side)
+    clip = load_training_clip(dancer, configure_method(PRESET, "ddg", RunSettings()).long_side)
     method = make_method("ddg", clip)
     assert isinstance(method, LearnedMethod)
     phase = method.start_phase("global", None)
     assert isinstance(phase, DdgPhase)
     parts = list_parts(phase)
-    seconds = medians_of({"": make_step(phase), **parts}, repeats=9)
+    seconds = medians_of({"": make_step(phase), **parts}, repeats=15)
     whole = seconds.pop("")
     lines = [f"{name:34}{part * 1e3:9.1f} ms{part / whole:8.0%}" for name, part in seconds.items()]
     lines += [f"{'their sum':34}{sum(seconds.values()) * 1e3:9.1f} ms", f"{'a whole step':34}{whole * 1e3:9.1f} ms"]
@@ -157,7 +155,7 @@ def list_parts(phase: DdgPhase) -> dict[str, Work]:
         for optimizer in phase.optimizers().values():
             optimizer.step()
 
-    works: dict[str, Work] = {
+    return {
         "reading, body parts and pose maps": lambda: read_examples(phase, rng),
         "human network": lambda: run_network(generator.human, parts),
         "fusion network": lambda: run_network(generator.fusion, combined, combined),
@@ -165,15 +163,6 @@ def list_parts(phase: DdgPhase) -> dict[str, Work]:
         "their gradient penalties": run_penalties,
         "optimizers": step_optimizers,
     }
-    return {name: under_autocast(work) for name, work in works.items()}
-
-
-def under_autocast(work: Work) -> Work:
-    def run() -> None:
-        with autocast(CPU, SETTINGS.precision):
-            work()
-
-    return run
 
 
 def read_examples(phase: DdgPhase, rng: np.random.Generator) -> Examples:
@@ -194,4 +183,4 @@ def make_perceptual_work(phase: DdgPhase) -> Work:
             fake = (real + 0.1).requires_grad_()
             torch.autograd.backward(perceptual(fake, real), inputs=[fake])
 
-    return under_autocast(work)
+    return work
