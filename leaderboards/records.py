@@ -72,6 +72,9 @@ class Data(Strict):
     videos and are compared in pairs. Null in records before version 4."""
     protocol: ProtocolReference | None = None
     """Of a detection run; null for other kinds."""
+    train_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The share of each clip, its beginning, that trains; the rest is held out. It enters `dataset_id`. Null before
+    version 6, and where clips are not divided in time: outside videos, studies."""
     n_original: NonNegativeInt
     """Items (videos) that the run set out to measure."""
     n_effective: NonNegativeInt
@@ -204,8 +207,8 @@ class Failure(Strict):
 class RunRecord(Document):
     """`results/RUN.json`."""
 
-    SCHEMA_VERSION: ClassVar[int] = 5
-    schema_version: int = 5
+    SCHEMA_VERSION: ClassVar[int] = 6
+    schema_version: int = 6
 
     run: Run
     data: Data

@@ -78,7 +78,8 @@ class Column:
 
 
 _IMAGES = "Further image metrics: body and face"
-_FRAME = "Image metrics of the whole frame"
+_FRAME = "Further image metrics of the whole frame"
+_DDG = "Whole frame, foreground and difference frames, as in Dance Dance Generation's Tables 1 to 3"
 _POSES = "Poses"
 _TEMPORAL = "Flicker and warp error"
 _VIDEO = "Video level"
@@ -93,26 +94,38 @@ _SAME_DETECTOR = (
 )
 _TRUE_JOINTS = "True joints are known of drawn dancers: pose distances to them do not rest on the driving poses."
 _TO_THE_REAL = "Ratios are to the real clip's: 1 is right, and below 1 is blur, so lower is not better."
+_FOREGROUND = (
+    "Foreground: all but the person of the real frame is black in both clips, and all pixels count. The paper's own "
+    "rows are among the reference tables: its pix2pixHD is `fbf` here."
+)
 _PERMUTED = "Permuted labels: the detector's own scores under labels permuted within subjects; the AUC is their mean."
 
 
-def _list_region_columns(region: str, ssim_theme: str, other_theme: str) -> tuple[Column, ...]:
-    """SSIM and LPIPS in one table, the other image metrics of the region in another."""
-    main, body = ssim_theme == MAIN, region == "body"
+def _list_region_columns(region: str) -> tuple[Column, ...]:
+    """SSIM and LPIPS in the main table, the other image metrics of the region in another."""
+    body = region == "body"
     return (
-        Column(f"{region}_ssim", f"{region} SSIM", True, theme=ssim_theme, short=f"{region} SSIM" if main else ""),
+        Column(f"{region}_ssim", f"{region} SSIM", True, short=f"{region} SSIM"),
+        Column(f"{region}_lpips_squeeze", f"{region} LPIPS-squeeze", False, short="body LPIPS" if body else ""),
         Column(
-            f"{region}_lpips_squeeze", f"{region} LPIPS-squeeze", False, theme=ssim_theme,
-            short="body LPIPS" if body else "",
-        ),
-        Column(
-            f"{region}_psnr", f"{region} PSNR", True, ".2f", theme=MAIN if body else other_theme,
+            f"{region}_psnr", f"{region} PSNR", True, ".2f", theme=MAIN if body else _IMAGES,
             short="body PSNR" if body else "",
         ),
-        Column(f"{region}_mse", f"{region} MSE", False, ".1f", theme=other_theme),
-        Column(f"{region}_l1", f"{region} L1", False, ".4f", theme=other_theme),
-        Column(f"{region}_diff_mse", f"{region} difference MSE", False, ".1f", theme=other_theme),
+        Column(f"{region}_mse", f"{region} MSE", False, ".1f", theme=_IMAGES),
+        Column(f"{region}_l1", f"{region} L1", False, ".4f", theme=_IMAGES),
+        Column(f"{region}_diff_mse", f"{region} difference MSE", False, ".1f", theme=_IMAGES),
     )  # fmt: skip
+
+
+def _list_ddg_columns(region: str) -> tuple[Column, ...]:
+    """The metrics of Dance Dance Generation (Tables 1 to 3) in one region."""
+    remark = _FOREGROUND if region == "foreground" else ""
+    return (
+        Column(f"{region}_mse", f"{region} MSE", False, ".1f", _DDG, remark=remark),
+        Column(f"{region}_psnr", f"{region} PSNR", True, ".2f", _DDG, remark=remark),
+        Column(f"{region}_ssim", f"{region} SSIM", True, ".4f", _DDG, remark=remark),
+        Column(f"{region}_diff_mse", f"{region} difference MSE", False, ".1f", _DDG, remark=remark),
+    )
 
 
 def _list_level_columns(level: str, theme: str) -> tuple[Column, ...]:
@@ -132,10 +145,12 @@ _SIZES_OF_MISLEADING = (
 
 COLUMNS: dict[RunKind, tuple[Column, ...]] = {
     "synthesis": (
-        *_list_region_columns("body", MAIN, _IMAGES),
-        *_list_region_columns("face", MAIN, _IMAGES),
-        *_list_region_columns("frame", _FRAME, _FRAME),
+        *_list_region_columns("body"),
+        *_list_region_columns("face"),
+        *(column for region in ("frame", "foreground") for column in _list_ddg_columns(region)),
         Column("frame_ssim_valid", "frame SSIM, whole windows", True, theme=_FRAME),
+        Column("frame_lpips_squeeze", "frame LPIPS-squeeze", False, theme=_FRAME),
+        Column("frame_l1", "frame L1", False, ".4f", theme=_FRAME),
         Column("pose_distance", "pose distance, % of height", False, ".2f", _POSES, remark=_SAME_DETECTOR),
         Column("pose_distance_real", "pose distance of the real clip", None, ".2f", _POSES),
         Column("pose_missed", "missed joints", False, ".2f", _POSES, remark=_SAME_DETECTOR),

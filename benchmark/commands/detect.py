@@ -14,6 +14,7 @@ from dancebench.benchmark.commands.options import (
     JsonOption,
     SeedOption,
     SetOption,
+    TrainFractionOption,
     WorkspaceOption,
     choose_worker_count,
     open_workspace,
@@ -100,6 +101,7 @@ def detect(
         Path | None, typer.Option(help="Manifest of the submitted videos; default: that of the latest run.")
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Name of the dataset. Default: demo.")] = None,
+    train_fraction: TrainFractionOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     device_name: DeviceOption = "auto",
     seed: SeedOption = 0,
@@ -128,8 +130,10 @@ def detect(
         raise typer.BadParameter("--train and --test belong together, without --protocol", param_hint="bench detect")
     if view is not None and submit is not None:
         raise typer.BadParameter("--view is of detectors that run here, and not of scores", param_hint="--view")
-    if corpora and (method or test_method or dataset):
-        raise typer.BadParameter("--method, --test-method and --dataset have no part in a run on outside corpora")
+    if corpora and (method or test_method or dataset or train_fraction):
+        raise typer.BadParameter(
+            "--method, --test-method, --dataset and --train-fraction have no part in a run on outside corpora"
+        )
     if (submit is None) != (name is None) or (manifest is not None and submit is None):
         raise typer.BadParameter("--submit, --name and --manifest belong together", param_hint="bench detect")
     if export not in (None, "onnx"):
@@ -158,7 +162,7 @@ def detect(
         return
     from dancebench.benchmark.runs.synthesis import open_dataset
 
-    data = open_dataset(opened, dataset or "demo")
+    data = open_dataset(opened, dataset or "demo", train_fraction)
     if submit is not None and name is not None:
         from dancebench.benchmark.runs.submission import run_submission
 

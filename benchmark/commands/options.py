@@ -43,6 +43,15 @@ SetOption = Annotated[
     typer.Option("--set", metavar="NAME.KEY=VALUE", help="Another value of a setting of what is run; repeatable."),
 ]
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Name of the dataset.")]
+TrainFractionOption = Annotated[
+    float | None,
+    typer.Option(
+        "--train-fraction",
+        min=0.01,
+        max=0.99,
+        help="Share of each clip, its beginning, that trains; the rest is held out. Default: the dataset's, 0.8.",
+    ),
+]
 
 
 def open_workspace(root: Path) -> Workspace:

@@ -17,6 +17,7 @@ from dancebench.benchmark.commands.options import (
     PrecisionOption,
     SeedOption,
     SetOption,
+    TrainFractionOption,
     WorkspaceOption,
     choose_worker_count,
     open_workspace,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from dancebench.benchmark.failures.records import FailureRecord
     from dancebench.benchmark.runs.synthesis import SynthesisResult
     from dancebench.core.progress import ReportProgress
+    from dancebench.core.workspace import Workspace
+    from dancebench.datasets.subjects.dataset import Dataset
     from dancebench.leaderboards.records import RunRecord
 
 
@@ -43,6 +46,7 @@ def synth(
         typer.Option("--subject", help="Id of a subject, or all targets; repeatable. With --submit: all, if left out."),
     ] = None,
     dataset: DatasetOption = "demo",
+    train_fraction: TrainFractionOption = None,
     method: Annotated[
         list[str], typer.Option("--method", help="A method (see bench list methods); repeat it for several.")
     ] = ["fbf-ts"],  # noqa: B006
@@ -91,15 +95,20 @@ def synth(
     bench synth --dataset mine --subject me --preset small ·
     bench synth --subject 3 --method fbf --failures ·
     bench synth --subject 3 --method fbf --set fbf.ngf=32 --set fbf.schedule.steps=2000 ·
+    bench synth --subject 3 --method ddg --train-fraction 0.85 ·
     bench synth --submit clips --name theirs --dataset mine --preset small ·
     torchrun --nproc-per-node 4 -m dancebench.benchmark.cli synth --subject me --dataset mine
     --preset paper --batch 4[/]
     """
     if (submit is None) != (name is None):
         raise typer.BadParameter("--submit and --name belong together", param_hint="bench synth")
+    from dancebench.benchmark.runs.synthesis import open_dataset
+
     if submit is not None and name is not None:
         _refuse_training_options(context)
-        _rank_submitted(submit, name, subject or ["all"], dataset, preset, workspace, choose_worker_count(jobs), json)
+        opened = open_workspace(workspace)
+        data = open_dataset(opened, dataset, train_fraction)
+        _rank_submitted(opened, data, submit, name, subject or ["all"], preset, choose_worker_count(jobs), json)
         return
     if not subject:
         raise typer.BadParameter("say who: an id, or all", param_hint="--subject")
@@ -109,7 +118,6 @@ def synth(
         RANKS,
         choose_subjects,
         draw_missing,
-        open_dataset,
         plan_jobs,
         run_worker_rank,
     )
@@ -124,7 +132,7 @@ def synth(
     settings = RunSettings(seed, trunk, resolve_precision(precision_name, device), batch, fields)
     options = TrainingOptions(tensorboard=tensorboard, checkpointing=checkpointing, compiled=compiled)
     opened = open_workspace(workspace)
-    data = open_dataset(opened, dataset)
+    data = open_dataset(opened, dataset, train_fraction)
     ids = choose_subjects(data, subject)
     plans = [
         plan_jobs(opened, data, ids, name, preset, settings, seeds=seeds, device=device, options=options)
@@ -155,7 +163,17 @@ def synth(
         out.print_lines(*(f"novelty  {plot}" for plot in plots))
 
 
-_OF_SUBMISSIONS: Final = {"subject", "dataset", "preset", "submit", "name", "workspace", "jobs", "json"}
+_OF_SUBMISSIONS: Final = {
+    "subject",
+    "dataset",
+    "train_fraction",
+    "preset",
+    "submit",
+    "name",
+    "workspace",
+    "jobs",
+    "json",
+}
 
 
 def _refuse_training_options(context: typer.Context) -> None:
@@ -167,16 +185,21 @@ def _refuse_training_options(context: typer.Context) -> None:
 
 
 def _rank_submitted(
-    folder: Path, name: str, subjects: Sequence[str], dataset: str, preset: str, root: Path, workers: int, json: bool
+    opened: Workspace,
+    data: Dataset,
+    folder: Path,
+    name: str,
+    subjects: Sequence[str],
+    preset: str,
+    workers: int,
+    json: bool,
 ) -> None:
     """Measure another synthesizer's clips, and print the table in which they stand."""
     from dancebench.benchmark.outside.submitted_clips import Submission, run_submitted_clips
     from dancebench.benchmark.runs.run_clock import RunClock
-    from dancebench.benchmark.runs.synthesis import choose_subjects, draw_missing, open_dataset
+    from dancebench.benchmark.runs.synthesis import choose_subjects, draw_missing
 
     clock = RunClock(read_argv())
-    opened = open_workspace(root)
-    data = open_dataset(opened, dataset)
     ids = choose_subjects(data, subjects)
     with ProgressBars(err) as display:
         draw_missing(data, ids, workers, display.report)

@@ -14,6 +14,7 @@ from dancebench.benchmark.commands.options import (
     JobsOption,
     JsonOption,
     SeedOption,
+    TrainFractionOption,
     WorkspaceOption,
     choose_worker_count,
     name_other_files,
@@ -32,6 +33,7 @@ def transfer(
         str, typer.Option(help="Source of the motion: a subject, DATASET/SUBJECT, a video or a folder of images.")
     ],
     dataset: DatasetOption = "demo",
+    train_fraction: TrainFractionOption = None,
     method: Annotated[str, typer.Option(help="A method (see bench list methods).")] = "fbf-ts",
     preset: Annotated[str, typer.Option(help="The preset that the targets were trained with.")] = "protocol",
     normalisation: Annotated[
@@ -66,7 +68,7 @@ def transfer(
 
     METHODS[method]
     opened = open_workspace(workspace)
-    data = open_dataset(opened, dataset)
+    data = open_dataset(opened, dataset, train_fraction)
     ids = data.ids("target") if subject == ["all"] else list(dict.fromkeys(subject))
     device = resolve_device(device_name)
     behind = None if background == "keep" else Path(background)

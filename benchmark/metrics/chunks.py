@@ -15,6 +15,7 @@ from dancebench.core.errors import BenchError
 from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.datasets.pose.extractors.base import PoseExtractor
 from dancebench.datasets.pose.skeleton import Keypoints
+from dancebench.datasets.subjects.masks import PersonMasks
 from dancebench.datasets.video.clips import VideoReader
 
 CHUNK: Final = 256
@@ -42,6 +43,7 @@ class FakeAndReal(Generic[Clip]):
         starts: Where a segment of consecutive frames starts, bool [T]; None for a clip without gaps.
         extractor: That of the keypoints, or why none can find poses that compare with them; None: this machine's.
         poses_folder: Where poses that are found are kept; None: beside the clips.
+        masks: Which pixels of the real frames show the person, T masks of any size, or why that is not known.
     """
 
     fake: Clip
@@ -51,6 +53,7 @@ class FakeAndReal(Generic[Clip]):
     starts: SegmentStarts | None = None
     extractor: PoseExtractor | str | None = None
     poses_folder: Path | None = None
+    masks: PersonMasks | str = "which pixels show the person is not known of these clips"
 
     @property
     def follows(self) -> npt.NDArray[np.bool_]:
@@ -68,6 +71,7 @@ class FakeAndReal(Generic[Clip]):
             None if self.starts is None else self.starts[span],
             self.extractor,
             self.poses_folder,
+            self.masks if isinstance(self.masks, str) else self.masks.take(span),
         )
 
 

@@ -267,6 +267,7 @@ def _make_record(
             dataset=dataset.name,
             dataset_id=dataset.record.dataset_id,
             content_sha256=dataset.content_sha256(sorted(subjects)),
+            train_fraction=dataset.record.split.train_fraction,
             n_original=len(subjects) + len(extra),
             n_effective=len(subjects) - len(failures),
         ),

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
 from dancebench.core.workspace import Workspace
-from dancebench.datasets.subjects.dataset import Dataset
+from dancebench.datasets.subjects.dataset import Dataset, read_split_name
 from dancebench.datasets.subjects.pose_novelty import measure_pose_novelty
 from dancebench.leaderboards.records import RunRecord
 
@@ -47,7 +47,7 @@ class NoveltyMeasure:
 
     def _compare(self, record: RunRecord) -> str:
         name = record.data.dataset
-        if name not in self._workspace.list_datasets():
+        if {name, read_split_name(name)[0]}.isdisjoint(self._workspace.list_datasets()):
             return f"dataset '{name}' is not in this workspace"
         try:
             dataset = Dataset.open(self._workspace, name)

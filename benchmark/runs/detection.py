@@ -271,6 +271,7 @@ def _make_record(recording: _Recording, result: HoldoutResult, run: records.Run)
             content_sha256=dataset.content_sha256(dataset.ids(*SPLITS)),
             videos_sha256=recording.videos.sha256,
             protocol=records.ProtocolReference(**load_built_in(HOLDOUT).key._asdict()),
+            train_fraction=dataset.record.split.train_fraction,
             n_original=len(held_out),
             n_effective=len(held_out) - len(failed),
         ),

@@ -187,6 +187,7 @@ def _make_record(
             content_sha256=dataset.content_sha256(dataset.ids(*SPLITS)),
             videos_sha256=requested.videos.sha256,
             protocol=_find_protocol(requested.run),
+            train_fraction=dataset.record.split.train_fraction,
             n_original=len(held_out),
             n_effective=len(held_out) - len(submitted.missing),
         ),

@@ -18,7 +18,7 @@ from dancebench.core.progress import ReportProgress
 from dancebench.core.schema import Document, describe_fields
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import SELECTIONS, build_catalogue, draw_subject, open_demo
-from dancebench.datasets.subjects.dataset import Dataset, Subject
+from dancebench.datasets.subjects.dataset import Dataset, Subject, read_split_name
 from dancebench.datasets.subjects.real_clips import RealRecord, list_shown_frames, write_real
 from dancebench.datasets.subjects.records import DrawnSource, PoseSource
 from dancebench.synth.base import METHODS, LearnedMethod, SynthConfig
@@ -108,9 +108,24 @@ class SynthesisResult:
     real: RealRecord
 
 
-def open_dataset(workspace: Workspace, name: str) -> Dataset:
-    """Open a dataset of the workspace; a demo catalogue is created if it is not there."""
-    return open_demo(workspace, name) if name in SELECTIONS else Dataset.open(workspace, name)
+def open_dataset(workspace: Workspace, name: str, train_fraction: float | None = None) -> Dataset:
+    """Open a dataset of the workspace; a demo catalogue is created if it is not there.
+
+    Args:
+        workspace: Where it is.
+        name: As for `Dataset.open`.
+        train_fraction: The share of each clip that trains; None: as the name or else the dataset says.
+
+    Raises:
+        UnknownNameError: There is none of that name.
+    """
+    undivided, named = read_split_name(name)
+    if undivided not in SELECTIONS:
+        dataset = Dataset.open(workspace, name)
+    else:
+        dataset = open_demo(workspace, undivided)
+        dataset = dataset if named is None else dataset.divide(named)
+    return dataset if train_fraction is None else dataset.divide(train_fraction)
 
 
 def choose_subjects(dataset: Dataset, names: Sequence[str]) -> list[str]:
@@ -130,8 +145,10 @@ def choose_subjects(dataset: Dataset, names: Sequence[str]) -> list[str]:
 
 def view_dataset(workspace: Workspace, name: str) -> Dataset:
     """As `open_dataset`, but nothing is written: a demo catalogue that is not there is what it would be."""
-    if name in SELECTIONS and name not in workspace.list_datasets():
-        return Dataset(workspace.dataset(name), build_catalogue(name, PoseSource.choose(None)))
+    undivided, named = read_split_name(name)
+    if undivided in SELECTIONS and undivided not in workspace.list_datasets():
+        dataset = Dataset(workspace.dataset(undivided), build_catalogue(undivided, PoseSource.choose(None)))
+        return dataset if named is None else dataset.divide(named)
     return Dataset.open(workspace, name)
 
 
@@ -170,7 +187,7 @@ def open_synthesizable(dataset: Dataset, subject_id: str) -> Subject:
             f"Only {len(subject.test)} of the {subject.record.n_frames} frames of '{subject.id}' are held out, in "
             f"{len(subject.segments(subject.test))} segment(s): without the first of each, {MIN_SHOWN_FRAMES} are "
             "needed.",
-            hint="Use a longer clip, or a dataset with a smaller --train-fraction.",
+            hint="Use a longer clip, or a smaller --train-fraction.",
         )
     return subject
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ from dancebench.datasets.pose.extractors.base import PoseExtractor
 from dancebench.datasets.pose.extractors.truth import TRUTH_EXTRACTOR
 from dancebench.datasets.pose.skeleton import Keypoints, scale_keypoints
 from dancebench.datasets.subjects.dataset import Dataset, Subject
+from dancebench.datasets.subjects.masks import PersonMasks, find_person_masks
 from dancebench.datasets.subjects.prepare import read_poses
 from dancebench.datasets.subjects.real_clips import RealRecord, list_shown_frames
 from dancebench.datasets.subjects.records import DatasetRecord
@@ -79,7 +81,8 @@ def measure_held_out(
     Raises:
         BenchError: As `measure_fake`.
     """
-    return measure_fake(pair_held_out(dataset, subject_id, fake, real, record), report)
+    clips = pair_held_out(dataset, subject_id, fake, real, record)
+    return measure_fake(replace(clips, masks=_find_shown_masks(dataset.subject(subject_id), report)), report)
 
 
 def pair_held_out(dataset: Dataset, subject_id: str, fake: Path, real: Path, record: RealRecord) -> FakeAndReal[Path]:
@@ -95,6 +98,14 @@ def pair_held_out(dataset: Dataset, subject_id: str, fake: Path, real: Path, rec
         starts=np.diff(shown, prepend=shown[0] - 2) != 1,
         extractor=_open_extractor(dataset.record, subject),
     )
+
+
+def _find_shown_masks(subject: Subject, report: ReportProgress) -> PersonMasks | str:
+    """The person masks of the shown frames, or why there are none."""
+    try:
+        return find_person_masks(subject, report).take(list_shown_frames(subject))
+    except BenchError as error:
+        return error.message
 
 
 def measure_synthesized(result: SynthesisResult, report: ReportProgress = ignore_progress) -> pd.DataFrame:
@@ -229,6 +240,7 @@ def _describe_data(jobs: Sequence[SynthesisJob], results: Sequence[SynthesisResu
         dataset=dataset.name,
         dataset_id=dataset.record.dataset_id,
         content_sha256=dataset.content_sha256(sorted({each.job.subject for each in results})),
+        train_fraction=dataset.record.split.train_fraction,
         n_original=len(jobs),
         n_effective=len(results),
     )

@@ -2,17 +2,22 @@
 
     datasets/NAME/dataset.json
     datasets/NAME/subjects/ID/{clip.mp4, poses.npz, subject.json}, with imports also labels/, face_boxes.npz,
-    and masks.{npz, json} once a method needed them
+    and masks.{npz, json} once a method or a metric needed them
 
 A recording or an import is added with the person's consent (targets) or a stated legal basis (everybody
 else). A subject's folder is written whole before `dataset.json` names it.
+
+A run may divide the clips in time otherwise than `dataset.json` says. Its dataset then has the same files, but another
+name, NAME.train-FRACTION, and another `dataset_id`: what is made from it lies apart and never ranks beside the other's.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from dancebench.core.errors import BenchError, UnknownNameError, replace_undecodable
 from dancebench.core.files import atomic_folder, sha256_file, sha256_json
@@ -26,6 +31,7 @@ from dancebench.datasets.subjects.records import (
     FileSource,
     Permission,
     Role,
+    SplitConfig,
     SubjectEntry,
     SubjectRecord,
     list_recordings,
@@ -36,12 +42,20 @@ from dancebench.datasets.video.frames import FrameSource, open_source
 __all__ = ["Dataset", "Subject", "choose_clip_size", "prepare_subject"]
 
 
+_OTHER_SPLIT: Final = re.compile(r"(?P<name>.+)\.train-(?P<fraction>0\.(?=\d*[1-9])\d{1,6})")
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset of one workspace."""
+    """A dataset of one workspace.
+
+    Attributes:
+        has_other_split: Whether its clips are divided otherwise than its `dataset.json` says (`divide`).
+    """
 
     folder: Path
     record: DatasetRecord
+    has_other_split: bool = False
 
     @classmethod
     def create(cls, workspace: Workspace, record: DatasetRecord) -> Dataset:
@@ -71,19 +85,35 @@ class Dataset:
 
     @classmethod
     def open(cls, workspace: Workspace, name: str) -> Dataset:
-        """Open a dataset by name.
+        """Open a dataset by name; NAME.train-FRACTION is dataset NAME with its clips divided so (`divide`).
 
         Raises:
             UnknownNameError: There is none of that name.
         """
         path = workspace.dataset(name) / "dataset.json"
         if not path.exists():
+            undivided, train_fraction = read_split_name(name)
+            if train_fraction is not None and undivided in workspace.list_datasets():
+                return cls.open(workspace, undivided).divide(train_fraction)
             raise UnknownNameError("dataset", name, workspace.list_datasets())
         return cls(path.parent, DatasetRecord.load(path))
 
     @property
     def name(self) -> str:
         return self.record.name
+
+    def divide(self, train_fraction: float) -> Dataset:
+        """The same dataset with this share of each clip for training, the rest held out; nothing is written.
+
+        Raises:
+            ValueError: The share does not lie between 0 and 1.
+        """
+        split = SplitConfig(train_fraction=float(f"{train_fraction:.6f}"))
+        if split == self.record.split:
+            return self
+        undivided = read_split_name(self.name)[0] if self.has_other_split else self.name
+        name = validate_name("dataset", f"{undivided}.train-{split.train_fraction:.6f}".rstrip("0"))
+        return replace(self, record=self.record.model_copy(update={"name": name, "split": split}), has_other_split=True)
 
     def ids(self, *roles: Role) -> list[str]:
         """Subjects in the order they were listed, all or those with one of `roles`."""
@@ -112,7 +142,8 @@ class Dataset:
 
         Raises:
             UnknownNameError: The dataset lists none of that id.
-            BenchError: Its clip has not been prepared.
+            BenchError: Its clip has not been prepared; or it came with a training part of its own, and the dataset has
+                another split than its `dataset.json`.
         """
         self.entry(subject_id)
         folder = self.subject_folder(subject_id)
@@ -121,7 +152,14 @@ class Dataset:
                 f"Subject '{subject_id}' of dataset '{self.record.name}' has no clip yet.",
                 hint="bench data demo draws the demo dancers; bench data add prepares a recording.",
             )
-        return Subject(folder, SubjectRecord.load(folder / "subject.json"), self.record.split)
+        record = SubjectRecord.load(folder / "subject.json")
+        if self.has_other_split and record.n_train is not None:
+            raise BenchError(
+                f"Subject '{subject_id}' came with its own training part: the first {record.n_train} of its "
+                f"{record.n_frames} frames.",
+                hint="Leave --train-fraction out: the dataset's own name, without .train-…, keeps that part.",
+            )
+        return Subject(folder, record, self.record.split)
 
     def content_sha256(self, subject_ids: list[str]) -> str:
         """Hash of the prepared files of these subjects."""
@@ -278,6 +316,12 @@ def prepare_subject(
             labels_sha256=prepared.labels_sha256,
             face_boxes_sha256=prepared.face_boxes_sha256,
         ).save(folder / "subject.json")
+
+
+def read_split_name(name: str) -> tuple[str, float | None]:
+    """A dataset's name without .train-FRACTION, and the fraction; None where it has none."""
+    found = _OTHER_SPLIT.fullmatch(name)
+    return (name, None) if found is None else (found["name"], float(found["fraction"]))
 
 
 def _validate_new_subject(subject_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Which pixels of a prepared clip show the person: found when a method first needs them, and kept beside the clip.
+"""Which pixels of a clip show the person: found when a method or a metric first needs them, and kept beside the clip.
 
     masks.npz    a bit per pixel, uint8 [T, H, W / 8], compressed
     masks.json   what they were found in, by what, and the hash of `masks.npz`; written last
@@ -9,7 +9,7 @@ found in the prepared frames by this machine's pose extractor, whatever the pose
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -63,6 +63,10 @@ class PersonMasks:
     def __getitem__(self, t: int) -> Mask:
         """Which pixels of frame `t` show the person: bool [H, W]."""
         return np.unpackbits(self.packed[t], axis=-1).astype(np.bool_)
+
+    def take(self, frames: slice | Sequence[int]) -> PersonMasks:
+        """The masks of these frames."""
+        return PersonMasks(self.packed[frames])
 
     @property
     def shows_person(self) -> npt.NDArray[np.bool_]:

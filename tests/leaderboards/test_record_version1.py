@@ -59,7 +59,7 @@ def test_published_records_lose_nothing(path: Path) -> None:
     record = RunRecord.load(path)
     facts = record.entry.facts
     assert raw["schema_version"] == 1
-    assert (record.schema_version, facts.kind, facts.remarks) == (5, raw["run"]["kind"], ())
+    assert (record.schema_version, facts.kind, facts.remarks) == (6, raw["run"]["kind"], ())
     notes = dict(raw["entry"]["notes"])
     if isinstance(facts, DetectionFacts):
         assert facts.fakes is not None
@@ -72,6 +72,7 @@ def test_published_records_lose_nothing(path: Path) -> None:
     del raw["schema_version"], raw["entry"]["notes"]
     assert rest["data"].pop("videos_sha256") is None  # version 4
     assert rest["data"].pop("protocol") == (HOLDOUT_PROTOCOL if facts.kind == "detection" else None)
+    assert rest["data"].pop("train_fraction") is None  # version 6
     if facts.kind == "detection":  # version 5
         raw["metrics"]["pair_expected_calibration_error"] = raw["metrics"].pop("pair_ece")
     for name, metric in rest["metrics"].items():
@@ -83,7 +84,7 @@ def test_published_records_lose_nothing(path: Path) -> None:
 def test_an_upgraded_record_is_written_and_read_as_version_5(tmp_path: Path) -> None:
     record = RunRecord.load(PUBLISHED[0])
     path = save_run(tmp_path, record, pd.DataFrame({"item": ["a"]}))
-    assert json.loads(path.read_text())["schema_version"] == 5
+    assert json.loads(path.read_text())["schema_version"] == 6
     assert RunRecord.load(path) == record
 
 

@@ -65,7 +65,7 @@ def test_same_configuration_replaces_its_older_record(tmp_path: Path, make_recor
 
 def test_unreadable_files_are_named_and_left_out(tmp_path: Path, make_record: MakeRecord) -> None:
     good = save_run(tmp_path, make_record("fbf", {"body_ssim": 0.8}), ROWS)
-    newer = json.loads(good.read_text()) | {"schema_version": 6, "novelty": True}
+    newer = json.loads(good.read_text()) | {"schema_version": 7, "novelty": True}
     (tmp_path / "newer.json").write_text(json.dumps(newer))
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "copy.json").write_bytes(good.read_bytes())
@@ -75,7 +75,7 @@ def test_unreadable_files_are_named_and_left_out(tmp_path: Path, make_record: Ma
     assert [item.path.name for item in skipped] == ["broken.json", "copy.json", "newer.json"]
     assert "not valid JSON" in skipped[0].reason
     assert f"holds the run '{good.stem}'" in skipped[1].reason
-    assert skipped[2].reason == "newer.json has schema version 6; this release reads up to 5."
+    assert skipped[2].reason == "newer.json has schema version 7; this release reads up to 6."
 
 
 def test_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:

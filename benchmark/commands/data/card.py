@@ -30,5 +30,5 @@ def card(
             hint=f"Its card was written when it was read: {opened.corpus(dataset) / 'card.jsonld'}",
         )
     data = Dataset.open(opened, dataset)
-    for path in write_dataset_card(data, data.folder if folder is None else folder):
+    for path in write_dataset_card(data, opened.dataset(dataset) if folder is None else folder):
         out.print_lines(str(path))

@@ -301,13 +301,19 @@ def _open_or_create(
     workspace: Workspace, name: str, settings: _Settings, read_frame_size: Callable[[], tuple[int, int]]
 ) -> Dataset:
     """Open the dataset, or set up a new one, not yet written, whose clip size fits its first footage."""
-    from dancebench.datasets.subjects.dataset import Dataset, choose_clip_size
+    from dancebench.datasets.subjects.dataset import Dataset, choose_clip_size, read_split_name
     from dancebench.datasets.subjects.records import DatasetRecord, PoseSource, PrepareConfig, SplitConfig
 
     if name in workspace.list_datasets():
         data = Dataset.open(workspace, name)
         _check_settings(data.record, settings)
         return data
+    undivided, fraction = read_split_name(name)
+    if fraction is not None:
+        raise BenchError(
+            f"'{name}' names the dataset '{undivided}' with {fraction:g} of each clip for training.",
+            hint="Name a new dataset without .train-…, and give it --train-fraction.",
+        )
     height, width = settings.size or choose_clip_size(*read_frame_size())
     record = DatasetRecord(
         name=validate_name("dataset", name),
