@@ -223,17 +223,17 @@ def _make_table(
         )
     known = sum(bool(column.short) for column in section.columns) + sum(fact.on_screen for fact in section.facts)
     hidden = known - len(columns) - len(facts)
-    compared = [] if differences is None else _list_groups(differences)
+    compared = [] if differences is None else _list_groups(differences, section.columns[0].title)
     table.caption = Text("\n".join([*compared, *_list_caption(section, columns, hidden, footnotes)]))
     return table
 
 
-def _list_groups(differences: SectionDifferences) -> list[str]:
+def _list_groups(differences: SectionDifferences, title: str) -> list[str]:
     """Which rows are not told apart, or why that is not known."""
     if not differences.compared:
         return [f"rows are not compared in pairs: {'; '.join(differences.reasons)}"]
     return [
-        f"not told apart by video AUC (paired by person, adjusted p ≥ {LEVEL}): {', '.join(names)}"
+        f"not told apart by {title} (paired by person, adjusted p ≥ {LEVEL}): {', '.join(names)}"
         for names in differences.groups.values()
         if len(names) > 1
     ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 
 import pandas as pd
 from pydantic import Field, NonNegativeInt, StringConstraints, model_validator
@@ -30,6 +30,8 @@ UtcTime = Annotated[
 ]  # fmt: skip
 """ISO 8601 in UTC, e.g. `2025-01-31T09:30:00+00:00`."""
 
+UNSEEN_LEVEL: Final = "unseen"
+"""Level of the rows that the mean AUC over unseen methods and perturbations was computed from."""
 _DIGEST = re.compile(r"[0-9a-f]{12,64}")
 _FIELD_SETS: dict[frozenset[str], set[str]] = {}
 """The sets that values share, see `_share_memory`."""
