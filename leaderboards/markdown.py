@@ -64,6 +64,29 @@ def render_board(
     return "\n\n".join(blocks) + "\n"
 
 
+def render_short_table(section: Section, differences: SectionDifferences | None) -> str:
+    """The main table for a document: each value, with its interval in the leading column alone; groups beside it."""
+    footnotes = Footnotes()
+    letters = {} if differences is None else {each.run: each.letters for each in differences.standings if each.letters}
+    leading, *others = [column for column in section.columns if column.theme == MAIN]
+    lines = []
+    for row in section.rows:
+        metrics = row.record.metrics
+        cells = [f"`{escape(row.record.entry.name)}`", escape(row.record.entry.preset)]
+        cells.append(format_value(metrics.get(leading.metric), leading, footnotes))
+        if (metric := metrics.get(leading.metric)) and (interval := format_interval(metric, leading)):
+            cells[-1] += f" {interval}"
+        cells += [format_value(metrics.get(column.metric), column, footnotes) for column in others]
+        lines.append(cells + ([letters.get(row.record.run.id) or NOTHING] if letters else []))
+    titles = ["detector" if section.kind == "detection" else "method", "preset"]
+    titles += [column.header for column in (leading, *others)]
+    table = _render_table([*titles, *(["group"] if letters else [])], lines)
+    signs = [f"{sign} {text}" for sign, text in LEGEND.items() if sign in table]
+    grouped = [f"Rows that share a group are not told apart by {leading.title}."] if letters else []
+    notes = [*signs, *grouped, *_list_reasons(footnotes)]
+    return "\n\n".join([table, _render_bullets(notes)] if notes else [table])
+
+
 def render_reference_page(reference: Reference) -> str:
     """All the papers' tables on one page."""
     return "\n\n".join([f"# {REFERENCE_TITLE}", *_render_references(reference, reference.tables)]) + "\n"
