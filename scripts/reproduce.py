@@ -2,8 +2,8 @@
 
     python scripts/reproduce.py [--published leaderboards/published] [--workspace build/reproduce] [--estimate]
 
-Which runs, stands in `reproduce.json` of the published folder. It says how many hours they took before it begins; stopped at
-any moment, the same command goes on. It ends with status 1 if a number differs.
+Which runs, stands in `reproduce.json` of the published folder. It says how many hours they took before it begins;
+stopped at any moment, the same command goes on. It ends with status 1 if a number differs.
 """
 
 from __future__ import annotations
