@@ -23,7 +23,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from dancebench.core.files import atomic_path, replace_undecodable
+from dancebench.core.errors import replace_undecodable
+from dancebench.core.files import atomic_path
 from dancebench.core.metric import Metric
 from dancebench.leaderboards import markdown
 from dancebench.leaderboards.facts import Fact

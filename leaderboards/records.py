@@ -318,6 +318,10 @@ def _share_memory(record: RunRecord) -> RunRecord:
     """
     metrics = {sys.intern(name): metric for name, metric in record.metrics.items()}
     record.__dict__["metrics"] = metrics  # a frozen model: equal to what it was
+    record.__dict__["per_subject"] = {
+        subject: {sys.intern(name): value for name, value in values.items()}
+        for subject, values in record.per_subject.items()
+    }
     for metric in metrics.values():
         _share_parts(metric, "unit", "reason")
         if metric.ci95 is not None:

@@ -147,7 +147,7 @@ def test_only_a_clean_commit_repeats_them(
 
 def test_a_list_that_is_damaged_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "reproduce.json").write_text(json.dumps({"schema_version": 1, "synthesis": [{"dataset": "demo"}]}))
-    with pytest.raises(BenchError, match="is not a valid Reproduction file: synthesis.0.subjects"):
+    with pytest.raises(BenchError, match="is not a valid Reproduction file: synthesis"):
         Reproduction.load(tmp_path / "reproduce.json")
 
 
@@ -178,6 +178,6 @@ def test_a_list_of_one_target_is_repeated_without_a_difference(
     published[0] = published[0].model_copy(update={"metrics": published[0].metrics | {name: other}})
     assert script["tell_differences"](plan, published, again) is True
     shutil.rmtree(again)
-    with pytest.raises(BenchError, match="bench synth .* failed"):
+    with pytest.raises(BenchError, match="failed"):
         script["run_commands"](plan.model_copy(update={"synthesis": (
             plan.synthesis[0].model_copy(update={"subjects": ("nobody",)}),)}), again)  # fmt: skip
