@@ -15,12 +15,12 @@ LIST   ?=
 FUZZ   ?=
 KILLS  ?=
 
-.PHONY: demo test test-long lint speed fuzz kills detector dist clean python
+.PHONY: demo test test-long lint tables reproduce speed fuzz kills detector dist clean python
 
 demo: $(VENV)/.installed
 	$(BIN)/bench demo
 
-test: lint
+test: lint tables
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 test-long: $(VENV)/.developer
@@ -30,6 +30,14 @@ lint: $(VENV)/.developer
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The published tables, and those of README, are what the published records say.
+tables: $(VENV)/.developer
+	$(BIN)/bench leaderboard --published leaderboards/published --document README.md --check
+
+# The published runs once more, from a clean commit: hours are said first; stopped, it goes on; then what differs.
+reproduce: $(VENV)/.installed
+	$(BIN)/python scripts/reproduce.py
 
 speed: $(VENV)/.developer
 	$(BIN)/python -m pytest tests/speed -m speed -s

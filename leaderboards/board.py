@@ -10,6 +10,7 @@ are listed.
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +23,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from dancebench.core.files import write_text
+from dancebench.core.errors import replace_undecodable
+from dancebench.core.files import atomic_path
 from dancebench.core.metric import Metric
 from dancebench.leaderboards import markdown
 from dancebench.leaderboards.facts import Fact
@@ -78,9 +80,10 @@ def rebuild(results_dir: Path, out_dir: Path, runs: Runs | None = None) -> list[
         BenchError: The folder cannot be written.
     """
     paths = []
-    for name, text in _render_pages(runs or read_runs(results_dir)):
+    for name, parts in _render_pages(runs or read_runs(results_dir)):
         paths.append(out_dir / name)
-        write_text(paths[-1], text)
+        with atomic_path(paths[-1]) as temporary, temporary.open("wb") as file:
+            file.writelines(replace_undecodable(part).encode() for part in parts)
     return paths
 
 
@@ -88,8 +91,9 @@ def check(results_dir: Path, out_dir: Path, runs: Runs | None = None) -> list[st
     """Names of the files in `out_dir` that are missing or differ from what `rebuild` would write."""
     return [
         name
-        for name, text in _render_pages(runs or read_runs(results_dir))
-        if not (out_dir / name).is_file() or (out_dir / name).read_bytes() != text.encode()
+        for name, parts in _render_pages(runs or read_runs(results_dir))
+        if not (out_dir / name).is_file()
+        or (out_dir / name).read_bytes() != replace_undecodable("".join(parts)).encode()
     ]
 
 
@@ -117,34 +121,53 @@ def make_screen_tables(
     ]
 
 
-def _render_pages(runs: Runs) -> Iterator[tuple[str, str]]:
-    """File name and content of each file; one at a time, since those of thousands of runs are large."""
+def _render_pages(runs: Runs) -> Iterator[tuple[str, Iterable[str]]]:
+    """File name and content of each file, in parts; one at a time, since those of thousands of runs are large."""
     records, skipped, differences = runs
     reference = load_reference()
     for kind in COLUMNS:
-        yield f"{kind}.md", markdown.render_board(kind, records, skipped, reference, differences)
+        yield f"{kind}.md", [markdown.render_board(kind, records, skipped, reference, differences)]
         yield f"{kind}.csv", _write_long_csv(records, kind)
     matrices = group_matrices(records)
     if matrices:
-        yield "matrix.md", render_matrices(matrices)
-        yield "matrix.csv", _write_csv(make_matrix_table(matrices))
-    yield "detection_differences.csv", _write_csv(tabulate_differences(differences))
-    yield "detection_differences.json", json.dumps(differences.model_dump(mode="json"), indent=2) + "\n"
-    yield "reference.md", markdown.render_reference_page(reference)
+        yield "matrix.md", [render_matrices(matrices)]
+        yield "matrix.csv", [_write_csv(make_matrix_table(matrices))]
+    yield "detection_differences.csv", [_write_csv(tabulate_differences(differences))]
+    yield "detection_differences.json", [json.dumps(differences.model_dump(mode="json"), indent=2) + "\n"]
+    yield "reference.md", [markdown.render_reference_page(reference)]
 
 
 def _write_csv(table: pd.DataFrame) -> str:
     return table.to_csv(index=False, float_format=f"%{_FLOATS}", lineterminator="\n")
 
 
-def _write_long_csv(records: Iterable[RunRecord], kind: RunKind) -> str:
-    """`make_long_table` as CSV, the bytes that `_write_csv` gives: of a million rows pandas takes a gigabyte."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_list_long_columns(kind))
-    for row in _list_metrics(records, kind):
-        writer.writerow([format(cell, _FLOATS) if isinstance(cell, float) else cell for cell in row])
-    return text.getvalue()
+def _write_long_csv(records: Iterable[RunRecord], kind: RunKind) -> Iterator[str]:
+    """`make_long_table` as CSV, the bytes that `_write_csv` gives, record by record.
+
+    Of a million rows pandas takes a gigabyte; and what all rows of a record have in common is formatted once.
+    """
+    yield ",".join(_list_long_columns(kind)) + "\n"
+    for record in sorted((record for record in records if record.run.kind == kind), key=_identify):
+        first = ",".join(map(_format_cell, _identify(record)))
+        last = "".join(f",{_format_cell(cell)}" for cell in _identify_protocol(record)) if kind == "detection" else ""
+        yield "".join(
+            f"{first},{','.join(map(_format_cell, _list_metric_cells(name, metric)))}{last}\n"
+            for name, metric in sorted(record.metrics.items())
+        )
+
+
+def _format_cell(cell: _CsvCell) -> str:
+    if isinstance(cell, float):
+        return format(cell, _FLOATS)
+    return "" if cell is None else _quote(cell) if isinstance(cell, str) else str(cell)
+
+
+@functools.lru_cache(maxsize=4096)  # units, methods and names of metrics are a few hundred words
+def _quote(text: str) -> str:
+    """A word as `csv` writes it, in quotation marks where it needs them."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow([text, None])
+    return line.getvalue().removesuffix(",\n")
 
 
 def _list_long_columns(kind: RunKind) -> list[str]:
@@ -158,10 +181,13 @@ def _list_metrics(records: Iterable[RunRecord], kind: RunKind) -> Iterator[tuple
         identity = _identify(record)
         protocol = _identify_protocol(record) if kind == "detection" else ()
         for name, metric in sorted(record.metrics.items()):
-            yield (
-                *identity, name, metric.value, *_list_interval_cells(metric), metric.n, metric.unit,
-                metric.higher_is_better, metric.reason, *protocol,
-            )  # fmt: skip
+            yield *identity, *_list_metric_cells(name, metric), *protocol
+
+
+def _list_metric_cells(name: str, metric: Metric) -> tuple[_CsvCell, ...]:
+    return (
+        name, metric.value, *_list_interval_cells(metric), metric.n, metric.unit, metric.higher_is_better, metric.reason
+    )  # fmt: skip
 
 
 def _identify(record: RunRecord) -> tuple[str, ...]:
@@ -223,17 +249,17 @@ def _make_table(
         )
     known = sum(bool(column.short) for column in section.columns) + sum(fact.on_screen for fact in section.facts)
     hidden = known - len(columns) - len(facts)
-    compared = [] if differences is None else _list_groups(differences)
+    compared = [] if differences is None else _list_groups(differences, section.columns[0].title)
     table.caption = Text("\n".join([*compared, *_list_caption(section, columns, hidden, footnotes)]))
     return table
 
 
-def _list_groups(differences: SectionDifferences) -> list[str]:
+def _list_groups(differences: SectionDifferences, title: str) -> list[str]:
     """Which rows are not told apart, or why that is not known."""
     if not differences.compared:
         return [f"rows are not compared in pairs: {'; '.join(differences.reasons)}"]
     return [
-        f"not told apart by video AUC (paired by person, adjusted p ≥ {LEVEL}): {', '.join(names)}"
+        f"not told apart by {title} (paired by person, adjusted p ≥ {LEVEL}): {', '.join(names)}"
         for names in differences.groups.values()
         if len(names) > 1
     ]

@@ -6,6 +6,7 @@ Out: tables with a line for each row and measure, and a column for each value, i
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Final
 
@@ -130,5 +131,9 @@ def make_breakdowns(section: Section) -> list[BreakdownTable]:
 
 
 def _read_metrics(row: Row, column: Column, condition: str, values: tuple[str, ...]) -> tuple[Metric | None, ...]:
-    key = MetricKey.parse(column.metric)
-    return tuple(row.record.metrics.get(str(key.under(condition, value))) for value in values)
+    return tuple(row.record.metrics.get(_write_key(column.metric, condition, value)) for value in values)
+
+
+@functools.lru_cache(maxsize=4096)  # thousands of rows ask for the same few hundred keys
+def _write_key(metric: str, condition: str, value: str) -> str:
+    return str(MetricKey.parse(metric).under(condition, value))

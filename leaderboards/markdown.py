@@ -11,7 +11,6 @@ from dancebench.leaderboards.records import RunKind, RunRecord, Skipped
 from dancebench.leaderboards.reference import Reference, ReferenceTable
 from dancebench.leaderboards.significance.differences import LEVEL, Differences, Pair, SectionDifferences
 from dancebench.leaderboards.tables import (
-    COLUMNS,
     LEGEND,
     MAIN,
     NOTHING,
@@ -44,14 +43,14 @@ def render_board(
     differences: Differences,
 ) -> str:
     """The whole page of one leaderboard; `differences` tells which of its rows are told apart."""
-    primary = COLUMNS[kind][0]
     blocks = [f"# {kind.capitalize()} leaderboard"]
     found = group_sections(records, kind)
     if found:
+        leading = " or ".join(dict.fromkeys(section.columns[0].header for section in found))
         blocks.append(
             "Rows compare within one section only: the same dataset, the same subjects"
             f"{', the same protocol (by its hash)' if kind == 'detection' else ''}. "
-            f"Rank is by {primary.header}; where intervals overlap, the order is not established. "
+            f"Rank is by {leading}; where intervals overlap, the order is not established. "
             "Every value has its 95% confidence interval, whose unit is the person, and n, the items behind it; "
             "the best of a column is bold."
         )
@@ -63,6 +62,29 @@ def render_board(
         blocks += ["## Left out", _render_bullets([f"{item.path.name}: {item.reason}" for item in skipped])]
     blocks += [f"## {REFERENCE_TITLE}", *_render_references(reference, reference.of_kind(kind))]
     return "\n\n".join(blocks) + "\n"
+
+
+def render_short_table(section: Section, differences: SectionDifferences | None) -> str:
+    """The main table for a document: each value, with its interval in the leading column alone; groups beside it."""
+    footnotes = Footnotes()
+    letters = {} if differences is None else {each.run: each.letters for each in differences.standings if each.letters}
+    leading, *others = [column for column in section.columns if column.theme == MAIN]
+    lines = []
+    for row in section.rows:
+        metrics = row.record.metrics
+        cells = [f"`{escape(row.record.entry.name)}`", escape(row.record.entry.preset)]
+        cells.append(format_value(metrics.get(leading.metric), leading, footnotes))
+        if (metric := metrics.get(leading.metric)) and (interval := format_interval(metric, leading)):
+            cells[-1] += f" {interval}"
+        cells += [format_value(metrics.get(column.metric), column, footnotes) for column in others]
+        lines.append(cells + ([letters.get(row.record.run.id) or NOTHING] if letters else []))
+    titles = ["detector" if section.kind == "detection" else "method", "preset"]
+    titles += [column.header for column in (leading, *others)]
+    table = _render_table([*titles, *(["group"] if letters else [])], lines)
+    signs = [f"{sign} {text}" for sign, text in LEGEND.items() if sign in table]
+    grouped = [f"Rows that share a group are not told apart by {leading.title}."] if letters else []
+    notes = [*signs, *grouped, *_list_reasons(footnotes)]
+    return "\n\n".join([table, _render_bullets(notes)] if notes else [table])
 
 
 def render_reference_page(reference: Reference) -> str:
@@ -78,7 +100,7 @@ def escape(text: str) -> str:
 
 
 def _render_section(section: Section, differences: SectionDifferences | None) -> list[str]:
-    blocks = [f"## {escape(section.title)}", *_render_main_table(section)]
+    blocks = [f"## {escape(section.title)}", *_render_main_table(section, differences)]
     remarks = [escape(remark) for remark in section.list_remarks()]
     if remarks:
         blocks.append(_render_bullets(remarks))
@@ -93,8 +115,12 @@ def _render_section(section: Section, differences: SectionDifferences | None) ->
     return blocks
 
 
-def _render_main_table(section: Section) -> list[str]:
-    """The ranked table: who, the main metrics, and the run that can be looked up."""
+def _render_main_table(section: Section, differences: SectionDifferences | None) -> list[str]:
+    """The ranked table: who, the main metrics, and the run that can be looked up.
+
+    Beside the leading metric stand the groups of rows that are not told apart by it, even if it is one.
+    """
+    letters = {} if differences is None else {each.run: each.letters for each in differences.standings if each.letters}
     footnotes = Footnotes()
     columns = [column for column in section.columns if column.theme == MAIN]
     titles = ["#", "detector" if section.kind == "detection" else "method", "preset"]
@@ -103,10 +129,14 @@ def _render_main_table(section: Section) -> list[str]:
         entry = row.record.entry
         cells = [NOTHING if row.rank is None else str(row.rank), escape(entry.name), escape(entry.preset)]
         cells += [_render_cell(section, row, column, footnotes) for column in columns]
+        if row.record.run.id in letters:
+            cells[3] += f" · group {letters[row.record.run.id]}"
         lines.append([*cells, f"`{row.record.run.id}`"])
     table = _render_table([*titles, *(column.header for column in columns), "run"], lines)
     signs = [f"{sign} {text}" for sign, text in LEGEND.items() if section.uses(sign)]
-    notes = [*signs, *_list_reasons(footnotes)]
+    grouped = [f"rows that share a group are not told apart by {section.columns[0].title}"] if letters else []
+    remarks = [columns[0].remark] if columns[0].leads else []
+    notes = [*signs, *grouped, *remarks, *_list_reasons(footnotes)]
     return [table, _render_bullets(notes)] if notes else [table]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 
 import pandas as pd
 from pydantic import Field, NonNegativeInt, StringConstraints, model_validator
@@ -30,6 +30,8 @@ UtcTime = Annotated[
 ]  # fmt: skip
 """ISO 8601 in UTC, e.g. `2025-01-31T09:30:00+00:00`."""
 
+UNSEEN_LEVEL: Final = "unseen"
+"""Level of the rows that the mean AUC over unseen methods and perturbations was computed from."""
 _DIGEST = re.compile(r"[0-9a-f]{12,64}")
 _FIELD_SETS: dict[frozenset[str], set[str]] = {}
 """The sets that values share, see `_share_memory`."""
@@ -314,10 +316,16 @@ def load_runs(results_dir: Path) -> tuple[list[RunRecord], list[Skipped]]:
 def _share_memory(record: RunRecord) -> RunRecord:
     """The record, with what thousands of records have in common held once.
 
-    That is the sets of fields which pydantic keeps of every value, and the words of units and methods: half of the
-    memory that 10,000 records take.
+    That is the sets of fields which pydantic keeps of every value, the names of metrics, and the words of units and
+    methods: half of the memory that 10,000 records take.
     """
-    for metric in record.metrics.values():
+    metrics = {sys.intern(name): metric for name, metric in record.metrics.items()}
+    record.__dict__["metrics"] = metrics  # a frozen model: equal to what it was
+    record.__dict__["per_subject"] = {
+        subject: {sys.intern(name): value for name, value in values.items()}
+        for subject, values in record.per_subject.items()
+    }
+    for metric in metrics.values():
         _share_parts(metric, "unit", "reason")
         if metric.ci95 is not None:
             _share_parts(metric.ci95, "method")

@@ -2,8 +2,9 @@
 
 In: records of one kind. Out: sections, one for each dataset hash, set of subjects, frame size and protocol hash, since
 only rows measured on the same people of the same data at one resolution and under one protocol compare. Within a
-section rows are ranked by the kind's primary metric (its first column); the best value of every column is marked. A
-method trained with a perceptual trunk is shown, but not ranked, under LPIPS of the same trunk.
+section rows are ranked by its first column: the metric that its protocol leads with, else the kind's primary one. The
+best value of every column is marked. A method trained with a perceptual trunk is shown, but not ranked,
+under LPIPS of the same trunk.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import functools
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 from dancebench.core.metric import Metric, MetricKey
 from dancebench.core.stats import RELIABLE_SUBJECTS
@@ -55,6 +57,8 @@ class Column:
     """Its heading on a terminal; empty where it is not among the few that a terminal has room for."""
     remark: str = ""
     """What a reader must know of it, shown under its table."""
+    leads: bool = False
+    """Whether sections that have it are ranked by it: only runs of a protocol that says so have it."""
 
     @property
     def header(self) -> str:
@@ -143,6 +147,11 @@ _SIZES_OF_MISLEADING = (
 )  # fmt: skip
 
 
+_UNSEEN = (
+    "Unseen AUC: mean of the video AUCs over every method and every perturbation that the protocol names and that the "
+    "detector was not trained on; one AUC for each method under each perturbation, of its fakes and of all reals."
+)
+
 COLUMNS: dict[RunKind, tuple[Column, ...]] = {
     "synthesis": (
         *_list_region_columns("body"),
@@ -166,6 +175,7 @@ COLUMNS: dict[RunKind, tuple[Column, ...]] = {
     ),
     "detection": (
         Column("video_auc", "video AUC", True, short="video AUC"),
+        Column("video_auc_unseen", "unseen AUC", True, short="unseen AUC", remark=_UNSEEN, leads=True),
         Column("video_accuracy", "video accuracy", True, short="video accuracy"),
         Column("video_cllr", "video Cllr", False, short="video Cllr"),
         Column("pair_auc", "pair AUC", True, short="pair AUC"),
@@ -198,7 +208,9 @@ COLUMNS: dict[RunKind, tuple[Column, ...]] = {
         Column("d_prime", "d' against reals", False, ".2f", short="d'"),
     ),
 }  # fmt: skip
-"""The kinds that have a leaderboard, and their columns; the first is the primary metric."""
+"""The kinds that have a leaderboard, and their columns; the first is the primary metric where none leads."""
+_BESIDE_A_LEADING: Final = {"pair_accuracy": _PAIR}
+"""Main columns that give way to a leading one, and the themes under which they stand then."""
 _CSV_ALONE = {"background_flicker", "background_flicker_real", "warp_error", "warp_error_real"}
 """Metrics that no table shows: their ratios say more."""
 
@@ -399,9 +411,7 @@ def format_interval(metric: Metric, column: Column) -> str:
 def _make_section(
     kind: RunKind, dataset: str, dataset_id: str, subjects: tuple[str, ...], frame_size: str, records: list[RunRecord]
 ) -> Section:
-    primary, *others = COLUMNS[kind]
-    measured = [column for column in others if any(column.metric in record.metrics for record in records)]
-    measured += _list_other_columns(kind, records)
+    primary, *measured = _list_columns(kind, records)
     scores = [(record, _orient_value(record, primary)) for record in records]
     ordered = sorted(-own for _, own in scores if own is not None)
     rows = [Row(record, None if own is None else 1 + bisect_left(ordered, -own)) for record, own in scores]
@@ -410,6 +420,16 @@ def _make_section(
     names = [record.data.protocol for record in records if record.data.protocol]  # of one hash
     protocol = min(names, key=lambda each: each.name, default=None)
     return Section(kind, dataset, dataset_id, subjects, frame_size, protocol, (primary, *measured), tuple(rows))
+
+
+def _list_columns(kind: RunKind, records: Sequence[RunRecord]) -> list[Column]:
+    """The metric that rows are ranked by, then those that some row measured."""
+    found = [column for column in COLUMNS[kind] if any(column.metric in record.metrics for record in records)]
+    leading = next((column for column in found if column.leads), None)
+    if leading is not None:
+        found = [replace(each, theme=_BESIDE_A_LEADING.get(each.metric, each.theme)) for each in found]
+    primary = leading or COLUMNS[kind][0]
+    return [primary, *(column for column in found if column != primary), *_list_other_columns(kind, records)]
 
 
 def _list_other_columns(kind: RunKind, records: Iterable[RunRecord]) -> list[Column]:

@@ -39,7 +39,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"console", "jobs", "presets", "metrics"},
         {"views", "report"},
         {"runs", "casework"},
-        {"corpora", "failures", "novelty", "outside", "study"},
+        {"corpora", "failures", "novelty", "outside", "published", "study"},
         {"commands"},
         {"cli"},
     ),

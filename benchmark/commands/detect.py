@@ -23,6 +23,7 @@ from dancebench.benchmark.commands.options import (
     read_argv,
     resolve_device,
     resolve_precision,
+    view_workspace,
 )  # fmt: skip
 from dancebench.benchmark.commands.progress_bars import ProgressBars
 from dancebench.benchmark.console import err, out, print_json
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from dancebench.benchmark.corpora.matrix import MatrixResult
     from dancebench.core.workspace import Workspace
     from dancebench.detect.inputs.view import ViewRequest
+    from dancebench.detect.protocol.definition import Protocol
     from dancebench.leaderboards.records import RunRecord
 
 
@@ -70,7 +72,7 @@ def detect(
     ] = None,
     protocol: Annotated[
         str | None,
-        typer.Option(help="Train and test on outside corpora as it says (see bench list protocols)."),
+        typer.Option(help="Train and test as it says, on a dataset or on outside corpora (see bench list protocols)."),
     ] = None,
     view: Annotated[
         str | None,
@@ -118,11 +120,13 @@ def detect(
     bench detect --holdout --set pair-patch.steps=3000 --aggregator top-k --set top-k.share=0.1 ·
     bench detect --holdout --detector onnx:net.onnx --detector energy:make ·
     bench detect --holdout --detector timm:resnet18 --tune head --export onnx ·
+    bench detect --protocol unseen ·
     bench detect --train ours --test ours --test theirs:whole --view face · bench detect --protocol in-domain ·
     bench detect --submit scores.csv --name their-detector[/]
     """
-    corpora = bool(train or test or protocol)
-    if [holdout, submit is not None, corpora].count(True) != 1:
+    fixed = _find_dataset_protocol(workspace, protocol)
+    corpora = bool(train or test or (protocol and fixed is None))
+    if [holdout, submit is not None, corpora, fixed is not None].count(True) != 1:
         raise typer.BadParameter(
             "say what to do: --holdout, --train and --test, --protocol or --submit FILE", param_hint="bench detect"
         )
@@ -175,11 +179,10 @@ def detect(
 
     device = resolve_device(device_name)
     settings = RunSettings(seed=seed, precision=resolve_precision("auto", device))
-    trained = method or "fbf-ts"
-    others = tuple(other for other in dict.fromkeys(test_method or []) if other != trained)
+    trained, others = _choose_methods(fixed, method, test_method or [])
     fakes = FakePlan(opened, data, trained, others, preset, settings, device=device)
     planned = [
-        DetectionJob(fakes, each, rule, count, robustness, looked_at, fields.get(each, {}), export is not None)
+        DetectionJob(fakes, each, rule, count, robustness, looked_at, fields.get(each, {}), export is not None, fixed)
         for each in detectors
     ]
     check_names(planned)
@@ -193,6 +196,40 @@ def detect(
             out.print_lines(f"detector  {each.folder}")
             if each.exported is not None:
                 out.print_lines(f"exported  {each.exported}")
+
+
+def _find_dataset_protocol(workspace: Path, name: str | None) -> Protocol | None:
+    """The protocol of that name, if it is of people of a prepared dataset; `table-5` is what `--holdout` runs."""
+    if name is None:
+        return None
+    from dancebench.detect.protocol.catalogue import find_protocol
+    from dancebench.detect.protocol.of_dataset import is_of_dataset
+
+    protocol = find_protocol(view_workspace(workspace), name)
+    return protocol if is_of_dataset(protocol) else None
+
+
+def _choose_methods(
+    protocol: Protocol | None, method: str | None, test_methods: Sequence[str]
+) -> tuple[str, tuple[str, ...]]:
+    """The method that detectors are trained on, and those that they are only tested on.
+
+    Raises:
+        BenchError: The protocol fixes them, and others are asked for.
+    """
+    if protocol is not None:
+        from dancebench.detect.protocol.of_dataset import read_methods
+
+        fixed = read_methods(protocol)
+        if fixed.trained is not None and fixed.others is not None:
+            if method or test_methods:
+                raise BenchError(
+                    f"Protocol '{protocol.name}' fixes the methods: {', '.join((fixed.trained, *fixed.others))}.",
+                    hint="Leave --method and --test-method out.",
+                )
+            return fixed.trained, fixed.others
+    trained = method or "fbf-ts"
+    return trained, tuple(other for other in dict.fromkeys(test_methods) if other != trained)
 
 
 def _set_tune(tune: str | None, detectors: Sequence[str], fields: dict[str, dict[str, Any]]) -> None:

@@ -17,7 +17,7 @@ from dancebench.benchmark.jobs import Job, require_all, run_jobs
 from dancebench.benchmark.metrics.image import measure_clips
 from dancebench.benchmark.presets import configure_method
 from dancebench.benchmark.runs.protocol_fakes import SPLITS, FakePlan, list_video_rows, make_fakes
-from dancebench.benchmark.runs.robustness import score_perturbed_copies
+from dancebench.benchmark.runs.robustness import score_perturbed_copies, score_unseen_copies
 from dancebench.benchmark.runs.run_clock import RunClock
 from dancebench.benchmark.runs.synthesis import SynthesisResult
 from dancebench.benchmark.runs.synthesis_record import read_body_points
@@ -46,6 +46,7 @@ from dancebench.detect.evaluation.calibration_metrics import describe_fakes
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.inputs.view import View, ViewRequest
 from dancebench.detect.protocol.catalogue import HOLDOUT, load_built_in
+from dancebench.detect.protocol.definition import Protocol
 from dancebench.detect.protocol.description import VideoSetRecord, describe_video_set
 from dancebench.detect.protocol.export import export_trained
 from dancebench.detect.protocol.holdout import HoldoutResult, train_and_evaluate
@@ -64,6 +65,7 @@ class DetectionJob:
         view: What of the clips it looks at; None: what it says itself.
         fields: Further fields of the detector's configuration, by path.
         export: Whether its network is also written as an ONNX file.
+        protocol: Which the record names; what it fixes of methods stands in `fakes`. None: `table-5`.
     """
 
     fakes: FakePlan
@@ -74,6 +76,12 @@ class DetectionJob:
     view: ViewRequest | None = None
     fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
     export: bool = False
+    protocol: Protocol | None = None
+
+    @property
+    def settled_protocol(self) -> Protocol:
+        """The protocol of the run."""
+        return self.protocol or load_built_in(HOLDOUT)
 
 
 @dataclass(frozen=True)
@@ -158,20 +166,25 @@ def run_detectors(
     outcomes = run_jobs(named_jobs, workers=workers, report=report)
     detected = require_all(outcomes)
     return [
-        replace(each, record=_add_robustness(made.job, each, made.videos, workers, report))
-        if made.job.robustness
-        else each
+        replace(each, record=_add_perturbed(made.job, each, made.videos, workers, report))
         for made, each in zip(recordings, detected, strict=True)
     ]
 
 
-def _add_robustness(
+def _add_perturbed(
     job: DetectionJob, detected: DetectionResult, videos: VideoSet, workers: int, report: ReportProgress
 ) -> records.RunRecord:
-    return score_perturbed_copies(
-        detected.record, detected.folder, videos, job.fakes.workspace.results,
-        device=job.fakes.device, workers=workers, report=report,
-    )  # fmt: skip
+    """The record with what is measured on perturbed copies: what the protocol leads with, and what was asked for."""
+    record, results, device = detected.record, job.fakes.workspace.results, job.fakes.device
+    if names := job.settled_protocol.perturbations:
+        record = score_unseen_copies(
+            record, detected.folder, videos, results, names, device=device, workers=workers, report=report
+        )
+    if job.robustness:
+        record = score_perturbed_copies(
+            record, detected.folder, videos, results, device=device, workers=workers, report=report
+        )
+    return record
 
 
 @dataclass(frozen=True)
@@ -199,6 +212,8 @@ def _record_detection(recording: _Recording, report: ReportProgress) -> Detectio
         "synth": configure_method(plan.preset, plan.method, plan.settings).model_dump(mode="json"),
         "dataset_id": plan.dataset.record.dataset_id,
     }
+    if job.protocol is not None:
+        identity["protocol"] = job.protocol.sha256
     digest = sha256_json(identity)
     run_id = records.new_run_id("detection", name, digest)
     manifest = plan.workspace.manifest(run_id)
@@ -270,7 +285,7 @@ def _make_record(recording: _Recording, result: HoldoutResult, run: records.Run)
             dataset_id=dataset.record.dataset_id,
             content_sha256=dataset.content_sha256(dataset.ids(*SPLITS)),
             videos_sha256=recording.videos.sha256,
-            protocol=records.ProtocolReference(**load_built_in(HOLDOUT).key._asdict()),
+            protocol=records.ProtocolReference(**job.settled_protocol.key._asdict()),
             train_fraction=dataset.record.split.train_fraction,
             n_original=len(held_out),
             n_effective=len(held_out) - len(failed),

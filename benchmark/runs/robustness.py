@@ -6,7 +6,7 @@ killed run resumes, and nothing is scored twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,24 @@ import pandas as pd
 from dancebench.benchmark.jobs import Job, require_all, run_jobs
 from dancebench.core.artifacts import ArtifactRecord, find_existing
 from dancebench.core.files import atomic_path, sha256_file
+from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress
 from dancebench.datasets.video.clips import describe_encoder
 from dancebench.detect.evaluation.plots import plot_robustness
-from dancebench.detect.evaluation.robustness import score_perturbed, summarise, tabulate_robustness
+from dancebench.detect.evaluation.robustness import (
+    measure_unseen_auc,
+    score_perturbed,
+    summarise,
+    tabulate_robustness,
+)
 from dancebench.detect.inputs.perturbations import NONE, PERTURBATIONS
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.protocol.card import DetectorCard, load_detector
 from dancebench.leaderboards import records
 
 _FOLDER = _LEVEL = "perturbed"
+_UNSEEN = records.UNSEEN_LEVEL
+"""Folder and level of the rows that the mean over unseen methods and perturbations is of."""
 
 
 class PerturbedScoresRecord(ArtifactRecord):
@@ -85,8 +93,50 @@ def score_perturbed_copies(
     names = [NONE, *(name for name in PERTURBATIONS if name != NONE)]
     card = load_detector(folder).card
     held_out = videos.split("holdout") if every_method else _select_held_out(videos, card)
+    tables = _score_copies(
+        record, folder, held_out, names, kept_in or folder / _FOLDER, device=device, workers=workers, report=report
+    )
+    metrics = summarise(tables, card.thresholds)
+    extended = _add_to_run(record, results, metrics, tables, _LEVEL)
+    plot_robustness((kept_in or folder) / "robustness.svg", tabulate_robustness(metrics, record.entry.name))
+    return extended
+
+
+def score_unseen_copies(
+    record: records.RunRecord,
+    folder: Path,
+    videos: VideoSet,
+    results: Path,
+    names: Sequence[str],
+    *,
+    device: str,
+    workers: int,
+    report: ReportProgress,
+) -> records.RunRecord:
+    """Score held-out reals, and fakes of methods that a run's detector was not trained on, under the perturbations
+    `names`, and add the mean of their AUCs to its record.
+
+    Raises:
+        BenchError: The detector cannot be read.
+    """
+    card = load_detector(folder).card
+    trained = card.clip_format.methods
+    held_out = videos.split("holdout").select(lambda row: row.method is None or row.method not in trained)
+    tables = _score_copies(
+        record, folder, held_out, names, folder / _UNSEEN, device=device, workers=workers, report=report
+    )
+    metrics = measure_unseen_auc(tables, {row.method for row in held_out if row.method is not None})
+    return _add_to_run(record, results, metrics, tables, _UNSEEN)
+
+
+def _score_copies(
+    record: records.RunRecord, folder: Path, held_out: VideoSet, names: Sequence[str], kept_in: Path,
+    *, device: str, workers: int, report: ReportProgress,
+) -> list[pd.DataFrame]:  # fmt: skip
+    """A table for each perturbation; those that were made before from the same are read."""
+    card = load_detector(folder).card
     key = [card.weights_sha256, card.config, card.aggregator, describe_encoder(), held_out.sha256]
-    paths = {name: (kept_in or folder / _FOLDER) / f"{name}.json" for name in names}
+    paths = {name: kept_in / f"{name}.json" for name in names}
     jobs = [
         Job(
             f"{record.entry.name} under {name}",
@@ -98,13 +148,17 @@ def score_perturbed_copies(
     ]
     outcomes = run_jobs(jobs, workers=workers, report=report)
     require_all(outcomes)
-    tables = [pd.read_parquet(paths[name].with_suffix(".parquet")) for name in names]
-    metrics = summarise(tables, card.thresholds)
+    return [pd.read_parquet(paths[name].with_suffix(".parquet")) for name in names]
+
+
+def _add_to_run(
+    record: records.RunRecord, results: Path, metrics: dict[str, Metric], tables: Sequence[pd.DataFrame], level: str
+) -> records.RunRecord:
+    """Save the run with these metrics, and these rows in place of those of the same level."""
     extended = record.model_copy(update={"metrics": record.metrics | metrics})
     rows = pd.read_parquet(results / f"{record.run.id}.parquet")
-    perturbed = pd.concat(tables).drop(columns="logits").assign(level=_LEVEL)
-    records.save_run(results, extended, pd.concat([rows[rows["level"] != _LEVEL], perturbed], ignore_index=True))
-    plot_robustness((kept_in or folder) / "robustness.svg", tabulate_robustness(metrics, record.entry.name))
+    perturbed = pd.concat(tables).drop(columns="logits").assign(level=level)
+    records.save_run(results, extended, pd.concat([rows[rows["level"] != level], perturbed], ignore_index=True))
     return extended
 
 

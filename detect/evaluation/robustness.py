@@ -9,6 +9,10 @@ under `none` the clip itself is scored. The perturbation follows an @ in a metri
     fpr@perturbation=beautified    false positive rate at the frozen threshold: share of reals called fake
     tpr@perturbation=beautified    true positive rate there: share of fakes called fake
 
+Over fakes of methods, and under perturbations, that the detector was not trained on:
+
+    video_auc_unseen               mean of the video AUC over every such method under every such perturbation
+
 label 1 = fake; a higher score = more likely fake. The threshold is that of the unperturbed validation set.
 """
 
@@ -16,11 +20,12 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dancebench.core.errors import BenchError
@@ -41,6 +46,8 @@ COLUMNS = [
     "score", "status", "reason", "n_pairs", "logits",
 ]  # fmt: skip
 """Columns of a table; `video_id` is the original's, `logits` those of the copy's pairs in order of time (list)."""
+UNSEEN_AUC: Final = "video_auc_unseen"
+"""Key of the mean AUC over methods and perturbations that the detector was not trained on."""
 _VIDEO_AUC, _PAIR_AUC = MetricKey("auc", "video"), MetricKey("auc", "pair")
 _AUC_LOSS, _FPR, _TPR = MetricKey("auc_loss"), MetricKey("fpr"), MetricKey("tpr")
 
@@ -237,6 +244,51 @@ def summarise(tables: Sequence[pd.DataFrame], thresholds: Thresholds) -> dict[st
         metrics[_write_key(_FPR, name)] = _make_called_fake_metric(scored, 0, thresholds.video)
         metrics[_write_key(_TPR, name)] = _make_called_fake_metric(scored, 1, thresholds.video)
     return metrics
+
+
+def measure_unseen_auc(tables: Sequence[pd.DataFrame], methods: Collection[str]) -> dict[str, Metric]:
+    """Compute `video_auc_unseen`: the unweighted mean of one AUC for each method under each perturbation of the tables.
+
+    Each of these AUCs is of the perturbed fakes of that method and the reals under the same perturbation. The interval
+    leaves out one person at a time, from all of them.
+
+    Args:
+        tables: What `score_perturbed` returned for reals and fakes, one per perturbation that is not trained under.
+        methods: Whose fakes the detector was not trained on.
+
+    Returns:
+        The metric; null with its reason where there is no method, or an AUC of the mean cannot be had.
+    """
+    scored = pd.concat(tables, ignore_index=True).query("status == 'ok'")
+    unit = "mean of video AUCs in [0, 1], chance 0.5"
+    if not methods:
+        reason = "there is no fake of a method that it was not trained on"
+        return {UNSEEN_AUC: _make_null_metric(reason, 0, unit, True)}
+    labels, scores = scored["label"].to_numpy(np.int64), scored["score"].to_numpy(np.float64)
+    names = list(dict.fromkeys(name for table in tables for name in table["perturbation"]))
+    cells = {
+        (method, name): ((scored["perturbation"] == name) & ((scored["label"] == 0) | (scored["method"] == method)))
+        .to_numpy(np.bool_)
+        for method in sorted(methods)
+        for name in names
+    }  # fmt: skip
+
+    def measure_cell(cell: npt.NDArray[np.bool_], chosen: Indices) -> float:
+        inside = chosen[cell[chosen]]
+        return auc(labels[inside], scores[inside])
+
+    everything = np.arange(len(scored))
+    for (method, name), cell in cells.items():
+        if not np.isfinite(measure_cell(cell, everything)):
+            reason = f"{method} under {name}: {_explain_missing(scored[cell], 'video')}"
+            return {UNSEEN_AUC: _make_null_metric(reason, len(scored), unit, True)}
+
+    def mean_auc(chosen: Indices) -> float:
+        return float(np.mean([measure_cell(cell, chosen) for cell in cells.values()]))
+
+    interval = jackknife_interval(mean_auc, scored["subject_id"].tolist(), scale="logit")
+    metric = Metric(value=mean_auc(everything), ci95=interval, n=len(scored), unit=unit, higher_is_better=True)
+    return {UNSEEN_AUC: metric}
 
 
 def tabulate_robustness(metrics: dict[str, Metric], detector: str) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -259,6 +259,10 @@ _ALL = (
 )
 PERTURBATIONS: Mapping[str, Perturbation] = MappingProxyType({each.name: each for each in _ALL})
 """By name, in the order of tables: `none` first, families together and rising in strength, edits last."""
+
+
+FAMILIES_IN_TRAINING: Final = ("none", "h264", "resize", "brightness", "contrast")
+"""What windows undergo in training, by `degrade` or by `pairs.augment` (brightened, of more or less contrast)."""
 
 
 def find_perturbation(name: str) -> Perturbation:

@@ -20,13 +20,19 @@ from dancebench.datasets.corpora.base import CORPORA
 from dancebench.datasets.corpora.manifest import Split
 from dancebench.detect.evaluation.aggregation import check_rule
 from dancebench.detect.evaluation.metrics import MEASURES
+from dancebench.detect.evaluation.robustness import UNSEEN_AUC
+from dancebench.detect.inputs.perturbations import FAMILIES_IN_TRAINING, find_perturbation
 from dancebench.detect.inputs.view import ViewName
 
 DATASET: Final = "dataset"
 """Corpus of a part whose videos this suite makes: people of a prepared dataset, and their fakes."""
 OWN: Final = "own"
 """Left to each entry: what it chooses is told in its row."""
-LEADING: Final = (*(f"{level}_{measure}" for level in ("video", "pair") for measure in MEASURES), "video_cllr")
+LEADING: Final = (
+    *(f"{level}_{measure}" for level in ("video", "pair") for measure in MEASURES),
+    "video_cllr",
+    UNSEEN_AUC,
+)
 """The metrics that a protocol may lead with."""
 
 PartSplit = Literal["official", "person-disjoint", "group-disjoint", "roles", "whole"]
@@ -81,6 +87,7 @@ class Part(Strict):
         return self.corpus if self.version is None else f"{self.corpus} (version {self.version})"
 
 
+_Perturbations = Annotated[tuple[str, ...], AfterValidator(lambda names: tuple(sorted(set(names))))]
 _Parts = Annotated[tuple[Part, ...], Field(min_length=1)]
 
 
@@ -117,10 +124,13 @@ class Protocol(Document):
         windows: Windows scored of each video, evenly placed; `all`; or each entry's own.
         view: What of a frame a detector sees.
         aggregation: Rule from a video's window logits to its score.
+        perturbations: Under each of which the tests are scored once more, as copies of fakes whose method no entry
+            was trained on, and of reals; none that training windows undergo.
         leading_metric: By which entries are ranked.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 1
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
 
     name: Name
     title: str
@@ -131,7 +141,14 @@ class Protocol(Document):
     windows: Annotated[int, Field(gt=0)] | Literal["own", "all"] = OWN
     view: ViewChoice = OWN
     aggregation: str = OWN
+    perturbations: _Perturbations = ()
     leading_metric: str = "video_auc"
+
+    @model_validator(mode="after")
+    def _leads_with_what_is_measured(self) -> Protocol:
+        if (self.leading_metric == UNSEEN_AUC) != bool(self.perturbations):
+            raise ValueError(f"perturbations are named where {UNSEEN_AUC} leads, and nowhere else")
+        return self
 
     @property
     def sha256(self) -> str:
@@ -178,12 +195,19 @@ def check_protocol(protocol: Protocol) -> None:
     """Refuse names that nothing of this installation has.
 
     Raises:
-        UnknownNameError: There is no such corpus layout, aggregation rule or metric.
+        UnknownNameError: There is no such corpus layout, aggregation rule, perturbation or metric.
+        BenchError: Detectors are trained under one of its perturbations.
     """
     for place, part in protocol.parts():
         _require_known(f"corpus in {place} of protocol '{protocol.name}'", part.corpus, (*CORPORA.names(), DATASET))
     if protocol.aggregation != OWN:
         check_rule(protocol.aggregation)
+    for name in protocol.perturbations:
+        if (family := find_perturbation(name).family) in FAMILIES_IN_TRAINING:
+            raise BenchError(
+                f"Protocol '{protocol.name}' counts '{name}' as unseen, which detectors are trained under ({family}).",
+                hint=f"Leave out every perturbation of {', '.join(FAMILIES_IN_TRAINING)}.",
+            )
     _require_known(f"leading metric of protocol '{protocol.name}'", protocol.leading_metric, LEADING)
 
 

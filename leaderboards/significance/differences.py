@@ -1,40 +1,37 @@
 """Paired differences of a leaderboard's rows: a section and the scores per video of its runs in; who is told apart out.
 
 Two rows compare only where their records name the same videos (the hash of their manifest), and within a section
-only rows of one protocol stand. The statistic is the difference of their leading AUCs over the videos that both scored.
-Its p is the jackknife's, by person, adjusted for all pairs of the section by Holm's rule; rows whose adjusted p is not
-below 0.05 are not told apart. A pair that cannot be compared is null with its reason, and counts as not told apart.
+only rows of one protocol stand. The statistic is the difference of their leading AUCs over the videos that both scored:
+of one AUC, or of the mean over unseen methods and perturbations where the section's protocol leads with it. Its p is
+the jackknife's, by person, adjusted for all pairs of the section by Holm's rule; rows whose adjusted p is not below
+0.05 are not told apart. A pair that cannot be compared is null with its reason, and counts as not told apart.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import AfterValidator
 
 from dancebench.core.metric import Interval
 from dancebench.core.schema import Document, Strict
 from dancebench.core.stats import jackknife_difference
-from dancebench.leaderboards.records import DetectionFacts, ProtocolReference, RunRecord, Skipped, load_runs
+from dancebench.leaderboards.records import ProtocolReference, RunRecord, Skipped, load_runs
 from dancebench.leaderboards.significance.families import adjust_holm, assign_letters
-from dancebench.leaderboards.significance.paired_auc import Labels, Scores, delong, jackknife_auc
+from dancebench.leaderboards.significance.paired_auc import delong
+from dancebench.leaderboards.significance.scores import Cells, jackknife_mean, read_cells
 from dancebench.leaderboards.tables import Section, group_sections
 
 LEVEL: Final = 0.05
 """Rows with an adjusted p below it are told apart."""
 MAX_ROWS: Final = 100
 """Of a section that are compared: the pairs of more are more than anyone reads, or a test can tell apart."""
-METRIC: Final = "video_auc"
-"""What is compared: the primary metric of detection."""
-_COLUMNS: Final = ("level", "video_id", "subject_id", "method", "label", "score", "status")
 _DIGITS: Final = 8  # significant ones: more would differ between machines
 
 _Rounded = Annotated[float, AfterValidator(lambda value: float(f"{value:.{_DIGITS}g}"))]
@@ -81,6 +78,8 @@ class SectionDifferences(Strict):
     dataset_id: str
     protocol: ProtocolReference | None
     title: str
+    metric: str
+    """What is compared: by which the rows are ranked."""
     standings: tuple[Standing, ...]
     """In the order of the table."""
     pairs: tuple[Pair, ...]
@@ -117,32 +116,24 @@ class SectionDifferences(Strict):
 class Differences(Document):
     """`detection_differences.json`."""
 
-    SCHEMA_VERSION: ClassVar[int] = 1
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
 
-    metric: str = METRIC
     level: float = LEVEL
     adjustment: str = "Holm, over the pairs of a section"
     sections: tuple[SectionDifferences, ...]
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 held one metric for all sections."""
+        metric = {"metric": data["metric"]}
+        others = {name: value for name, value in data.items() if name not in ("metric", "sections")}
+        return others | {"sections": [metric | section for section in data["sections"]]}
 
     def find(self, section: Section) -> SectionDifferences | None:
         """The comparisons of a section; None for one with a single row."""
         runs = [row.record.run.id for row in section.rows]
         return next((each for each in self.sections if [row.run for row in each.standings] == runs), None)
-
-
-@dataclass(frozen=True)
-class _VideoScores:
-    """What the leading metric of a run was computed from, by video_id."""
-
-    ids: npt.NDArray[np.str_]
-    labels: Labels
-    scores: Scores
-    units: npt.NDArray[np.str_]
-
-    def select(self, ids: npt.NDArray[np.str_]) -> _VideoScores:
-        """The videos of these ids, in their order."""
-        at = np.searchsorted(self.ids, ids)
-        return _VideoScores(ids, self.labels[at], self.scores[at], self.units[at])
 
 
 class Runs(NamedTuple):
@@ -174,8 +165,8 @@ def compare_sections(sections: Iterable[Section], results_dir: Path) -> Differen
 
 def compare_rows(section: Section, results_dir: Path) -> SectionDifferences:
     """Compare every two of the best `MAX_ROWS` rows of a section; the order of its pairs is that of its rows."""
-    chosen = section.rows[:MAX_ROWS]
-    scores = [_read_scores(row.record, results_dir) for row in chosen]
+    chosen, metric = section.rows[:MAX_ROWS], section.columns[0]
+    scores = [read_cells(row.record, results_dir, metric) for row in chosen]
     compared = [
         _compare(one.record, other.record, first, second)
         for (one, first), (other, second) in combinations(zip(chosen, scores, strict=True), 2)
@@ -187,6 +178,7 @@ def compare_rows(section: Section, results_dir: Path) -> SectionDifferences:
         dataset_id=section.dataset_id,
         protocol=section.protocol,
         title=section.title,
+        metric=metric.metric,
         standings=tuple(_make_standings(section, pairs, scores)),
         pairs=tuple(pairs),
     )
@@ -196,7 +188,7 @@ def tabulate_differences(differences: Differences) -> pd.DataFrame:
     """Tabulate every pair of every section, one row each, in their order."""
     columns = ["dataset", "dataset_id", "protocol", "metric", *Pair.model_fields]
     lines = [
-        {"dataset": section.dataset, "dataset_id": section.dataset_id, "metric": differences.metric}
+        {"dataset": section.dataset, "dataset_id": section.dataset_id, "metric": section.metric}
         | {"protocol": section.protocol and section.protocol.sha256}
         | pair.model_dump(exclude={"ci95"})
         | {"ci_low": pair.ci95 and pair.ci95.low, "ci_high": pair.ci95 and pair.ci95.high}
@@ -208,52 +200,17 @@ def tabulate_differences(differences: Differences) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=[*columns[:at], "ci_low", "ci_high", "subjects", *columns[at + 1 :]])
 
 
-# ---------------------------------------------------------------- scores
-
-
-def _read_scores(record: RunRecord, results_dir: Path) -> _VideoScores | str:
-    """The scores behind a run's leading metric, or why there are none."""
-    value = record.metrics[METRIC].value if METRIC in record.metrics else None
-    if value is None:
-        return "it has no video AUC"
-    if record.data.videos_sha256 is None:
-        return "it was recorded by an earlier release, which did not say which videos it scored"
-    path = results_dir / f"{record.run.id}.parquet"
-    if not path.is_file():
-        return "its scores per video do not lie beside its record"
-    try:
-        table = pd.read_parquet(path, columns=list(_COLUMNS), filters=[("level", "==", "video")])
-    except (OSError, ValueError):  # what pyarrow raises for damaged files, and for missing columns, is one of them
-        return "its scores per video cannot be read"
-    found = _select_scored(table, record)
-    if not np.isclose(jackknife_auc(found.labels, found.scores, found.units)[0], value, atol=1e-9):
-        return "its scores per video do not give the AUC of its record"
-    return found
-
-
-def select_counted(table: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
-    """The videos that the leading metric is of: scored ones, the fakes of the method that the run trained on."""
-    chosen = table["status"] == "ok"
-    facts = record.entry.facts
-    if isinstance(facts, DetectionFacts) and facts.fakes is not None:
-        chosen &= (table["label"] == 0) | (table["method"] == facts.fakes.method)
-    return table[chosen].sort_values("video_id")
-
-
-def _select_scored(table: pd.DataFrame, record: RunRecord) -> _VideoScores:
-    videos = select_counted(table, record)
-    return _VideoScores(
-        videos["video_id"].to_numpy(np.str_),
-        videos["label"].to_numpy(np.int64),
-        videos["score"].to_numpy(np.float64),
-        videos["subject_id"].to_numpy(np.str_),
-    )
-
-
 # ---------------------------------------------------------------- pairs
 
 
-def _compare(one: RunRecord, other: RunRecord, first: _VideoScores | str, second: _VideoScores | str) -> Pair:
+def _pair_up(first: Cells, second: Cells) -> tuple[Cells, Cells]:
+    """The scores of the videos that both runs scored, in each of the AUCs."""
+    common = {name: np.intersect1d(cell.ids, second[name].ids) for name, cell in first.items()}
+    one, other = ({name: cells[name].select(ids) for name, ids in common.items()} for cells in (first, second))
+    return one, other
+
+
+def _compare(one: RunRecord, other: RunRecord, first: Cells | str, second: Cells | str) -> Pair:
     """Compare two runs; p is not yet adjusted."""
     for record, scores in ((one, first), (other, second)):
         if isinstance(scores, str):
@@ -262,17 +219,18 @@ def _compare(one: RunRecord, other: RunRecord, first: _VideoScores | str, second
         return _refuse(one, other, "they were measured on different videos")
     assert not isinstance(first, str)
     assert not isinstance(second, str)
-    ids = np.intersect1d(first.ids, second.ids)
-    first, second = first.select(ids), second.select(ids)
-    estimates = [jackknife_auc(scores.labels, scores.scores, scores.units) for scores in (first, second)]
+    if first.keys() != second.keys():
+        return _refuse(one, other, "they were measured on fakes of different methods, or under other perturbations")
+    first, second = _pair_up(first, second)
+    estimates = [jackknife_mean(cells) for cells in (first, second)]
     if len(estimates[0][1]) < 2:
         return _refuse(one, other, "one person alone tells nothing of others")
     if not all(math.isfinite(value) and np.isfinite(without).all() for value, without in estimates):
         return _refuse(one, other, "without one of the people, only reals or only fakes are left")
     found = jackknife_difference(*estimates)
     return Pair(
-        first=one.run.id, second=other.run.id, n=len(ids), difference=found.value, ci95=_round(found.interval),
-        p=found.p, p_holm=None, p_delong=_test_by_delong(first, second), told_apart=False,
+        first=one.run.id, second=other.run.id, n=_count_videos(first), difference=found.value,
+        ci95=_round(found.interval), p=found.p, p_holm=None, p_delong=_test_by_delong(first, second), told_apart=False,
         reason=None if found.p is not None else "no deletion of a person changes the difference",
     )  # fmt: skip
 
@@ -284,10 +242,18 @@ def _refuse(one: RunRecord, other: RunRecord, reason: str) -> Pair:
     )  # fmt: skip
 
 
-def _test_by_delong(first: _VideoScores, second: _VideoScores) -> float | None:
-    if min(np.bincount(first.labels, minlength=2)) < 2:
+def _count_videos(cells: Cells) -> int:
+    """Videos, or perturbed copies of them: reals are in the AUC of every method, and count once."""
+    copies = {(name.rpartition(" ")[2], video) for name, cell in cells.items() for video in cell.ids.tolist()}
+    return len(copies)
+
+
+def _test_by_delong(first: Cells, second: Cells) -> float | None:
+    """Its p; None for a mean of several AUCs, which it is not made for."""
+    if len(first) > 1:
         return None
-    return delong(first.labels, first.scores, second.scores).p
+    ((one,), (other,)) = (first.values(), second.values())
+    return None if min(np.bincount(one.labels, minlength=2)) < 2 else delong(one.labels, one.scores, other.scores).p
 
 
 def _round(interval: Interval | None) -> Interval | None:
@@ -307,9 +273,7 @@ def _adjust(pairs: Sequence[Pair]) -> list[Pair]:
     ]
 
 
-def _make_standings(
-    section: Section, pairs: Sequence[Pair], scores: Sequence[_VideoScores | str]
-) -> Iterable[Standing]:
+def _make_standings(section: Section, pairs: Sequence[Pair], scores: Sequence[Cells | str]) -> Iterable[Standing]:
     compared = {run for pair in pairs if pair.difference is not None for run in (pair.first, pair.second)}
     rows = [row for row in section.rows if row.record.run.id in compared]
     place = {row.record.run.id: at for at, row in enumerate(rows)}

@@ -17,7 +17,7 @@ from dancebench.core.artifacts import ArtifactRecord, reuse_or_make
 from dancebench.core.files import sha256_json, sha256_once
 from dancebench.core.schema import Strict
 from dancebench.leaderboards.records import RunRecord
-from dancebench.leaderboards.significance.differences import select_counted
+from dancebench.leaderboards.significance.scores import select_counted
 from dancebench.leaderboards.site.curves import CURVES, Labels, Points, Trace, Values
 from dancebench.leaderboards.site.material import Material
 

@@ -12,7 +12,10 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from dancebench.benchmark.cli import app
@@ -22,9 +25,12 @@ from dancebench.datasets.corpora.manifest import read_manifest
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.protocol import description as description_module
 from dancebench.detect.protocol.catalogue import load_built_in
+from dancebench.detect.protocol.definition import Protocol
 from dancebench.detect.protocol.description import SHORTCUTS, find_description
-from dancebench.leaderboards.records import DetectionFacts, ProtocolReference, RunRecord
+from dancebench.leaderboards.records import DetectionFacts, ProtocolReference, RunRecord, load_runs
 from dancebench.leaderboards.significance.differences import Differences
+from dancebench.leaderboards.significance.paired_auc import jackknife_auc
+from dancebench.leaderboards.tables import group_sections
 
 DETECTORS = ("pair-patch", "spectrum")
 
@@ -182,3 +188,55 @@ def test_an_older_manifest_at_the_root_is_replaced_by_one_in_its_folder(run: Run
     path.rename(older)
     detect(workspace.root)
     assert (older.read_bytes(), workspace.manifest(record.run.id).read_bytes()) == (written, written)
+
+
+# ---------------------------------------------------------------- a protocol that leads with what is unseen
+
+
+def write_protocol(workspace: Workspace) -> Protocol:
+    """`unseen` with one method that is only tested on, and two perturbations."""
+    fields = load_built_in("unseen").model_dump(mode="json")
+    fields["folds"]["all"]["tests"]["holdout"][0]["methods"] = ["fbf-ts", "nearest"]
+    protocol = Protocol.model_validate(fields | {"name": "few", "perturbations": ["blur3", "noise15"]})
+    protocol.save(workspace.protocols / "few.json")
+    return protocol
+
+
+def run_few(root: Path, *arguments: str) -> Result:
+    fixed = ["--dataset", "demo-tiny", "--preset", "tiny", "--jobs", "1", "--workspace", str(root), "--json"]
+    return CliRunner().invoke(app, ["detect", "--protocol", "few", "--detector", "spectrum", *fixed, *arguments])
+
+
+def test_a_protocol_of_a_dataset_is_hashed_into_the_record_and_its_mean_is_of_the_rows(
+    tiny_demo: Path, tmp_path: Path
+) -> None:
+    workspace = Workspace(Path(shutil.copytree(tiny_demo, tmp_path / "workspace")))
+    protocol = write_protocol(workspace)
+    result = run_few(workspace.root)
+    assert result.exit_code == 0, result.output
+    record = RunRecord.model_validate(json.loads(result.stdout))
+    assert record.data.protocol == ProtocolReference(name="few", sha256=protocol.sha256)
+    rows = pd.read_parquet(workspace.results / f"{record.run.id}.parquet")
+    unseen = rows[rows["level"] == "unseen"]
+    assert set(unseen["method"].dropna()) == {"nearest"}
+    assert set(unseen["perturbation"]) == {"blur3", "noise15"}
+    cells = [
+        jackknife_auc(part["label"].to_numpy(), part["score"].to_numpy(), part["subject_id"].to_numpy(np.str_))[0]
+        for _, part in unseen.groupby("perturbation")
+    ]
+    assert record.metrics["video_auc_unseen"].value == pytest.approx(np.mean(cells))
+    others = [each for each in load_runs(workspace.results)[0] if each.run.kind == "detection"]
+    assert sorted(len(section.rows) for section in group_sections(others, "detection"))[0] == 1  # it meets no other
+    tables = [RunRecord.load(path) for path in workspace.results.glob("detection-*.json")]
+    assert all("video_auc_unseen" not in each.metrics for each in tables if each.run.id != record.run.id)
+
+
+def test_methods_that_a_protocol_fixes_are_not_chosen(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace").open()
+    write_protocol(workspace)
+    for words in (("--method", "fbf"), ("--test-method", "posewarp")):
+        result = run_few(workspace.root, *words)
+        assert result.exit_code == 1
+        assert "Protocol 'few' fixes the methods: fbf-ts, nearest." in result.output
+        assert "hint: Leave --method and --test-method out." in result.output
+    assert list(workspace.results.glob("*")) == []

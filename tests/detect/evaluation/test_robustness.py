@@ -23,6 +23,7 @@ from dancebench.detect.evaluation.plots import ROBUSTNESS_COLUMNS
 from dancebench.detect.evaluation.robustness import (
     COLUMNS,
     evaluate_robustness,
+    measure_unseen_auc,
     score_perturbed,
     summarise,
     tabulate_robustness,
@@ -288,3 +289,48 @@ def test_bad_input_an_unknown_name_is_refused_before_any_work(tmp_path: Path, ch
         assert "Did you mean 'blur3'?" in str(refused.value.hint)
     with pytest.raises(UnknownNameError, match="'mean-logits'"):
         score_perturbed(Stub(bright), gone, "blur3", "mean-logits")
+
+
+# ---------------------------------------------------------------- the mean over what is unseen
+
+
+def make_copies(perturbation: str, of_method: dict[str, float], people: int = 6) -> pd.DataFrame:
+    """Each person's real, scored between 0 and 1, and a fake of each method, whose scores are shifted by a number."""
+    reals = np.linspace(0, 1, people)
+    rows = [
+        {"perturbation": perturbation, "video_id": f"s{at}/{method or 'real'}", "subject_id": f"s{at}",
+         "method": method, "label": int(method is not None), "score": value + shift, "status": "ok"}
+        for method, shift in {None: 0.0, **of_method}.items()
+        for at, value in enumerate(reals)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_closed_form_the_unseen_auc_is_the_mean_over_methods_and_perturbations() -> None:
+    """Fakes that lie 10 higher give 1, those 10 lower 0, and those that score like their real one half."""
+    tables = [make_copies("blur1", {"ddg": 10, "posewarp": 0}), make_copies("noise5", {"ddg": -10, "posewarp": 10})]
+    [metric] = measure_unseen_auc(tables, ["ddg", "posewarp"]).values()
+    assert metric.value == pytest.approx((1 + 0.5 + 0 + 1) / 4)
+    assert metric.n == 2 * 3 * 6
+    assert metric.ci95 is not None
+    assert metric.ci95.subjects == 6
+    assert metric.ci95.low < metric.value < metric.ci95.high
+
+
+def test_fakes_of_another_method_are_no_part_of_the_unseen_auc() -> None:
+    tables = [make_copies("blur1", {"ddg": 10, "fbf": -10})]
+    assert measure_unseen_auc(tables, ["ddg"])["video_auc_unseen"].value == 1
+
+
+def test_without_an_unseen_method_the_unseen_auc_is_null_with_its_reason() -> None:
+    [metric] = measure_unseen_auc([make_copies("blur1", {})], []).values()
+    assert (metric.value, metric.ci95) == (None, None)
+    assert metric.reason == "there is no fake of a method that it was not trained on"
+
+
+def test_where_one_auc_of_the_mean_is_missing_it_is_null_and_names_it() -> None:
+    lost = make_copies("noise5", {"ddg": 1})
+    lost.loc[lost["label"] == 1, "status"] = "failed"
+    [metric] = measure_unseen_auc([make_copies("blur1", {"ddg": 1}), lost], ["ddg"]).values()
+    assert metric.value is None
+    assert metric.reason == "ddg under noise5: all scored videos are of one kind"

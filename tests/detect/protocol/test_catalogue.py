@@ -12,7 +12,15 @@ from dancebench.detect.protocol.catalogue import HOLDOUT, find_protocol, list_pr
 from dancebench.detect.protocol.definition import check_protocol
 from dancebench.leaderboards.record_version3 import HOLDOUT_PROTOCOL
 
-BUILT_IN = ["compression", "cross-dataset", "in-domain", "leave-one-generator-out", "leave-one-method-out", "table-5"]
+BUILT_IN = [
+    "compression",
+    "cross-dataset",
+    "in-domain",
+    "leave-one-generator-out",
+    "leave-one-method-out",
+    "table-5",
+    "unseen",
+]
 
 
 @pytest.fixture
@@ -34,6 +42,11 @@ def test_built_in_protocols_name_what_there_is(name: str, workspace: Workspace) 
 
 def test_frozen_the_hash_that_earlier_records_are_given_is_that_of_table_5() -> None:
     assert load_built_in(HOLDOUT).key._asdict() == HOLDOUT_PROTOCOL
+
+
+def test_frozen_the_hash_of_the_protocol_that_leads_with_what_is_unseen() -> None:
+    """Published rows are of this one: whoever changes the document makes rows that never meet them."""
+    assert load_built_in("unseen").sha256 == "f4c5537f88c8b5db356527966225fd0c4bdbfd92f1df5f7c4f1a906ed4ba9298"
 
 
 def test_no_two_built_in_protocols_have_one_hash() -> None:

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.detect.evaluation.robustness import UNSEEN_AUC
 from dancebench.detect.protocol.catalogue import load_built_in
 from dancebench.detect.protocol.definition import Part, Protocol, check_protocol, read_protocol
 
@@ -29,6 +30,7 @@ def test_names_and_sources_change_no_hash() -> None:
     [
         {"seed": 1}, {"leaks": "refuse"}, {"windows": 16}, {"windows": "all"}, {"view": "person"},
         {"aggregation": "product"}, {"leading_metric": "pair_auc"},
+        {"perturbations": ["blur1"], "leading_metric": UNSEEN_AUC},
         {"folds": {"other": dump()["folds"]["all"]}},
     ],
 )  # fmt: skip
@@ -63,6 +65,8 @@ def test_a_protocol_is_read_as_it_was_written(tmp_path: Path) -> None:
     ("fields", "message", "hint"),
     [
         ({"aggregation": "mean-prop"}, "Unknown aggregator 'mean-prop'.", "Did you mean 'mean-prob'?"),
+        ({"perturbations": ["blur2"], "leading_metric": UNSEEN_AUC}, "Unknown perturbation 'blur2'.",
+         "Did you mean 'blur1'"),
         ({"leading_metric": "video_aux"}, "Unknown leading metric of protocol 'in-domain' 'video_aux'.",
          "Did you mean 'video_auc'?"),
     ],
@@ -72,6 +76,31 @@ def test_unknown_names_are_refused(fields: dict[str, Any], message: str, hint: s
         check_protocol(change(**fields))
     assert error.value.message == message
     assert hint in str(error.value.hint)
+
+
+@pytest.mark.parametrize("name", ["none", "crf40", "resize25", "darker", "flatter"])
+def test_no_perturbation_of_training_counts_as_unseen(name: str) -> None:
+    with pytest.raises(BenchError, match=f"counts '{name}' as unseen, which detectors are trained under") as error:
+        check_protocol(change(perturbations=["blur1", name], leading_metric=UNSEEN_AUC))
+    assert error.value.hint == "Leave out every perturbation of none, h264, resize, brightness, contrast."
+
+
+@pytest.mark.parametrize("fields", [{"perturbations": ["blur1"]}, {"leading_metric": UNSEEN_AUC}])
+def test_perturbations_and_the_metric_over_them_are_named_together(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="perturbations are named where video_auc_unseen leads"):
+        change(**fields)
+
+
+def test_the_order_of_perturbations_changes_no_hash() -> None:
+    names = ["blur1", "noise5"]
+    one, other = (change(perturbations=each, leading_metric=UNSEEN_AUC) for each in (names, names[::-1]))
+    assert one.sha256 == other.sha256
+
+
+def test_a_document_of_version_1_is_read_with_the_same_hash(tmp_path: Path) -> None:
+    fields = {name: value for name, value in dump().items() if name != "perturbations"}
+    (tmp_path / "in-domain.json").write_text(json.dumps(fields | {"schema_version": 1}))
+    assert read_protocol(tmp_path / "in-domain.json").sha256 == load_built_in("in-domain").sha256
 
 
 def test_an_unknown_corpus_is_refused_with_its_place() -> None:

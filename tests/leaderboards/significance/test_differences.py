@@ -171,7 +171,7 @@ def test_files_tell_the_same_and_are_the_same_every_time(save: Callable[..., Run
     assert check(results, out) == []
     document = Differences.load(out / "detection_differences.json")
     assert document == compare_sections(group_sections(load_runs(results)[0], "detection"), results)
-    assert json.loads((out / "detection_differences.json").read_text())["schema_version"] == 1
+    assert json.loads((out / "detection_differences.json").read_text())["schema_version"] == 2
     table = pd.read_csv(out / "detection_differences.csv")
     assert table["difference"].tolist() == pytest.approx(
         tabulate_differences(document)["difference"].tolist(), nan_ok=True
