@@ -28,6 +28,7 @@ from dancebench.datasets.pose.skeleton import (
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.clip import TrainingClip, load_training_clip, to_tensor
 from dancebench.synth.gan.losses import Features
+from dancebench.synth.gan.networks import MultiscaleDiscriminator
 from dancebench.synth.methods.ddg.losses import gradient_penalty, relativistic_loss
 from dancebench.synth.methods.ddg.networks import GREEN, key_out_green
 from dancebench.synth.methods.ddg.parts import (
@@ -349,6 +350,27 @@ def test_closed_form_the_gradient_penalty_is_zero_for_a_unit_gradient(norm: floa
         lambda x: [[(x * direction).sum((1, 2, 3)).view(-1, 1, 1, 1)]], real, fake, torch.tensor([0.1, 0.5, 1.0])
     )
     assert found.item() == pytest.approx(penalty, abs=1e-5)
+
+
+def test_closed_form_the_gradient_penalty_does_not_depend_on_how_many_scores_a_map_has() -> None:
+    real, fake = torch.randn(2, 3, 5, 4, 4, generator=torch.Generator().manual_seed(1))
+    direction = torch.randn(5, 4, 4, generator=torch.Generator().manual_seed(0))
+    direction = direction / direction.norm()
+
+    def discriminate(x: torch.Tensor, size: int) -> Features:
+        return [[(x * direction).sum((1, 2, 3)).view(-1, 1, 1, 1).expand(-1, 1, size, 2 * size)]]
+
+    for size in (1, 3, 11):
+        found = gradient_penalty(lambda x, size=size: discriminate(x, size), real, fake, torch.tensor([0.1, 0.5, 1.0]))
+        assert found.item() == pytest.approx(0.0, abs=1e-5)
+
+
+def test_the_gradient_penalty_of_a_new_discriminator_is_of_order_one() -> None:
+    torch.manual_seed(0)
+    discriminator = MultiscaleDiscriminator(48, ndf=16, n_scales=2)
+    real, fake = 2 * torch.rand(2, 2, 48, 128, 64) - 1
+    found = gradient_penalty(discriminator, real, fake, torch.tensor([0.3, 0.6]))
+    assert 0 < found.item() <= 2  # at most 1 a scale: no gradient is longer than the unit
 
 
 def test_closed_form_the_penalty_is_measured_between_real_and_fake() -> None:
