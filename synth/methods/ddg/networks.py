@@ -34,6 +34,9 @@ _NO_PERSON, _PERSON = 0.3, 0.9
 of what people wear, black is at 1, and grey of any shade beyond."""
 _GAIN = 2.0
 """Of a network whose output is in [-1, 1]: so that any colour can become any other."""
+_UNET_GAINS = (1.0, 0.25)
+"""Of the U-Nets, whose outputs have no bounds. The fusion network's is small: at 1 its frame jumped by more than the
+range of colours in single steps of a short training."""
 _SHARPNESS = 8.0
 """Slope of the outline's logit over the share of the parts: without a correction, parts that cover a pixel show 98 % of
 their colour in it, and 2 % of a pixel that they leave uncovered."""
@@ -62,12 +65,12 @@ class DdgNetworks(nn.Module):
     Args:
         human: Maps (B, 30 + 15 K, H, W) to (B, 4, H, W): corrections of the parts' colour and of their share.
         fusion: Maps (B, 3 + 15 K, H, W) to a correction of the frame, (B, 3, H, W).
-        gain: By which their outputs are multiplied before they are added to an image.
+        gains: By which their outputs are multiplied before they are added to an image.
     """
 
-    def __init__(self, human: nn.Module, fusion: nn.Module, *, gain: float) -> None:
+    def __init__(self, human: nn.Module, fusion: nn.Module, *, gains: tuple[float, float]) -> None:
         super().__init__()
-        self.gain = gain
+        self.human_gain, self.fusion_gain = gains
         self.human = human
         self.fusion = fusion
 
@@ -75,7 +78,9 @@ class DdgNetworks(nn.Module):
         """Generate the person and the frame."""
         green = make_green(conditions.background)
         parts = conditions.moved[:, :, :3].flatten(1, 2)  # (B, 30, H, W)
-        correction = self.gain * self.human(torch.cat([parts, conditions.pose_maps], dim=1)).float()  # (B, 4, H, W)
+        correction = (
+            self.human_gain * self.human(torch.cat([parts, conditions.pose_maps], dim=1)).float()
+        )  # (B, 4, H, W)
         colour, share = merge_parts(conditions.moved)
         person = colour + correction[:, :3]
         outline = torch.sigmoid(_SHARPNESS * (share - 0.5 + correction[:, 3:]))  # (B, 1, H, W)
@@ -83,7 +88,7 @@ class DdgNetworks(nn.Module):
         mask = key_out_green(human)
         combined = mask * person + (1 - mask) * conditions.background  # Eq. 2
         residual = self.fusion(torch.cat([combined, conditions.pose_maps], dim=1)).float()
-        return GeneratedImages(human, mask, combined, combined + self.gain * residual)
+        return GeneratedImages(human, mask, combined, combined + self.fusion_gain * residual)
 
 
 def make_coarse_networks(*, poses: int, ngf: int, n_down: int, n_blocks: int) -> DdgNetworks:
@@ -94,13 +99,13 @@ def make_coarse_networks(*, poses: int, ngf: int, n_down: int, n_blocks: int) ->
     )
     zero_init_last_conv(human)
     zero_init_last_conv(fusion)
-    return DdgNetworks(human, fusion, gain=_GAIN)
+    return DdgNetworks(human, fusion, gains=(_GAIN, _GAIN))
 
 
 def make_unets(*, poses: int, width: int, n_down: int) -> DdgNetworks:
     """Both as U-Nets, for `poses` stacked poses; other arguments as for `UNet`."""
     human, fusion = (UNet(inputs, outputs, width=width, n_down=n_down) for inputs, outputs in _count_channels(poses))
-    return DdgNetworks(human, fusion, gain=1.0)
+    return DdgNetworks(human, fusion, gains=_UNET_GAINS)
 
 
 def _count_channels(poses: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -116,7 +121,7 @@ def enhance_networks(coarse: DdgNetworks, *, poses: int, ngf: int, n_blocks: int
         enhancer = LocalEnhancer(network, inputs, ngf=ngf, n_blocks=n_blocks, out_channels=outputs)
         zero_init_last_conv(enhancer.up)
         enhanced.append(enhancer)
-    return DdgNetworks(*enhanced, gain=_GAIN)
+    return DdgNetworks(*enhanced, gains=(_GAIN, _GAIN))
 
 
 def make_green(like: torch.Tensor) -> torch.Tensor:

@@ -276,7 +276,7 @@ class Constant(nn.Module):
 
 
 def generate_pixels(*correction: float) -> GeneratedImages:
-    networks = DdgNetworks(Constant(*correction), Constant(0.0, 0.0, 0.0), gain=1.0)
+    networks = DdgNetworks(Constant(*correction), Constant(0.0, 0.0, 0.0), gains=(1.0, 1.0))
     grey = torch.full((1, 3, 1, 5), -0.2)
     images: GeneratedImages = networks(Conditions(move_pixels(), torch.zeros(1, N_MAPS, 1, 5), grey))
     return images
@@ -307,6 +307,13 @@ def test_the_outline_removes_and_adds_what_it_is_told() -> None:
     added = generate_pixels(0.9, -0.9, 0.1, 1.5)
     assert (added.mask == 1).all()
     assert added.combined[0, :, 0, 0].tolist() == pytest.approx([0.9, -0.9, 0.1])
+
+
+def test_closed_form_the_frame_is_the_combined_image_and_the_weighted_correction() -> None:
+    networks = DdgNetworks(Constant(0.0, 0.0, 0.0, 0.0), Constant(0.4, -0.8, 0.0), gains=(1.0, 0.25))
+    images = networks(Conditions(move_pixels(), torch.zeros(1, N_MAPS, 1, 5), torch.zeros(1, 3, 1, 5)))
+    added = (images.frame - images.combined)[0, :, 0]
+    assert torch.allclose(added, torch.tensor([0.1, -0.2, 0.0])[:, None].expand(3, 5))
 
 
 def test_closed_form_green_is_keyed_out() -> None:
