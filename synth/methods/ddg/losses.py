@@ -29,10 +29,13 @@ def relativistic_loss(higher: Features, lower: Features) -> torch.Tensor:
 def gradient_penalty(
     discriminate: Callable[[torch.Tensor], Features], real: torch.Tensor, fake: torch.Tensor, share: torch.Tensor
 ) -> torch.Tensor:
-    """Squared difference to 1 of the gradient's norm, between real and fake (Gulrajani et al. 2017).
+    """Squared difference to 1 of the norm of the gradient of an image's mean score (Gulrajani et al. 2017).
 
-    Eq. 4 does not say at which points: as in the work that it cites, one between each real and its fake. The gradient
-    is that of an image's scores, added up, with respect to all of the discriminator's input.
+    Eq. 4 prints the norm of the gradient of "D(x, p)" as if the discriminator gave one number, and does not say at
+    which points. This one gives a map of scores. An image's score is taken as the mean of its map: the gradient of a
+    sum grows with the map's size, so that a penalty on it would be above 2,000 at the start of a training, and would
+    leave scores that hardly depend on the image. The points are those of the work that Eq. 4 cites, one between each
+    real and its fake, and the gradient is with respect to all of the discriminator's input.
 
     Args:
         discriminate: Maps inputs (B, C, H, W) to features by scale and layer.
@@ -47,7 +50,8 @@ def gradient_penalty(
     between = (weight * real + (1 - weight) * fake).detach().requires_grad_()
     penalties = []
     for scale in discriminate(between):
-        (gradient,) = torch.autograd.grad(scale[-1].float().sum(), between, create_graph=True)
+        scores = scale[-1].float().flatten(1).mean(dim=1)  # (B,)
+        (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)  # of each item's own score
         norm = (gradient.flatten(1).square().sum(1) + 1e-12).sqrt()  # (B,); the root of 0 has no derivative
         penalties.append((norm - 1).square().mean())
     return torch.stack(penalties).sum()

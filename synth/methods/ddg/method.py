@@ -7,9 +7,10 @@ Both networks are trained together, each against a discriminator and the referen
 green, and the frame. `ddg-baseline` is the paper's ablation, whose person has no reference.
 
 It departs from the paper where a short training on one person benefits: the networks' outputs are added to their
-inputs (`networks.py`), half of the training pairs are near in pose, as those of synthesis are, and the mask of the
-generated person has a soft edge. Short presets have U-Nets, and an L1 pixel loss as all adversarial methods here. The
-semantic and pose feature loss (Eq. 7) needs a pretrained parser, which no package carries: it is off, and recorded so.
+inputs, and the outline of the person before green is an output of its own (`networks.py`); half of the training pairs
+are near in pose, as those of synthesis are; the mask of the generated person has a soft edge. Short presets have
+U-Nets, and an L1 pixel loss as all adversarial methods here. The semantic and pose feature loss (Eq. 7) needs a
+pretrained parser, which no package carries: it is off, and recorded so.
 """
 
 from __future__ import annotations

@@ -7,6 +7,11 @@ Both outputs are added to an image that the input already holds: the parts put t
 pasted on the background. The paper's networks generate all of it, in days; a short training gains by starting there.
 Shorter ones still have U-Nets (those of PoseWarp): pix2pixHD's generators pass everything through their lowest level,
 and need long to learn a correction as fine as a seam.
+
+For the same reason the human network has a fourth output, the outline: how much of each pixel is the person's, the
+rest being green. By colours alone, strands of hair that a part took along turned half green in a short training, not
+wholly, and half green passes the chroma mask. What is pasted on the background is the person's colour before it was
+mixed with green.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from torch import nn
 
 from dancebench.synth.gan.networks import GlobalGenerator, LocalEnhancer, zero_init_last_conv
 from dancebench.synth.methods.ddg.conditions import Conditions
-from dancebench.synth.methods.ddg.parts import N_PARTS, compose_on
+from dancebench.synth.methods.ddg.parts import N_PARTS, merge_parts
 from dancebench.synth.methods.ddg.pose_maps import N_MAPS
 from dancebench.synth.methods.posewarp.networks import UNet
 
@@ -29,6 +34,12 @@ _NO_PERSON, _PERSON = 0.3, 0.9
 of what people wear, black is at 1, and grey of any shade beyond."""
 _GAIN = 2.0
 """Of a network whose output is in [-1, 1]: so that any colour can become any other."""
+_UNET_GAINS = (1.0, 0.25)
+"""Of the U-Nets, whose outputs have no bounds. The fusion network's is small: at 1 its frame jumped by more than the
+range of colours in single steps of a short training."""
+_SHARPNESS = 8.0
+"""Slope of the outline's logit over the share of the parts: without a correction, parts that cover a pixel show 98 % of
+their colour in it, and 2 % of a pixel that they leave uncovered."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +63,14 @@ class DdgNetworks(nn.Module):
     """The human and the fusion network and their forward pass.
 
     Args:
-        human: Maps (B, 30 + 15 K, H, W) to (B, 3, H, W).
-        fusion: Maps (B, 3 + 15 K, H, W) to the same.
-        gain: By which their outputs are multiplied before they are added to an image.
+        human: Maps (B, 30 + 15 K, H, W) to (B, 4, H, W): corrections of the parts' colour and of their share.
+        fusion: Maps (B, 3 + 15 K, H, W) to a correction of the frame, (B, 3, H, W).
+        gains: By which their outputs are multiplied before they are added to an image.
     """
 
-    def __init__(self, human: nn.Module, fusion: nn.Module, *, gain: float) -> None:
+    def __init__(self, human: nn.Module, fusion: nn.Module, *, gains: tuple[float, float]) -> None:
         super().__init__()
-        self.gain = gain
+        self.human_gain, self.fusion_gain = gains
         self.human = human
         self.fusion = fusion
 
@@ -67,44 +78,50 @@ class DdgNetworks(nn.Module):
         """Generate the person and the frame."""
         green = make_green(conditions.background)
         parts = conditions.moved[:, :, :3].flatten(1, 2)  # (B, 30, H, W)
-        residual = self.human(torch.cat([parts, conditions.pose_maps], dim=1)).float()
-        human = compose_on(green, conditions.moved) + self.gain * residual
+        correction = (
+            self.human_gain * self.human(torch.cat([parts, conditions.pose_maps], dim=1)).float()
+        )  # (B, 4, H, W)
+        colour, share = merge_parts(conditions.moved)
+        person = colour + correction[:, :3]
+        outline = torch.sigmoid(_SHARPNESS * (share - 0.5 + correction[:, 3:]))  # (B, 1, H, W)
+        human = outline * person + (1 - outline) * green
         mask = key_out_green(human)
-        combined = mask * human + (1 - mask) * conditions.background  # Eq. 2
+        combined = mask * person + (1 - mask) * conditions.background  # Eq. 2
         residual = self.fusion(torch.cat([combined, conditions.pose_maps], dim=1)).float()
-        return GeneratedImages(human, mask, combined, combined + self.gain * residual)
+        return GeneratedImages(human, mask, combined, combined + self.fusion_gain * residual)
 
 
 def make_coarse_networks(*, poses: int, ngf: int, n_down: int, n_blocks: int) -> DdgNetworks:
     """Both as pix2pixHD's global generators, for `poses` stacked poses; other arguments as for `GlobalGenerator`."""
     human, fusion = (
-        GlobalGenerator(channels, ngf=ngf, n_down=n_down, n_blocks=n_blocks) for channels in _count_channels(poses)
+        GlobalGenerator(inputs, ngf=ngf, n_down=n_down, n_blocks=n_blocks, out_channels=outputs)
+        for inputs, outputs in _count_channels(poses)
     )
     zero_init_last_conv(human)
     zero_init_last_conv(fusion)
-    return DdgNetworks(human, fusion, gain=_GAIN)
+    return DdgNetworks(human, fusion, gains=(_GAIN, _GAIN))
 
 
 def make_unets(*, poses: int, width: int, n_down: int) -> DdgNetworks:
     """Both as U-Nets, for `poses` stacked poses; other arguments as for `UNet`."""
-    human, fusion = (UNet(channels, 3, width=width, n_down=n_down) for channels in _count_channels(poses))
-    return DdgNetworks(human, fusion, gain=1.0)
+    human, fusion = (UNet(inputs, outputs, width=width, n_down=n_down) for inputs, outputs in _count_channels(poses))
+    return DdgNetworks(human, fusion, gains=_UNET_GAINS)
 
 
-def _count_channels(poses: int) -> tuple[int, int]:
-    """Input channels of the human and the fusion network."""
-    return 3 * N_PARTS + N_MAPS * poses, 3 + N_MAPS * poses
+def _count_channels(poses: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Channels that go in and come out, of the human and of the fusion network."""
+    return (3 * N_PARTS + N_MAPS * poses, 4), (3 + N_MAPS * poses, 3)
 
 
 def enhance_networks(coarse: DdgNetworks, *, poses: int, ngf: int, n_blocks: int) -> DdgNetworks:
     """Local enhancers around both, for twice the size."""
     enhanced = []
-    for network, channels in zip((coarse.human, coarse.fusion), _count_channels(poses), strict=True):
+    for network, (inputs, outputs) in zip((coarse.human, coarse.fusion), _count_channels(poses), strict=True):
         assert isinstance(network, GlobalGenerator)
-        enhancer = LocalEnhancer(network, channels, ngf=ngf, n_blocks=n_blocks)
+        enhancer = LocalEnhancer(network, inputs, ngf=ngf, n_blocks=n_blocks, out_channels=outputs)
         zero_init_last_conv(enhancer.up)
         enhanced.append(enhancer)
-    return DdgNetworks(*enhanced, gain=_GAIN)
+    return DdgNetworks(*enhanced, gains=(_GAIN, _GAIN))
 
 
 def make_green(like: torch.Tensor) -> torch.Tensor:

@@ -38,6 +38,7 @@ _NEAR: Final = [LIMBS[part].near[0] for part in _TWO_ENDED]
 _FAR: Final = [LIMBS[part].far[0] for part in _TWO_ENDED]
 """Joints at the upper and the lower ends of all parts but the torso."""
 _OVERLAP: Final = 0.02  # by which parts overlap when they are moved, of the image's longer side
+_LEAST_SHARE: Final = 0.05  # of a pixel that parts cover: with less they fade to grey, instead of dividing by nothing
 _MAX_STRETCH: Final = 3.0
 _HEAD_RADIUS, _CHIN = 0.22, 0.12  # of the torso's length; the chin's from the nose, towards the neck
 _DEGENERATE: Final = 1.0  # pixel; a shorter limb has no direction
@@ -120,15 +121,15 @@ def move_parts(frames: torch.Tensor, parts: torch.Tensor, source: torch.Tensor, 
     return warp(cut, fit_part_transforms(source, target)) * present
 
 
-def compose_on(colour: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
-    """Put moved parts (B, 10, 4, H, W) before one colour, (3, 1, 1): (B, 3, H, W).
+def merge_parts(moved: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put moved parts (B, 10, 4, H, W) together: the person's colour (B, 3, H, W) and share of each pixel (B, 1, H, W).
 
-    Where parts meet they mix. A pixel is theirs if they cover half of it, and else has the colour: a mixture of both
-    would be an outline in that colour.
+    Where parts meet they mix. The colour is that of the parts, however little of a pixel they cover, and grey (0) where
+    there are none; the share is 1 at most.
     """
     total = moved.sum(dim=1)  # (B, 4, H, W)
     share = total[:, 3:]
-    return torch.where(share >= 0.5, total[:, :3] / share.clamp_min(0.5), colour)
+    return total[:, :3] / share.clamp_min(_LEAST_SHARE), share.clamp_max(1)
 
 
 def _locate_heads(source: torch.Tensor, target: torch.Tensor) -> list[torch.Tensor]:

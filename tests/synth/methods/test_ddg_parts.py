@@ -10,6 +10,7 @@ import scipy.ndimage
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from torch import nn
 
 from dancebench.datasets.pose.skeleton import (
     L_EAR,
@@ -28,14 +29,16 @@ from dancebench.datasets.pose.skeleton import (
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.clip import TrainingClip, load_training_clip, to_tensor
 from dancebench.synth.gan.losses import Features
+from dancebench.synth.gan.networks import MultiscaleDiscriminator
+from dancebench.synth.methods.ddg.conditions import Conditions
 from dancebench.synth.methods.ddg.losses import gradient_penalty, relativistic_loss
-from dancebench.synth.methods.ddg.networks import GREEN, key_out_green
+from dancebench.synth.methods.ddg.networks import GREEN, DdgNetworks, GeneratedImages, key_out_green
 from dancebench.synth.methods.ddg.parts import (
     HEAD,
     N_PARTS,
     TORSO,
-    compose_on,
     fit_part_transforms,
+    merge_parts,
     move_parts,
     segment_parts,
 )
@@ -122,10 +125,10 @@ def test_parts_moved_to_their_own_pose_are_the_person(
     moved = move_parts(frame, segment_parts(mask, pose), pose, pose)
     inside = mask[0] == 1
     assert inside.sum() > 200
-    person = compose_on(torch.tensor(GREEN).view(3, 1, 1), moved)
+    person, share = merge_parts(moved)
     error = (person - frame)[0][:, inside] / 2  # in [0, 1]
     assert -10 * error.square().mean().log10() >= 35
-    assert torch.allclose(moved[:, :, 3].sum(1).clamp_max(1), mask, atol=1e-3)
+    assert torch.allclose(share[:, 0], mask, atol=1e-3)
 
 
 def test_closed_form_parts_are_moved_with_their_limbs(
@@ -241,18 +244,76 @@ def test_a_limb_of_no_length_is_moved_and_neither_turned_nor_scaled(
     assert draw_pose_maps(target, SIZE).isfinite().all()
 
 
-def test_closed_form_parts_mix_where_they_meet_and_have_no_green_outline() -> None:
+def move_pixels() -> torch.Tensor:
+    """Parts in a row of pixels: none, one, two that meet, and one that covers 0.6 and 0.4 of a pixel."""
     moved = torch.zeros(1, N_PARTS, 4, 1, 5)
     moved[0, 0, :, 0, 1:3] = torch.tensor([0.5, 0.5, 0.5, 1.0])[:, None]
     moved[0, 1, :, 0, 2] = torch.tensor([-0.5, 0.1, 0.0, 1.0])
     moved[0, 0, :, 0, 3] = 0.6 * torch.tensor([0.5, 0.1, -0.5, 1.0])
     moved[0, 0, :, 0, 4] = 0.4 * torch.tensor([0.5, 0.1, -0.5, 1.0])
-    result = compose_on(torch.tensor(GREEN).view(3, 1, 1), moved)[0, :, 0]
-    assert result[:, 0].tolist() == list(GREEN)
-    assert result[:, 1].tolist() == [0.5, 0.5, 0.5]
-    assert result[:, 2].tolist() == pytest.approx([0.0, 0.3, 0.25])
-    assert result[:, 3].tolist() == pytest.approx([0.5, 0.1, -0.5])
-    assert result[:, 4].tolist() == list(GREEN)
+    return moved
+
+
+def test_closed_form_parts_mix_where_they_meet_and_keep_their_colour_at_the_edge() -> None:
+    colour, share = merge_parts(move_pixels())
+    assert share.flatten().tolist() == pytest.approx([0.0, 1.0, 1.0, 0.6, 0.4])
+    assert colour[0, :, 0, 0].tolist() == [0.0, 0.0, 0.0]
+    assert colour[0, :, 0, 1].tolist() == [0.5, 0.5, 0.5]
+    assert colour[0, :, 0, 2].tolist() == pytest.approx([0.0, 0.3, 0.25])
+    assert colour[0, :, 0, 3].tolist() == pytest.approx([0.5, 0.1, -0.5])
+    assert colour[0, :, 0, 4].tolist() == pytest.approx([0.5, 0.1, -0.5])
+
+
+class Constant(nn.Module):
+    """A network that gives one value a channel, whatever goes in."""
+
+    def __init__(self, *values: float) -> None:
+        super().__init__()
+        self.values = torch.tensor(values).view(1, -1, 1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.values.expand(len(x), -1, *x.shape[-2:])
+
+
+def generate_pixels(*correction: float) -> GeneratedImages:
+    networks = DdgNetworks(Constant(*correction), Constant(0.0, 0.0, 0.0), gains=(1.0, 1.0))
+    grey = torch.full((1, 3, 1, 5), -0.2)
+    images: GeneratedImages = networks(Conditions(move_pixels(), torch.zeros(1, N_MAPS, 1, 5), grey))
+    return images
+
+
+def test_closed_form_without_corrections_the_parts_are_before_green_and_on_the_background() -> None:
+    images = generate_pixels(0.0, 0.0, 0.0, 0.0)
+    green, shown = torch.tensor(GREEN), 1 / (1 + math.exp(-4))  # 0.98
+    assert torch.allclose(images.human[0, :, 0, 0], shown * green, atol=1e-6)
+    assert torch.allclose(images.human[0, :, 0, 1], shown * torch.tensor([0.5, 0.5, 0.5]) + (1 - shown) * green)
+    assert images.mask[0, 0, 0, :3].tolist() == [0.0, 1.0, 1.0]
+    assert images.combined[0, :, 0, 0].tolist() == pytest.approx([-0.2, -0.2, -0.2])
+    assert images.combined[0, :, 0, 1].tolist() == [0.5, 0.5, 0.5]
+    assert torch.equal(images.frame, images.combined)
+
+
+def test_a_pixel_that_is_half_green_has_no_green_on_the_background() -> None:
+    images = generate_pixels(0.0, 0.0, 0.0, -0.5)  # where parts cover a pixel wholly, the outline is at one half
+    assert images.human[0, :, 0, 1].tolist() == pytest.approx([-0.25, 0.75, -0.25])
+    assert 0 < images.mask[0, 0, 0, 1] < 1
+    red, green, blue = images.combined[0, :, 0, 1].tolist()
+    assert red == green == blue
+    assert -0.2 < green < 0.5
+
+
+def test_the_outline_removes_and_adds_what_it_is_told() -> None:
+    assert not generate_pixels(0.0, 0.0, 0.0, -1.5).mask.any()
+    added = generate_pixels(0.9, -0.9, 0.1, 1.5)
+    assert (added.mask == 1).all()
+    assert added.combined[0, :, 0, 0].tolist() == pytest.approx([0.9, -0.9, 0.1])
+
+
+def test_closed_form_the_frame_is_the_combined_image_and_the_weighted_correction() -> None:
+    networks = DdgNetworks(Constant(0.0, 0.0, 0.0, 0.0), Constant(0.4, -0.8, 0.0), gains=(1.0, 0.25))
+    images = networks(Conditions(move_pixels(), torch.zeros(1, N_MAPS, 1, 5), torch.zeros(1, 3, 1, 5)))
+    added = (images.frame - images.combined)[0, :, 0]
+    assert torch.allclose(added, torch.tensor([0.1, -0.2, 0.0])[:, None].expand(3, 5))
 
 
 def test_closed_form_green_is_keyed_out() -> None:
@@ -349,6 +410,27 @@ def test_closed_form_the_gradient_penalty_is_zero_for_a_unit_gradient(norm: floa
         lambda x: [[(x * direction).sum((1, 2, 3)).view(-1, 1, 1, 1)]], real, fake, torch.tensor([0.1, 0.5, 1.0])
     )
     assert found.item() == pytest.approx(penalty, abs=1e-5)
+
+
+def test_closed_form_the_gradient_penalty_does_not_depend_on_how_many_scores_a_map_has() -> None:
+    real, fake = torch.randn(2, 3, 5, 4, 4, generator=torch.Generator().manual_seed(1))
+    direction = torch.randn(5, 4, 4, generator=torch.Generator().manual_seed(0))
+    direction = direction / direction.norm()
+
+    def discriminate(x: torch.Tensor, size: int) -> Features:
+        return [[(x * direction).sum((1, 2, 3)).view(-1, 1, 1, 1).expand(-1, 1, size, 2 * size)]]
+
+    for size in (1, 3, 11):
+        found = gradient_penalty(lambda x, size=size: discriminate(x, size), real, fake, torch.tensor([0.1, 0.5, 1.0]))
+        assert found.item() == pytest.approx(0.0, abs=1e-5)
+
+
+def test_the_gradient_penalty_of_a_new_discriminator_is_of_order_one() -> None:
+    torch.manual_seed(0)
+    discriminator = MultiscaleDiscriminator(48, ndf=16, n_scales=2)
+    real, fake = 2 * torch.rand(2, 2, 48, 128, 64) - 1
+    found = gradient_penalty(discriminator, real, fake, torch.tensor([0.3, 0.6]))
+    assert 0 < found.item() <= 2  # at most 1 a scale: no gradient is longer than the unit
 
 
 def test_closed_form_the_penalty_is_measured_between_real_and_fake() -> None:
