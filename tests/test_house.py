@@ -45,7 +45,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     ),
     "benchmark": (
         {"console", "jobs", "presets", "metrics"},
-        {"views", "report"},
+        {"views", "report", "ancestors"},
         {"runs", "casework"},
         {"corpora", "failures", "novelty", "outside", "study"},
         {"commands"},

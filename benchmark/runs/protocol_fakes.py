@@ -21,6 +21,7 @@ from dancebench.benchmark.runs.synthesis import (
     SynthesisResult,
     draw_missing,
     make_training_job,
+    start_warm,
     synthesize,
 )
 from dancebench.benchmark.runs.transfer import make_driving_motion
@@ -47,6 +48,7 @@ class FakePlan:
         method: Synthesis method of the training, validation and held-out fakes.
         others: Further methods, unseen in training; their held-out fakes, in own motion, show how the detector
             generalises.
+        warm_start: What the synthesizers start from, as for `start_warm`.
     """
 
     workspace: Workspace
@@ -56,6 +58,7 @@ class FakePlan:
     preset: str
     settings: RunSettings
     device: str = "cpu"
+    warm_start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,8 @@ def make_fakes(plan: FakePlan, *, workers: int, report: ReportProgress) -> list[
         BenchError: The dataset lacks people, or a fake could not be made.
     """
     wanted = list_fake_jobs(plan)
+    syntheses = start_warm([job.synthesis for job in wanted], plan.warm_start, workers=workers, report=report)
+    wanted = [replace(job, synthesis=synthesis) for job, synthesis in zip(wanted, syntheses, strict=True)]
     sharing = min(workers, len(wanted))
     jobs = [replace(job, synthesis=job.synthesis.sharing_memory(sharing)) for job in wanted]
     dataset = plan.dataset
@@ -172,6 +177,7 @@ def _make_row(workspace: Workspace, dataset: Dataset, result: SynthesisResult, *
             "people": name_people(subject, result.fake.source if fake else None),
             "method": result.job.method if fake else None,
             "pictures": dataset.entry(subject).pictures,
+            "ancestor": result.fake.ancestor.weights_sha256 if fake and result.fake.ancestor else None,
             "motion_sha256": result.fake.source_sha256 if fake else own_motion,
             "fps": record.fps,
             "n_frames": record.n_frames,

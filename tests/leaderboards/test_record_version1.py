@@ -59,7 +59,7 @@ def test_published_records_lose_nothing(path: Path) -> None:
     record = RunRecord.load(path)
     facts = record.entry.facts
     assert raw["schema_version"] == 1
-    assert (record.schema_version, facts.kind, facts.remarks) == (5, raw["run"]["kind"], ())
+    assert (record.schema_version, facts.kind, facts.remarks) == (6, raw["run"]["kind"], ())
     notes = dict(raw["entry"]["notes"])
     if isinstance(facts, DetectionFacts):
         assert facts.fakes is not None
@@ -83,7 +83,7 @@ def test_published_records_lose_nothing(path: Path) -> None:
 def test_an_upgraded_record_is_written_and_read_as_version_5(tmp_path: Path) -> None:
     record = RunRecord.load(PUBLISHED[0])
     path = save_run(tmp_path, record, pd.DataFrame({"item": ["a"]}))
-    assert json.loads(path.read_text())["schema_version"] == 5
+    assert json.loads(path.read_text())["schema_version"] == 6
     assert RunRecord.load(path) == record
 
 

@@ -65,7 +65,7 @@ def test_same_configuration_replaces_its_older_record(tmp_path: Path, make_recor
 
 def test_unreadable_files_are_named_and_left_out(tmp_path: Path, make_record: MakeRecord) -> None:
     good = save_run(tmp_path, make_record("fbf", {"body_ssim": 0.8}), ROWS)
-    newer = json.loads(good.read_text()) | {"schema_version": 6, "novelty": True}
+    newer = json.loads(good.read_text()) | {"schema_version": 7, "novelty": True}
     (tmp_path / "newer.json").write_text(json.dumps(newer))
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "copy.json").write_bytes(good.read_bytes())
