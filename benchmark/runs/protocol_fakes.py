@@ -120,13 +120,15 @@ def make_fakes(plan: FakePlan, *, workers: int, report: ReportProgress) -> list[
         BenchError: The dataset lacks people, or a fake could not be made.
     """
     wanted = list_fake_jobs(plan)
-    syntheses = start_warm([job.synthesis for job in wanted], plan.warm_start, workers=workers, report=report)
-    wanted = [replace(job, synthesis=synthesis) for job, synthesis in zip(wanted, syntheses, strict=True)]
-    sharing = min(workers, len(wanted))
-    jobs = [replace(job, synthesis=job.synthesis.sharing_memory(sharing)) for job in wanted]
     dataset = plan.dataset
-    driving = {driver for job in jobs for driver in job.drivers}
+    driving = {driver for job in wanted for driver in job.drivers}
     draw_missing(dataset, [*dataset.ids(*SPLITS), *sorted(driving)], workers, report)
+    sharing = min(workers, len(wanted))
+    syntheses = start_warm([job.synthesis for job in wanted], plan.warm_start, workers=workers, report=report)
+    jobs = [
+        replace(job, synthesis=synthesis.sharing_memory(sharing))
+        for job, synthesis in zip(wanted, syntheses, strict=True)
+    ]
     named_jobs = [Job(f"{job.synthesis.method} on {job.synthesis.subject}", synthesize_driven, job) for job in jobs]
     outcomes = run_jobs(named_jobs, workers=workers, report=report)
     return [fake for fakes in require_all(outcomes) for fake in fakes]

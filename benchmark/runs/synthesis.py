@@ -121,7 +121,7 @@ def start_warm(
     """The jobs with what their trainings start from; a method that is not trained starts from nothing as before.
 
     Args:
-        jobs: Of one dataset; of several methods, maybe.
+        jobs: Of one dataset, whose people are drawn; of several methods, maybe.
         warm_start: `auto`, the folder of an ancestor, or None for no warm start.
         workers: Number of worker processes.
         report: Progress.
@@ -147,7 +147,11 @@ def start_warm(
     else:
         found = [find_ancestor(warm_start, plan) for plan in plans]
     ancestors = {(plan.method, plan.side): ancestor for plan, ancestor in zip(plans, found, strict=True)}
-    return [replace(job, ancestor=ancestors.get((job.method, _find_side_of(job)))) for job in jobs]
+    started = [replace(job, ancestor=ancestors.get((job.method, _find_side_of(job)))) for job in jobs]
+    for job in started:
+        if job.ancestor is not None:
+            job.ancestor.require_unseen(job.dataset.subject(job.subject).record)
+    return started
 
 
 def _find_side_of(job: SynthesisJob) -> Side:
@@ -260,8 +264,6 @@ def synthesize(job: SynthesisJob, report: ReportProgress) -> SynthesisResult:
         BenchError: The subject is a driver, or a stage fails.
     """
     subject = open_synthesizable(job.dataset, job.subject)
-    if job.ancestor is not None:
-        job.ancestor.require_unseen(subject.record)  # before other ranks are told to take part
     training = make_training_job(job, subject)
     RANKS.announce(job)
     trained = _train_with_workers(training, report)

@@ -93,7 +93,7 @@ class KilledError(Exception):
 
 def kill_at(what_ends_with: str) -> ReportProgress:
     def report(what: str, done: int, total: int) -> None:
-        if what.endswith(what_ends_with) and done == 1:
+        if what.endswith(what_ends_with) and done == 2:
             raise KilledError
 
     return report
