@@ -91,8 +91,9 @@ def describe_shared_ancestors(rows: Sequence[VideoRow]) -> list[str]:
     Its traces are in both, so that a detector may know the ancestor and not the method. Nothing leaks of people: the
     run is marked, not refused.
     """
-    held_out = {row.ancestor for row in rows if row.split == _HOLDOUT and row.ancestor is not None}
-    shared = sorted({row.ancestor for row in rows if row.split == "train" and row.ancestor in held_out} - {None})
+    found = [(row.split, row.ancestor) for row in rows if row.ancestor is not None]
+    held_out = {ancestor for split, ancestor in found if split == _HOLDOUT}
+    shared = sorted({ancestor for split, ancestor in found if split == "train"} & held_out)
     named = ", ".join(f"{ancestor:.12}" for ancestor in shared)
     return [f"warm start: training and held-out fakes share an ancestor ({named})"] if shared else []
 

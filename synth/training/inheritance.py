@@ -114,7 +114,8 @@ class Ancestor:
             BenchError: As `require_unchanged`.
         """
         self.require_unchanged()
-        return load_file(self.folder / WEIGHTS, device=device)
+        weights: Weights = load_file(self.folder / WEIGHTS, device=device)
+        return weights
 
 
 def find_side(role: Role) -> Side:
