@@ -124,9 +124,9 @@ def find_side(role: Role) -> Side:
 
 
 def collect_weights(part: str, networks: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
-    """The weights of networks under `PART.NAME.KEY`."""
+    """Copies of the weights of networks, under `PART.NAME.KEY`: networks may share layers, and a file may not."""
     return {
-        f"{part}.{name}.{key}": value
+        f"{part}.{name}.{key}": value.clone()
         for name, network in networks.items()
         for key, value in network.state_dict().items()
     }
