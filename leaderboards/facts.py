@@ -187,14 +187,13 @@ def _name_fakes(fakes: Fakes) -> dict[str, str | None]:
 
 
 def _describe_ancestors(ancestors: Sequence[AncestorFacts]) -> str | None:
-    """What synthesizers started from, in a line."""
-    return (
-        "; ".join(
-            f"from an ancestor of {len(each.people)} people ({each.side} side, {each.weights_sha256[:12]})"
-            for each in ancestors
-        )
-        or None
-    )
+    """What synthesizers started from, in a line; None for nothing."""
+    told = [
+        f"from an ancestor of {len(each.people)} {'person' if len(each.people) == 1 else 'people'} "
+        f"({each.side} side, {each.weights_sha256[:12]})"
+        for each in ancestors
+    ]
+    return "; ".join(told) or None
 
 
 def _name_submitted(scores: SubmittedScores) -> dict[str, str | None]:

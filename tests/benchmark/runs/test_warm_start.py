@@ -7,8 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from dancebench.benchmark.cli import app
 from dancebench.leaderboards.records import RunRecord, SynthesisFacts
@@ -41,7 +40,7 @@ def test_each_side_of_the_split_has_an_ancestor_that_records_and_fakes_name(work
         fake = FakeRecord.load(workspace / "fakes" / "fbf" / "demo-tiny" / subject / name / f"{subject}.json")
         assert fake.ancestor is not None
         assert (fake.ancestor.side, fake.ancestor.weights_sha256) == (side, sides[side].weights_sha256)
-    assert "warm_start: from an ancestor of 1 people" in (workspace / "leaderboards" / "synthesis.md").read_text()
+    assert "from an ancestor of 1 person" in (workspace / "leaderboards" / "synthesis.md").read_text()
     again = bench(workspace, "transfer", "--dataset", "demo-tiny", "--subject", "1", "--source", "train01",
                   "--method", "fbf", "--preset", "tiny", "--warm-start", "auto")  # fmt: skip
     assert again.exit_code == 0, again.output
