@@ -5,11 +5,19 @@ In: the typed facts of a record. Out: their texts, the same on pages and on a te
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dancebench.leaderboards.records import DetectionFacts, Fakes, RunKind, RunRecord, SubmittedScores, SynthesisFacts
+from dancebench.leaderboards.records import (
+    AncestorFacts,
+    DetectionFacts,
+    Fakes,
+    RunKind,
+    RunRecord,
+    SubmittedScores,
+    SynthesisFacts,
+)
 
 CONDITIONS: Final = "What detectors were trained on and look at"
 TRAINING: Final = "Training"
@@ -160,6 +168,7 @@ def list_remarks(record: RunRecord) -> list[str]:
             "perceptual_trunk_reason": facts.perceptual_trunk_reason,
             "precision": facts.precision,
             "seed_spread": facts.seed_spread,
+            "warm_start": _describe_ancestors(facts.ancestors),
         }
     elif isinstance(facts, DetectionFacts):
         named |= {"aggregator": facts.aggregator, "weights_from": facts.weights_from}
@@ -173,7 +182,18 @@ def _name_fakes(fakes: Fakes) -> dict[str, str | None]:
     """Which fakes, and the quality of those that the detector was not trained on."""
     others = fakes.body_ssim.keys() - {fakes.method, *_BASELINES}
     named: dict[str, str | None] = {f"fakes_body_ssim_{method}": f"{fakes.body_ssim[method]:.4g}" for method in others}
+    named["fakes_warm_start"] = _describe_ancestors(fakes.ancestors)
     return named | {"fakes": f"{fakes.method}, preset {fakes.preset}"}
+
+
+def _describe_ancestors(ancestors: Sequence[AncestorFacts]) -> str | None:
+    """What synthesizers started from, in a line; None for nothing."""
+    told = [
+        f"from an ancestor of {len(each.people)} {'person' if len(each.people) == 1 else 'people'} "
+        f"({each.side} side, {each.weights_sha256[:12]})"
+        for each in ancestors
+    ]
+    return "; ".join(told) or None
 
 
 def _name_submitted(scores: SubmittedScores) -> dict[str, str | None]:

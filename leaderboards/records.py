@@ -102,6 +102,16 @@ class _Facts(Strict):
     """Further sentences."""
 
 
+class AncestorFacts(Strict):
+    """A generator of many people from which synthesizers started."""
+
+    weights_sha256: Sha256
+    side: Literal["train", "holdout"]
+    """Of the split: whose synthesizers it is for."""
+    people: tuple[str, ...]
+    """Whom it was trained on."""
+
+
 class SynthesisFacts(_Facts):
     """Of a synthesis method."""
 
@@ -116,6 +126,8 @@ class SynthesisFacts(_Facts):
     """With which every subject was trained at least; null for a method that is not trained."""
     seed_spread: str | None = None
     """The primary metric by training seed; null for one seed."""
+    ancestors: tuple[AncestorFacts, ...] = ()
+    """What the synthesizers started from; none: from nothing, as in records before version 6."""
 
 
 class Fakes(Strict):
@@ -126,6 +138,8 @@ class Fakes(Strict):
     preset: str
     body_ssim: dict[str, float]
     """By method: mean over held-out people of the body SSIM of fakes in their own motion."""
+    ancestors: tuple[AncestorFacts, ...] = ()
+    """What their synthesizers started from; none: from nothing, as in records before version 6."""
 
 
 class NullControl(Strict):

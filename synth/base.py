@@ -145,6 +145,13 @@ class LearnedMethod(Method):
     def inference_networks(self) -> Mapping[str, nn.Module]:
         """The networks that synthesis uses, by name."""
 
+    def inherited_networks(self) -> Mapping[str, nn.Module]:
+        """The networks that a warm start takes over from an ancestor, by name: all that its own phases train and keep.
+
+        By default those that synthesis uses.
+        """
+        return self.inference_networks()
+
     def weights(self) -> dict[str, torch.Tensor]:
         return {
             f"{name}.{key}": value
@@ -221,6 +228,10 @@ class Phase(ABC):
     @abstractmethod
     def networks(self) -> Mapping[str, nn.Module]:
         """All networks that this phase trains, by name."""
+
+    def inherited_discriminators(self) -> Mapping[str, nn.Module]:
+        """The networks of this phase alone that a warm start takes over too, by name; by default none."""
+        return {}
 
     @abstractmethod
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:

@@ -7,7 +7,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -135,6 +135,24 @@ class CachedFrames:
         return kept
 
 
+class FrameMasks(Protocol):
+    """The person masks of training frames."""
+
+    def find(self, report: ReportProgress = ignore_progress) -> object:
+        """Find them where that was not done before.
+
+        Raises:
+            BenchError: They cannot be found.
+        """
+
+    def __getitem__(self, index: npt.NDArray[np.intp]) -> Pixels:
+        """Share of the person in each pixel of these frames, 0 to 255: uint8 [*index.shape, H, W]."""
+
+    @property
+    def shows_person(self) -> npt.NDArray[np.bool_]:
+        """In which frames any pixel shows the person: bool [T]."""
+
+
 class SpanMasks:
     """The person masks of a span at the training size, found in the clip when they are first used.
 
@@ -188,6 +206,7 @@ class TrainingClip:
         size: (H, W).
         masks: Which pixels show the person.
         at: Loads the same span at another size, named by its longer side.
+        person_starts: Frames from which on another person is shown; none in the clip of one person.
     """
 
     frames: CachedFrames
@@ -196,11 +215,17 @@ class TrainingClip:
     face_centres: npt.NDArray[np.float32]
     starts_segment: npt.NDArray[np.bool_]
     size: tuple[int, int]
-    masks: SpanMasks
+    masks: FrameMasks
     at: Callable[[int], TrainingClip]
+    person_starts: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.keypoints)
+
+    @property
+    def people(self) -> npt.NDArray[np.intp]:
+        """Which person each frame shows, counted from 0: int [T]."""
+        return np.searchsorted(np.asarray(self.person_starts, np.intp), np.arange(len(self)), side="right")
 
     def list_example_starts(self, window: int) -> npt.NDArray[np.intp]:
         """First frames of the examples: `window` consecutive frames, each with a person.

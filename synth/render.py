@@ -26,14 +26,18 @@ from dancebench.datasets.video.clips import ClipInfo, describe_encoder, write_cl
 from dancebench.synth.backgrounds import Background, replace_background
 from dancebench.synth.base import METHODS, LayeredMethod, Method
 from dancebench.synth.clip import Motion, Pixels, locate_faces
+from dancebench.synth.training.inheritance import AncestorReference
 from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, load_method
 
 
 class FakeRecord(ArtifactRecord):
-    """The JSON next to a fake: what it is and how it was made, for anyone who comes across it."""
+    """The JSON next to a fake: what it is and how it was made, for anyone who comes across it.
 
-    SCHEMA_VERSION: ClassVar[int] = 4
-    schema_version: int = 4
+    Version 5 names the ancestor of a warm start; earlier synthesizers started from nothing.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 5
+    schema_version: int = 5
 
     synthetic: bool = True
     method: str
@@ -65,6 +69,8 @@ class FakeRecord(ArtifactRecord):
     background_sha256: str | None = None
     sha256: str
     weights_sha256: str
+    ancestor: AncestorReference | None = None
+    """What its synthesizer started from; null for nothing."""
     encoder: str
     git_sha: str | None
     dirty: bool | None
@@ -230,6 +236,7 @@ def _describe_fake(
         background_sha256=background and background.sha256,
         sha256=clip.sha256,
         weights_sha256=trained.weights_sha256,
+        ancestor=trained.ancestor,
         encoder=clip.encoder,
         git_sha=git_sha,
         dirty=dirty,

@@ -22,7 +22,15 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"nn"},
     ),
     "datasets": ({"video"}, {"corpora"}, {"pose"}, {"subjects"}, {"importers", "dancers"}),
-    "synth": ({"clip"}, {"base"}, {"acceleration"}, {"gan"}, {"methods", "training"}, {"backgrounds"}, {"render"}),
+    "synth": (
+        {"clip"},
+        {"base", "pooled_clip"},
+        {"acceleration"},
+        {"gan"},
+        {"methods", "training"},
+        {"backgrounds"},
+        {"render"},
+    ),
     "detect": ({"inputs", "trunk"}, {"detectors"}, {"evaluation"}, {"protocol"}, {"casework", "shipped"}),
     "leaderboards": (
         {"record_version1", "record_version2", "record_version3", "perceptual"},
@@ -37,7 +45,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     ),
     "benchmark": (
         {"console", "jobs", "presets", "metrics"},
-        {"views", "report"},
+        {"views", "report", "ancestors"},
         {"runs", "casework"},
         {"corpora", "failures", "novelty", "outside", "published", "study"},
         {"commands"},

@@ -15,6 +15,7 @@ from dancebench.benchmark.commands.options import (
     SeedOption,
     SetOption,
     TrainFractionOption,
+    WarmStartOption,
     WorkspaceOption,
     choose_worker_count,
     open_workspace,
@@ -60,6 +61,7 @@ def detect(
         ),
     ] = None,
     preset: Annotated[str, typer.Option(help="A preset (see bench list presets).")] = "protocol",
+    warm_start: WarmStartOption = None,
     train: Annotated[
         list[str] | None,
         typer.Option(
@@ -117,6 +119,7 @@ def detect(
 
     [dim]Examples: bench detect --holdout · bench detect --holdout --dataset demo-small --preset demo ·
     bench detect --holdout --detector pair-patch --detector spectrum --test-method posewarp --robustness ·
+    bench detect --holdout --warm-start auto ·
     bench detect --holdout --set pair-patch.steps=3000 --aggregator top-k --set top-k.share=0.1 ·
     bench detect --holdout --detector onnx:net.onnx --detector energy:make ·
     bench detect --holdout --detector timm:resnet18 --tune head --export onnx ·
@@ -142,6 +145,8 @@ def detect(
         raise typer.BadParameter("--submit, --name and --manifest belong together", param_hint="bench detect")
     if export not in (None, "onnx"):
         raise BenchError(f"Networks are not exported as '{export}'.", hint="Choose onnx.")
+    if warm_start is not None and not holdout:
+        raise typer.BadParameter("no synthesizer is trained without --holdout", param_hint="--warm-start")
     if submit is not None and (tune or export):
         raise typer.BadParameter("--tune and --export are for detectors that are trained", param_hint="bench detect")
     opened = open_workspace(workspace)
@@ -180,7 +185,7 @@ def detect(
     device = resolve_device(device_name)
     settings = RunSettings(seed=seed, precision=resolve_precision("auto", device))
     trained, others = _choose_methods(fixed, method, test_method or [])
-    fakes = FakePlan(opened, data, trained, others, preset, settings, device=device)
+    fakes = FakePlan(opened, data, trained, others, preset, settings, device, warm_start)
     planned = [
         DetectionJob(fakes, each, rule, count, robustness, looked_at, fields.get(each, {}), export is not None, fixed)
         for each in detectors

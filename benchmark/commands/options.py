@@ -42,6 +42,15 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME.KEY=VALUE", help="Another value of a setting of what is run; repeatable."),
 ]
+WarmStartOption = Annotated[
+    str | None,
+    typer.Option(
+        "--warm-start",
+        metavar="auto|FOLDER",
+        help="Start from a generator trained on many training people: auto (one for each side of the split) or the "
+        "folder of one.",
+    ),
+]
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Name of the dataset.")]
 TrainFractionOption = Annotated[
     float | None,

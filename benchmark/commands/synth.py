@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -18,6 +19,7 @@ from dancebench.benchmark.commands.options import (
     SeedOption,
     SetOption,
     TrainFractionOption,
+    WarmStartOption,
     WorkspaceOption,
     choose_worker_count,
     open_workspace,
@@ -55,6 +57,7 @@ def synth(
         str | None,
         typer.Option(help="Trunk of the perceptual loss instead of the preset's: off, vgg19 or squeeze."),
     ] = None,
+    warm_start: WarmStartOption = None,
     precision_name: PrecisionOption = "auto",
     batch: Annotated[
         int | None, typer.Option(min=1, help="Batch size instead of the preset's; under torchrun the ranks share it.")
@@ -94,6 +97,7 @@ def synth(
     bench synth --subject all --method fbf --method fbf-ts --method fbf-ts-fg --seeds 3 ·
     bench synth --dataset mine --subject me --preset small ·
     bench synth --subject 3 --method fbf --failures ·
+    bench synth --subject holdout01 --warm-start auto --set fbf-ts.schedule.steps=150 ·
     bench synth --subject 3 --method fbf --set fbf.ngf=32 --set fbf.schedule.steps=2000 ·
     bench synth --subject 3 --method ddg --train-fraction 0.85 ·
     bench synth --submit clips --name theirs --dataset mine --preset small ·
@@ -120,6 +124,7 @@ def synth(
         draw_missing,
         plan_jobs,
         run_worker_rank,
+        start_warm,
     )
     from dancebench.benchmark.runs.synthesis_record import run_synthesis
     from dancebench.core.nn import distributed
@@ -145,6 +150,8 @@ def synth(
     count = choose_worker_count(jobs, device) if distributed.world_size() == 1 else 1
     with ProgressBars(err) as display:
         draw_missing(data, ids, count, display.report)
+        started = start_warm(list(chain(*plans)), warm_start, workers=count, report=display.report)
+        plans = [[job for job in started if job.method == plan[0].method] for plan in plans]
         results = [run_synthesis(plan, clock=clock, workers=count, report=display.report) for plan in plans]
         plotted = [_report_novelty(made, count, display.report) if novelty else [] for _, made in results]
         failed = [_report_failures(made, count, display.report) if failures else [] for _, made in results]

@@ -15,6 +15,7 @@ from dancebench.benchmark.commands.options import (
     JsonOption,
     SeedOption,
     TrainFractionOption,
+    WarmStartOption,
     WorkspaceOption,
     choose_worker_count,
     name_other_files,
@@ -36,6 +37,7 @@ def transfer(
     train_fraction: TrainFractionOption = None,
     method: Annotated[str, typer.Option(help="A method (see bench list methods).")] = "fbf-ts",
     preset: Annotated[str, typer.Option(help="The preset that the targets were trained with.")] = "protocol",
+    warm_start: WarmStartOption = None,
     normalisation: Annotated[
         str,
         typer.Option(
@@ -72,7 +74,9 @@ def transfer(
     ids = data.ids("target") if subject == ["all"] else list(dict.fromkeys(subject))
     device = resolve_device(device_name)
     behind = None if background == "keep" else Path(background)
-    plan = TransferPlan(opened, data, tuple(ids), source, method, preset, seed, normalisation, device, behind)
+    plan = TransferPlan(
+        opened, data, tuple(ids), source, method, preset, seed, normalisation, device, behind, warm_start
+    )
     if source not in data.ids():
         name_other_files(Path(source))
     with ProgressBars(err) as display:

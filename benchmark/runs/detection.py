@@ -20,7 +20,7 @@ from dancebench.benchmark.runs.protocol_fakes import SPLITS, FakePlan, list_vide
 from dancebench.benchmark.runs.robustness import score_perturbed_copies, score_unseen_copies
 from dancebench.benchmark.runs.run_clock import RunClock
 from dancebench.benchmark.runs.synthesis import SynthesisResult
-from dancebench.benchmark.runs.synthesis_record import read_body_points
+from dancebench.benchmark.runs.synthesis_record import list_ancestors, read_body_points
 from dancebench.benchmark.views import (
     check_configuration,
     choose_view,
@@ -161,7 +161,10 @@ def run_detectors(
         )
         looked_at.hash_files()
         described[view] = looked_at, description
-    recordings = [_Recording(job, *described[view], view, tuple(argv)) for job, view in zip(jobs, views, strict=True)]
+    ancestors = list_ancestors([fake.job for fake in fakes])
+    recordings = [
+        _Recording(job, *described[view], view, tuple(argv), ancestors) for job, view in zip(jobs, views, strict=True)
+    ]
     named_jobs = [Job(each.job.detector, _record_detection, each) for each in recordings]
     outcomes = run_jobs(named_jobs, workers=workers, report=report)
     detected = require_all(outcomes)
@@ -195,6 +198,8 @@ class _Recording:
     view: View | None
     """None: clips as they are."""
     argv: tuple[str, ...]
+    ancestors: tuple[records.AncestorFacts, ...]
+    """Of the synthesizers of the fakes."""
 
 
 def _record_detection(recording: _Recording, report: ReportProgress) -> DetectionResult:
@@ -214,6 +219,8 @@ def _record_detection(recording: _Recording, report: ReportProgress) -> Detectio
     }
     if job.protocol is not None:
         identity["protocol"] = job.protocol.sha256
+    if recording.ancestors:
+        identity["ancestors"] = [each.weights_sha256 for each in recording.ancestors]
     digest = sha256_json(identity)
     run_id = records.new_run_id("detection", name, digest)
     manifest = plan.workspace.manifest(run_id)
@@ -268,7 +275,7 @@ def _make_record(recording: _Recording, result: HoldoutResult, run: records.Run)
     failed = [failure for failure in result.failures if failure.item in {row.video_id for row in held_out}]
     facts = records.DetectionFacts(
         frame_size=f"{held_out[0].height}x{held_out[0].width}",
-        fakes=records.Fakes(method=plan.method, preset=plan.preset, body_ssim=quality),
+        fakes=records.Fakes(method=plan.method, preset=plan.preset, body_ssim=quality, ancestors=recording.ancestors),
         aggregator=result.card.aggregator,
         null_control=read_null_control(result.metrics["null_shift"]),
         weights_from=result.card.origin,

@@ -21,6 +21,7 @@ from dancebench.benchmark.runs.synthesis import (
     SynthesisResult,
     draw_missing,
     make_training_job,
+    start_warm,
     synthesize,
 )
 from dancebench.benchmark.runs.transfer import make_driving_motion
@@ -47,6 +48,7 @@ class FakePlan:
         method: Synthesis method of the training, validation and held-out fakes.
         others: Further methods, unseen in training; their held-out fakes, in own motion, show how the detector
             generalises.
+        warm_start: What the synthesizers start from, as for `start_warm`.
     """
 
     workspace: Workspace
@@ -56,6 +58,7 @@ class FakePlan:
     preset: str
     settings: RunSettings
     device: str = "cpu"
+    warm_start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -117,11 +120,15 @@ def make_fakes(plan: FakePlan, *, workers: int, report: ReportProgress) -> list[
         BenchError: The dataset lacks people, or a fake could not be made.
     """
     wanted = list_fake_jobs(plan)
-    sharing = min(workers, len(wanted))
-    jobs = [replace(job, synthesis=job.synthesis.sharing_memory(sharing)) for job in wanted]
     dataset = plan.dataset
-    driving = {driver for job in jobs for driver in job.drivers}
+    driving = {driver for job in wanted for driver in job.drivers}
     draw_missing(dataset, [*dataset.ids(*SPLITS), *sorted(driving)], workers, report)
+    sharing = min(workers, len(wanted))
+    syntheses = start_warm([job.synthesis for job in wanted], plan.warm_start, workers=workers, report=report)
+    jobs = [
+        replace(job, synthesis=synthesis.sharing_memory(sharing))
+        for job, synthesis in zip(wanted, syntheses, strict=True)
+    ]
     named_jobs = [Job(f"{job.synthesis.method} on {job.synthesis.subject}", synthesize_driven, job) for job in jobs]
     outcomes = run_jobs(named_jobs, workers=workers, report=report)
     return [fake for fakes in require_all(outcomes) for fake in fakes]
@@ -172,6 +179,7 @@ def _make_row(workspace: Workspace, dataset: Dataset, result: SynthesisResult, *
             "people": name_people(subject, result.fake.source if fake else None),
             "method": result.job.method if fake else None,
             "pictures": dataset.entry(subject).pictures,
+            "ancestor": result.fake.ancestor.weights_sha256 if fake and result.fake.ancestor else None,
             "motion_sha256": result.fake.source_sha256 if fake else own_motion,
             "fps": record.fps,
             "n_frames": record.n_frames,

@@ -1,6 +1,7 @@
 """Synthesis: train on each subject, generate its held-out part, cut the real clip to match.
 
 (dataset, subject, method, preset, seed) ──▶ synths/ ──▶ fakes/ + reals/
+A warm start has the ancestors of both sides of the split trained first, on training people.
 """
 
 from __future__ import annotations
@@ -10,11 +11,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from dancebench.benchmark.jobs import Job, JobFailure, run_jobs
+from dancebench.benchmark.ancestors import (
+    AUTO,
+    AncestorPlan,
+    configure_ancestor,
+    find_ancestor,
+    list_people,
+    make_ancestor,
+)
+from dancebench.benchmark.jobs import Job, JobFailure, require_all, run_jobs
 from dancebench.benchmark.presets import RunSettings, configure_method
 from dancebench.core.errors import BenchError
 from dancebench.core.nn import distributed
-from dancebench.core.progress import ReportProgress
+from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.schema import Document, describe_fields
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import SELECTIONS, build_catalogue, draw_subject, open_demo
@@ -24,6 +33,8 @@ from dancebench.datasets.subjects.records import DrawnSource, PoseSource
 from dancebench.synth.base import METHODS, LearnedMethod, SynthConfig
 from dancebench.synth.clip import scale_to_long_side
 from dancebench.synth.render import FakeRecord, render_fake, take_held_out_motion
+from dancebench.synth.training.ancestor import refuse_untrained
+from dancebench.synth.training.inheritance import Ancestor, Side, find_side
 from dancebench.synth.training.loop import DEFAULT_OPTIONS, TrainingOptions
 from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, train
 
@@ -37,6 +48,7 @@ class SynthesisJob:
 
     Attributes:
         changes: What in `config` was set for this run, in words for the record; empty where nothing was.
+        ancestor: What the training starts from; None: from nothing.
     """
 
     workspace: Workspace
@@ -48,11 +60,12 @@ class SynthesisJob:
     device: str = "cpu"
     options: TrainingOptions = DEFAULT_OPTIONS
     changes: str = ""
+    ancestor: Ancestor | None = None
 
     @property
     def variant(self) -> str:
         """Name of the folder: one method may be trained on a subject in several ways."""
-        return f"{self.preset}-s{self.config.seed}"
+        return name_variant(self.preset, self.config.seed, self.ancestor)
 
     def sharing_memory(self, processes: int) -> SynthesisJob:
         """The same job beside others: so many processes hold a clip in this machine's memory at once."""
@@ -63,7 +76,13 @@ class SynthesisJob:
         return self.workspace.fake(self.method, self.dataset.name, self.subject, self.variant, source=source)
 
 
-RANKS: Final = distributed.RankRendezvous[SynthesisJob]()
+def name_variant(preset: str, seed: int, ancestor: Ancestor | None) -> str:
+    """Name of the folder of a synthesizer and its fakes, among the others of its method and subject."""
+    name = f"{preset}-s{seed}"
+    return name if ancestor is None else f"{name}-warm-{ancestor.reference.weights_sha256[:12]}"
+
+
+RANKS: Final = distributed.RankRendezvous["SynthesisJob | AncestorPlan"]()
 """The ranks that torchrun started: all take part in every training."""
 
 
@@ -94,6 +113,70 @@ def plan_jobs(
         for config in (configure_method(preset, method, replace(settings, seed=seed)),)
         for subject in subjects
     ]
+
+
+def start_warm(
+    jobs: Sequence[SynthesisJob], warm_start: str | None, *, workers: int, report: ReportProgress
+) -> list[SynthesisJob]:
+    """The jobs with what their trainings start from; a method that is not trained starts from nothing as before.
+
+    Args:
+        jobs: Of one dataset, whose people are drawn; of several methods, maybe.
+        warm_start: `auto`, the folder of an ancestor, or None for no warm start.
+        workers: Number of worker processes.
+        report: Progress.
+
+    Raises:
+        BenchError: None of the methods is trained, an ancestor cannot be trained or opened, or it was trained on a
+            person who is no training person.
+    """
+    if warm_start is None:
+        return list(jobs)
+    plans = _plan_ancestors(jobs)
+    if not plans:
+        raise refuse_untrained(list(dict.fromkeys(job.method for job in jobs)))
+    if warm_start == AUTO:
+        people = [each for side in {plan.side for plan in plans} for each in list_people(jobs[0].dataset, side)]
+        draw_missing(jobs[0].dataset, sorted(people), workers, report)
+        sharing = min(workers, len(plans))
+        named = [
+            Job(f"{plan.method}, ancestor of the {plan.side} side", _make_ancestor, plan.sharing_memory(sharing))
+            for plan in plans
+        ]
+        outcomes = run_jobs(named, workers=workers, report=report)
+        found = require_all(outcomes)
+    else:
+        found = [find_ancestor(warm_start, plan) for plan in plans]
+    ancestors = {(plan.method, plan.side): ancestor for plan, ancestor in zip(plans, found, strict=True)}
+    started = [replace(job, ancestor=ancestors.get((job.method, _find_side_of(job)))) for job in jobs]
+    for job in started:
+        if job.ancestor is not None:
+            job.ancestor.require_unseen(job.dataset.subject(job.subject).record)
+    return started
+
+
+def _find_side_of(job: SynthesisJob) -> Side:
+    return find_side(job.dataset.entry(job.subject).role)
+
+
+def _plan_ancestors(jobs: Sequence[SynthesisJob]) -> list[AncestorPlan]:
+    """Those of each trained method and side, with the first seed of the jobs."""
+    first: dict[tuple[str, Side], SynthesisJob] = {}
+    for job in jobs:
+        if issubclass(METHODS[job.method], LearnedMethod):
+            first.setdefault((job.method, _find_side_of(job)), job)
+    return [
+        AncestorPlan(
+            job.workspace, job.dataset, side, method, job.preset,
+            configure_ancestor(job.preset, method, job.config), job.device, job.options,
+        )
+        for (method, side), job in first.items()
+    ]  # fmt: skip
+
+
+def _make_ancestor(plan: AncestorPlan, report: ReportProgress) -> Ancestor:
+    RANKS.announce(plan)
+    return make_ancestor(plan, report)
 
 
 @dataclass(frozen=True)
@@ -215,7 +298,8 @@ def make_training_job(job: SynthesisJob, subject: Subject) -> TrainJob:
     base = None
     if issubclass(method_class, LearnedMethod) and method_class.base is not None:
         base_config = method_class.get_base_config(job.config)
-        base_job = replace(job, method=method_class.base, config=base_config)
+        base_ancestor = job.ancestor and job.ancestor.base
+        base_job = replace(job, method=method_class.base, config=base_config, ancestor=base_ancestor)
         base = make_training_job(base_job, subject)
     return TrainJob(
         method=job.method,
@@ -226,6 +310,7 @@ def make_training_job(job: SynthesisJob, subject: Subject) -> TrainJob:
         folder=job.workspace.synth(job.method, job.dataset.name, job.subject, job.variant),
         device=job.device,
         base=base,
+        ancestor=job.ancestor,
         options=job.options,
     )
 
@@ -243,7 +328,10 @@ def _train_with_workers(training: TrainJob, report: ReportProgress) -> TrainReco
 def run_worker_rank() -> None:
     """Run a worker rank under torchrun: it takes part in every training and does nothing else."""
     for job in RANKS.follow():
-        train(make_training_job(job, job.dataset.subject(job.subject)))
+        if isinstance(job, AncestorPlan):
+            make_ancestor(job, ignore_progress)
+        else:
+            train(make_training_job(job, job.dataset.subject(job.subject)))
 
 
 def synthesize_all(

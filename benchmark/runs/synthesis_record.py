@@ -216,6 +216,8 @@ def _describe_run(jobs: Sequence[SynthesisJob], clock: RunClock) -> records.Run:
         "dataset_id": job.dataset.record.dataset_id,
         "subjects": sorted({each.subject for each in jobs}),
     }
+    if ancestors := list_ancestors(jobs):
+        identity["ancestors"] = [each.weights_sha256 for each in ancestors]
     seeds = _list_seeds(jobs)
     if len(seeds) > 1:
         identity["seeds"] = seeds
@@ -271,8 +273,30 @@ def _describe_entry(results: Sequence[SynthesisResult], rows: pd.DataFrame) -> r
             training_seeds=min(_count_seeds(results).values()) if learned else None,
             seed_spread=_describe_seed_spread(rows) if len(seeds) > 1 else None,
             settings=first.job.changes or None,
+            ancestors=list_ancestors([each.job for each in results]),
+            remarks=tuple(_describe_seen(results)),
         ),
     )
+
+
+def list_ancestors(jobs: Sequence[SynthesisJob]) -> tuple[records.AncestorFacts, ...]:
+    """What the synthesizers of a run started from, each once; none where they started from nothing."""
+    references = {job.ancestor.reference for job in jobs if job.ancestor is not None}
+    return tuple(
+        records.AncestorFacts(weights_sha256=each.weights_sha256, side=each.side, people=each.people)
+        for each in sorted(references, key=lambda reference: reference.weights_sha256)
+    )
+
+
+def _describe_seen(results: Sequence[SynthesisResult]) -> list[str]:
+    """Whose ancestor was trained on them too: training people alone, all others are refused."""
+    jobs = {each.job.subject: each.job for each in results}
+    seen = [
+        subject
+        for subject, job in sorted(jobs.items())
+        if job.ancestor is not None and job.ancestor.has_seen(job.dataset.subject(subject).record)
+    ]
+    return [f"the ancestor was trained on {', '.join(seen)} too"] if seen else []
 
 
 def _count_seeds(results: Sequence[SynthesisResult]) -> Counter[str]:

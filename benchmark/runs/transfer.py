@@ -14,10 +14,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dancebench.benchmark.ancestors import AUTO
 from dancebench.benchmark.jobs import Job, require_all, run_jobs
 from dancebench.benchmark.report.panels import SYNTHETIC, join_panels
 from dancebench.benchmark.runs.driving_motion import Frame, MotionSource, find_motion_source, select_held_out
-from dancebench.benchmark.runs.synthesis import SynthesisJob, make_training_job
+from dancebench.benchmark.runs.synthesis import SynthesisJob, make_training_job, name_variant
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
@@ -33,6 +34,8 @@ from dancebench.synth.backgrounds import Background, open_background
 from dancebench.synth.base import METHODS, LayeredMethod
 from dancebench.synth.clip import Motion, locate_noses
 from dancebench.synth.render import DrivingMotion, FakeRecord, refuse_background, render_fake
+from dancebench.synth.training.ancestor import open_ancestor
+from dancebench.synth.training.inheritance import Ancestor, find_side
 from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, find_intact
 
 AS_IS: Final = "none"
@@ -57,10 +60,27 @@ class TransferPlan:
     device: str = "cpu"
     background: Path | None = None
     """What the targets are put on; None leaves their own."""
+    warm_start: str | None = None
+    """What the targets' synthesizers started from, as for `start_warm`; nothing is trained here."""
 
-    @property
-    def variant(self) -> str:
-        return f"{self.preset}-s{self.seed}"
+    def find_ancestor(self, target: str) -> Ancestor | None:
+        """What a target's synthesizer started from.
+
+        Raises:
+            BenchError: There is no such ancestor.
+        """
+        if self.warm_start is None:
+            return None
+        if self.warm_start != AUTO:
+            return open_ancestor(Path(self.warm_start), self.method)
+        side = find_side(self.dataset.entry(target).role)
+        return open_ancestor(
+            self.workspace.ancestor(self.method, self.dataset.name, side, f"{self.preset}-s{self.seed}"), self.method
+        )
+
+    def name_variant(self, target: str) -> str:
+        """Name of the folders of a target's synthesizer and its fakes."""
+        return name_variant(self.preset, self.seed, self.find_ancestor(target))
 
     def name_fake(self, source: MotionSource, background: Background | None) -> str:
         """Name of the fakes' files, without the suffix."""
@@ -69,7 +89,8 @@ class TransferPlan:
 
     def locate_training(self, target: str) -> Path:
         """Where the record of a target's training lies."""
-        return self.workspace.synth(self.method, self.dataset.name, target, self.variant) / "train.json"
+        variant = self.name_variant(target)
+        return self.workspace.synth(self.method, self.dataset.name, target, variant) / "train.json"
 
 
 @dataclass(frozen=True)
@@ -124,7 +145,7 @@ def run_transfer(plan: TransferPlan, *, workers: int, report: ReportProgress) ->
     outcomes = run_jobs(jobs, workers=workers, report=report)
     fakes = require_all(outcomes)
     targets = "+".join(plan.targets) if len(plan.targets) <= _NAMED_TARGETS else f"{len(plan.targets)}-targets"
-    folder = plan.workspace.transfers / plan.method / plan.dataset.name / plan.variant
+    folder = plan.workspace.transfers / plan.method / plan.dataset.name / plan.name_variant(plan.targets[0])
     together = folder / f"{plan.name_fake(source, background)}--{targets}.mp4"
     _save_side_by_side(together, source, fakes)
     return TransferResult(fakes, together, source.decode_warnings)
@@ -156,7 +177,10 @@ def _find_trained(plan: TransferPlan, target: str, sharing: int = 1) -> tuple[Tr
     record = TrainRecord.load_if_usable(plan.locate_training(target))
     if record is not None and dataset.is_prepared(target):
         config = METHODS[plan.method].Config.model_validate(record.config)
-        job = SynthesisJob(plan.workspace, dataset, target, plan.method, plan.preset, config, device=plan.device)
+        job = SynthesisJob(
+            plan.workspace, dataset, target, plan.method, plan.preset, config, plan.device,
+            ancestor=plan.find_ancestor(target),
+        )  # fmt: skip
         training = make_training_job(job.sharing_memory(sharing), dataset.subject(target))
         if find_intact(training) is not None:
             return training, record
@@ -165,7 +189,7 @@ def _find_trained(plan: TransferPlan, target: str, sharing: int = 1) -> tuple[Tr
         f"'{target}' has no trained {plan.method} of preset {plan.preset}, seed {plan.seed}; trained are: "
         f"{', '.join(trained) or 'none'}.",
         hint=f"bench synth --dataset {dataset.name} --subject {target} --method {plan.method} --preset {plan.preset} "
-        f"--seed {plan.seed}",
+        f"--seed {plan.seed}{'' if plan.warm_start is None else f' --warm-start {plan.warm_start}'}",
     )
 
 
@@ -200,7 +224,7 @@ def _transfer(job: _TransferJob, report: ReportProgress) -> TransferredFake:
     )
     background = _open_background(plan)
     name = plan.name_fake(source, background)
-    path = plan.workspace.fake(plan.method, plan.dataset.name, job.target, plan.variant, source=name)
+    path = plan.workspace.fake(plan.method, plan.dataset.name, job.target, plan.name_variant(job.target), source=name)
     fake = render_fake(training, record, drive, path, background=background, report=report)
     return TransferredFake(job.target, path, fake)
 

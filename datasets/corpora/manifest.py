@@ -87,8 +87,8 @@ class ViewFacts(Strict):
 class VideoRow(Document):
     """One video, and what is known of how it was made."""
 
-    SCHEMA_VERSION: ClassVar[int] = 2
-    schema_version: int = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
+    schema_version: int = 3
     video_id: str
     """Full identifier, never a basename: `subject/source/method`; `subject/source/real` for a real."""
     path: str
@@ -110,6 +110,9 @@ class VideoRow(Document):
     """video_id of the real that a fake was made from; None where it is not known."""
     method: str | None
     """None for a real."""
+    ancestor: str | None = None
+    """SHA-256 of the weights that a fake's synthesizer started from; None where it started from nothing, and before
+    version 3."""
     family: str | None = None
     """Kind of method: face swap, reenactment, a text-to-video generator, …"""
     region: Region | None = None
@@ -150,6 +153,8 @@ class VideoRow(Document):
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
         """A row of the first version names who is seen and who drives."""
+        if data["schema_version"] > 1:
+            return data
         kept = {key: value for key, value in data.items() if key not in ("subject_id", "source_id")}
         return kept | {"people": name_people(data["subject_id"], data["source_id"])}
 

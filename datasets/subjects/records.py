@@ -79,6 +79,14 @@ def list_recordings(source: FileSource | DrawnSource | ImportedSource) -> frozen
     return frozenset([source.sha256]) if isinstance(source, FileSource) else frozenset()
 
 
+def list_origins(source: FileSource | DrawnSource | ImportedSource) -> frozenset[str]:
+    """What tells whether two sources show one recording or one drawn dancer: they share an origin."""
+    if isinstance(source, DrawnSource):
+        return frozenset([f"drawn {source.seed}"])
+    whole = [source.sha256] if isinstance(source, ImportedSource) else []
+    return list_recordings(source) | frozenset(whole)
+
+
 class PrepareConfig(Strict):
     """How a recording becomes a clip.
 

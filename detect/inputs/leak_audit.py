@@ -85,6 +85,19 @@ def _find_shared_motions(rows: Sequence[VideoRow]) -> list[str]:
     return _find_shared("The motion with sha256 {:.12}…", motions)
 
 
+def describe_shared_ancestors(rows: Sequence[VideoRow]) -> list[str]:
+    """What marks a run whose training fakes and held-out fakes started from one ancestor: a sentence, or none.
+
+    Its traces are in both, so that a detector may know the ancestor and not the method. Nothing leaks of people: the
+    run is marked, not refused.
+    """
+    found = [(row.split, row.ancestor) for row in rows if row.ancestor is not None]
+    held_out = {ancestor for split, ancestor in found if split == _HOLDOUT}
+    shared = sorted({ancestor for split, ancestor in found if split == "train"} & held_out)
+    named = ", ".join(f"{ancestor:.12}" for ancestor in shared)
+    return [f"warm start: training and held-out fakes share an ancestor ({named})"] if shared else []
+
+
 def audit_frames(videos: VideoSet, report: ReportProgress = ignore_progress) -> None:
     """Refuse a manifest in which clips of two splits show the same recording, whatever their rows say.
 

@@ -51,7 +51,7 @@ from dancebench.detect.evaluation.metrics import (
 )
 from dancebench.detect.evaluation.score_tables import ScoreTables, UnscoredVideo, make_score_tables
 from dancebench.detect.evaluation.training_domain import TrainingDomain, fit_training_domain
-from dancebench.detect.inputs.leak_audit import require_one_size
+from dancebench.detect.inputs.leak_audit import describe_shared_ancestors, require_one_size
 from dancebench.detect.inputs.pairs import load_pool
 from dancebench.detect.inputs.video_set import VideoSet
 from dancebench.detect.inputs.view import ViewName
@@ -148,7 +148,11 @@ def train_and_evaluate(
         metrics=metrics,
         error_rates=measure_error_rates(holdout, frozen.thresholds.video),
         ratios=collect_ratio_figures(holdout, frozen.calibration),
-        flags=(*list_flags(metrics), *describe_overconfidence(frozen.calibration)),
+        flags=(
+            *list_flags(metrics),
+            *describe_overconfidence(frozen.calibration),
+            *describe_shared_ancestors(videos.rows),
+        ),
     )
     keep_calibration_scores(folder, validation.aggregate_by(frozen.rule, aggregator), training.methods)
     save_figures(folder, holdout, frozen.thresholds, frozen.calibration)

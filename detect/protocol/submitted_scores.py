@@ -42,6 +42,7 @@ from dancebench.detect.evaluation.metrics import (
     evaluate_per_subject,
 )
 from dancebench.detect.evaluation.score_tables import PAIR_COLUMNS, VIDEO_COLUMNS, ScoreTables, UnscoredVideo
+from dancebench.detect.inputs.leak_audit import describe_shared_ancestors
 from dancebench.detect.protocol.score_file import IDS, Submission
 
 SUPPLIED = "given"  # recorded as the aggregator of videos whose scores were submitted
@@ -200,7 +201,8 @@ def measure_submission(submitted: SubmittedTables, rows: Sequence[VideoRow]) -> 
     }
     if thresholds is not None:
         metrics |= break_down_by_source(holdout, thresholds) | break_down_by_method(submitted.holdout, thresholds)
-    flags = [*_question_polarity(metrics), *(describe_overconfidence(calibrations) if calibrations else [])]
+    overconfident = describe_overconfidence(calibrations) if calibrations else []
+    flags = [*_question_polarity(metrics), *overconfident, *describe_shared_ancestors(rows)]
     for name, unit in _NEEDS_DETECTOR.items():
         metrics[name] = Metric(value=None, reason=NOT_HERE, n=0, unit=unit, higher_is_better=False)
     return SubmissionResult(metrics, evaluate_per_subject(holdout, thresholds), thresholds, tuple(flags))

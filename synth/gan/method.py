@@ -151,6 +151,11 @@ class GanMethod(LearnedMethod):
     def inference_networks(self) -> Mapping[str, nn.Module]:
         return {"generator": self.generator}
 
+    def inherited_networks(self) -> Mapping[str, nn.Module]:
+        """The generator; with a local stage the global generator too, whose last layers only its own phase uses."""
+        coarse = {} if self.config.local is None else {"coarse": self.coarse}
+        return {**coarse, **self.inference_networks()}
+
     @abstractmethod
     def generate_window(self, generator: nn.Module, poses: torch.Tensor) -> torch.Tensor:
         """Generate images (B, window, 3, H, W) from pose maps (B, window, C, H, W), with gradients through all."""

@@ -63,6 +63,9 @@ class AdversarialPhase(Phase):
     def networks(self) -> Mapping[str, nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator}
 
+    def inherited_discriminators(self) -> Mapping[str, nn.Module]:
+        return {"discriminator": self.discriminator}
+
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         return {"generator": self._generator_optimizer, "discriminator": self._discriminator_optimizer}
 

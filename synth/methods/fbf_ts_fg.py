@@ -112,6 +112,10 @@ class FaceGan(LearnedMethod):
     def inference_networks(self) -> Mapping[str, nn.Module]:
         return {**self.main.inference_networks(), "face": self.face}
 
+    def inherited_networks(self) -> Mapping[str, nn.Module]:
+        """The face generator: the main one is the base method's, and has an ancestor of its own."""
+        return {"face": self.face}
+
     def compute_face_box(self, centre: npt.NDArray[np.float32]) -> Box[int] | None:
         """The bounding box of the crop around a face's centre, in pixels of the clip; None where no face is seen."""
         return compute_face_box(centre, self.clip.size, multiple=2**self.config.face_n_down)

@@ -6,7 +6,7 @@ A phase starts from the seed, and a step's examples depend on (seed, phase, step
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,7 @@ from dancebench.synth.base import LearnedMethod, Phase
 from dancebench.synth.clip import Batch
 from dancebench.synth.gan.networks import checkpoint_activations
 from dancebench.synth.training.batches import iterate_batches
+from dancebench.synth.training.inheritance import DISCRIMINATORS, NETWORKS, Weights, inherit
 
 LOG_EVERY_STEPS: Final = 10
 SAMPLE_EVERY_STEPS: Final = 250
@@ -50,6 +51,10 @@ class TrainingOptions:
 DEFAULT_OPTIONS: Final = TrainingOptions()
 
 
+def ignore_phase(name: str, phase: Phase) -> None:
+    """Does nothing with it."""
+
+
 @dataclass(frozen=True)
 class SynthTraining:
     """The training of a synthesizer: what determines it, and how it is computed.
@@ -61,6 +66,8 @@ class SynthTraining:
         seed: Seed of all random numbers.
         trunk: For the perceptual losses.
         options: How it is computed.
+        ancestor: What a warm start takes over; None for a start from nothing.
+        keep: Called with the name of each phase that is done and with the phase.
     """
 
     folder: Path
@@ -69,6 +76,8 @@ class SynthTraining:
     seed: int
     trunk: Trunk | None
     options: TrainingOptions = DEFAULT_OPTIONS
+    ancestor: Weights | None = None
+    keep: Callable[[str, Phase], None] = ignore_phase
 
 
 class PhaseRecord(Strict):
@@ -96,8 +105,11 @@ def run_phases(method: LearnedMethod, training: SynthTraining, report: ReportPro
 
     Raises:
         BenchError: Too few usable frames; a batch that cannot be divided among the processes; a loss that
-            is no longer a number; a damaged checkpoint.
+            is no longer a number; a damaged checkpoint; networks with other layers than the ancestor's.
     """
+    ancestor = training.ancestor
+    if ancestor is not None:
+        inherit(NETWORKS, method.inherited_networks(), ancestor, training.label)
     stored = load_resumable(training.folder, training.key)
     done = [PhaseRecord.model_validate(record) for record in stored.facts["phases"]] if stored else []
     board = _Board(training) if training.options.tensorboard and is_main_process() else None
@@ -106,7 +118,10 @@ def run_phases(method: LearnedMethod, training: SynthTraining, report: ReportPro
             continue
         seed_everything(training.seed)  # a phase begins the same way whether or not the training was resumed before
         phase = method.start_phase(name, training.trunk)
+        if ancestor is not None:
+            inherit(f"{DISCRIMINATORS}.{name}", phase.inherited_discriminators(), ancestor, training.label)
         done.append(_PhaseTrainer(phase, name, number, method.device, training, board).train(stored, done, report))
+        training.keep(name, phase)
         stored = None
     if board is not None:
         board.close()

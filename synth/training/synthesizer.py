@@ -16,10 +16,11 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from dancebench.core.artifacts import ArtifactRecord, find_existing
 from dancebench.core.environment import collect_versions, read_code_version, seed_everything
@@ -33,9 +34,8 @@ from dancebench.core.schema import Strict
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.synth.base import METHODS, LearnedMethod, Method, SynthConfig
 from dancebench.synth.clip import load_training_clip
+from dancebench.synth.training.inheritance import WEIGHTS, Ancestor, AncestorReference
 from dancebench.synth.training.loop import DEFAULT_OPTIONS, PhaseRecord, SynthTraining, TrainingOptions, run_phases
-
-WEIGHTS: Final = "weights.safetensors"
 
 
 class BaseRecord(Strict):
@@ -48,10 +48,13 @@ class BaseRecord(Strict):
 
 
 class TrainRecord(ArtifactRecord):
-    """`train.json`: what a synthesizer is and how it was trained."""
+    """`train.json`: what a synthesizer is and how it was trained.
 
-    SCHEMA_VERSION: ClassVar[int] = 2
-    schema_version: int = 2
+    Version 3 names the ancestor of a warm start; earlier trainings started from nothing.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 3
+    schema_version: int = 3
 
     method: str
     preset: str
@@ -62,6 +65,8 @@ class TrainRecord(ArtifactRecord):
     """Fields of the method's own `Config`."""
     train_frames: int
     base: BaseRecord | None
+    ancestor: AncestorReference | None = None
+    """What it started from; null for nothing."""
     phases: tuple[PhaseRecord, ...]
     """Empty for methods without steps."""
     parameters: dict[str, int]
@@ -81,7 +86,8 @@ class TrainRecord(ArtifactRecord):
     @property
     def key(self) -> Any:
         """What determines the result, besides the trunk and the base."""
-        return [self.method, self.config, self.content_sha256]
+        made_of = [self.method, self.config, self.content_sha256]
+        return made_of if self.ancestor is None else [*made_of, self.ancestor.weights_sha256]
 
     def files(self, path: Path) -> Mapping[Path, str]:
         """The weights."""
@@ -104,6 +110,7 @@ class TrainJob:
 
     Attributes:
         base: The job of the method that this one builds on.
+        ancestor: What the training starts from; None: from nothing.
         options: How it is computed, which does not affect the result.
     """
 
@@ -115,6 +122,7 @@ class TrainJob:
     folder: Path
     device: str = "cpu"
     base: TrainJob | None = None
+    ancestor: Ancestor | None = None
     options: TrainingOptions = DEFAULT_OPTIONS
 
     @property
@@ -128,8 +136,11 @@ def train(job: TrainJob, *, report: ReportProgress = ignore_progress) -> TrainRe
     Raises:
         UnknownNameError: There is no such method.
         BenchError: The clip has too few usable frames, or a loss became NaN or infinite (the message
-            says at which step; the last good checkpoint is kept).
+            says at which step; the last good checkpoint is kept). The ancestor was trained on this person, who is no
+            training person, or its networks have other layers.
     """
+    if job.ancestor is not None:
+        job.ancestor.require_unseen(job.subject.record)
     method_class = METHODS[job.method]
     base = train(job.base, report=report) if job.base else None
     with lock_folder(job.folder) if is_main_process() else nullcontext():
@@ -144,25 +155,31 @@ def train(job: TrainJob, *, report: ReportProgress = ignore_progress) -> TrainRe
         trunk, trunk_reason = None, None
         phases: list[PhaseRecord] = []
         if isinstance(method, LearnedMethod):
-            trunk, trunk_reason = _agree_on_trunk(job.config)
+            trunk, trunk_reason = agree_on_trunk(job.config)
             label = f"{job.method} on {job.subject.id}"
             key = sha256_json([_training_identity(job), trunk.sha256 if trunk else None, base and base.weights_sha256])
-            training = SynthTraining(job.folder, label, key, job.config.seed, trunk, job.options)
+            ancestor = None if job.ancestor is None else job.ancestor.load_weights(job.device)
+            training = SynthTraining(job.folder, label, key, job.config.seed, trunk, job.options, ancestor)
             phases = run_phases(method, training, report)
         if is_main_process():
-            with atomic_path(job.weights_path) as temporary:
-                save_file({name: value.contiguous() for name, value in method.weights().items()}, temporary)
+            save_weights(job.weights_path, method.weights())
             _make_record(job, method, len(clip), base, phases, trunk, trunk_reason).save(job.folder / "train.json")
             (job.folder / STATE).unlink(missing_ok=True)
         broadcast(None)  # worker ranks wait until the record is written
         return TrainRecord.load(job.folder / "train.json")
 
 
+def save_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
+    """Write tensors by name, whole or not at all."""
+    with atomic_path(path) as temporary:
+        save_file({name: value.contiguous() for name, value in weights.items()}, temporary)
+
+
 def find_finished(job: TrainJob) -> TrainRecord | None:
     """The record of this job's training, if it was completed and would give the same result now."""
     record = find_intact(job)
-    if record is not None and record.trunk_reason is not None and _find_trunk(job.config, download=True)[0] is not None:
-        return None  # the trunk that was missing then is available now: the result would differ
+    if record is not None and lacked_trunk(record.trunk_reason, job.config):
+        return None
     return record if job.base is None or find_finished(job.base) is not None else None
 
 
@@ -197,7 +214,8 @@ def load_method(job: TrainJob, record: TrainRecord) -> Method:
 
 def _training_identity(job: TrainJob) -> list[Any]:
     """What determines the result, besides the trunk and the base."""
-    return [job.method, job.config.model_dump(mode="json"), job.subject.record.content_sha256]
+    made_of = [job.method, job.config.model_dump(mode="json"), job.subject.record.content_sha256]
+    return made_of if job.ancestor is None else [*made_of, job.ancestor.reference.weights_sha256]
 
 
 def _load_checked_weights(job: TrainJob, record: TrainRecord) -> dict[str, torch.Tensor]:
@@ -209,8 +227,8 @@ def _load_checked_weights(job: TrainJob, record: TrainRecord) -> dict[str, torch
     return weights
 
 
-def _agree_on_trunk(config: SynthConfig) -> tuple[Trunk | None, str | None]:
-    """`_find_trunk`, with one answer for all processes: rank 0 looks, and downloads, for the worker ranks.
+def agree_on_trunk(config: SynthConfig) -> tuple[Trunk | None, str | None]:
+    """The configured trunk, or None and why not: one answer for all processes, rank 0 looks for the worker ranks.
 
     Raises:
         BenchError: A worker rank does not find what rank 0 found.
@@ -226,6 +244,11 @@ def _agree_on_trunk(config: SynthConfig) -> tuple[Trunk | None, str | None]:
     return trunk, reason
 
 
+def lacked_trunk(reason: str | None, config: SynthConfig) -> bool:
+    """Whether a trunk that was missing then, with this reason, is available now: the result would differ."""
+    return reason is not None and _find_trunk(config, download=True)[0] is not None
+
+
 def _find_trunk(config: SynthConfig, *, download: bool) -> tuple[Trunk | None, str | None]:
     """The configured trunk, or None and why not: the perceptual loss is then off, and recorded as off."""
     if config.trunk == "off":
@@ -234,6 +257,11 @@ def _find_trunk(config: SynthConfig, *, download: bool) -> tuple[Trunk | None, s
         return load_trunk(config.trunk, download=download), None
     except TrunkUnavailableError as error:
         return None, error.message
+
+
+def count_parameters(networks: Mapping[str, nn.Module]) -> dict[str, int]:
+    """Number of parameters of each network."""
+    return {name: sum(value.numel() for value in network.parameters()) for name, network in networks.items()}
 
 
 def _make_record(
@@ -257,8 +285,9 @@ def _make_record(
         train_frames=train_frames,
         base=base
         and BaseRecord(method=base.method, weights_sha256=base.weights_sha256, steps=base.steps, seconds=base.seconds),
+        ancestor=job.ancestor and job.ancestor.reference,
         phases=tuple(phases),
-        parameters={name: sum(value.numel() for value in network.parameters()) for name, network in networks.items()},
+        parameters=count_parameters(networks),
         trunk=trunk.name if trunk else "off",
         trunk_sha256=trunk.sha256 if trunk else None,
         trunk_reason=trunk_reason,

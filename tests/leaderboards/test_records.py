@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from dancebench.core.errors import BenchError
+from dancebench.leaderboards.facts import list_remarks
 from dancebench.leaderboards.records import Data, NullControl, RunRecord, load_runs, new_run_id, save_run
 
 MakeRecord = Callable[..., RunRecord]
@@ -61,6 +62,21 @@ def test_same_configuration_replaces_its_older_record(tmp_path: Path, make_recor
     save_run(tmp_path, make_record("fbf", {"body_ssim": 0.8}), ROWS)
     [record], _ = load_runs(tmp_path)
     assert record.metrics["body_ssim"].value == 0.8
+
+
+def test_records_before_ancestors_are_read(tmp_path: Path, make_record: MakeRecord) -> None:
+    record = make_record("fbf", {"body_ssim": 0.8})
+    data = record.model_dump(mode="json") | {"schema_version": 5}
+    del data["entry"]["facts"]["ancestors"]
+    path = tmp_path / f"{record.run.id}.json"
+    path.write_text(json.dumps(data))
+    assert RunRecord.load(path) == record
+
+
+def test_the_ancestor_of_a_warm_start_is_told(make_record: MakeRecord) -> None:
+    ancestor = {"weights_sha256": "a" * 64, "side": "holdout", "people": ("train02", "train04")}
+    record = make_record("fbf", {"body_ssim": 0.8}, facts={"ancestors": (ancestor,)})
+    assert "warm_start: from an ancestor of 2 people (holdout side, aaaaaaaaaaaa)" in list_remarks(record)
 
 
 def test_unreadable_files_are_named_and_left_out(tmp_path: Path, make_record: MakeRecord) -> None:

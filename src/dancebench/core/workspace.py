@@ -59,6 +59,10 @@ class Workspace:
         """Folder of a trained synthesizer; `variant` is the preset and the seed."""
         return self.root / "synths" / method / dataset / subject / variant
 
+    def ancestor(self, method: str, dataset: str, side: str, variant: str) -> Path:
+        """Folder of a generator of many people, from which those of a side of the split start."""
+        return self.root / "ancestors" / method / dataset / side / variant
+
     def fake(self, method: str, dataset: str, subject: str, variant: str, *, source: str) -> Path:
         """A fake clip; the record of how it was made lies beside it as `.json`."""
         return self.root / "fakes" / method / dataset / subject / variant / f"{source}.mp4"

@@ -52,13 +52,14 @@ def grow(mask: Pixels, margin: int) -> Pixels:
 def number_scenes(clip: TrainingClip) -> npt.NDArray[np.intp]:
     """The scene that each frame of the clip belongs to, counted from 0: int [T].
 
-    A scene ends where the picture is cut. A gap between segments alone does not end it: the background is the same.
+    A scene ends where the picture is cut, or another person is shown. A gap between segments alone does not end it: the
+    background is the same.
     """
     scenes = np.zeros(len(clip), np.intp)
     for start in np.flatnonzero(clip.starts_segment).tolist():
         if start > 0:
             before, after = (make_thumbnail(clip.frames[np.array([t])][0]) for t in (start - 1, start))
-            scenes[start:] += is_cut(before, after)
+            scenes[start:] += start in clip.person_starts or is_cut(before, after)
     return scenes
 
 

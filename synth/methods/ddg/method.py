@@ -150,6 +150,11 @@ class TwoStageMethod(LayeredMethod):
     def inference_networks(self) -> Mapping[str, nn.Module]:
         return {"human": self.generator.human, "fusion": self.generator.fusion}
 
+    def inherited_networks(self) -> Mapping[str, nn.Module]:
+        """Both generators; with a local stage the global ones too, whose last layers only their own phase uses."""
+        coarse = {} if self.config.local is None else {"coarse": self.coarse}
+        return {**coarse, **self.inference_networks()}
+
     def weights(self) -> dict[str, torch.Tensor]:
         return {**super().weights(), "background": torch.from_numpy(self.background)}
 

@@ -121,6 +121,9 @@ class DdgPhase(Phase):
     def networks(self) -> Mapping[str, nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminators}
 
+    def inherited_discriminators(self) -> Mapping[str, nn.Module]:
+        return {"discriminator": self.discriminators}
+
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         return self._optimizers
 

@@ -117,7 +117,7 @@ class PoseWarp(LearnedMethod):
 
 
 class PosePairs:
-    """Training pairs (source, target) of one clip, both with a person.
+    """Training pairs (source, target) of one clip, both with a person, and both with the same.
 
     A pair is either random, or its source is one of the frames nearest in pose to the target, without those
     adjacent to it in time: at synthesis the source is the nearest of all training frames.
@@ -127,6 +127,9 @@ class PosePairs:
         self.people = clip.list_example_starts(1)
         self.poses = clip.keypoints[self.people]
         self.near_share = near_share
+        shown = clip.people[self.people]
+        self._same = {int(person): np.flatnonzero(shown == person) for person in np.unique(shown)}
+        self._shown = shown
 
     def sample_examples(self, rng: np.random.Generator, count: int) -> npt.NDArray[np.intp]:
         """Sample pairs, [count, 2]."""
@@ -135,14 +138,24 @@ class PosePairs:
     def _sample_pair(self, rng: np.random.Generator) -> tuple[int, int]:
         target = int(rng.integers(len(self.people)))
         near = rng.random() < self.near_share
-        source = rng.choice(self.find_near(target)) if near else rng.integers(len(self.people))
+        if near:
+            source = rng.choice(self.find_near(target))
+        else:
+            same = self._list_same(target)
+            source = same[rng.integers(len(same))]
         return int(self.people[source]), int(self.people[target])
+
+    def _list_same(self, target: int) -> npt.NDArray[np.intp]:
+        """Positions of all frames of the person whom the target shows."""
+        return self._same[int(self._shown[target])]
 
     def find_near(self, target: int) -> npt.NDArray[np.intp]:
         """Positions of the frames nearest in pose; where all are adjacent to it in time, those count too."""
-        adjacent = np.abs(self.people - self.people[target]) <= _NEAR_GAP
-        order: npt.NDArray[np.intp] = np.lexsort((pose_distances(self.poses[target], self.poses), adjacent))
-        return order[: min(_NEAREST, max(1, int((~adjacent).sum())))]
+        same = self._list_same(target)
+        adjacent = np.abs(self.people[same] - self.people[target]) <= _NEAR_GAP
+        order = np.lexsort((pose_distances(self.poses[target], self.poses[same]), adjacent))
+        near: npt.NDArray[np.intp] = same[order[: min(_NEAREST, max(1, int((~adjacent).sum())))]]
+        return near
 
 
 class ImageLoss:

@@ -279,7 +279,7 @@ def test_an_older_record_of_a_fake_is_read(workspace: Path) -> None:
     older = {key: value for key, value in written.items() if not key.startswith("background")} | {"schema_version": 3}
     path.write_text(json.dumps(older))
     record = FakeRecord.load(path)
-    assert (record.schema_version, record.background) == (4, None)
+    assert (record.schema_version, record.background) == (5, None)
     stamp = path.with_suffix(".mp4").stat().st_mtime_ns
     transfer(workspace, "--subject", "1", "--source", "train01")
     assert path.with_suffix(".mp4").stat().st_mtime_ns == stamp, "the fake is reused"

@@ -66,9 +66,16 @@ def test_frozen_rows_of_the_first_version_are_upgraded(tmp_path: Path) -> None:
     assert read_manifest(tmp_path / "again.jsonl") == [fake, real]
 
 
+def test_rows_of_the_second_version_started_from_nothing(tmp_path: Path) -> None:
+    second = row().model_dump(mode="json", exclude={"ancestor"}) | {"schema_version": 2}
+    (tmp_path / "m.jsonl").write_text(json.dumps(second))
+    assert read_manifest(tmp_path / "m.jsonl") == [row()]
+    assert row().ancestor is None
+
+
 def test_a_row_of_a_later_release_is_named(tmp_path: Path) -> None:
-    (tmp_path / "m.jsonl").write_text(json.dumps(row().model_dump(mode="json") | {"schema_version": 3}))
-    with pytest.raises(NewerSchemaError, match=r":1 has schema version 3; this release reads up to 2") as caught:
+    (tmp_path / "m.jsonl").write_text(json.dumps(row().model_dump(mode="json") | {"schema_version": 4}))
+    with pytest.raises(NewerSchemaError, match=r":1 has schema version 4; this release reads up to 3") as caught:
         read_manifest(tmp_path / "m.jsonl")
     assert caught.value.hint
 

@@ -13,7 +13,13 @@ from dancebench.core.errors import BenchError
 from dancebench.core.opencv import cv2
 from dancebench.datasets.corpora.manifest import Person, Role, Split, VideoRow, name_people
 from dancebench.datasets.video.clips import EncoderSettings, stream, write_clip
-from dancebench.detect.inputs.leak_audit import audit_frames, audit_leaks, find_leaks, require_one_size
+from dancebench.detect.inputs.leak_audit import (
+    audit_frames,
+    audit_leaks,
+    describe_shared_ancestors,
+    find_leaks,
+    require_one_size,
+)
 from dancebench.detect.inputs.video_set import VideoSet
 
 BASE = VideoRow(
@@ -45,6 +51,15 @@ def test_a_person_in_two_splits_is_named_with_both_videos(role: Role) -> None:
 def test_a_file_in_two_splits_is_named_with_both_videos() -> None:
     with pytest.raises(BenchError, match=r"sha256 111111111111….*a/a/real \(train\) and b/b/real \(holdout\)"):
         audit_leaks([BASE, row("b", split="holdout", sha256="1" * 64)])
+
+
+def test_training_and_held_out_fakes_of_one_ancestor_are_marked_and_no_others() -> None:
+    first, second = "a" * 64, "b" * 64
+    training = [BASE, row("b", label=1, ancestor=first), row("c", split="validation", label=1, ancestor=second)]
+    assert describe_shared_ancestors([*training, row("d", split="holdout", label=1, ancestor=second)]) == []
+    assert describe_shared_ancestors([*training, row("d", split="holdout", label=1)]) == []
+    (flag,) = describe_shared_ancestors([*training, row("d", split="holdout", label=1, ancestor=first)])
+    assert flag == "warm start: training and held-out fakes share an ancestor (aaaaaaaaaaaa)"
 
 
 def test_many_leaks_are_counted() -> None:
