@@ -43,9 +43,17 @@ from dancebench.synth.training.inheritance import (
     AncestorReference,
     Side,
     collect_weights,
+    inherit,
     take_part,
 )
-from dancebench.synth.training.loop import DEFAULT_OPTIONS, PhaseRecord, SynthTraining, TrainingOptions, run_phases
+from dancebench.synth.training.loop import (
+    DEFAULT_OPTIONS,
+    FinishedPhases,
+    PhaseRecord,
+    SynthTraining,
+    TrainingOptions,
+    run_phases,
+)
 from dancebench.synth.training.synthesizer import (
     BaseRecord,
     agree_on_trunk,
@@ -229,41 +237,55 @@ def _train(job: AncestorJob, method_class: type[LearnedMethod], base: Ancestor |
         method.load_base(take_part(NETWORKS, base.load_weights(job.device)))
     trunk, trunk_reason = agree_on_trunk(job.config)
     key = sha256_json([job.key, trunk.sha256 if trunk else None, base and base.reference.weights_sha256])
-    kept = _DiscriminatorFiles(job.folder)
-    training = SynthTraining(job.folder, job.label, key, job.config.seed, trunk, job.options, keep=kept.keep)
+    finished = _PhaseFiles(job.folder, job.label, method)
+    training = SynthTraining(job.folder, job.label, key, job.config.seed, trunk, job.options, finished=finished)
     phases = run_phases(method, training, report)
     if is_main_process():
-        weights = collect_weights(NETWORKS, method.inherited_networks()) | kept.collect(method.list_phases())
+        weights = collect_weights(NETWORKS, method.inherited_networks()) | finished.collect_discriminators()
         save_weights(job.folder / WEIGHTS, weights)
         _make_record(job, method, base, len(clip), phases, trunk, trunk_reason).save(job.folder / RECORD)
         (job.folder / STATE).unlink(missing_ok=True)
-        kept.remove(method.list_phases())
+        finished.remove()
     broadcast(None)  # worker ranks wait until the record is written
 
 
-@dataclass(frozen=True)
-class _DiscriminatorFiles:
-    """The discriminators of each phase that is done, in a file until the training is: a checkpoint holds one phase."""
+class _PhaseFiles(FinishedPhases):
+    """A file for each phase that is done, until the training is.
 
-    folder: Path
+    A checkpoint holds the networks of one phase: neither the discriminators of an earlier one, nor layers that only an
+    earlier one uses.
+    """
 
-    def keep(self, phase_name: str, phase: Phase) -> None:
-        """Write those of a phase; a resumed training writes the same again."""
-        networks = phase.inherited_discriminators()
+    def __init__(self, folder: Path, label: str, method: LearnedMethod) -> None:
+        self._folder, self._label, self._method = folder, label, method
+
+    def keep(self, name: str, phase: Phase) -> None:
+        """Write what a phase leaves; a resumed training writes the same again."""
+        weights = collect_weights(NETWORKS, self._method.inherited_networks())
+        weights |= collect_weights(f"{DISCRIMINATORS}.{name}", phase.inherited_discriminators())
         if is_main_process():
-            save_weights(self._path(phase_name), collect_weights(f"{DISCRIMINATORS}.{phase_name}", networks))
+            save_weights(self._path(name), weights)
 
-    def collect(self, phase_names: Sequence[str]) -> dict[str, torch.Tensor]:
+    def restore(self, name: str) -> None:
+        """Put the networks back as a phase left them."""
+        inherit(NETWORKS, self._method.inherited_networks(), load_file(self._path(name)), self._label)
+
+    def collect_discriminators(self) -> dict[str, torch.Tensor]:
         """Those of all phases."""
-        return {key: value for name in phase_names for key, value in load_file(self._path(name)).items()}
+        return {
+            key: value
+            for name in self._method.list_phases()
+            for key, value in load_file(self._path(name)).items()
+            if key.startswith(f"{DISCRIMINATORS}.")
+        }
 
-    def remove(self, phase_names: Sequence[str]) -> None:
+    def remove(self) -> None:
         """Remove the files."""
-        for name in phase_names:
+        for name in self._method.list_phases():
             self._path(name).unlink(missing_ok=True)
 
     def _path(self, phase_name: str) -> Path:
-        return self.folder / f"{DISCRIMINATORS}-{phase_name}.safetensors"
+        return self._folder / f"phase-{phase_name}.safetensors"
 
 
 def _make_record(

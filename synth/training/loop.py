@@ -6,7 +6,7 @@ A phase starts from the seed, and a step's examples depend on (seed, phase, step
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -51,8 +51,17 @@ class TrainingOptions:
 DEFAULT_OPTIONS: Final = TrainingOptions()
 
 
-def ignore_phase(name: str, phase: Phase) -> None:
-    """Does nothing with it."""
+class FinishedPhases:
+    """What becomes of phases that are done, beside the method's networks: nothing, unless a subclass keeps it."""
+
+    def keep(self, name: str, phase: Phase) -> None:
+        """Called when a phase is done."""
+
+    def restore(self, name: str) -> None:
+        """Called in a resumed training for a phase that was done before."""
+
+
+KEEP_NOTHING: Final = FinishedPhases()
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class SynthTraining:
         trunk: For the perceptual losses.
         options: How it is computed.
         ancestor: What a warm start takes over; None for a start from nothing.
-        keep: Called with the name of each phase that is done and with the phase.
+        finished: What becomes of phases that are done.
     """
 
     folder: Path
@@ -77,7 +86,7 @@ class SynthTraining:
     trunk: Trunk | None
     options: TrainingOptions = DEFAULT_OPTIONS
     ancestor: Weights | None = None
-    keep: Callable[[str, Phase], None] = ignore_phase
+    finished: FinishedPhases = KEEP_NOTHING
 
 
 class PhaseRecord(Strict):
@@ -115,13 +124,14 @@ def run_phases(method: LearnedMethod, training: SynthTraining, report: ReportPro
     board = _Board(training) if training.options.tensorboard and is_main_process() else None
     for number, name in enumerate(method.list_phases()):
         if number < len(done):
+            training.finished.restore(name)
             continue
         seed_everything(training.seed)  # a phase begins the same way whether or not the training was resumed before
         phase = method.start_phase(name, training.trunk)
         if ancestor is not None:
             inherit(f"{DISCRIMINATORS}.{name}", phase.inherited_discriminators(), ancestor, training.label)
         done.append(_PhaseTrainer(phase, name, number, method.device, training, board).train(stored, done, report))
-        training.keep(name, phase)
+        training.finished.keep(name, phase)
         stored = None
     if board is not None:
         board.close()
