@@ -17,7 +17,7 @@ import scipy.stats
 from pydantic import ValidationError
 
 from dancebench.core.metric import Interval, MetricKey
-from dancebench.core.stats import JACKKNIFE_LOGIT, SHARE_METHOD, make_share_interval
+from dancebench.core.stats.inference import JACKKNIFE_LOGIT, SHARE_METHOD, make_share_interval
 
 REMADE: Final = f"{SHARE_METHOD}, from the jackknife's of an earlier release"
 _MEANS: Final = ("accuracy", "fpr", "tpr", "abstained")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from dancebench.core.metric import Metric, MetricKey
-from dancebench.core.stats import RELIABLE_SUBJECTS
+from dancebench.core.stats.inference import RELIABLE_SUBJECTS
 from dancebench.leaderboards.facts import (
     CONTROLS,
     FACTS,

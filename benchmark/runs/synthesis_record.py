@@ -28,7 +28,7 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress, ignore_progress
-from dancebench.core.stats import mean_interval
+from dancebench.core.stats.inference import mean_interval
 from dancebench.datasets.dancers.catalogue import TRUTH
 from dancebench.datasets.pose.extractors.base import PoseExtractor
 from dancebench.datasets.pose.extractors.truth import TRUTH_EXTRACTOR

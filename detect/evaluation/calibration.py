@@ -26,10 +26,9 @@ import numpy.typing as npt
 import scipy.optimize
 from pydantic import Field
 from scipy.special import expit
-from scipy.stats import rankdata
-from sklearn.isotonic import IsotonicRegression
 
 from dancebench.core.schema import MAX_COUNT, Strict
+from dancebench.core.stats.likelihood_ratios import pool_adjacent_violators, weigh_classes
 from dancebench.detect.evaluation.likelihood_ratios.bounds import Bounds, choose_bounds, share_like_reals
 from dancebench.detect.evaluation.likelihood_ratios.items import (
     CalibrationItems,
@@ -250,14 +249,6 @@ def cllr_min(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> float:
     return _mean_over_classes(labels, -np.log2(correct))
 
 
-def pool_adjacent_violators(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> Array:
-    """Compute the isotonic regression (N,) in [0, 1] of the labels on the ratios, at even prior, of both classes."""
-    labels = np.asarray(labels)
-    ranks = rankdata(np.asarray(llrs, np.float64), method="dense")
-    regression = IsotonicRegression(y_min=0, y_max=1)
-    return np.asarray(regression.fit_transform(ranks, labels, sample_weight=_weigh_classes(labels)), np.float64)
-
-
 def brier(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> float:
     """Compute the class-balanced Brier score of the posterior at even prior: 0 is perfect, 1/4 uninformative.
 
@@ -297,7 +288,7 @@ def bin_reliability(labels: npt.ArrayLike, llrs: npt.ArrayLike, bins: int = 15) 
     labels, posteriors = np.asarray(labels), expit(np.asarray(llrs, np.float64))
     if not _has_both_classes(labels):
         return None
-    weights = _weigh_classes(labels)
+    weights = weigh_classes(labels)
     bin_of = np.minimum((posteriors * bins).astype(np.intp), bins - 1)  # (N,); 1 belongs to the last bin
     counts = np.bincount(bin_of, minlength=bins)
     occupied = counts > 0
@@ -315,12 +306,6 @@ def bin_reliability(labels: npt.ArrayLike, llrs: npt.ArrayLike, bins: int = 15) 
 
 def _has_both_classes(labels: npt.NDArray[np.generic]) -> bool:
     return set(np.unique(labels).tolist()) == {0, 1}
-
-
-def _weigh_classes(labels: npt.NDArray[np.generic]) -> Array:
-    """Weights (N,) that sum to one half in each class."""
-    fakes = int((labels == 1).sum())
-    return np.where(labels == 1, 0.5 / fakes, 0.5 / (len(labels) - fakes))
 
 
 def _mean_over_classes(labels: npt.NDArray[np.generic], costs: Array) -> float:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from dancebench.core.metric import Metric
-from dancebench.core.stats import Indices, jackknife_interval, jackknife_share_interval
+from dancebench.core.stats.inference import Indices, jackknife_interval, jackknife_share_interval
 from dancebench.detect.evaluation.calibration import (
     Calibration,
     Calibrations,

@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from dancebench.core.errors import BenchError
 from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress, ignore_progress
-from dancebench.core.stats import jackknife_interval, permutation_mean, signed_rank_p
+from dancebench.core.stats.inference import jackknife_interval, permutation_mean, signed_rank_p
 from dancebench.datasets.video.clips import stream, write_clip
 from dancebench.datasets.video.containers import open_video
 from dancebench.datasets.video.decoding import survey

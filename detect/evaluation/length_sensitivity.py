@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Strict
-from dancebench.core.stats import jackknife_interval
+from dancebench.core.stats.inference import jackknife_interval
 from dancebench.detect.evaluation.aggregation import Array, LearnedRule, Rule, resolve_rule
 from dancebench.detect.inputs.pairs import choose_pair_starts
 

@@ -18,7 +18,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from dancebench.core.errors import BenchError
 from dancebench.core.metric import Metric
 from dancebench.core.schema import Strict
-from dancebench.core.stats import Indices, jackknife_interval, jackknife_share_interval
+from dancebench.core.stats.inference import Indices, jackknife_interval, jackknife_share_interval
 from dancebench.detect.evaluation.score_tables import ScoreTables
 
 Labels = npt.NDArray[np.int64]

@@ -31,7 +31,7 @@ import pandas as pd
 from dancebench.core.errors import BenchError
 from dancebench.core.metric import Metric, MetricKey
 from dancebench.core.progress import ReportProgress, ignore_progress
-from dancebench.core.stats import Indices, jackknife_interval, share_interval
+from dancebench.core.stats.inference import Indices, jackknife_interval, share_interval
 from dancebench.datasets.corpora.manifest import VideoRow, resolve_inside
 from dancebench.datasets.video.clips import ENCODER, stream, write_clip
 from dancebench.detect.detectors.base import Scorer

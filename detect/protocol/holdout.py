@@ -21,7 +21,7 @@ from dancebench.core.artifacts import find_existing
 from dancebench.core.files import sha256_file, sha256_json
 from dancebench.core.metric import Metric
 from dancebench.core.progress import ReportProgress, ignore_progress
-from dancebench.core.stats import share_interval
+from dancebench.core.stats.inference import share_interval
 from dancebench.datasets.corpora.manifest import Split
 from dancebench.datasets.video.clips import describe_encoder
 from dancebench.detect.detectors.base import Detector, DetectorConfig, find_detector_class

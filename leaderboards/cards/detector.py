@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from dancebench.core.files import remove_others, sha256_json, to_file_name, write_text
 from dancebench.core.metric import MetricKey
-from dancebench.core.stats import RELIABLE_SUBJECTS
+from dancebench.core.stats.inference import RELIABLE_SUBJECTS
 from dancebench.leaderboards.breakdowns import BREAKDOWNS
 from dancebench.leaderboards.facts import list_remarks, list_warnings
 from dancebench.leaderboards.markdown import escape

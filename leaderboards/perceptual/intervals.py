@@ -27,7 +27,7 @@ import scipy.special
 import scipy.stats
 
 from dancebench.core.metric import Interval
-from dancebench.core.stats import RELIABLE_SUBJECTS
+from dancebench.core.stats.inference import RELIABLE_SUBJECTS
 
 METHOD: Final = "two-way jackknife-t (logit)"
 ADDED_METHOD: Final = "two-way jackknife-t, variances over subjects and raters added"

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import scipy.stats
 
 from dancebench.core.metric import Interval
-from dancebench.core.stats import jackknife_interval
+from dancebench.core.stats.inference import jackknife_interval
 from dancebench.leaderboards.perceptual.intervals import jackknife_both
 from dancebench.leaderboards.perceptual.votes import Judgement
 

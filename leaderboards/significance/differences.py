@@ -21,7 +21,7 @@ from pydantic import AfterValidator
 
 from dancebench.core.metric import Interval
 from dancebench.core.schema import Document, Strict
-from dancebench.core.stats import jackknife_difference
+from dancebench.core.stats.inference import jackknife_difference
 from dancebench.leaderboards.records import ProtocolReference, RunRecord, Skipped, load_runs
 from dancebench.leaderboards.significance.families import adjust_holm, assign_letters
 from dancebench.leaderboards.significance.paired_auc import delong

@@ -9,9 +9,7 @@
 label 1 = fake, a higher score = more likely fake; likelihood ratios are natural logarithms of fake : real and drawn as
 powers of ten. A curve is a function under `@register_curve`.
 
-References: Martin et al., The DET curve in assessment of detection task performance, Eurospeech 1997; Ramos and
-Gonzalez-Rodriguez, Reliable support: measuring calibration of likelihood ratios, Forensic Science International 230
-(2013); Zadrozny and Elkan, Transforming classifier scores into accurate multiclass probability estimates, KDD 2002.
+Reference: Martin et al., The DET curve in assessment of detection task performance, Eurospeech 1997.
 """
 
 from __future__ import annotations
@@ -23,9 +21,10 @@ from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import isotonic_regression
 from scipy.stats import norm
 from sklearn.metrics import roc_curve
+
+from dancebench.core.stats.likelihood_ratios import empirical_cross_entropy, pav_llr
 
 Labels = npt.NDArray[np.int64]
 """(N,), 1 = fake, 0 = real; both are there."""
@@ -153,9 +152,9 @@ def draw_tippett(labels: Labels, llrs: Values) -> list[Trace]:
 def draw_empirical_cross_entropy(labels: Labels, llrs: Values) -> list[Trace]:
     """Empirical cross-entropy over the prior odds: of the ratios, of their PAV calibration, and of none."""
     nothing = np.zeros_like(llrs)
-    lines = (("stated ratios", llrs, False), ("best monotone", fit_pav(labels, llrs), False), ("none", nothing, True))
+    lines = (("stated ratios", llrs, False), ("best monotone", pav_llr(labels, llrs), False), ("none", nothing, True))
     return [
-        Trace(name, _thin(_PRIORS, measure_cross_entropy(labels, values, _PRIORS)), dashed=dashed)
+        Trace(name, _thin(_PRIORS, empirical_cross_entropy(labels, values, _PRIORS)), dashed=dashed)
         for name, values, dashed in lines
     ]
 
@@ -167,40 +166,13 @@ def draw_empirical_cross_entropy(labels: Labels, llrs: Values) -> list[Trace]:
 )  # fmt: skip
 def draw_pav(labels: Labels, llrs: Values) -> list[Trace]:
     """Likelihood ratios of the best monotone calibration over those stated, and the diagonal."""
-    best = fit_pav(labels, llrs)
+    best = pav_llr(labels, llrs)
     order = np.argsort(llrs, kind="stable")
     x, y = _to_powers(llrs[order]), _to_powers(best[order])
     shown = np.isfinite(best[order]) & (np.abs(x) <= _MAX_POWER)
     reach = 1.05 * max(1.0, float(np.abs(_to_powers(llrs)).max()))
     diagonal = Trace("calibrated", ((-reach, -reach), (reach, reach)), dashed=True)
     return [Trace("these videos", _thin(x[shown], y[shown])), diagonal]
-
-
-def fit_pav(labels: Labels, llrs: Values) -> Values:
-    """Fit the best monotone calibration (pool adjacent violators): natural-log ratios (N,), infinite at pure ends.
-
-    Both classes weigh the same. Items of equal ratio keep one value.
-    """
-    weights = np.where(labels == 1, 1 / labels.sum(), 1 / (labels == 0).sum())
-    levels, places = np.unique(llrs, return_inverse=True)
-    total = np.bincount(places, weights=weights)
-    fakes = np.bincount(places, weights=weights * labels)
-    shares = isotonic_regression(fakes / total, weights=total).x.clip(0, 1)
-    with np.errstate(divide="ignore"):
-        ratios = np.log(shares) - np.log1p(-shares)
-    return np.asarray(ratios[places], np.float64).reshape(levels[places].shape)
-
-
-def measure_cross_entropy(labels: Labels, llrs: Values, powers: Values) -> Values:
-    """Measure the empirical cross-entropy in bits at each log10 prior odds of `powers` (P,), fakes : reals.
-
-    At even odds (0) it is Cllr. Infinite ratios are allowed where they are right.
-    """
-    log_odds = powers * math.log(10)
-    prior = 1 / (1 + np.exp(-log_odds))  # (P,)
-    fakes = np.logaddexp(0, -(llrs[labels == 1][:, None] + log_odds)).mean(axis=0)  # (P,)
-    reals = np.logaddexp(0, llrs[labels == 0][:, None] + log_odds).mean(axis=0)
-    return np.asarray((prior * fakes + (1 - prior) * reals) / math.log(2), np.float64)
 
 
 def _to_powers(llrs: Values) -> Values:

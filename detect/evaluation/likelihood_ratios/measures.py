@@ -22,22 +22,16 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy.special import logit
 
 from dancebench.core.schema import MAX_COUNT, Strict
-from dancebench.detect.evaluation.calibration import Array, cllr, cllr_min, pool_adjacent_violators
+from dancebench.core.stats.likelihood_ratios import empirical_cross_entropy, pav_llr
+from dancebench.detect.evaluation.calibration import cllr, cllr_min
 
 Kind = Literal["real", "fake"]
 SIZES: Final = (1, 10, 100)
 """Misleading evidence is counted beyond ratios of these against the truth."""
 PRIORS: Final = tuple(step / 4 for step in range(-12, 13))
 """Prior odds fake : real of the curves of empirical cross-entropy, in powers of ten."""
-
-
-def pav_llr(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> Array:
-    """Map ratios (N,) to those of pooled adjacent violators at even prior; infinite where a block is of one kind."""
-    with np.errstate(divide="ignore"):
-        return np.asarray(logit(pool_adjacent_violators(labels, llrs)), np.float64)
 
 
 def cllr_cal(labels: npt.ArrayLike, llrs: npt.ArrayLike) -> float:
@@ -84,25 +78,6 @@ def _area_to_zero(start: float, end: float) -> float:
     return (start**2 + end**2) / 2 / (abs(start) + abs(end))
 
 
-def empirical_cross_entropy(labels: npt.ArrayLike, llrs: npt.ArrayLike, log10_odds: npt.ArrayLike) -> Array:
-    """Compute the empirical cross-entropy in bits at each of the prior odds fake : real (P,).
-
-    With prior P(fake) = p it is p · mean over fakes of -log2 P(fake | ratio) + (1 - p) · mean over reals of
-    -log2 P(real | ratio). At even odds it is Cllr; of ratios of 1 it is the entropy of the prior.
-
-    Args:
-        labels: (N,), 1 = fake, 0 = real; both are there.
-        llrs: (N,) natural logarithms; infinite ones on the right side are allowed.
-        log10_odds: (P,) powers of ten.
-    """
-    labels, llrs = np.asarray(labels), np.asarray(llrs, np.float64)
-    odds = math.log(10) * np.asarray(log10_odds, np.float64)[:, None]  # (P, 1)
-    of_fakes = np.logaddexp(0, -odds - llrs[labels == 1]).mean(axis=1)
-    of_reals = np.logaddexp(0, odds + llrs[labels == 0]).mean(axis=1)
-    prior = 1 / (1 + np.exp(-odds[:, 0]))
-    return np.asarray((prior * of_fakes + (1 - prior) * of_reals) / math.log(2), np.float64)
-
-
 class CrossEntropyCurve(Strict):
     """Empirical cross-entropy in bits over prior odds fake : real."""
 
@@ -147,7 +122,7 @@ class LabelledRatios(NamedTuple):
     """Ratios (N,) with their labels and people."""
 
     labels: npt.NDArray[np.int64]
-    llrs: Array
+    llrs: npt.NDArray[np.float64]
     subjects: npt.NDArray[np.str_]
 
 

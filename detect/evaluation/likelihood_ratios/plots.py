@@ -14,8 +14,9 @@ import numpy.typing as npt
 from scipy.stats import norm
 from sklearn.metrics import roc_curve
 
+from dancebench.core.stats.likelihood_ratios import pav_llr
 from dancebench.detect.evaluation.calibration import cllr, cllr_min
-from dancebench.detect.evaluation.likelihood_ratios.measures import devpav, draw_cross_entropy, pav_llr
+from dancebench.detect.evaluation.likelihood_ratios.measures import devpav, draw_cross_entropy
 from dancebench.detect.evaluation.metrics import equal_error_rate
 from dancebench.detect.evaluation.plots import FAKE, GREY, REAL, check_items, save_figure
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import auc, det_curve, roc_auc_score
 
+from dancebench.core.stats.likelihood_ratios import empirical_cross_entropy, pav_llr
 from dancebench.detect.evaluation.calibration import cllr, cllr_min
-from dancebench.detect.evaluation.likelihood_ratios.measures import empirical_cross_entropy, pav_llr
 from dancebench.leaderboards.site.curves import (
     CURVES,
     MAX_POINTS,
@@ -24,8 +24,6 @@ from dancebench.leaderboards.site.curves import (
     draw_pav,
     draw_roc,
     draw_tippett,
-    fit_pav,
-    measure_cross_entropy,
 )
 
 LN10 = math.log(10)
@@ -82,16 +80,15 @@ def test_closed_form_tippett() -> None:
 
 @given(items())
 def test_law_cross_entropy_at_even_odds_is_cllr(found: tuple[Labels, Values]) -> None:
-    """The other implementation is that of the detectors' metrics."""
-    [even] = measure_cross_entropy(*found, np.zeros(1))
+    [even] = empirical_cross_entropy(*found, np.zeros(1))
     assert even == pytest.approx(cllr(*found), abs=1e-9)
 
 
 @given(items())
 def test_law_the_best_monotone_calibration_gives_the_least_cllr(found: tuple[Labels, Values]) -> None:
     labels, llrs = found
-    best = fit_pav(labels, llrs)
-    [least] = measure_cross_entropy(labels, best, np.zeros(1))
+    best = pav_llr(labels, llrs)
+    [least] = empirical_cross_entropy(labels, best, np.zeros(1))
     assert least == pytest.approx(cllr_min(labels, llrs), abs=1e-6)
     order = np.argsort(llrs)
     assert all(after >= before - 1e-9 for before, after in pairwise(best[order]))
@@ -107,7 +104,7 @@ def test_closed_form_cross_entropy_without_evidence_is_that_of_the_prior() -> No
 
 def test_closed_form_pav_pools_what_is_out_of_order() -> None:
     labels = np.array([0, 1, 0, 1])
-    best = fit_pav(labels, np.array([0.0, 1.0, 2.0, 3.0]))
+    best = pav_llr(labels, np.array([0.0, 1.0, 2.0, 3.0]))
     assert best.tolist() == [-math.inf, pytest.approx(0), pytest.approx(0), math.inf]
     line, diagonal = draw_pav(labels, np.array([0.0, 1.0, 2.0, 3.0]))
     assert [y for _, y in line.points] == [0, 0]  # the infinite ends are left out
@@ -121,14 +118,3 @@ def test_law_a_line_has_few_points_whatever_the_number_of_videos(name: str) -> N
     traces = CURVES[name].draw(labels, rng.normal(size=3000) + labels)
     assert all(0 < len(trace.points) <= MAX_POINTS for trace in traces)
     assert all(math.isfinite(value) for trace in traces for point in trace.points for value in point)
-
-
-@given(items())
-def test_the_report_draws_what_detection_runs_record(found: tuple[Labels, Values]) -> None:
-    """Neither may import the other: each has its own, and they must not drift apart."""
-    best = fit_pav(*found)
-    np.testing.assert_allclose(best, pav_llr(*found), atol=1e-9)
-    for ratios in (found[1], best):
-        expected = empirical_cross_entropy(found[0], ratios, [-1.0, 0.0, 2.0])
-        ours = measure_cross_entropy(found[0], ratios, np.array([-1.0, 0.0, 2.0]))
-        np.testing.assert_allclose(ours, expected, atol=1e-9)

@@ -6,14 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from dancebench.core.stats.likelihood_ratios import empirical_cross_entropy, pav_llr
 from dancebench.detect.evaluation.calibration import cllr, cllr_min
 from dancebench.detect.evaluation.likelihood_ratios.bounds import elub
 from dancebench.detect.evaluation.likelihood_ratios.measures import (
     PRIORS,
     cllr_cal,
     devpav,
-    empirical_cross_entropy,
-    pav_llr,
 )
 
 lir_metrics = pytest.importorskip("lir.metrics")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dancebench.core.stats.likelihood_ratios import empirical_cross_entropy, pav_llr
 from dancebench.detect.evaluation.calibration import cllr, cllr_min
 from dancebench.detect.evaluation.likelihood_ratios.measures import (
     LabelledRatios,
@@ -16,8 +17,6 @@ from dancebench.detect.evaluation.likelihood_ratios.measures import (
     count_misleading,
     devpav,
     draw_cross_entropy,
-    empirical_cross_entropy,
-    pav_llr,
 )
 
 RATIOS = LabelledRatios(

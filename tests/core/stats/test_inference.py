@@ -9,7 +9,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancebench.core.stats import (
+from dancebench.core.stats.inference import (
     Difference,
     jackknife_difference,
     jackknife_interval,
