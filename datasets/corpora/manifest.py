@@ -153,7 +153,7 @@ class VideoRow(Document):
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
         """A row of the first version names who is seen and who drives."""
-        if data["schema_version"] > 1:
+        if data.get("schema_version", 1) > 1:
             return data
         kept = {key: value for key, value in data.items() if key not in ("subject_id", "source_id")}
         return kept | {"people": name_people(data["subject_id"], data["source_id"])}

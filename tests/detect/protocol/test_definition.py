@@ -65,7 +65,7 @@ def test_a_protocol_is_read_as_it_was_written(tmp_path: Path) -> None:
     ("fields", "message", "hint"),
     [
         ({"aggregation": "mean-prop"}, "Unknown aggregator 'mean-prop'.", "Did you mean 'mean-prob'?"),
-        ({"perturbations": ["blur2"], "leading_metric": UNSEEN_AUC}, "Unknown perturbation 'blur2'.",
+        ({"perturbations": ["blur11"], "leading_metric": UNSEEN_AUC}, "Unknown perturbation 'blur11'.",
          "Did you mean 'blur1'"),
         ({"leading_metric": "video_aux"}, "Unknown leading metric of protocol 'in-domain' 'video_aux'.",
          "Did you mean 'video_auc'?"),

@@ -115,7 +115,7 @@ def jackknife_interval(
     if count < 2 or not (math.isfinite(estimate) and np.isfinite(replicates).all()):
         return None
     half = _t_quantile(confidence, count) * math.sqrt((count - 1) * float(replicates.var()))
-    if half == 0 and 0 < estimate < 1 and scale == "logit":
+    if half < _ROUNDING and _ROUNDING < estimate < 1 - _ROUNDING and scale == "logit":
         return None  # no deletion changes the statistic: it is coarse, not certain
     if scale == "identity":
         return _make_interval(estimate - half, estimate + half, "jackknife-t", count)
