@@ -307,7 +307,7 @@ def make_copies(perturbation: str, of_method: dict[str, float], people: int = 6)
 
 
 def test_closed_form_the_unseen_auc_is_the_mean_over_methods_and_perturbations() -> None:
-    """Fakes that lie 10 higher give 1, those 10 lower 0; of those 0.3 higher, i + 2 reals lie below fake i, at most 6."""
+    """Fakes 10 higher give 1, those 10 lower 0; of those 0.3 higher, i + 2 reals lie below fake i, at most 6."""
     tables = [make_copies("blur1", {"ddg": 10, "posewarp": 0.3}), make_copies("noise5", {"ddg": -10, "posewarp": 10})]
     [metric] = measure_unseen_auc(tables, ["ddg", "posewarp"]).values()
     assert metric.value == pytest.approx((1 + (2 + 3 + 4 + 5 + 6 + 6) / 36 + 0 + 1) / 4)
