@@ -27,6 +27,7 @@ from dancebench.core.errors import replace_undecodable
 from dancebench.core.files import atomic_path
 from dancebench.core.metric import Metric
 from dancebench.leaderboards import markdown
+from dancebench.leaderboards.columns import COLUMNS, Column
 from dancebench.leaderboards.facts import Fact
 from dancebench.leaderboards.matrix import group_matrices, make_matrix_table, render_matrices
 from dancebench.leaderboards.records import RunKind, RunRecord
@@ -40,12 +41,10 @@ from dancebench.leaderboards.significance.differences import (
     tabulate_differences,
 )
 from dancebench.leaderboards.tables import (
-    COLUMNS,
     LEGEND,
     NOTHING,
     UNRANKED,
     UNRELIABLE,
-    Column,
     Footnotes,
     Row,
     Section,

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from dancebench.core.metric import Metric, MetricKey
+from dancebench.leaderboards.columns import Column
 from dancebench.leaderboards.records import RunKind
-from dancebench.leaderboards.tables import Column, Row, Section
+from dancebench.leaderboards.tables import Row, Section
 
 
 @dataclass(frozen=True)

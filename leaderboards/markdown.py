@@ -7,16 +7,15 @@ from collections.abc import Sequence
 
 from dancebench.core.metric import Metric
 from dancebench.leaderboards.breakdowns import BreakdownTable, make_breakdowns
+from dancebench.leaderboards.columns import MAIN, Column
 from dancebench.leaderboards.records import RunKind, RunRecord, Skipped
 from dancebench.leaderboards.reference import Reference, ReferenceTable
 from dancebench.leaderboards.significance.differences import LEVEL, Differences, Pair, SectionDifferences
 from dancebench.leaderboards.tables import (
     LEGEND,
-    MAIN,
     NOTHING,
     UNRANKED,
     UNRELIABLE,
-    Column,
     Footnotes,
     Row,
     Section,

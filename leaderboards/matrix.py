@@ -17,9 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from dancebench.core.metric import Metric
+from dancebench.leaderboards.columns import Column
 from dancebench.leaderboards.markdown import escape
 from dancebench.leaderboards.records import DetectionFacts, ProtocolReference, RunRecord
-from dancebench.leaderboards.tables import LEGEND, NOTHING, UNRELIABLE, Column, Footnotes, format_interval, format_value
+from dancebench.leaderboards.tables import LEGEND, NOTHING, UNRELIABLE, Footnotes, format_interval, format_value
 
 MEASURES: Final = (
     Column("video_auc", "video AUC", True),

@@ -19,9 +19,9 @@ from dancebench.core.errors import BenchError
 from dancebench.core.files import atomic_path, is_temporary, to_file_name
 from dancebench.core.metric import Metric, rename_metrics
 from dancebench.core.schema import Document, Name, Strict
-from dancebench.leaderboards.record_version1 import read_notes
-from dancebench.leaderboards.record_version2 import remake_share_intervals
-from dancebench.leaderboards.record_version3 import HOLDOUT_PROTOCOL
+from dancebench.leaderboards.record_versions.version1 import read_notes
+from dancebench.leaderboards.record_versions.version2 import remake_share_intervals
+from dancebench.leaderboards.record_versions.version3 import HOLDOUT_PROTOCOL
 
 RunKind = Literal["synthesis", "detection", "perceptual"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -33,9 +33,10 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     ),
     "detect": ({"inputs", "trunk"}, {"detectors"}, {"evaluation"}, {"protocol"}, {"casework", "shipped"}),
     "leaderboards": (
-        {"record_version1", "record_version2", "record_version3", "perceptual"},
+        {"record_versions", "perceptual"},
         {"records"},
         {"facts", "reference"},
+        {"columns"},
         {"tables"},
         {"breakdowns", "significance"},
         {"markdown"},

@@ -15,9 +15,10 @@ from typing import Final
 
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.files import read_bytes
+from dancebench.leaderboards.columns import COLUMNS
 from dancebench.leaderboards.markdown import render_short_table
 from dancebench.leaderboards.significance.differences import Runs
-from dancebench.leaderboards.tables import COLUMNS, group_sections
+from dancebench.leaderboards.tables import group_sections
 
 END: Final = "<!-- end of leaderboard -->"
 _BEGIN: Final = re.compile(r"<!-- leaderboard (?P<title>.+) -->")

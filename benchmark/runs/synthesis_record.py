@@ -39,7 +39,7 @@ from dancebench.datasets.subjects.prepare import read_poses
 from dancebench.datasets.subjects.real_clips import RealRecord, list_shown_frames
 from dancebench.datasets.subjects.records import DatasetRecord
 from dancebench.leaderboards import records
-from dancebench.leaderboards.tables import COLUMNS
+from dancebench.leaderboards.columns import COLUMNS
 from dancebench.synth.base import METHODS, LearnedMethod, SynthConfig
 
 _PRIMARY: Final = COLUMNS["synthesis"][0].metric

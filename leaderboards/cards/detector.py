@@ -16,10 +16,11 @@ from dancebench.core.files import remove_others, sha256_json, to_file_name, writ
 from dancebench.core.metric import MetricKey
 from dancebench.core.stats.inference import RELIABLE_SUBJECTS
 from dancebench.leaderboards.breakdowns import BREAKDOWNS
+from dancebench.leaderboards.columns import COLUMNS, Column
 from dancebench.leaderboards.facts import list_remarks, list_warnings
 from dancebench.leaderboards.markdown import escape
 from dancebench.leaderboards.records import DetectionFacts, RunRecord
-from dancebench.leaderboards.tables import COLUMNS, NOTHING, Column, Footnotes, format_interval, format_value
+from dancebench.leaderboards.tables import NOTHING, Footnotes, format_interval, format_value
 
 _MISUSES: Final = (
     "a verdict: a score or a likelihood ratio is evidence for one of two propositions, and says nothing of how "

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dancebench.leaderboards.columns import Column
 from dancebench.leaderboards.records import UNSEEN_LEVEL, DetectionFacts, RunRecord
 from dancebench.leaderboards.significance.paired_auc import Labels, Scores, jackknife_auc
-from dancebench.leaderboards.tables import Column
 
 _LEVELS: Final = {"video_auc": "video", "video_auc_unseen": UNSEEN_LEVEL}
 """The metrics that rows are compared by, and the rows of a run that they are computed from."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from dancebench.core.files import remove_others, write_text
 from dancebench.core.progress import ReportProgress, ignore_progress
+from dancebench.leaderboards.columns import COLUMNS
 from dancebench.leaderboards.matrix import group_matrices
 from dancebench.leaderboards.records import RunKind
 from dancebench.leaderboards.reference import load_reference
@@ -19,7 +20,7 @@ from dancebench.leaderboards.significance.differences import Runs
 from dancebench.leaderboards.site.material import Material
 from dancebench.leaderboards.site.pages import KINDS, Contents, SectionView, render_pages, view_section
 from dancebench.leaderboards.site.parts import load_part
-from dancebench.leaderboards.tables import COLUMNS, Section, group_sections
+from dancebench.leaderboards.tables import Section, group_sections
 
 MEDIA: Final = "media"
 """Folder of strips and videos, beside the pages."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from dancebench.core.metric import Metric
 from dancebench.leaderboards.breakdowns import BreakdownTable
+from dancebench.leaderboards.columns import MAIN, Column
 from dancebench.leaderboards.facts import list_warnings
 from dancebench.leaderboards.matrix import MEASURES, Matrix
 from dancebench.leaderboards.records import RunRecord
@@ -15,11 +16,9 @@ from dancebench.leaderboards.reference import ReferenceTable
 from dancebench.leaderboards.significance.differences import Pair, SectionDifferences
 from dancebench.leaderboards.tables import (
     LEGEND,
-    MAIN,
     NOTHING,
     UNRANKED,
     UNRELIABLE,
-    Column,
     Footnotes,
     Row,
     Section,

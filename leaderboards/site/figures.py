@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from dancebench.core.metric import Interval, Metric
 from dancebench.leaderboards.breakdowns import BreakdownTable
+from dancebench.leaderboards.columns import Column
 from dancebench.leaderboards.site.charts import (
     COLOURS,
     IntervalRow,
@@ -21,7 +22,7 @@ from dancebench.leaderboards.site.charts import (
 )
 from dancebench.leaderboards.site.curves import CURVES
 from dancebench.leaderboards.site.parts import BINS, RunPart
-from dancebench.leaderboards.tables import UNRELIABLE, Column, Row, Section
+from dancebench.leaderboards.tables import UNRELIABLE, Row, Section
 
 Parts = Mapping[str, RunPart]
 """By run id."""

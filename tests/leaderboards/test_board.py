@@ -12,9 +12,10 @@ from rich.console import Console
 
 from dancebench.core.metric import Metric
 from dancebench.leaderboards.board import check, make_long_table, make_screen_tables, rebuild
+from dancebench.leaderboards.columns import COLUMNS
 from dancebench.leaderboards.facts import FACTS
 from dancebench.leaderboards.records import RunKind, RunRecord, load_runs, save_run
-from dancebench.leaderboards.tables import COLUMNS, group_sections
+from dancebench.leaderboards.tables import group_sections
 
 MakeRecord = Callable[..., RunRecord]
 FILES = [

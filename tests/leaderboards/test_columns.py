@@ -10,8 +10,9 @@ from rich.console import Console
 from dancebench.benchmark.metrics.base import METRICS
 from dancebench.core.metric import Interval, Metric
 from dancebench.leaderboards.board import make_screen_tables, rebuild
+from dancebench.leaderboards.columns import COLUMNS
 from dancebench.leaderboards.records import RunRecord, save_run
-from dancebench.leaderboards.tables import COLUMNS, group_sections
+from dancebench.leaderboards.tables import group_sections
 
 
 def metric(value: float, subjects: int, *, higher_is_better: bool | None) -> Metric:

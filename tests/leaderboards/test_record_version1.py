@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from dancebench.core.errors import BenchError
 from dancebench.leaderboards.facts import list_remarks, list_warnings
-from dancebench.leaderboards.record_version1 import read_notes
-from dancebench.leaderboards.record_version2 import REMADE
-from dancebench.leaderboards.record_version3 import HOLDOUT_PROTOCOL
+from dancebench.leaderboards.record_versions.version1 import read_notes
+from dancebench.leaderboards.record_versions.version2 import REMADE
+from dancebench.leaderboards.record_versions.version3 import HOLDOUT_PROTOCOL
 from dancebench.leaderboards.records import (
     DetectionFacts,
     Fakes,

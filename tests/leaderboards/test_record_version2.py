@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dancebench.core.errors import BenchError
 from dancebench.core.metric import Interval
 from dancebench.core.stats.inference import JACKKNIFE_LOGIT, SHARE_METHOD, jackknife_interval, share_interval
-from dancebench.leaderboards.record_version2 import REMADE, remake_share_intervals
+from dancebench.leaderboards.record_versions.version2 import REMADE, remake_share_intervals
 from dancebench.leaderboards.records import RunRecord
 
 PUBLISHED = sorted((Path(__file__).resolve().parents[2] / "leaderboards" / "published" / "records").glob("*.json"))

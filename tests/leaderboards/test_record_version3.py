@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dancebench.core.errors import BenchError
-from dancebench.leaderboards.record_version3 import HOLDOUT_PROTOCOL
+from dancebench.leaderboards.record_versions.version3 import HOLDOUT_PROTOCOL
 from dancebench.leaderboards.records import RunKind, RunRecord
 
 

@@ -36,7 +36,7 @@ class PersonFrames:
     def __init__(self, clip: TrainingClip) -> None:
         scenes = number_scenes(clip)
         shown = has_person(clip.keypoints) & clip.masks.shows_person
-        counts = np.bincount(scenes[shown], minlength=1)
+        counts = np.bincount(scenes[shown], minlength=int(scenes[-1]) + 1)
         if counts.max() < 2:
             cuts = (np.flatnonzero(np.diff(scenes)) + 1).tolist()
             where = f" within one scene (it is cut at frame {', '.join(map(str, cuts))})" if cuts else ""

@@ -10,7 +10,7 @@ from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.workspace import Workspace
 from dancebench.detect.protocol.catalogue import HOLDOUT, find_protocol, list_protocols, load_built_in
 from dancebench.detect.protocol.definition import check_protocol
-from dancebench.leaderboards.record_version3 import HOLDOUT_PROTOCOL
+from dancebench.leaderboards.record_versions.version3 import HOLDOUT_PROTOCOL
 
 BUILT_IN = [
     "compression",

@@ -1,0 +1,1 @@
+"""Run records of earlier schema versions: what of them is read in which way."""
