@@ -85,6 +85,12 @@ def test_pairs_never_straddle_a_cut(clip: TrainingClip) -> None:
     assert (pairs[:, 0] != pairs[:, 1]).all()
 
 
+def test_a_scene_that_the_person_has_left_has_no_pairs(clip: TrainingClip) -> None:
+    people = PersonFrames(cut_at(without_poses(clip, list(range(10))), 10))
+    assert people.frames.tolist() == people.main.tolist() == list(range(10))
+    assert list(people.list_scenes()) == [0]
+
+
 def test_synthesis_takes_its_frames_from_the_longest_scene(clip: TrainingClip) -> None:
     people = PersonFrames(cut_at(clip, 10))
     assert people.main.tolist() == list(range(10, 24))
