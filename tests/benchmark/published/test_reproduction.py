@@ -160,7 +160,7 @@ def test_a_list_of_one_target_is_repeated_without_a_difference(
     plan = Reproduction.model_validate(
         {
             "synthesis": [
-                {"dataset": "demo-tiny", "subjects": ["target01"], "methods": ["nearest", "fbf"], "seeds": 1,
+                {"dataset": "demo-tiny", "subjects": ["1"], "methods": ["nearest", "fbf"], "seeds": 1,
                  "preset": "tiny"}
             ]
         }
