@@ -81,7 +81,7 @@ def drop_frames(frames: Iterable[Frame], fps: float, *, keep: int) -> Iterator[F
 def add_noise(frames: Iterable[Frame], fps: float, *, sigma: float) -> Iterator[Frame]:
     """Add white Gaussian noise of `sigma` grey levels to each channel; the same at the same frame index of any clip."""
     for index, frame in enumerate(frames):
-        yield _to_uint8(frame + np.random.default_rng((_NOISE, index)).normal(0, sigma, frame.shape))
+        yield to_uint8(frame + np.random.default_rng((_NOISE, index)).normal(0, sigma, frame.shape))
 
 
 # ---------------------------------------------------------------- on each frame
@@ -94,15 +94,22 @@ def _change_each(frames: Iterable[Frame], fps: float, *, change: Callable[[Frame
 def reduce_size(frames: Iterable[Frame], fps: float, *, factor: float) -> Iterator[Frame]:
     """Downscale by `factor` with area averaging, and upscale to the original size with cubic interpolation."""
     for frame in frames:
-        yield _resize_like(_shrink(frame, factor), frame, cv2.INTER_CUBIC)
+        yield reduce_frame(frame, factor)
 
 
-def _blur(frame: Frame, sigma: float) -> Frame:
+def reduce_frame(frame: Frame, factor: float) -> Frame:
+    """As `reduce_size`, of one frame."""
+    return _resize_like(_shrink(frame, factor), frame, cv2.INTER_CUBIC)
+
+
+def blur(frame: Frame, sigma: float) -> Frame:
+    """Blur by a Gaussian of `sigma` pixels."""
     blurred: Frame = cv2.GaussianBlur(frame, (0, 0), sigma)
     return blurred
 
 
-def _compress_jpeg(frame: Frame, quality: int) -> Frame:
+def compress_jpeg(frame: Frame, quality: int) -> Frame:
+    """Encode as JPEG of a quality from 1 to 100 (best), and decode."""
     _, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded: Frame = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     return decoded
@@ -117,13 +124,13 @@ def _crop(frame: Frame, share: float) -> Frame:
 
 def _change_tone(frame: Frame, offset: float = 0.0, gain: float = 1.0) -> Frame:
     """Brighten by `offset` grey levels, and scale the contrast by `gain` about the middle grey."""
-    return _to_uint8(gain * (frame - MID_GREY) + MID_GREY + offset)
+    return to_uint8(gain * (frame - MID_GREY) + MID_GREY + offset)
 
 
 def _upscale(frame: Frame) -> Frame:
     """Halve the size, then enlarge and sharpen as upscalers do: Lanczos interpolation and an unsharp mask."""
     large = _resize_like(_shrink(frame, 0.5), frame, cv2.INTER_LANCZOS4)
-    sharp: Frame = cv2.addWeighted(large, 1.8, _blur(large, 1.5), -0.8, 0)
+    sharp: Frame = cv2.addWeighted(large, 1.8, blur(large, 1.5), -0.8, 0)
     return sharp
 
 
@@ -146,7 +153,8 @@ def _resize_like(frame: Frame, like: Frame, interpolation: int) -> Frame:
     return sized
 
 
-def _to_uint8(values: npt.NDArray[np.floating[Any]]) -> Frame:
+def to_uint8(values: npt.NDArray[np.floating[Any]]) -> Frame:
+    """Round and clip to pixels."""
     return values.round().clip(0, 255).astype(np.uint8)
 
 
@@ -234,7 +242,7 @@ _ALL = (
     *(_make_attack(f"crf{crf}", "h264", crf, partial(compress, crf=crf)) for crf in (23, 28, 40)),
     *(_make_attack(f"resize{100 // by}", "resize", by, partial(reduce_size, factor=1 / by)) for by in (2, 4)),
     *(
-        _make_attack(f"blur{sigma}", "blur", sigma, partial(_change_each, change=partial(_blur, sigma=sigma)))
+        _make_attack(f"blur{sigma}", "blur", sigma, partial(_change_each, change=partial(blur, sigma=sigma)))
         for sigma in (1, 3)
     ),
     *(_make_attack(f"noise{sigma}", "noise", sigma, partial(add_noise, sigma=sigma)) for sigma in (5, 15)),
@@ -243,7 +251,7 @@ _ALL = (
             f"jpeg{quality}",
             "jpeg",
             100 - quality,
-            partial(_change_each, change=partial(_compress_jpeg, quality=quality)),
+            partial(_change_each, change=partial(compress_jpeg, quality=quality)),
         )
         for quality in (80, 50, 20)
     ),

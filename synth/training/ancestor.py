@@ -60,6 +60,8 @@ from dancebench.synth.training.synthesizer import (
     count_parameters,
     lacked_trunk,
     save_weights,
+    total_seconds,
+    total_steps,
 )
 
 RECORD: Final = "ancestor.json"
@@ -107,12 +109,12 @@ class AncestorRecord(ArtifactRecord):
     @property
     def steps(self) -> int:
         """Number of updates, including those of the base."""
-        return sum(phase.steps for phase in self.phases) + (self.base.steps if self.base else 0)
+        return total_steps(self.phases, self.base)
 
     @property
     def seconds(self) -> float:
         """Training time, including that of the base."""
-        return sum(phase.seconds for phase in self.phases) + (self.base.seconds if self.base else 0.0)
+        return total_seconds(self.phases, self.base)
 
 
 @dataclass(frozen=True)

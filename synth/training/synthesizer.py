@@ -12,7 +12,7 @@ A method with a base method has the base trained first, in the base's own folder
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,16 @@ class BaseRecord(Strict):
     weights_sha256: str
     steps: int
     seconds: float
+
+
+def total_steps(phases: Sequence[PhaseRecord], base: BaseRecord | None) -> int:
+    """Number of updates of a training, including those of its base."""
+    return sum(phase.steps for phase in phases) + (base.steps if base else 0)
+
+
+def total_seconds(phases: Sequence[PhaseRecord], base: BaseRecord | None) -> float:
+    """Time of a training, including that of its base."""
+    return sum(phase.seconds for phase in phases) + (base.seconds if base else 0.0)
 
 
 class TrainRecord(ArtifactRecord):
@@ -96,12 +106,12 @@ class TrainRecord(ArtifactRecord):
     @property
     def steps(self) -> int:
         """Number of updates, including those of the base."""
-        return sum(phase.steps for phase in self.phases) + (self.base.steps if self.base else 0)
+        return total_steps(self.phases, self.base)
 
     @property
     def seconds(self) -> float:
         """Training time, including that of the base."""
-        return sum(phase.seconds for phase in self.phases) + (self.base.seconds if self.base else 0.0)
+        return total_seconds(self.phases, self.base)
 
 
 @dataclass(frozen=True)

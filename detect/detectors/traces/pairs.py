@@ -17,7 +17,7 @@ from dancebench.core.opencv import cv2
 from dancebench.core.progress import ReportProgress
 from dancebench.detect.detectors.traces.last_stages import MULTIPLE, WINDOW, DrawWindows, LastStage
 from dancebench.detect.inputs.pairs import Pairs
-from dancebench.detect.inputs.perturbations import compress
+from dancebench.detect.inputs.perturbations import blur, compress, compress_jpeg, reduce_frame, to_uint8
 from dancebench.detect.trunk.features import PATCH, Array, Picture, find_content, measure_pictures
 
 STAGES: Final = (0, 1, 2)
@@ -139,7 +139,7 @@ def degrade_pictures_alike(pictures: Sequence[Picture], generator: np.random.Gen
     quality = int(generator.integers(40, 96)) if generator.random() < 0.7 else None
     noise = _draw_noise(pictures[0].shape, generator)
     degraded = [_degrade(picture, noise, factor, sigma) for picture in pictures]
-    return degraded if quality is None else [_compress_jpeg(picture, quality) for picture in degraded]
+    return degraded if quality is None else [compress_jpeg(picture, quality) for picture in degraded]
 
 
 def degrade_windows_alike(windows: Sequence[Pairs], generator: np.random.Generator) -> list[Picture]:
@@ -166,16 +166,6 @@ def _draw_noise(shape: tuple[int, ...], generator: np.random.Generator) -> npt.N
 
 
 def _degrade(picture: Picture, noise: npt.NDArray[np.float64], factor: float, sigma: float) -> Picture:
-    height, width = picture.shape[:2]
-    changed = picture
-    if factor < 1:
-        small = cv2.resize(picture, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA)
-        changed = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
-    if sigma > 0:
-        changed = np.asarray(cv2.GaussianBlur(changed, (0, 0), sigma), dtype=np.uint8)
-    return (changed + noise).round().clip(0, 255).astype(np.uint8)
-
-
-def _compress_jpeg(picture: Picture, quality: int) -> Picture:
-    _, coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), dtype=np.uint8)[..., ::-1]
+    changed = reduce_frame(picture, factor) if factor < 1 else picture
+    changed = blur(changed, sigma) if sigma > 0 else changed
+    return to_uint8(changed + noise)
