@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -132,7 +133,8 @@ def _render_pages(runs: Runs) -> Iterator[tuple[str, Iterable[str]]]:
         yield "matrix.md", [render_matrices(matrices)]
         yield "matrix.csv", [_write_csv(make_matrix_table(matrices))]
     yield "detection_differences.csv", [_write_csv(tabulate_differences(differences))]
-    yield "detection_differences.json", [json.dumps(differences.model_dump(mode="json"), indent=2) + "\n"]
+    encoded = json.JSONEncoder(indent=2).iterencode(differences.model_dump(mode="json"))
+    yield "detection_differences.json", itertools.chain(encoded, "\n")
     yield "reference.md", [markdown.render_reference_page(reference)]
 
 

@@ -7,8 +7,11 @@ is listed with its reason; nothing is dropped.
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 
@@ -312,19 +315,32 @@ def load_runs(results_dir: Path) -> tuple[list[RunRecord], list[Skipped]]:
     """
     records: dict[str, RunRecord] = {}
     skipped: list[Skipped] = []
-    for path in sorted(results_dir.glob("*.json")):
-        if is_temporary(path):
-            continue
-        try:
-            record = RunRecord.load(path)
-        except BenchError as error:
-            skipped.append(Skipped(path, error.message.replace(str(path), path.name)))
-            continue
-        if record.run.id == path.stem:
-            records[record.run.id] = _share_memory(record)
-        else:
-            skipped.append(Skipped(path, f"{path.name} holds the run '{record.run.id}', not its own."))
+    with _pause_collector():
+        for path in sorted(results_dir.glob("*.json")):
+            if is_temporary(path):
+                continue
+            try:
+                record = RunRecord.load(path)
+            except BenchError as error:
+                skipped.append(Skipped(path, error.message.replace(str(path), path.name)))
+                continue
+            if record.run.id == path.stem:
+                records[record.run.id] = _share_memory(record)
+            else:
+                skipped.append(Skipped(path, f"{path.name} holds the run '{record.run.id}', not its own."))
     return [records[run_id] for run_id in sorted(records)], skipped
+
+
+@contextmanager
+def _pause_collector() -> Iterator[None]:
+    """Do not look for cycles of garbage: records hold none, and a look goes through all that are loaded."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _share_memory(record: RunRecord) -> RunRecord:
