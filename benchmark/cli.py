@@ -26,7 +26,7 @@ from dancebench.benchmark.commands import (
 )
 from dancebench.benchmark.commands.study import app as study
 from dancebench.benchmark.console import err, flush_output, prepare_streams, print_error
-from dancebench.benchmark.jobs import quiet_libraries
+from dancebench.benchmark.jobs import keep_workers, quiet_libraries
 from dancebench.core.errors import BenchError
 from dancebench.core.files import explain_file_errors
 
@@ -49,7 +49,7 @@ class _Bench(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, with all workers
         try:
-            with explain_file_errors():
+            with explain_file_errors(), keep_workers():
                 return super().invoke(ctx)
         except BenchError as error:
             print_error(error)

@@ -2,6 +2,7 @@
 
 A job depends on one typed config alone, writes files and is idempotent. On a CPU every job computes with one
 torch thread: results depend on the thread count, and two jobs of two threads each slow each other down.
+A command starts its worker processes once (`keep_workers`): each start imports torch, which takes seconds.
 """
 
 from __future__ import annotations
@@ -61,30 +62,75 @@ def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: ReportProgres
             outcome: R | JobFailure = _run_job(job, report)
             outcomes.append(outcome)
         return outcomes
-    context = multiprocessing.get_context("spawn")
-    messages = context.Queue()
-    count = min(workers, len(jobs))
-    with ProcessPoolExecutor(
-        count, mp_context=context, initializer=_initialise_worker, initargs=(messages, known_hashes())
-    ) as pool:
-        with keep_interrupts_from_children():
-            futures = [pool.submit(_run_job_in_worker, job) for job in jobs]
+    with _open_workers(workers) as started:
         try:
-            _relay_reports(futures, messages, report)
+            with keep_interrupts_from_children():
+                futures = [started.pool.submit(_run_job_in_worker, job, known_hashes()) for job in jobs]
+            _relay_reports(futures, started.messages, report)
+            results = [future.result() for future in futures]
+        except BrokenProcessPool as error:
+            started.stop()
+            raise BenchError(
+                "A worker process died, most likely because memory ran out.", hint="Run the same command with --jobs 1."
+            ) from error
         except BaseException:
-            for process in list(pool._processes.values()):
-                process.terminate()
-            pool.shutdown(wait=True, cancel_futures=True)
+            started.stop()
             raise
-    try:
-        results = [future.result() for future in futures]
-    except BrokenProcessPool as error:
-        raise BenchError(
-            "A worker process died, most likely because memory ran out.", hint="Run the same command with --jobs 1."
-        ) from error
     for _, hashes in results:
         add_known_hashes(hashes)
     return [outcome for outcome, _ in results]
+
+
+class _Workers:
+    """Worker processes, each started when a job waits for it, and the queue of their reports."""
+
+    def __init__(self, count: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.count, self.messages, self.stopped = count, context.Queue(), False
+        self.pool = ProcessPoolExecutor(
+            count, mp_context=context, initializer=_initialise_worker, initargs=(self.messages,)
+        )
+
+    def stop(self) -> None:
+        """End them in the midst of their jobs."""
+        self.stopped = True
+        for process in list((self.pool._processes or {}).values()):
+            process.terminate()
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+
+_keeps_workers = False
+_kept: _Workers | None = None
+
+
+@contextmanager
+def keep_workers() -> Iterator[None]:
+    """Let all runs of jobs in this block share their worker processes, which end with it."""
+    global _keeps_workers, _kept
+    before, _keeps_workers = _keeps_workers, True
+    try:
+        yield
+    finally:
+        _keeps_workers = before
+        if _kept is not None and not before:
+            _kept.pool.shutdown()
+            _kept = None
+
+
+@contextmanager
+def _open_workers(count: int) -> Iterator[_Workers]:
+    """As many worker processes at most: those that are kept, or others that end with the block."""
+    global _kept
+    if not _keeps_workers:
+        workers = _Workers(count)
+        with workers.pool:
+            yield workers
+        return
+    if _kept is None or _kept.stopped or _kept.count != count:
+        if _kept is not None:
+            _kept.pool.shutdown()
+        _kept = _Workers(count)
+    yield _kept
 
 
 def require_all(outcomes: Sequence[R | JobFailure]) -> list[R]:
@@ -145,10 +191,9 @@ _messages: Any = None
 _stopping = False
 
 
-def _initialise_worker(messages: Any, hashes: Hashes) -> None:
+def _initialise_worker(messages: Any) -> None:
     global _messages
     _messages = messages
-    add_known_hashes(hashes)
     quiet_libraries()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     signal.signal(signal.SIGTERM, _stop)
@@ -171,10 +216,16 @@ def _stop(*_: object) -> None:
     raise SystemExit
 
 
-def _run_job_in_worker(job: Job[C, R]) -> tuple[R | JobFailure, Hashes]:
-    """The outcome, and the hashes of files that were read for it: no other process need read them again."""
+def _run_job_in_worker(job: Job[C, R], hashes: Hashes) -> tuple[R | JobFailure, Hashes]:
+    """The outcome, and the hashes of files that were read for it: no other process need read them again.
+
+    Args:
+        job: The job.
+        hashes: What other processes of this command have read.
+    """
     if _stopping:
         raise SystemExit
+    add_known_hashes(hashes)
     return _run_job(job, lambda what, done, total: _messages.put((what, done, total))), known_hashes()
 
 

@@ -20,7 +20,7 @@ from dancebench.benchmark.runs.detection import DetectionJob, run_detectors
 from dancebench.benchmark.runs.protocol_fakes import SPLITS, FakePlan, make_fakes
 from dancebench.benchmark.runs.run_clock import RunClock
 from dancebench.benchmark.runs.synthesis import SynthesisJob, SynthesisResult, draw_missing, synthesize_all
-from dancebench.benchmark.runs.synthesis_record import record_synthesis
+from dancebench.benchmark.runs.synthesis_record import measure_all, record_synthesis
 from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import name_moving, open_demo
@@ -106,14 +106,13 @@ def run_demo(
     wanted = _plan_synthesis(workspace, dataset, plan.target_preset, settings, device)
     with stages.measure("synthesizers"):
         made = require_all(synthesize_all(wanted, workers=workers, report=report))
-    results = dict(zip(wanted, made, strict=True))
-    records = []
     with stages.measure("measuring"):
-        for method in TARGET_METHODS:
-            jobs = [job for job in wanted if job.method == method]
-            records.append(
-                record_synthesis(jobs, [results[job] for job in jobs], clock=clock, workers=workers, report=report)[0]
-            )
+        measured = measure_all(made, workers=workers, report=report)
+    records = []
+    for method in TARGET_METHODS:
+        own = [at for at, job in enumerate(wanted) if job.method == method]
+        jobs, results = [wanted[at] for at in own], [made[at] for at in own]
+        records.append(record_synthesis(jobs, results, [measured[at] for at in own], clock=clock))
     fakes = FakePlan(
         workspace, dataset, _FORENSIC_METHOD, (), plan.forensic_preset, settings, device=device
     )  # fmt: skip
@@ -125,7 +124,7 @@ def run_demo(
     records += [each.record for each in detected]
     with stages.measure("pictures"):
         sheet, video = _save_pictures(
-            workspace, {job.method: results[job] for job in wanted if job.subject == targets[0]}
+            workspace, {each.job.method: each for each in made if each.job.subject == targets[0]}
         )
     with stages.measure("leaderboards"):
         tables = rebuild(workspace.results, workspace.leaderboards)

@@ -129,15 +129,15 @@ def _open_extractor(dataset: DatasetRecord, subject: Subject) -> PoseExtractor |
         return error.message
 
 
-def measure_all(results: Sequence[SynthesisResult], *, workers: int, report: ReportProgress) -> pd.DataFrame:
-    """Measure all results and concatenate their rows.
+def measure_all(results: Sequence[SynthesisResult], *, workers: int, report: ReportProgress) -> list[pd.DataFrame]:
+    """Measure the results of one or more methods: the rows of each, in order.
 
     Raises:
         BenchError: A result cannot be measured.
     """
     jobs = [Job(f"measuring {each.job.method} on {each.job.subject}", measure_synthesized, each) for each in results]
-    outcomes = run_jobs(jobs, workers=workers, report=report)
-    return pd.concat(require_all(outcomes), ignore_index=True)
+    outcomes: list[pd.DataFrame | JobFailure] = run_jobs(jobs, workers=workers, report=report)
+    return require_all(outcomes)
 
 
 def run_synthesis(
@@ -149,27 +149,32 @@ def run_synthesis(
         BenchError: No subject could be synthesized; gives the reason of the first failure.
     """
     outcomes = synthesize_all(jobs, workers=workers, report=report)
-    return record_synthesis(jobs, outcomes, clock=clock, workers=workers, report=report)
-
-
-def record_synthesis(
-    jobs: Sequence[SynthesisJob],
-    outcomes: Sequence[SynthesisResult | JobFailure],
-    *,
-    clock: RunClock,
-    workers: int,
-    report: ReportProgress,
-) -> tuple[records.RunRecord, list[SynthesisResult]]:
-    """Measure the results of one method's jobs, and save the record of the run.
-
-    Raises:
-        BenchError: All jobs failed.
-    """
     results = [outcome for outcome in outcomes if isinstance(outcome, SynthesisResult)]
     failed = [outcome for outcome in outcomes if isinstance(outcome, JobFailure)]
     if not results:
         raise failed[0].to_error()
     rows = measure_all(results, workers=workers, report=report)
+    return record_synthesis(jobs, results, rows, failed, clock=clock), results
+
+
+def record_synthesis(
+    jobs: Sequence[SynthesisJob],
+    results: Sequence[SynthesisResult],
+    rows_of_results: Sequence[pd.DataFrame],
+    failed: Sequence[JobFailure] = (),
+    *,
+    clock: RunClock,
+) -> records.RunRecord:
+    """Save the record of the run of one method's jobs.
+
+    Args:
+        jobs: All of them.
+        results: Of those that did not fail.
+        rows_of_results: What `measure_all` gave for each.
+        failed: Of the others.
+        clock: Of the run.
+    """
+    rows = pd.concat(rows_of_results, ignore_index=True)
     values = average_per_subject(rows)  # over the frames of all seeds
     record = records.RunRecord(
         run=_describe_run(jobs, clock),
@@ -180,7 +185,7 @@ def record_synthesis(
         failures=[records.Failure(item=each.label, reason=each.message) for each in failed],
     )
     records.save_run(jobs[0].workspace.results, record, rows)
-    return record, results
+    return record
 
 
 def list_per_subject(values: pd.DataFrame) -> dict[str, dict[str, float | None]]:

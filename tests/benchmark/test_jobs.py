@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from dancebench.benchmark.commands.progress_bars import ProgressBars
-from dancebench.benchmark.jobs import Job, JobFailure, keep_interrupts_from_children, require_all, run_jobs
+from dancebench.benchmark.jobs import (
+    Job,
+    JobFailure,
+    keep_interrupts_from_children,
+    keep_workers,
+    require_all,
+    run_jobs,
+)
 from dancebench.core.errors import BenchError, UnknownNameError
 from dancebench.core.progress import ReportProgress, ignore_progress
 
@@ -94,6 +101,38 @@ def test_a_bug_is_raised(workers: int) -> None:
 def test_a_worker_that_is_killed_is_named() -> None:
     with pytest.raises(BenchError, match="A worker process died"):
         run_jobs(jobs(1, 6), workers=2, report=ignore_progress)
+
+
+def list_workers(*numbers: int) -> set[int]:
+    """Ids of the processes that ran two jobs."""
+    outcomes = require_all(run_jobs(jobs(*numbers), workers=2, report=ignore_progress))
+    return {process for _, process in outcomes}
+
+
+def count_workers() -> int:
+    return len(multiprocessing.active_children())
+
+
+def test_runs_of_a_command_share_their_workers_which_end_with_it() -> None:
+    with keep_workers():
+        first = list_workers(*range(10, 30))
+        with keep_workers():
+            assert list_workers(*range(10, 30)) <= first
+        assert 1 <= count_workers() <= 2
+    assert count_workers() == 0
+
+
+def test_after_a_bug_or_a_killed_worker_there_are_others() -> None:
+    with keep_workers():
+        before = list_workers(1, 2)
+        with pytest.raises(RuntimeError, match="a bug"):
+            run_jobs(jobs(1, 5), workers=2, report=ignore_progress)
+        between = list_workers(1, 2)
+        assert not before & between
+        with pytest.raises(BenchError, match="A worker process died"):
+            run_jobs(jobs(1, 6), workers=2, report=ignore_progress)
+        assert not between & list_workers(1, 2)
+    assert count_workers() == 0
 
 
 def test_without_a_terminal_progress_is_plain_lines(tmp_path: Path) -> None:

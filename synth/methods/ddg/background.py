@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -63,7 +63,11 @@ def number_scenes(clip: TrainingClip) -> npt.NDArray[np.intp]:
     return scenes
 
 
-def find_background(clip: TrainingClip, frames: Sequence[int]) -> Pixels:
-    """The background of these frames of the clip, uint8 [H, W, 3]."""
-    index = [np.array([t], np.intp) for t in frames]
+def find_backgrounds(clip: TrainingClip, scenes: Mapping[int, npt.NDArray[np.intp]]) -> dict[int, Pixels]:
+    """The background of each scene, uint8 [H, W, 3], from the positions of its frames in the clip."""
+    return {scene: _find_background(clip, frames) for scene, frames in scenes.items()}
+
+
+def _find_background(clip: TrainingClip, frames: npt.NDArray[np.intp]) -> Pixels:
+    index = frames[:, None]  # one at a time: a scene may be longer than memory
     return average_background((clip.frames[t][0] for t in index), (clip.masks[t][0] for t in index))

@@ -29,7 +29,7 @@ from dancebench.datasets.pose.skeleton import Keypoints, has_person, scale_keypo
 from dancebench.synth.base import METHODS, LayeredMethod, Layers, Phase, Schedule, SynthConfig, TrunkChoice
 from dancebench.synth.clip import Motion, Pixels, TrainingClip, to_pixels, to_tensor
 from dancebench.synth.gan.method import LocalStage
-from dancebench.synth.methods.ddg.background import find_background
+from dancebench.synth.methods.ddg.background import find_backgrounds
 from dancebench.synth.methods.ddg.conditions import build_conditions, to_binary
 from dancebench.synth.methods.ddg.networks import DdgNetworks, enhance_networks, make_coarse_networks, make_unets
 from dancebench.synth.methods.ddg.pairs import PersonFrames, list_history
@@ -116,7 +116,6 @@ class TwoStageMethod(LayeredMethod):
             self.generator = enhance_networks(
                 self.coarse, poses=config.poses, ngf=config.ngf // 2, n_blocks=config.local.n_blocks
             ).to(device)
-        self._background: Pixels | None = None
 
     def list_phases(self) -> Sequence[str]:
         return ("global",) if self.config.local is None else ("global", "local")
@@ -155,41 +154,32 @@ class TwoStageMethod(LayeredMethod):
         coarse = {} if self.config.local is None else {"coarse": self.coarse}
         return {**coarse, **self.inference_networks()}
 
-    def weights(self) -> dict[str, torch.Tensor]:
-        return {**super().weights(), "background": torch.from_numpy(self.background)}
-
-    def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
-        super().load_weights(weights)
-        self._background = weights["background"].cpu().numpy()
-
     @cached_property
     def people(self) -> PersonFrames:
         """The frames that input frames are taken from; read from the clip when they are first needed."""
         return PersonFrames(self.clip)
 
-    @property
-    def background(self) -> Pixels:
-        """The background of the main scene, uint8 [H, W, 3]."""
-        if self._background is None:
-            main = self.people.get_scene(int(self.people.main[0]))
-            self._background = find_background(self.clip, self.people.list_scenes()[main].tolist())
-        return self._background
+    @cached_property
+    def backgrounds(self) -> dict[int, Pixels]:
+        """The background of each scene, uint8 [H, W, 3]."""
+        return find_backgrounds(self.clip, self.people.list_scenes())
 
     @torch.no_grad()
     def render_layers(self, motion: Motion) -> Iterator[Layers]:
-        """See `LayeredMethod`. A pose that is missing for a moment repeats the previous image; without one in the last
-        K frames the person has left, and the background is shown.
+        """See `LayeredMethod`. The motion is put into the scene that it fits. A pose that is missing for a moment
+        repeats the previous image; without one in the last K frames the person has left, and the background is shown.
         """
         self.generator.eval()
         height, width = self.clip.size
         poses = scale_keypoints(motion.keypoints, width / motion.size[1], height / motion.size[0])
         poses[motion.keypoints[..., 2] == 0] = 0
-        empty = Layers(self.background, np.zeros(self.clip.size, np.bool_))
+        scene = self.people.choose_scene(poses)
+        empty = Layers(self.backgrounds[scene], np.zeros(self.clip.size, np.bool_))
         layers, shown = empty, has_person(poses)
         starts = np.zeros(len(poses), np.bool_)
         starts[:1] = True
         for t, history in enumerate(list_history(starts, np.arange(len(poses)), self.config.poses)):
-            source = self.people.find_input(poses[t]) if shown[t] else None
+            source = self.people.find_input(poses[t], scene) if shown[t] else None
             if source is not None:
                 layers = self._generate(source, poses[history])
             elif not shown[history].any():
@@ -204,7 +194,7 @@ class TwoStageMethod(LayeredMethod):
             torch.from_numpy(points).to(self.device) for points in (self.clip.keypoints[index], poses[None])
         )
         mask = to_binary(self.clip.masks[index], self.device)
-        background = to_tensor(self.background[None], self.device)
+        background = to_tensor(self.backgrounds[self.people.get_scene(source)][None], self.device)
         images = self.generator(build_conditions(frame, mask, own, requested, background))
         return Layers(to_pixels(images.frame[0]), (images.mask[0, 0] >= 0.5).cpu().numpy())
 

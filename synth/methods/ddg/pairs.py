@@ -1,7 +1,7 @@
 """Training pairs of DDG: an input frame, whose person is cut into parts, and a reference frame, which is generated.
 
-Both show the same person in the same scene: a pair never straddles a cut. The frames of synthesis come from one scene
-too, the one with most frames, whose background is generated with the person.
+Both show the same person in the same scene: a pair never straddles a cut. A motion is put into one scene too, that in
+which the person stood most like it; its input frames and its background are that scene's.
 """
 
 from __future__ import annotations
@@ -12,13 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from dancebench.core.errors import BenchError
-from dancebench.datasets.pose.distance import find_nearest_pose, normalised_pose_distances
+from dancebench.datasets.pose.distance import (
+    find_nearest_pose,
+    measure_distance_to_nearest,
+    normalised_pose_distances,
+)
 from dancebench.datasets.pose.skeleton import Keypoints, has_person
 from dancebench.synth.clip import TrainingClip
 from dancebench.synth.methods.ddg.background import number_scenes
 
 _NEAR_GAP: Final = 10  # frames; a pair any closer in time shows nearly the same image twice
 _NEAREST: Final = 10  # how many input frames count as near a pose
+_ASKED: Final = 50  # how many poses of a motion, evenly placed, say in which scene it is
 
 
 class PersonFrames:
@@ -30,7 +35,6 @@ class PersonFrames:
     Attributes:
         frames: Their positions in the clip, of scenes that have two or more.
         scenes: The scene of each.
-        main: Positions of those of the scene with most, from which synthesis takes its input frames.
     """
 
     def __init__(self, clip: TrainingClip) -> None:
@@ -47,7 +51,6 @@ class PersonFrames:
             )
         self.frames = np.flatnonzero(shown & (counts[scenes] >= 2))
         self.scenes = scenes[self.frames]
-        self.main = self.frames[self.scenes == counts.argmax()]
         self._poses = clip.keypoints
         self._all_scenes = scenes
 
@@ -85,8 +88,25 @@ class PersonFrames:
         near: npt.NDArray[np.intp] = others[order[: min(_NEAREST, max(1, int((~adjacent).sum())))]]
         return near
 
-    def find_input(self, pose: Keypoints) -> int | None:
-        """The frame of the main scene nearest to a pose (75, 3), whatever its place and size; None: no joint shared.
+    def choose_scene(self, poses: Keypoints) -> int:
+        """The scene whose poses are nearest to those of a motion, [T, 75, 3], by place and size too: median of Eq. 6.
+
+        The one with most frames where none of them can be compared.
+        """
+        asked = poses[np.unique(np.linspace(0, len(poses) - 1, _ASKED).round().astype(int))]
+        counts = np.bincount(self.scenes)
+        by_size = sorted((int(scene) for scene in np.unique(self.scenes)), key=lambda scene: -int(counts[scene]))
+        return min(by_size, key=lambda scene: self._measure_distance(asked, scene))
+
+    def _measure_distance(self, poses: Keypoints, scene: int) -> float:
+        """Median distance of poses to the nearest ones of a scene, in pixels; infinite where none can be compared."""
+        others = self._poses[self.frames[self.scenes == scene]]
+        distances = [measure_distance_to_nearest(pose, others, 1) for pose in poses[has_person(poses)]]
+        known = [distance for distance in distances if np.isfinite(distance)]
+        return float(np.median(known)) if known else np.inf
+
+    def find_input(self, pose: Keypoints, scene: int) -> int | None:
+        """The frame of a scene nearest to a pose (75, 3), whatever its place and size; None: no joint is shared.
 
         The paper's "shortest normalized pose keypoint distance". By place as well, in plain Eq. 6, the parts fit worse:
         without any training, the squared error inside the person's outline is 703 by Eq. 6 and 687 by this on the
@@ -94,8 +114,9 @@ class PersonFrames:
         frame's light is fitted. Where it is not, it is 785 and 848 to 803 and 911: the frames that Eq. 6 finds happen
         to be lit more like those that are generated, which a pose does not tell.
         """
-        nearest = find_nearest_pose(pose, self._poses[self.main], normalised_pose_distances)
-        return None if nearest is None else int(self.main[nearest])
+        frames = self.frames[self.scenes == scene]
+        nearest = find_nearest_pose(pose, self._poses[frames], normalised_pose_distances)
+        return None if nearest is None else int(frames[nearest])
 
     def _list_others(self, reference: int) -> npt.NDArray[np.intp]:
         same = self.scenes == self.scenes[reference]

@@ -20,7 +20,7 @@ from dancebench.synth.clip import Batch, Pixels, TrainingClip, to_tensor
 from dancebench.synth.gan.losses import FEATURE_MATCHING_WEIGHT, PerceptualLoss, feature_matching_loss
 from dancebench.synth.gan.networks import MultiscaleDiscriminator
 from dancebench.synth.gan.phase import set_gradients
-from dancebench.synth.methods.ddg.background import find_background
+from dancebench.synth.methods.ddg.background import find_backgrounds
 from dancebench.synth.methods.ddg.conditions import Conditions, build_conditions, to_binary
 from dancebench.synth.methods.ddg.losses import gradient_penalty, relativistic_loss
 from dancebench.synth.methods.ddg.networks import DdgNetworks, GeneratedImages, make_green
@@ -107,9 +107,7 @@ class DdgPhase(Phase):
     @cached_property
     def backgrounds(self) -> dict[int, Pixels]:
         """The background of each scene, uint8 [H, W, 3]."""
-        return {
-            scene: find_background(self.clip, frames.tolist()) for scene, frames in self.people.list_scenes().items()
-        }
+        return find_backgrounds(self.clip, self.people.list_scenes())
 
     def prepare(self, report: ReportProgress) -> None:
         """Find the person's masks where that was not done before."""

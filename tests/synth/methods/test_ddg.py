@@ -87,14 +87,37 @@ def test_pairs_never_straddle_a_cut(clip: TrainingClip) -> None:
 
 def test_a_scene_that_the_person_has_left_has_no_pairs(clip: TrainingClip) -> None:
     people = PersonFrames(cut_at(without_poses(clip, list(range(10))), 10))
-    assert people.frames.tolist() == people.main.tolist() == list(range(10))
+    assert people.frames.tolist() == list(range(10))
     assert list(people.list_scenes()) == [0]
 
 
-def test_synthesis_takes_its_frames_from_the_longest_scene(clip: TrainingClip) -> None:
+def test_a_motion_is_put_into_the_scene_that_it_fits(clip: TrainingClip) -> None:
+    two = cut_at(clip, 10)
+    keypoints = two.keypoints.copy()
+    keypoints[:10, :, 0] += 8  # pixels to the right
+    people = PersonFrames(dataclasses.replace(two, keypoints=keypoints))
+    assert people.choose_scene(keypoints[2:6]) == 0
+    assert people.choose_scene(keypoints[12:20]) == 1
+    assert people.choose_scene(keypoints[2:6] - np.array([8, 0, 0], np.float32)) == 1
+    for scene, own in enumerate((range(10), range(10, 24))):
+        assert people.find_input(keypoints[3], scene) in own
+
+
+def test_a_motion_that_cannot_be_compared_is_put_into_the_longest_scene(clip: TrainingClip) -> None:
     people = PersonFrames(cut_at(clip, 10))
-    assert people.main.tolist() == list(range(10, 24))
-    assert people.find_input(clip.keypoints[3]) in people.main
+    assert people.choose_scene(np.zeros_like(clip.keypoints[:3])) == 1
+
+
+def test_each_motion_has_the_background_of_its_scene(clip: TrainingClip) -> None:
+    two = cut_at(clip, 10)
+    keypoints = two.keypoints.copy()
+    keypoints[:10, :, 0] += 8
+    method = make_method(dataclasses.replace(two, keypoints=keypoints))
+    assert not np.array_equal(method.backgrounds[0], method.backgrounds[1])
+    for scene, poses in ((0, keypoints[2:4]), (1, keypoints[15:17])):
+        for layers in method.render_layers(motion_of(clip, poses)):
+            corner = np.s_[:4, :4]  # where nobody is
+            assert np.array_equal(layers.frame[corner], method.backgrounds[scene][corner])
 
 
 def test_a_gap_without_a_cut_is_one_scene(clip: TrainingClip) -> None:
@@ -115,8 +138,8 @@ def test_near_inputs_are_near_in_pose_and_not_adjacent_in_time(clip: TrainingCli
 def test_the_input_of_a_training_pose_is_its_own_frame_wherever_it_is_shown(clip: TrainingClip) -> None:
     pose = clip.keypoints[7].copy()
     pose[:, :2] = 0.5 * pose[:, :2] + np.float32(9)
-    assert PersonFrames(clip).find_input(pose) == 7
-    assert PersonFrames(clip).find_input(np.zeros_like(pose)) is None
+    assert PersonFrames(clip).find_input(pose, 0) == 7
+    assert PersonFrames(clip).find_input(np.zeros_like(pose), 0) is None
 
 
 def test_a_clip_with_fewer_than_two_people_is_refused_and_the_cut_is_named(clip: TrainingClip) -> None:
@@ -245,7 +268,7 @@ def test_an_untrained_method_pastes_the_parts_on_the_background(clip: TrainingCl
     assert layers.person[inside].mean() > 0.98
     assert not layers.person[outside].any()
     assert np.abs(layers.frame.astype(int) - clip.frames[np.array([7])][0])[inside].mean() < 4
-    assert np.array_equal(layers.frame[outside], method.background[outside])
+    assert np.array_equal(layers.frame[outside], method.backgrounds[0][outside])
 
 
 def test_loaded_weights_give_the_same_frames(clip: TrainingClip) -> None:
@@ -266,7 +289,7 @@ def test_a_moment_without_a_pose_repeats_the_frame_and_a_person_who_left_is_gone
     for t in (2, 3):
         assert np.array_equal(layers[t].frame, layers[1].frame)
     for t in (4, 5):
-        assert np.array_equal(layers[t].frame, method.background)
+        assert np.array_equal(layers[t].frame, method.backgrounds[0])
         assert not layers[t].person.any()
     assert layers[6].person.any()
 
