@@ -7,20 +7,22 @@ demo resumes where it stopped, and a finished one is only measured again, in sec
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from dancebench.benchmark.jobs import require_all
+import pandas as pd
+
+from dancebench.benchmark.jobs import Job, require_all, run_jobs
 from dancebench.benchmark.presets import RunSettings, configure_method
 from dancebench.benchmark.runs.contact_sheets import save_sheet, save_side_by_side
-from dancebench.benchmark.runs.detection import DetectionJob, run_detectors
+from dancebench.benchmark.runs.detection import DetectionJob, plan_detectors
 from dancebench.benchmark.runs.protocol_fakes import SPLITS, FakePlan, make_fakes
 from dancebench.benchmark.runs.run_clock import RunClock
 from dancebench.benchmark.runs.synthesis import SynthesisJob, SynthesisResult, draw_missing, synthesize_all
-from dancebench.benchmark.runs.synthesis_record import measure_all, record_synthesis
+from dancebench.benchmark.runs.synthesis_record import plan_measuring, record_synthesis
 from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import name_moving, open_demo
@@ -106,21 +108,24 @@ def run_demo(
     wanted = _plan_synthesis(workspace, dataset, plan.target_preset, settings, device)
     with stages.measure("synthesizers"):
         made = require_all(synthesize_all(wanted, workers=workers, report=report))
-    with stages.measure("measuring"):
-        measured = measure_all(made, workers=workers, report=report)
-    records = []
-    for method in TARGET_METHODS:
-        own = [at for at, job in enumerate(wanted) if job.method == method]
-        jobs, results = [wanted[at] for at in own], [made[at] for at in own]
-        records.append(record_synthesis(jobs, results, [measured[at] for at in own], clock=clock))
     fakes = FakePlan(
         workspace, dataset, _FORENSIC_METHOD, (), plan.forensic_preset, settings, device=device
     )  # fmt: skip
     with stages.measure("forensic fakes"):
         forensic = make_fakes(fakes, workers=workers, report=report)
-    with stages.measure("detectors"):
-        jobs_of_detectors = [DetectionJob(fakes, detector) for detector in DETECTORS_SHOWN]
-        detected = run_detectors(jobs_of_detectors, forensic, argv=argv, workers=workers, report=report)
+    with stages.measure("detectors and measuring"):
+        detectors = plan_detectors(
+            [DetectionJob(fakes, detector) for detector in DETECTORS_SHOWN],
+            forensic,
+            argv=argv,
+            workers=workers,
+            report=report,
+        )
+        # A detector is trained by one process, and takes as long as all measuring.
+        jobs: list[Job[Any, Any]] = [*detectors, *plan_measuring(made)]
+        outcomes = require_all(run_jobs(jobs, workers=workers, report=report))
+    detected, measured = outcomes[: len(detectors)], outcomes[len(detectors) :]
+    records = _record_targets(wanted, made, measured, clock)
     records += [each.record for each in detected]
     with stages.measure("pictures"):
         sheet, video = _save_pictures(
@@ -147,6 +152,21 @@ def _plan_synthesis(
         for method in methods
         for target in dataset.ids("target")
     ]
+
+
+def _record_targets(
+    wanted: Sequence[SynthesisJob],
+    made: Sequence[SynthesisResult],
+    measured: Sequence[pd.DataFrame],
+    clock: RunClock,
+) -> list[RunRecord]:
+    """Save a record of each method, from the jobs, results and rows of all."""
+    records = []
+    for method in TARGET_METHODS:
+        own = [at for at, job in enumerate(wanted) if job.method == method]
+        jobs, results, rows = [wanted[at] for at in own], [made[at] for at in own], [measured[at] for at in own]
+        records.append(record_synthesis(jobs, results, rows, clock=clock))
+    return records
 
 
 def _save_pictures(workspace: Workspace, shown: dict[str, SynthesisResult]) -> tuple[Path, Path]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from dancebench.benchmark.jobs import Job, require_all, run_jobs
+from dancebench.benchmark.jobs import Job, JobFailure, require_all, run_jobs
 from dancebench.benchmark.metrics.image import measure_clips
 from dancebench.benchmark.presets import configure_method
 from dancebench.benchmark.runs.protocol_fakes import SPLITS, FakePlan, list_video_rows, make_fakes
@@ -140,6 +140,26 @@ def run_detectors(
     report: ReportProgress,
 ) -> list[DetectionResult]:
     """Describe the videos once, then train and evaluate every detector on them, and save a record of each."""
+    planned = plan_detectors(jobs, fakes, argv=argv, workers=workers, report=report)
+    outcomes: list[DetectionResult | JobFailure] = run_jobs(planned, workers=workers, report=report)
+    return [
+        replace(each, record=_add_perturbed(made.config.job, each, made.config.videos, workers, report))
+        for made, each in zip(planned, require_all(outcomes), strict=True)
+    ]
+
+
+def plan_detectors(
+    jobs: Sequence[DetectionJob],
+    fakes: Sequence[SynthesisResult],
+    *,
+    argv: list[str],
+    workers: int,
+    report: ReportProgress,
+) -> list[Job[Recording, DetectionResult]]:
+    """Describe the videos once; returns for each detector the job that trains, evaluates and records it.
+
+    It measures no perturbed copies: `run_detectors` adds them.
+    """
     plan = jobs[0].fakes
     methods = (plan.method, *plan.others)
     rows = list_video_rows(plan.workspace, plan.dataset, [fake for fake in fakes if fake.job.method in methods])
@@ -163,15 +183,9 @@ def run_detectors(
         described[view] = looked_at, description
     ancestors = list_ancestors([fake.job for fake in fakes])
     recordings = [
-        _Recording(job, *described[view], view, tuple(argv), ancestors) for job, view in zip(jobs, views, strict=True)
+        Recording(job, *described[view], view, tuple(argv), ancestors) for job, view in zip(jobs, views, strict=True)
     ]
-    named_jobs = [Job(each.job.detector, _record_detection, each) for each in recordings]
-    outcomes = run_jobs(named_jobs, workers=workers, report=report)
-    detected = require_all(outcomes)
-    return [
-        replace(each, record=_add_perturbed(made.job, each, made.videos, workers, report))
-        for made, each in zip(recordings, detected, strict=True)
-    ]
+    return [Job(each.job.detector, _record_detection, each) for each in recordings]
 
 
 def _add_perturbed(
@@ -191,7 +205,9 @@ def _add_perturbed(
 
 
 @dataclass(frozen=True)
-class _Recording:
+class Recording:
+    """A detector to be trained, evaluated and recorded, and the videos, described, that this is done on."""
+
     job: DetectionJob
     videos: VideoSet
     description: VideoSetRecord
@@ -202,7 +218,7 @@ class _Recording:
     """Of the synthesizers of the fakes."""
 
 
-def _record_detection(recording: _Recording, report: ReportProgress) -> DetectionResult:
+def _record_detection(recording: Recording, report: ReportProgress) -> DetectionResult:
     job, clock = recording.job, RunClock(list(recording.argv))
     plan = job.fakes
     config = _configure_detector(job, recording.description, recording.view)
@@ -267,7 +283,7 @@ def _measure_quality(fakes: Sequence[SynthesisResult]) -> dict[str, float]:
     return {method: float(pd.Series(means).mean()) for method, means in values.items()}
 
 
-def _make_record(recording: _Recording, result: HoldoutResult, run: records.Run) -> records.RunRecord:
+def _make_record(recording: Recording, result: HoldoutResult, run: records.Run) -> records.RunRecord:
     held_out = recording.videos.split("holdout").rows
     subjects = sorted({row.subject_id for row in held_out})
     job, quality = recording.job, recording.description.quality

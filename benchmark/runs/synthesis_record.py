@@ -129,15 +129,9 @@ def _open_extractor(dataset: DatasetRecord, subject: Subject) -> PoseExtractor |
         return error.message
 
 
-def measure_all(results: Sequence[SynthesisResult], *, workers: int, report: ReportProgress) -> list[pd.DataFrame]:
-    """Measure the results of one or more methods: the rows of each, in order.
-
-    Raises:
-        BenchError: A result cannot be measured.
-    """
-    jobs = [Job(f"measuring {each.job.method} on {each.job.subject}", measure_synthesized, each) for each in results]
-    outcomes: list[pd.DataFrame | JobFailure] = run_jobs(jobs, workers=workers, report=report)
-    return require_all(outcomes)
+def plan_measuring(results: Sequence[SynthesisResult]) -> list[Job[SynthesisResult, pd.DataFrame]]:
+    """A job for each result, of one or more methods, that gives its rows (`measure_synthesized`)."""
+    return [Job(f"measuring {each.job.method} on {each.job.subject}", measure_synthesized, each) for each in results]
 
 
 def run_synthesis(
@@ -153,8 +147,8 @@ def run_synthesis(
     failed = [outcome for outcome in outcomes if isinstance(outcome, JobFailure)]
     if not results:
         raise failed[0].to_error()
-    rows = measure_all(results, workers=workers, report=report)
-    return record_synthesis(jobs, results, rows, failed, clock=clock), results
+    rows: list[pd.DataFrame | JobFailure] = run_jobs(plan_measuring(results), workers=workers, report=report)
+    return record_synthesis(jobs, results, require_all(rows), failed, clock=clock), results
 
 
 def record_synthesis(
@@ -170,7 +164,7 @@ def record_synthesis(
     Args:
         jobs: All of them.
         results: Of those that did not fail.
-        rows_of_results: What `measure_all` gave for each.
+        rows_of_results: What `plan_measuring`'s jobs gave for each.
         failed: Of the others.
         clock: Of the run.
     """
