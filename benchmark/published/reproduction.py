@@ -26,6 +26,8 @@ class SynthesisPart(Strict):
     methods: _Names
     seeds: PositiveInt
     preset: str
+    settings: tuple[str, ...] = ()
+    """What differs from the preset, as for `--set`."""
 
 
 class DetectionPart(Strict):
@@ -119,7 +121,8 @@ def require_clean_commit() -> str:
 def _make_synth_command(part: SynthesisPart) -> list[str]:
     who = [word for subject in part.subjects for word in ("--subject", subject)]
     how = [word for method in part.methods for word in ("--method", method)]
-    return ["synth", "--dataset", part.dataset, *who, *how, "--seeds", str(part.seeds), "--preset", part.preset]
+    other = [word for setting in part.settings for word in ("--set", setting)]
+    return ["synth", "--dataset", part.dataset, *who, *how, "--seeds", str(part.seeds), "--preset", part.preset, *other]
 
 
 def _make_detect_command(part: DetectionPart) -> list[str]:

@@ -25,7 +25,15 @@ PUBLISHED = ROOT / "leaderboards" / "published"
 PLAN = Reproduction.model_validate(
     {
         "synthesis": [
-            {"dataset": "demo", "subjects": ["1", "2"], "methods": ["fbf", "nearest"], "seeds": 3, "preset": "small"}
+            {"dataset": "demo", "subjects": ["1", "2"], "methods": ["fbf", "nearest"], "seeds": 3, "preset": "small"},
+            {
+                "dataset": "demo",
+                "subjects": ["1"],
+                "methods": ["ddg"],
+                "seeds": 1,
+                "preset": "tiny",
+                "settings": ["a.b=1"],
+            },
         ],
         "detection": [
             {"dataset": "demo", "protocol": "unseen", "detectors": ["spectrum"], "preset": "tiny", "robustness": True}
@@ -70,6 +78,7 @@ def test_the_committed_list_names_what_there_is() -> None:
 def test_closed_form_the_commands_of_a_list() -> None:
     assert [" ".join(words) for words in PLAN.list_commands()] == [
         "synth --dataset demo --subject 1 --subject 2 --method fbf --method nearest --seeds 3 --preset small",
+        "synth --dataset demo --subject 1 --method ddg --seeds 1 --preset tiny --set a.b=1",
         "detect --protocol unseen --dataset demo --detector spectrum --preset tiny --robustness",
     ]
 
@@ -86,7 +95,9 @@ def test_closed_form_hours_are_those_of_the_records_and_a_clock_that_ran_on_coun
     later = change(other, run={"started": "2025-01-31T10:30:00+00:00"})
     found = estimate_hours(PLAN, [one, later])
     assert found.hours == pytest.approx(1.5)
-    assert found.unknown == [PlannedEntry("detection", "demo", "spectrum", "tiny")]
+    assert found.unknown == [
+        PlannedEntry("synthesis", "demo", "ddg", "tiny"), PlannedEntry("detection", "demo", "spectrum", "tiny")
+    ]  # fmt: skip
 
 
 def test_the_same_numbers_are_no_difference() -> None:
