@@ -40,6 +40,9 @@ range of colours in single steps of a short training."""
 _SHARPNESS = 8.0
 """Slope of the outline's logit over the share of the parts: without a correction, parts that cover a pixel show 98 % of
 their colour in it, and 2 % of a pixel that they leave uncovered."""
+_OUTLINE_ROOM = 0.75
+"""By how much of a share the outline is corrected at most. Without a bound a short training could take the person away,
+to where the outline's gradient vanishes: it never came back."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ class DdgNetworks(nn.Module):
         )  # (B, 4, H, W)
         colour, share = merge_parts(conditions.moved)
         person = colour + correction[:, :3]
-        outline = torch.sigmoid(_SHARPNESS * (share - 0.5 + correction[:, 3:]))  # (B, 1, H, W)
+        reshaped = share + _OUTLINE_ROOM * torch.tanh(correction[:, 3:])  # (B, 1, H, W)
+        outline = torch.sigmoid(_SHARPNESS * (reshaped - 0.5))
         human = outline * person + (1 - outline) * green
         mask = key_out_green(human)
         combined = mask * person + (1 - mask) * conditions.background  # Eq. 2

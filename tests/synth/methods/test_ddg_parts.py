@@ -294,7 +294,8 @@ def test_closed_form_without_corrections_the_parts_are_before_green_and_on_the_b
 
 
 def test_a_pixel_that_is_half_green_has_no_green_on_the_background() -> None:
-    images = generate_pixels(0.0, 0.0, 0.0, -0.5)  # where parts cover a pixel wholly, the outline is at one half
+    half = -math.atanh(0.5 / 0.75)  # where parts cover a pixel wholly, the outline is at one half
+    images = generate_pixels(0.0, 0.0, 0.0, half)
     assert images.human[0, :, 0, 1].tolist() == pytest.approx([-0.25, 0.75, -0.25])
     assert 0 < images.mask[0, 0, 0, 1] < 1
     red, green, blue = images.combined[0, :, 0, 1].tolist()
@@ -303,10 +304,18 @@ def test_a_pixel_that_is_half_green_has_no_green_on_the_background() -> None:
 
 
 def test_the_outline_removes_and_adds_what_it_is_told() -> None:
-    assert not generate_pixels(0.0, 0.0, 0.0, -1.5).mask.any()
-    added = generate_pixels(0.9, -0.9, 0.1, 1.5)
+    assert not generate_pixels(0.0, 0.0, 0.0, -4.0).mask.any()
+    added = generate_pixels(0.9, -0.9, 0.1, 4.0)
     assert (added.mask == 1).all()
     assert added.combined[0, :, 0, 0].tolist() == pytest.approx([0.9, -0.9, 0.1])
+
+
+def test_closed_form_no_correction_takes_the_outline_to_where_it_has_no_gradient() -> None:
+    """A person who was taken away wholly, in a few steps of a training, never came back."""
+    images = generate_pixels(0.0, 0.0, 0.0, -100.0)
+    left = 1 / (1 + math.exp(2))  # 0.12
+    green = torch.tensor(GREEN)
+    assert torch.allclose(images.human[0, :, 0, 1], left * torch.tensor([0.5, 0.5, 0.5]) + (1 - left) * green)
 
 
 def test_closed_form_the_frame_is_the_combined_image_and_the_weighted_correction() -> None:
