@@ -94,7 +94,15 @@ def score_perturbed_copies(
     card = load_detector(folder).card
     held_out = videos.split("holdout") if every_method else _select_held_out(videos, card)
     tables = _score_copies(
-        record, folder, held_out, names, kept_in or folder / _FOLDER, device=device, workers=workers, report=report
+        record,
+        folder,
+        card,
+        held_out,
+        names,
+        kept_in or folder / _FOLDER,
+        device=device,
+        workers=workers,
+        report=report,
     )
     metrics = summarise(tables, card.thresholds)
     extended = _add_to_run(record, results, metrics, tables, _LEVEL)
@@ -123,18 +131,17 @@ def score_unseen_copies(
     trained = card.clip_format.methods
     held_out = videos.split("holdout").select(lambda row: row.method is None or row.method not in trained)
     tables = _score_copies(
-        record, folder, held_out, names, folder / _UNSEEN, device=device, workers=workers, report=report
+        record, folder, card, held_out, names, folder / _UNSEEN, device=device, workers=workers, report=report
     )
     metrics = measure_unseen_auc(tables, {row.method for row in held_out if row.method is not None})
     return _add_to_run(record, results, metrics, tables, _UNSEEN)
 
 
 def _score_copies(
-    record: records.RunRecord, folder: Path, held_out: VideoSet, names: Sequence[str], kept_in: Path,
-    *, device: str, workers: int, report: ReportProgress,
+    record: records.RunRecord, folder: Path, card: DetectorCard, held_out: VideoSet, names: Sequence[str],
+    kept_in: Path, *, device: str, workers: int, report: ReportProgress,
 ) -> list[pd.DataFrame]:  # fmt: skip
     """A table for each perturbation; those that were made before from the same are read."""
-    card = load_detector(folder).card
     key = [card.weights_sha256, card.config, card.aggregator, describe_encoder(), held_out.sha256]
     paths = {name: kept_in / f"{name}.json" for name in names}
     jobs = [
