@@ -115,9 +115,10 @@ def count_workers() -> int:
 
 def test_runs_of_a_command_share_their_workers_which_end_with_it() -> None:
     with keep_workers():
-        first = list_workers(*range(10, 30))
+        used = [list_workers(*range(10, 30))]
         with keep_workers():
-            assert list_workers(*range(10, 30)) <= first
+            used.append(list_workers(*range(10, 30)))
+        assert len(used[0] | used[1]) <= 2  # one may be started in the second run only
         assert 1 <= count_workers() <= 2
     assert count_workers() == 0
 

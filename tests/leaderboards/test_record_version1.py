@@ -27,7 +27,8 @@ from dancebench.leaderboards.records import (
 )
 
 MakeRecord = Callable[..., RunRecord]
-PUBLISHED = sorted((Path(__file__).resolve().parents[2] / "leaderboards" / "published" / "records").glob("*.json"))
+RECORDS = Path(__file__).resolve().parents[2] / "leaderboards" / "published" / "records"
+PUBLISHED = [path for path in sorted(RECORDS.glob("*.json")) if json.loads(path.read_text())["schema_version"] == 1]
 FAKES = {
     "fakes": "fbf-ts, preset tiny",
     "fakes_body_ssim": 0.75,
@@ -58,7 +59,6 @@ def test_published_records_lose_nothing(path: Path) -> None:
     raw = json.loads(path.read_text())
     record = RunRecord.load(path)
     facts = record.entry.facts
-    assert raw["schema_version"] == 1
     assert (record.schema_version, facts.kind, facts.remarks) == (6, raw["run"]["kind"], ())
     notes = dict(raw["entry"]["notes"])
     if isinstance(facts, DetectionFacts):
