@@ -63,9 +63,10 @@ def run_jobs(jobs: Sequence[Job[Any, R]], *, workers: int, report: ReportProgres
             outcomes.append(outcome)
         return outcomes
     with _open_workers(workers) as started:
+        later = started.list_later_hashes()
         try:
             with keep_interrupts_from_children():
-                futures = [started.pool.submit(_run_job_in_worker, job, known_hashes()) for job in jobs]
+                futures = [started.pool.submit(_run_job_in_worker, job, later) for job in jobs]
             _relay_reports(futures, started.messages, report)
             results = [future.result() for future in futures]
         except BrokenProcessPool as error:
@@ -87,9 +88,14 @@ class _Workers:
     def __init__(self, count: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.count, self.messages, self.stopped = count, context.Queue(), False
+        self._given = known_hashes()
         self.pool = ProcessPoolExecutor(
-            count, mp_context=context, initializer=_initialise_worker, initargs=(self.messages,)
+            count, mp_context=context, initializer=_initialise_worker, initargs=(self.messages, self._given)
         )
+
+    def list_later_hashes(self) -> Hashes:
+        """What was read since they were planned: it goes with every job, so it must not be all that is known."""
+        return {path: known for path, known in known_hashes().items() if self._given.get(path) != known}
 
     def stop(self) -> None:
         """End them in the midst of their jobs."""
@@ -191,9 +197,10 @@ _messages: Any = None
 _stopping = False
 
 
-def _initialise_worker(messages: Any) -> None:
+def _initialise_worker(messages: Any, hashes: Hashes) -> None:
     global _messages
     _messages = messages
+    add_known_hashes(hashes)
     quiet_libraries()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     signal.signal(signal.SIGTERM, _stop)
@@ -221,7 +228,7 @@ def _run_job_in_worker(job: Job[C, R], hashes: Hashes) -> tuple[R | JobFailure, 
 
     Args:
         job: The job.
-        hashes: What other processes of this command have read.
+        hashes: What other processes of this command have read since this one was planned.
     """
     if _stopping:
         raise SystemExit

@@ -22,6 +22,7 @@ from dancebench.benchmark.jobs import (
     run_jobs,
 )
 from dancebench.core.errors import BenchError, UnknownNameError
+from dancebench.core.files import known_hashes, remember_sha256
 from dancebench.core.progress import ReportProgress, ignore_progress
 
 
@@ -121,6 +122,21 @@ def test_runs_of_a_command_share_their_workers_which_end_with_it() -> None:
         assert len(used[0] | used[1]) <= 2  # one may be started in the second run only
         assert 1 <= count_workers() <= 2
     assert count_workers() == 0
+
+
+def list_known(_: int, report: ReportProgress) -> set[str]:
+    return {path.name for path in known_hashes()}
+
+
+def test_kept_workers_are_told_what_was_read_since_they_began(tmp_path: Path) -> None:
+    reading = [Job(f"job {x}", list_known, x) for x in range(4)]
+    with keep_workers():
+        before = require_all(run_jobs(reading, workers=2, report=ignore_progress))
+        (tmp_path / "read-later").touch()
+        remember_sha256(tmp_path / "read-later", "0" * 64)
+        after = require_all(run_jobs(reading, workers=2, report=ignore_progress))
+    assert not any("read-later" in known for known in before)
+    assert all("read-later" in known for known in after)
 
 
 def test_after_a_bug_or_a_killed_worker_there_are_others() -> None:
