@@ -98,7 +98,8 @@ def _show(result: DemoResult, tables: Path, seconds: float) -> None:
     for table in make_screen_tables(result.records, width=out.width):
         out.print(table)
     for label, found in (
-        ("poses", result.poses), ("picture", result.sheet), ("video", result.video), ("tables", tables)
+        ("poses", result.poses), ("picture", result.sheet), ("video", result.video), ("tables", tables),
+        ("report", result.report),
     ):  # fmt: skip
         out.print_lines(f"{label:<8} {found}")
     stages = ", ".join(f"{stage} {spent:.0f}" for stage, spent in result.seconds.items())

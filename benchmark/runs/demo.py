@@ -17,6 +17,7 @@ import pandas as pd
 
 from dancebench.benchmark.jobs import Job, require_all, run_jobs
 from dancebench.benchmark.presets import RunSettings, configure_method
+from dancebench.benchmark.report.write import write_leaderboards
 from dancebench.benchmark.runs.contact_sheets import save_sheet, save_side_by_side
 from dancebench.benchmark.runs.detection import DetectionJob, plan_detectors
 from dancebench.benchmark.runs.protocol_fakes import SPLITS, FakePlan, make_fakes
@@ -27,7 +28,6 @@ from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import name_moving, open_demo
 from dancebench.datasets.subjects.dataset import Dataset
-from dancebench.leaderboards.board import rebuild
 from dancebench.leaderboards.records import RunRecord
 from dancebench.synth.base import Precision, find_base_method
 
@@ -74,12 +74,10 @@ class StageTimer:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Run records, the paths of the tables, the contact sheet and the video, what the poses are of, and the seconds of
-    each stage.
-    """
+    """The run records; the report's first page; sheet and video; what the poses are of; the seconds of each stage."""
 
     records: list[RunRecord]
-    tables: list[Path]
+    report: Path
     sheet: Path
     video: Path
     poses: str
@@ -98,7 +96,7 @@ def run_demo(
     workers: int,
     report: ReportProgress,
 ) -> DemoResult:
-    """Draw dancers, prepare, train, generate fakes, measure, detect, and write the leaderboards."""
+    """Draw dancers, prepare, train, generate fakes, measure, detect, and write the leaderboards with their report."""
     clock, stages = RunClock(argv), StageTimer()
     dataset = open_demo(workspace, plan.dataset, extractor)
     targets = dataset.ids("target")
@@ -132,8 +130,8 @@ def run_demo(
             workspace, {each.job.method: each for each in made if each.job.subject == targets[0]}
         )
     with stages.measure("leaderboards"):
-        tables = rebuild(workspace.results, workspace.leaderboards)
-    return DemoResult(records, tables, sheet, video, dataset.record.poses.description, stages.seconds)
+        written = write_leaderboards(workspace, report)
+    return DemoResult(records, written.site[0], sheet, video, dataset.record.poses.description, stages.seconds)
 
 
 def _plan_synthesis(
