@@ -244,7 +244,7 @@ def _make_table(
         table.add_row(
             NOTHING if row.rank is None else str(row.rank),
             Text(entry.name, overflow="ellipsis"),
-            Text(entry.preset, overflow="ellipsis"),
+            Text(row.preset, overflow="ellipsis"),
             *(_make_cell(section, row, column, footnotes) for column in columns),
             *(Text(fact.read(row.record) or NOTHING) for fact in facts),
         )

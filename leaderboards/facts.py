@@ -146,6 +146,13 @@ def describe_fakes(record: RunRecord) -> list[str]:
     return [values] if values else []
 
 
+def describe_preset(record: RunRecord) -> str:
+    """The preset of a record's row, with what was changed in it and whether its synthesizers started warm."""
+    facts = record.entry.facts
+    warm = isinstance(facts, SynthesisFacts) and facts.ancestors
+    return ", ".join(filter(None, (record.entry.preset, facts.settings, "warm start" if warm else None)))
+
+
 def list_warnings(record: RunRecord) -> list[str]:
     """What marks a record's row, a sentence each."""
     found = list(record.entry.facts.warnings)

@@ -71,7 +71,7 @@ def render_short_table(section: Section, differences: SectionDifferences | None)
     lines = []
     for row in section.rows:
         metrics = row.record.metrics
-        cells = [f"`{escape(row.record.entry.name)}`", escape(row.record.entry.preset)]
+        cells = [f"`{escape(row.record.entry.name)}`", escape(row.preset)]
         cells.append(format_value(metrics.get(leading.metric), leading, footnotes))
         if (metric := metrics.get(leading.metric)) and (interval := format_interval(metric, leading)):
             cells[-1] += f" {interval}"
@@ -126,7 +126,7 @@ def _render_main_table(section: Section, differences: SectionDifferences | None)
     lines = []
     for row in section.rows:
         entry = row.record.entry
-        cells = [NOTHING if row.rank is None else str(row.rank), escape(entry.name), escape(entry.preset)]
+        cells = [NOTHING if row.rank is None else str(row.rank), escape(entry.name), escape(row.preset)]
         cells += [_render_cell(section, row, column, footnotes) for column in columns]
         if row.record.run.id in letters:
             cells[3] += f" · group {letters[row.record.run.id]}"

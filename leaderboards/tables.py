@@ -22,6 +22,7 @@ from dancebench.leaderboards.facts import (
     FACTS,
     Fact,
     describe_fakes,
+    describe_preset,
     list_remarks,
     list_warnings,
     read_training_seeds,
@@ -49,8 +50,13 @@ class Row:
     rank: int | None
 
     @property
+    def preset(self) -> str:
+        """See `describe_preset`."""
+        return describe_preset(self.record)
+
+    @property
     def label(self) -> str:
-        return f"{self.record.entry.name} ({self.record.entry.preset})"
+        return f"{self.record.entry.name} ({self.preset})"
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ class SynthesisPart(Strict):
     preset: str
     settings: tuple[str, ...] = ()
     """What differs from the preset, as for `--set`."""
+    warm_start: str | None = None
+    """What the synthesizers start from, as for `--warm-start`; null for nothing."""
 
 
 class DetectionPart(Strict):
@@ -122,6 +124,7 @@ def _make_synth_command(part: SynthesisPart) -> list[str]:
     who = [word for subject in part.subjects for word in ("--subject", subject)]
     how = [word for method in part.methods for word in ("--method", method)]
     other = [word for setting in part.settings for word in ("--set", setting)]
+    other += ["--warm-start", part.warm_start] if part.warm_start else []
     return ["synth", "--dataset", part.dataset, *who, *how, "--seeds", str(part.seeds), "--preset", part.preset, *other]
 
 

@@ -95,7 +95,7 @@ def make_main_table(section: Section) -> Table:
         [
             Cell(row.record.entry.name, row.record.entry.name),
             Cell(NOTHING if row.rank is None else str(row.rank), row.rank),
-            Cell(row.record.entry.preset, row.record.entry.preset),
+            Cell(row.preset, row.preset),
             *(_make_cell(section, row, column, footnotes) for column in columns),
             *(describe(row.record) for _, describe in PROVENANCE),
         ]

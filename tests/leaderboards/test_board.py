@@ -384,6 +384,26 @@ def test_rows_of_one_label_are_told_apart_in_further_tables(make_record: MakeRec
     assert all(name.startswith("fbf (tiny), ") for name in names)
 
 
+def test_a_row_tells_what_differs_from_its_preset(make_record: MakeRecord, tmp_path: Path) -> None:
+    ancestor = {"weights_sha256": "a" * 64, "side": "holdout", "people": ("train02", "train04")}
+    whole = make_record("ddg", {"body_ssim": 0.8})
+    changed = make_record("ddg", {"body_ssim": 0.7}, facts={"settings": "schedule.steps=82"}, run_of="changed")
+    warm = make_record(
+        "ddg", {"body_ssim": 0.9}, facts={"settings": "schedule.steps=82", "ancestors": (ancestor,)}, run_of="warm"
+    )
+    [section] = group_sections([whole, changed, warm], "synthesis")
+    presets = ["tiny, schedule.steps=82, warm start", "tiny", "tiny, schedule.steps=82"]
+    assert [row.preset for row in section.rows] == presets
+    assert [section.name(row) for row in section.rows] == [f"ddg ({preset})" for preset in presets]
+    for record in (whole, changed, warm):
+        save_run(tmp_path / "results", record, pd.DataFrame({"t": [0]}))
+    rebuild(tmp_path / "results", tmp_path)
+    page = (tmp_path / "synthesis.md").read_text()
+    assert [
+        line.split(" | ")[2] for line in page.splitlines() if line.startswith(("| 1 |", "| 2 |", "| 3 |"))
+    ] == presets
+
+
 # frozen
 
 

@@ -33,6 +33,7 @@ PLAN = Reproduction.model_validate(
                 "seeds": 1,
                 "preset": "tiny",
                 "settings": ["a.b=1"],
+                "warm_start": "auto",
             },
         ],
         "detection": [
@@ -78,7 +79,7 @@ def test_the_committed_list_names_what_there_is() -> None:
 def test_closed_form_the_commands_of_a_list() -> None:
     assert [" ".join(words) for words in PLAN.list_commands()] == [
         "synth --dataset demo --subject 1 --subject 2 --method fbf --method nearest --seeds 3 --preset small",
-        "synth --dataset demo --subject 1 --method ddg --seeds 1 --preset tiny --set a.b=1",
+        "synth --dataset demo --subject 1 --method ddg --seeds 1 --preset tiny --set a.b=1 --warm-start auto",
         "detect --protocol unseen --dataset demo --detector spectrum --preset tiny --robustness",
     ]
 
