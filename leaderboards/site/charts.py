@@ -6,6 +6,7 @@ told from the others by its colour and by its dashes.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,8 @@ _WIDTH, _HEIGHT = 460, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 22, 12, 46
 _ROW: Final = 26  # height of a row of a chart of intervals
 _NAMES: Final = 158  # width of its names
+_LINE: Final = 14  # height of a line of them
+_MAX_LINES: Final = 4
 
 
 @dataclass(frozen=True)
@@ -96,14 +99,13 @@ def draw_lines(title: str, x: Axis, y: Axis, lines: Sequence[Line]) -> Markup:
 
 def draw_intervals(title: str, x: Axis, rows: Sequence[IntervalRow]) -> Markup:
     """A row for each name: its value, its interval, and the single values behind it as small dots."""
-    height = _TOP + _ROW * len(rows) + _BOTTOM
+    heights = [max(_ROW, _LINE * (len(_break_name(row.name)) + 0.5)) for row in rows]
+    height = _TOP + sum(heights) + _BOTTOM
     left, right, bottom = _NAMES, _WIDTH - _RIGHT, height - _BOTTOM
     parts = list(_draw_x_axis(x, left, right, _TOP, bottom))
     for number, row in enumerate(rows):
-        middle = _TOP + _ROW * (number + 0.5)
-        parts.append(
-            f'<text class="strong" x="{left - 8}" y="{middle + 4}" text-anchor="end">{_shorten(row.name)}</text>'
-        )
+        middle = _TOP + sum(heights[:number]) + heights[number] / 2
+        parts.append(_draw_name(row.name, left, middle))
         if row.low is not None and row.high is not None:
             ends = x.place(row.low, left, right), x.place(row.high, left, right)
             parts.append(f'<line class="bar" x1="{ends[0]}" x2="{ends[1]}" y1="{middle}" y2="{middle}"/>')
@@ -127,7 +129,8 @@ def draw_groups(
     A name comes with its colour.
     """
     step = 11
-    each = step * len(names) + 12
+    lines = max((len(_break_name(condition)) for condition, _ in groups), default=1)
+    each = max(step * len(names) + 12, _LINE * (lines + 0.5))
     height = _TOP + each * len(groups) + _BOTTOM
     left, right, bottom = _NAMES, _WIDTH - _RIGHT, height - _BOTTOM
     parts = list(_draw_x_axis(x, left, right, _TOP, bottom))
@@ -135,8 +138,7 @@ def draw_groups(
         top = _TOP + each * at
         if at:
             parts.append(f'<line class="grid" x1="0" x2="{right}" y1="{top}" y2="{top}"/>')
-        middle = top + each / 2 + 4
-        parts.append(f'<text class="strong" x="{left - 8}" y="{middle}" text-anchor="end">{_shorten(condition)}</text>')
+        parts.append(_draw_name(condition, left, top + each / 2))
         for number, (point, (name, colour)) in enumerate(zip(points, names, strict=True)):
             if point is None:
                 continue
@@ -205,8 +207,20 @@ def _escape(text: str) -> Markup:
     return escape_markup(escape_unprintable(text))
 
 
-def _shorten(name: str) -> Markup:
-    return _escape(name if len(name) <= 18 else name[:17] + "…")
+def _draw_name(name: str, left: float, middle: float) -> str:
+    """A name beside a chart whose drawing begins at `left`, its lines around the height `middle`."""
+    lines = _break_name(name)
+    first = middle + 4 - _LINE * (len(lines) - 1) / 2
+    spans = "".join(
+        f'<tspan x="{left - 8}" y="{first + _LINE * number:g}">{_escape(line)}</tspan>'
+        for number, line in enumerate(lines)
+    )
+    return f'<text class="strong" text-anchor="end">{spans}</text>'
+
+
+def _break_name(name: str) -> list[str]:
+    """The lines of a name that fit beside a chart: rows that differ in their settings must be told apart there."""
+    return textwrap.wrap(name, 18, max_lines=_MAX_LINES, placeholder="…") or [""]
 
 
 def _round_step(least: float) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,3 +59,24 @@ def test_names_are_escaped_everywhere() -> None:
         assert "<script" not in chart
         tree = ElementTree.fromstring(f"<div>{chart}</div>")  # well formed
         assert any(EVIL in (element.text or "") or EVIL in element.attrib.values() for element in tree.iter())
+
+
+def test_long_names_are_broken_so_that_rows_are_told_apart() -> None:
+    names = [f"ddg (protocol, schedule.steps={steps}, warm start)" for steps in (82, 165)]
+    rows = [IntervalRow(name, 0.5, 0.4, 0.6, []) for name in names]
+    short = draw_intervals("title", UNIT, [IntervalRow("ddg", 0.5, 0.4, 0.6, [])] * 2)
+    for chart in (
+        draw_intervals("title", UNIT, rows),
+        draw_groups("title", UNIT, [(name, [(0.5, 0.4, 0.6)]) for name in names], [("a", 0)]),
+    ):
+        told = [re.findall(r">([^<]+)</tspan>", text) for text in re.findall(r'<text class="strong".*?</text>', chart)]
+        assert ["".join(lines).replace(" ", "") for lines in told] == [name.replace(" ", "") for name in names]
+        heights = [float(y) for y in re.findall(r'<tspan x="[\d.]+" y="([\d.]+)"', chart)]
+        assert (np.diff(heights) >= 12).all()  # no line lies on another
+    assert measure_height(draw_intervals("title", UNIT, rows)) > measure_height(short)
+
+
+def measure_height(chart: str) -> float:
+    found = re.search(r'viewBox="0 0 460 ([\d.]+)"', chart)
+    assert found is not None
+    return float(found[1])
