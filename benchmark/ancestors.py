@@ -88,6 +88,27 @@ def configure_ancestor(preset: str, method: str, config: SynthConfig) -> SynthCo
     return lengthen(config, find_preset(preset).config(method))
 
 
+def shorten(config: Part, preset: Part, share: float) -> Part:
+    """The configuration with this share of the preset's training; lengths that a run has set are kept."""
+    if isinstance(config, Schedule) and isinstance(preset, Schedule):
+        if (config.steps, config.epochs) != (preset.steps, preset.epochs):
+            return config
+        steps = None if config.steps is None else max(1, round(share * config.steps))
+        epochs = None if config.epochs is None else share * config.epochs
+        return config.model_copy(update={"steps": steps, "epochs": epochs})
+    parts = {name: (value, getattr(preset, name)) for name, value in config if isinstance(value, Strict)}
+    shorter = {name: value if same is None else shorten(value, same, share) for name, (value, same) in parts.items()}
+    return config.model_copy(update=shorter)
+
+
+def configure_warm(preset: str, method: str, config: SynthConfig) -> SynthConfig:
+    """The configuration of a synthesizer that starts from an ancestor: shorter, where the method needs no more."""
+    method_class = METHODS[method]
+    assert issubclass(method_class, LearnedMethod)  # nothing else starts warm
+    share = method_class.warm_shares.get(preset)
+    return config if share is None else shorten(config, find_preset(preset).config(method), share)
+
+
 def make_ancestor_job(plan: AncestorPlan) -> AncestorJob:
     """The training job of an ancestor, with that of its base method's.
 

@@ -112,9 +112,12 @@ class LearnedMethod(Method):
     Class attributes:
         base: Another method, trained first on the same subject, whose weights this one loads and keeps
             frozen; None where it has no base.
+        warm_shares: By preset, the share of its steps that a training from an ancestor takes, where that was measured
+            to be no worse than all of them from nothing; in other presets it takes all.
     """
 
     base: ClassVar[str | None] = None
+    warm_shares: ClassVar[Mapping[str, float]] = {}
 
     @classmethod
     def get_base_config(cls, config: SynthConfig) -> SynthConfig:

@@ -15,6 +15,7 @@ from dancebench.benchmark.ancestors import (
     AUTO,
     AncestorPlan,
     configure_ancestor,
+    configure_warm,
     find_ancestor,
     list_people,
     make_ancestor,
@@ -118,7 +119,7 @@ def plan_jobs(
 def start_warm(
     jobs: Sequence[SynthesisJob], warm_start: str | None, *, workers: int, report: ReportProgress
 ) -> list[SynthesisJob]:
-    """The jobs with what their trainings start from; a method that is not trained starts from nothing as before.
+    """The jobs with what their trainings start from, and shorter where a method then needs less; others are unchanged.
 
     Args:
         jobs: Of one dataset, whose people are drawn; of several methods, maybe.
@@ -148,11 +149,14 @@ def start_warm(
     else:
         found = [find_ancestor(warm_start, plan) for plan in plans]
     ancestors = {(plan.method, plan.side): ancestor for plan, ancestor in zip(plans, found, strict=True)}
-    started = [replace(job, ancestor=ancestors.get((job.method, _find_side_of(job)))) for job in jobs]
-    for job in started:
-        if job.ancestor is not None:
-            job.ancestor.require_unseen(job.dataset.subject(job.subject).record)
-    return started
+    return [_start_from(ancestors.get((job.method, _find_side_of(job))), job) for job in jobs]
+
+
+def _start_from(ancestor: Ancestor | None, job: SynthesisJob) -> SynthesisJob:
+    if ancestor is None:
+        return job
+    ancestor.require_unseen(job.dataset.subject(job.subject).record)
+    return replace(job, ancestor=ancestor, config=configure_warm(job.preset, job.method, job.config))
 
 
 def _find_side_of(job: SynthesisJob) -> Side:

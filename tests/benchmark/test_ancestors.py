@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from dancebench.benchmark.ancestors import LENGTH, configure_ancestor, list_people
+from dancebench.benchmark.ancestors import LENGTH, configure_ancestor, configure_warm, list_people, shorten
 from dancebench.benchmark.presets import PRESETS, RunSettings, configure_method
 from dancebench.core.errors import BenchError
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import build_catalogue
 from dancebench.datasets.subjects.dataset import Dataset
 from dancebench.datasets.subjects.records import FIRST_POSE_SOURCE
-from dancebench.synth.base import METHODS, LearnedMethod
+from dancebench.synth.base import METHODS, LearnedMethod, Schedule
 from dancebench.synth.gan.method import GanConfig
+from dancebench.synth.methods.ddg.method import DdgConfig
 from dancebench.synth.methods.fbf_ts_fg import FaceGanConfig
 
 LEARNED = [name for name in METHODS.names() if issubclass(METHODS[name], LearnedMethod)]
@@ -60,6 +61,31 @@ def test_a_run_that_trains_people_for_less_starts_from_the_same_ancestor() -> No
     assert ancestor.schedule.steps == LENGTH * (whole.schedule.steps or 0) == 1000
     assert configure_ancestor("demo", "fbf", quarter) == ancestor
     assert configure_ancestor("demo", "fbf", wider) != ancestor
+
+
+def test_a_warm_start_takes_the_measured_share_of_the_presets_steps_and_keeps_what_a_run_sets() -> None:
+    whole = configure_method("protocol", "ddg", RunSettings(seed=3))
+    assert isinstance(whole, DdgConfig)
+    quarter = configure_warm("protocol", "ddg", whole)
+    assert quarter == whole.model_copy(update={"schedule": whole.schedule.model_copy(update={"steps": 82})})
+    assert configure_ancestor("protocol", "ddg", quarter) == configure_ancestor("protocol", "ddg", whole)
+    for preset, method, fields in (
+        ("protocol", "ddg", {"schedule.steps": 200}),  # set by the run
+        ("small", "ddg", {}),  # not measured
+        ("protocol", "fbf-ts", {}),  # measured to be worse
+    ):
+        config = configure_method(preset, method, RunSettings(fields={method: fields}))
+        assert configure_warm(preset, method, config) == config
+
+
+def test_closed_form_every_schedule_of_a_configuration_is_shortened_in_steps_or_epochs() -> None:
+    whole = configure_method("paper", "fbf-ts-fg", RunSettings())
+    assert isinstance(whole, FaceGanConfig)
+    half = shorten(whole, whole, 0.5)
+    assert half.face_schedule.epochs == (whole.face_schedule.epochs or 0) / 2
+    assert half.main.schedule.epochs == (whole.main.schedule.epochs or 0) / 2
+    steps = Schedule(steps=3)
+    assert shorten(steps, steps, 0.1).steps == 1
 
 
 def test_the_base_of_an_ancestor_is_the_ancestor_of_the_base() -> None:

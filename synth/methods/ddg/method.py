@@ -205,6 +205,7 @@ class Ddg(TwoStageMethod):
 
     section: ClassVar[str] = "DDG 3 (Zhou et al. 2019)"
     supervised: ClassVar[bool] = True
+    warm_shares: ClassVar[Mapping[str, float]] = {"protocol": 0.25}
 
 
 @METHODS.register("ddg-baseline")

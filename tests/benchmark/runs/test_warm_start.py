@@ -10,8 +10,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dancebench.benchmark.cli import app
+from dancebench.benchmark.presets import RunSettings, configure_method
 from dancebench.leaderboards.records import RunRecord, SynthesisFacts
+from dancebench.synth.base import METHODS
+from dancebench.synth.gan.method import GanConfig
 from dancebench.synth.render import FakeRecord
+from dancebench.synth.training.synthesizer import TrainRecord
 
 SYNTH = ("synth", "--dataset", "demo-tiny", "--preset", "tiny", "--trunk", "off", "--jobs", "1", "--method", "fbf")
 
@@ -47,11 +51,19 @@ def test_each_side_of_the_split_has_an_ancestor_that_records_and_fakes_name(work
     assert "-warm-" in again.stdout
 
 
-def test_a_detection_run_is_marked_where_one_ancestor_is_on_both_sides(workspace: Path) -> None:
+def test_a_detection_run_is_marked_where_one_ancestor_is_on_both_sides(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And trains its synthesizers for the share of the steps that is known to do from an ancestor."""
+    monkeypatch.setattr(METHODS["fbf"], "warm_shares", {"tiny": 0.25})
     detect = ("detect", "--holdout", "--dataset", "demo-tiny", "--preset", "tiny", "--method", "fbf", "--jobs", "1",
               "--detector", "spectrum", "--json")  # fmt: skip
     separate = bench(workspace, *detect, "--warm-start", "auto")
     assert separate.exit_code == 0, separate.output
+    records = (workspace / "synths" / "fbf" / "demo-tiny").glob("*/tiny-s0-warm-*/train.json")
+    whole = configure_method("tiny", "fbf", RunSettings())
+    assert isinstance(whole, GanConfig)
+    assert {TrainRecord.load(path).steps for path in records} == {round((whole.schedule.steps or 0) / 4)}
     record = RunRecord.model_validate(json.loads(separate.stdout))
     assert not [each for each in record.entry.facts.warnings if "share an ancestor" in each]
     folder = workspace / "ancestors" / "fbf" / "demo-tiny" / "train" / "tiny-s0"
