@@ -139,19 +139,20 @@ def elub(labels: npt.ArrayLike, llrs: npt.ArrayLike, weights: npt.ArrayLike | No
     most = min(float(powers.max()), math.log10(reals.weights.sum() + 1))
     first, last = min(0, int(least // _STEP)), max(0, int(most // _STEP) + 1)
     steps = np.linspace(first * _STEP, last * _STEP, last - first + 1)  # (T,) in log10
-    costs = np.array([_cost_of_deciding(fakes, reals, step) for step in steps])
-    neutral = np.where(steps < 0, 10**steps, 1.0)
+    thresholds = 10**steps  # once for both sides: a power of an array and of a number may differ in the last bit
+    costs = np.array([_cost_of_deciding(fakes, reals, threshold) for threshold in thresholds])
+    neutral = np.where(steps < 0, thresholds, 1.0)
     worse = neutral / costs < 1
     low = float(np.max(steps[(steps <= 0) & worse] + _STEP, initial=steps[0]))
     high = float(np.min(steps[(steps >= 0) & worse] - _STEP, initial=steps[-1]))
     return round(min(low, 0.0), 9) * math.log(10), round(max(high, 0.0), 9) * math.log(10)
 
 
-def _cost_of_deciding(fakes: Weighted, reals: Weighted, step: float) -> float:
-    missed = (fakes.weights[_lies_up_to(fakes, step)].sum() + 1) / (fakes.weights.sum() + 1)
-    taken = (reals.weights[~_lies_up_to(reals, step)].sum() + 1) / (reals.weights.sum() + 1)
-    return float(missed + 10**step * taken)
+def _cost_of_deciding(fakes: Weighted, reals: Weighted, threshold: float) -> float:
+    missed = (fakes.weights[_lies_up_to(fakes, threshold)].sum() + 1) / (fakes.weights.sum() + 1)
+    taken = (reals.weights[~_lies_up_to(reals, threshold)].sum() + 1) / (reals.weights.sum() + 1)
+    return float(missed + threshold * taken)
 
 
-def _lies_up_to(items: Weighted, step: float) -> npt.NDArray[np.bool_]:
-    return np.asarray(10**items.scores <= 10**step)
+def _lies_up_to(items: Weighted, threshold: float) -> npt.NDArray[np.bool_]:
+    return np.asarray(10**items.scores <= threshold)

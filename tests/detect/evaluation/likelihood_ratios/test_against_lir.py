@@ -38,7 +38,8 @@ def test_foreign_reference_elub(seed: int) -> None:
 
     labels, llrs = draw_ratios(seed)
     theirs = ELUBBounder().calculate_bounds(llrs / TEN, labels)
-    assert np.array(elub(labels, llrs)) / TEN == pytest.approx(theirs, abs=1e-6)
+    # A step of the grid: where both costs are equal, the last bit decides, and processors differ in it.
+    assert np.array(elub(labels, llrs)) / TEN == pytest.approx(theirs, abs=0.01 + 1e-6)
 
 
 def test_foreign_reference_elub_of_extreme_ratios() -> None:
