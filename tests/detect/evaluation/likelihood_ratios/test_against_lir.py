@@ -20,6 +20,8 @@ lir_metrics = pytest.importorskip("lir.metrics")
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 TEN = math.log(10)
+STEP = 0.01
+"""Of the grid of ELUB's thresholds, in log10."""
 
 
 def draw_ratios(seed: int) -> tuple[Labels, Array]:
@@ -34,12 +36,28 @@ def draw_ratios(seed: int) -> tuple[Labels, Array]:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_foreign_reference_elub(seed: int) -> None:
+    """Where deciding costs exactly what not deciding does, the last bit tells, and processors differ in it: there alone
+    the bounds may lie a step of the grid apart.
+    """
     from lir.algorithms.bayeserror import ELUBBounder
 
     labels, llrs = draw_ratios(seed)
     theirs = ELUBBounder().calculate_bounds(llrs / TEN, labels)
-    # A step of the grid: where both costs are equal, the last bit decides, and processors differ in it.
-    assert np.array(elub(labels, llrs)) / TEN == pytest.approx(theirs, abs=0.01 + 1e-6)
+    for side, one, other in zip((-1, 1), elub(labels, llrs), theirs, strict=True):
+        nearer, further = sorted((one / TEN, float(other)), key=abs)
+        if further == pytest.approx(nearer, abs=1e-6):
+            continue
+        assert further == pytest.approx(nearer + side * STEP, abs=1e-6)
+        assert compare_costs(labels, llrs, further) == pytest.approx(1, abs=1e-12)
+
+
+def compare_costs(labels: Labels, llrs: Array, threshold: float) -> float:
+    """What not deciding costs over what deciding at a threshold (log10) does, by the reference."""
+    from lir.algorithms.bayeserror import calculate_expected_utility
+
+    at = np.array([10**threshold])
+    neutral = calculate_expected_utility(np.ones_like(llrs), labels, at)
+    return float(np.squeeze(neutral / calculate_expected_utility(10 ** (llrs / TEN), labels, at, 1)))
 
 
 def test_foreign_reference_elub_of_extreme_ratios() -> None:
