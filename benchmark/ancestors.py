@@ -7,9 +7,10 @@ No person trains two sides' ancestors: what the fakes of one side share is then 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeVar, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from dancebench.benchmark.presets import find_preset
 from dancebench.core.errors import BenchError
@@ -75,12 +76,12 @@ def lengthen(config: Part, preset: Part) -> Part:
 
     So a run that changes how long people are trained starts from the same ancestor.
     """
-    if isinstance(config, Schedule) and isinstance(preset, Schedule):
-        steps = None if preset.steps is None else LENGTH * preset.steps
-        return preset.model_copy(update={"steps": steps, "batch": config.batch})
-    parts = {name: (value, getattr(preset, name)) for name, value in config if isinstance(value, Strict)}
-    longer = {name: value if same is None else lengthen(value, same) for name, (value, same) in parts.items()}
-    return config.model_copy(update=longer)
+
+    def lengthen_one(schedule: Schedule, usual: Schedule) -> dict[str, Any]:
+        steps = None if usual.steps is None else LENGTH * usual.steps
+        return {**dict(usual), "steps": steps, "batch": schedule.batch}
+
+    return _change_schedules(config, preset, lengthen_one)
 
 
 def configure_ancestor(preset: str, method: str, config: SynthConfig) -> SynthConfig:
@@ -90,15 +91,27 @@ def configure_ancestor(preset: str, method: str, config: SynthConfig) -> SynthCo
 
 def shorten(config: Part, preset: Part, share: float) -> Part:
     """The configuration with this share of the preset's training; lengths that a run has set are kept."""
+
+    def shorten_one(schedule: Schedule, usual: Schedule) -> dict[str, Any]:
+        if (schedule.steps, schedule.epochs) != (usual.steps, usual.epochs):
+            return {}
+        steps = None if usual.steps is None else max(1, round(share * usual.steps))
+        epochs = None if usual.epochs is None else share * usual.epochs
+        return {"steps": steps, "epochs": epochs}
+
+    return _change_schedules(config, preset, shorten_one)
+
+
+def _change_schedules(config: Part, preset: Part, change: Callable[[Schedule, Schedule], dict[str, Any]]) -> Part:
+    """The configuration with fields of all its schedules changed; `change` is given each and the preset's beside it."""
     if isinstance(config, Schedule) and isinstance(preset, Schedule):
-        if (config.steps, config.epochs) != (preset.steps, preset.epochs):
-            return config
-        steps = None if config.steps is None else max(1, round(share * config.steps))
-        epochs = None if config.epochs is None else share * config.epochs
-        return config.model_copy(update={"steps": steps, "epochs": epochs})
+        return config.model_copy(update=change(config, preset))
     parts = {name: (value, getattr(preset, name)) for name, value in config if isinstance(value, Strict)}
-    shorter = {name: value if same is None else shorten(value, same, share) for name, (value, same) in parts.items()}
-    return config.model_copy(update=shorter)
+    changed = {
+        name: value if usual is None else _change_schedules(value, usual, change)
+        for name, (value, usual) in parts.items()
+    }
+    return config.model_copy(update=changed)
 
 
 def configure_warm(preset: str, method: str, config: SynthConfig) -> SynthConfig:
