@@ -67,7 +67,7 @@ class RedrawnImages:
         image: (B, 3, H, W) in [-1, 1].
         masks: Of the source, (B, 11, H, W); they sum to one.
         limbs: The source's limbs in their new places, (B, 10, 3, H, W).
-        blend: Where the foreground shows, (B, 1, H, W) in [0, 1].
+        blend: Where the foreground shows, (B, 1, H, W) in [0, 1]; untrained, where the target's limbs are.
         foreground, background: (B, 3, H, W) in [-1, 1].
     """
 
@@ -86,10 +86,14 @@ class PoseWarpNetworks(nn.Module):
         width: Channels of the foreground's network at full size; the other two have half as many, since
             masks are near their prior and a background hardly changes.
         n_down: Levels of each below full size.
+        room: How far a logit of the masks or of the blending may move from its prior. Where nothing stops it, the first
+            steps of a training can empty every limb or blend nothing in; softmax and sigmoid are flat there, so no
+            gradient brings it back.
     """
 
-    def __init__(self, *, width: int, n_down: int) -> None:
+    def __init__(self, *, width: int, n_down: int, room: float) -> None:
         super().__init__()
+        self.room = room
         joints, half = len(JOINTS), max(1, width // 2)
         self.masks = UNet(3 + joints, len(LIMBS) + 1, width=half, n_down=n_down)
         self.foreground = UNet(3 * len(LIMBS) + joints, 4, width=width, n_down=n_down)
@@ -105,15 +109,22 @@ class PoseWarpNetworks(nn.Module):
         """
         size = (source.shape[-2], source.shape[-1])
         source_maps, target_maps = draw_heatmaps(source_pose, size), draw_heatmaps(target_pose, size)  # (B, 14, H, W)
-        correction = self.masks(torch.cat([source, source_maps], dim=1))
-        masks = torch.softmax(log_prior(source_pose, size) + correction, dim=1)  # (B, 11, H, W)
+        masks_prior, blend_prior = log_prior(source_pose, size), log_prior(target_pose, size)  # (B, 11, H, W)
+        correction = self.masks(torch.cat([source, source_maps], dim=1)).float()
+        masks = torch.softmax(masks_prior + self._limit(correction), dim=1)  # (B, 11, H, W)
         cut = masks[:, :-1, None] * source[:, None]  # (B, 10, 3, H, W)
         limbs = warp(cut, fit_limb_transforms(source_pose, target_pose))
         output = self.foreground(torch.cat([limbs.flatten(1, 2), target_maps], dim=1)).float()  # (B, 4, H, W)
-        foreground, blend = torch.tanh(limbs.sum(1) + output[:, :3]), torch.sigmoid(output[:, 3:])
+        foreground = torch.tanh(limbs.sum(1) + output[:, :3])
+        any_limb = blend_prior[:, :-1].logsumexp(1, keepdim=True) - blend_prior[:, -1:]  # (B, 1, H, W): a logit
+        blend = torch.sigmoid(any_limb + self._limit(output[:, 3:]))
         rest = masks[:, -1:]  # (B, 1, H, W): all but the limbs
         visible = rest * source
         residual = self.background(torch.cat([visible, rest, source_maps], dim=1)).float()  # (B, 3, H, W)
         background = torch.tanh(visible + residual)
         image = blend * foreground + (1 - blend) * background
         return RedrawnImages(image, masks, limbs, blend, foreground, background)
+
+    def _limit(self, correction: torch.Tensor) -> torch.Tensor:
+        """The correction of a logit, as it is where it is small and never beyond `room` on either side."""
+        return self.room * torch.tanh(correction / self.room)

@@ -185,7 +185,7 @@ def test_a_pose_without_any_joint_is_all_background() -> None:
 @pytest.mark.parametrize("size", [(64, 32), (64, 64), (32, 96), (45, 30)])
 def test_the_networks_take_any_size_and_their_masks_sum_to_one(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    network = PoseWarpNetworks(width=4, n_down=4)
+    network = PoseWarpNetworks(width=4, n_down=4, room=4.0)
     nn.init.normal_(network.masks.last.weight)
     pose = torch.rand(2, 75, 3) * torch.tensor([size[1], size[0], 1.0])
     redrawn = network(torch.rand(2, 3, *size) * 2 - 1, pose, pose.flip(0))
@@ -213,6 +213,23 @@ def test_untrained_networks_leave_the_limbs_of_an_identity_as_they_were(clip: Tr
     assert torch.allclose(redrawn.limbs, cut, atol=1e-4)
     prior = torch.softmax(log_prior(batch.keypoints[:, 0], clip.size), dim=1)
     assert torch.allclose(redrawn.masks, prior, atol=1e-6)  # before training the masks are their prior
+    shown = 1 - torch.softmax(log_prior(batch.keypoints[:, 1], clip.size), dim=1)[:, -1:]
+    assert torch.allclose(redrawn.blend, shown, atol=1e-5)  # and the blending is that of the target's pose
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_no_training_empties_the_limbs_or_leaves_the_body(clip: TrainingClip, sign: float) -> None:
+    network = make_posewarp(clip).generator
+    nn.init.constant_(network.masks.last.bias, sign * 1e6)
+    nn.init.constant_(network.masks.last.bias[-1:], -sign * 1e6)
+    nn.init.constant_(network.foreground.last.bias, sign * 1e6)
+    batch = clip.read_batch(np.array([[4, 9]]), CPU)
+    with torch.no_grad():
+        redrawn = network(batch.frames[:, 0], batch.keypoints[:, 0], batch.keypoints[:, 1])
+    source, target = (log_prior(batch.keypoints[:, k], clip.size).exp()[:, -1:] for k in (0, 1))  # the background's
+    assert redrawn.masks[:, -1:][source < 1e-4].max() < 0.5
+    assert redrawn.blend[target < 1e-4].min() > 0.5
+    assert redrawn.blend[target > 1 - 1e-4].max() < 0.5
 
 
 def train_warp_phase(method: PoseWarp, steps: int) -> Phase:
@@ -235,7 +252,7 @@ def test_training_learns_the_toy_and_the_identity_reproduces_the_input_approxima
     pairs, same = [[t, (t + 7) % 24] for t in range(24)], [[t, t] for t in range(24)]
     before = error(method, pairs)
     train_warp_phase(method, 60)
-    assert error(method, pairs) < 0.35 * before
+    assert error(method, pairs) < min(0.5 * before, 0.05)  # of a range of 2
     mean = torch.from_numpy(clip.frames[np.arange(24)]).float().div(127.5).sub(1).mean(0)
     copied = error(method, same)
     assert copied < 0.08  # of a range of 2
