@@ -145,8 +145,10 @@ def detect(
         raise typer.BadParameter("--submit, --name and --manifest belong together", param_hint="bench detect")
     if export not in (None, "onnx"):
         raise BenchError(f"Networks are not exported as '{export}'.", hint="Choose onnx.")
-    if warm_start is not None and not holdout:
-        raise typer.BadParameter("no synthesizer is trained without --holdout", param_hint="--warm-start")
+    if warm_start is not None and not (holdout or fixed):
+        raise typer.BadParameter(
+            "synthesizers are trained with --holdout, or under a protocol of a dataset", param_hint="--warm-start"
+        )
     if submit is not None and (tune or export):
         raise typer.BadParameter("--tune and --export are for detectors that are trained", param_hint="bench detect")
     opened = open_workspace(workspace)

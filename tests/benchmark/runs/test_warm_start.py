@@ -80,7 +80,9 @@ def test_what_cannot_start_warm_is_refused_in_a_line_with_a_hint(workspace: Path
         ((*SYNTH[:-1], "nearest", "--subject", "1", "--warm-start", "auto"), "Nothing is trained of nearest"),
         (("transfer", "--dataset", "demo-tiny", "--subject", "1", "--source", "train01", "--method", "fbf",
           "--preset", "tiny", "--warm-start", "auto"), "holds no ancestor of fbf"),
-        (("detect", "--submit", "s.csv", "--name", "x", "--warm-start", "auto"), "without --holdout"),
+        (("detect", "--submit", "s.csv", "--name", "x", "--warm-start", "auto"), "are trained with --holdout"),
+        (("detect", "--protocol", "unseen", "--dataset", "demo-tiny", "--preset", "tiny",
+          "--warm-start", str(tmp_path / "none")), "holds no ancestor of fbf-ts"),
     ):  # fmt: skip
         result = bench(workspace, *words)
         assert result.exit_code != 0
