@@ -10,8 +10,9 @@ a demo dancer's training span, held out from the rest of it (SSIM at 128x64 afte
 up to 0.004): half of the pairs are near in pose, as those of synthesis are (0.872 → 0.880), and the outputs
 of the foreground and background networks are added to their inputs (→ 0.887). The blending has a prior, as the
 masks have, and neither moves far from it: with neither, 4 of 15 trainings of preset `protocol` blended nothing in
-after five steps and for ever (body SSIM 0.69 to 0.75; 0.84 to 0.88 so). The optional adversarial phase
-is least-squares, as everywhere in this project.
+after five steps and for ever (body SSIM 0.69 to 0.75; 0.84 to 0.88 so). On moving pictures 2 of 5 trainings still
+fail, in another way: the foreground saturates at one colour. The optional adversarial phase is least-squares, as
+everywhere in this project.
 """
 
 from __future__ import annotations
