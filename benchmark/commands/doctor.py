@@ -253,19 +253,33 @@ def _check_weights() -> list[Check]:
 
 
 def _make_table(checks: list[Check]) -> Table:
-    """One screen: what is there in a line a topic's row, what is not with what it costs and what to do."""
+    """One screen: what is there in a line a topic's row, what is not with what it costs and what to do.
+
+    What several missing things of a topic have in common is said once: why above the first, what to do below the last.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("", "what", "found"):
         table.add_column(title, no_wrap=title != "found")
     topic = ""
-    for check in _merge_ok(checks):
+    shown = _merge_ok(checks)
+    for before, check, after in zip([None, *shown], shown, [*shown[1:], None], strict=False):
         if check.topic != topic:
             topic = check.topic
             table.add_row("", Text(topic, style="bold"), "")
         mark = {"ok": Text("ok", style="green"), "missing": Text("–", style="yellow"), "broken": Text("✗", style="red")}
-        words = [check.found, f"without: {check.needed_for}" if check.needed_for else "", check.hint]
+        words = [
+            "" if before is not None and _is_missing_alike(before, check, "found") else check.found,
+            f"without: {check.needed_for}" if check.needed_for else "",
+            "" if after is not None and _is_missing_alike(check, after, "hint") else check.hint,
+        ]
         table.add_row(mark[check.status], Text(check.name), Text("\n".join(filter(None, words))))
     return table
+
+
+def _is_missing_alike(one: Check, other: Check, field: Literal["found", "hint"]) -> bool:
+    """Whether both are missing, of one topic, and the same is said of them there."""
+    alike = one.topic == other.topic and getattr(one, field) == getattr(other, field)
+    return alike and one.status == other.status == "missing"
 
 
 def _merge_ok(checks: list[Check]) -> list[Check]:

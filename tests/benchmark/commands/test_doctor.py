@@ -40,6 +40,17 @@ def test_one_screen_and_json_name_the_same_and_nothing_is_written(tmp_path: Path
     assert not (tmp_path / "w").exists()
 
 
+def test_what_all_missing_weights_have_in_common_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path / "none"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    screen = " ".join(diagnose(tmp_path / "w")[1].split())
+    hints = {check["hint"] for check in find_checks(tmp_path / "w").values() if check["topic"] == "pretrained weights"}
+    assert len(hints) == 1
+    assert screen.count("nor in the torch hub cache") == 1
+    assert screen.count("Put the file into the folder") == 1
+    assert len(diagnose(tmp_path / "w")[1].splitlines()) <= 50
+
+
 def test_an_optional_library_that_is_missing_costs_only_its_commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
