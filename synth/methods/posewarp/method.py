@@ -8,11 +8,11 @@ on one person's clip, like every other method.
 It departs from the publication where a short training on one person benefits, as measured on the end of
 a demo dancer's training span, held out from the rest of it (SSIM at 128x64 after 400 steps; seeds differ by
 up to 0.004): half of the pairs are near in pose, as those of synthesis are (0.872 → 0.880), and the outputs
-of the foreground and background networks are added to their inputs (→ 0.887). The blending has a prior, as the
-masks have, and neither moves far from it: without, 4 of 15 trainings of preset `protocol` blended nothing in after
-five steps and for ever (body SSIM 0.69 to 0.75; 0.84 to 0.88 with it). On moving pictures 2 of 5 trainings of 860
-steps got worse (0.35 and 0.36; 0.56 and 0.53 without): the foreground saturates at one colour. The optional
-adversarial phase is least-squares, as everywhere in this project.
+of the foreground and background networks are added to their inputs (→ 0.887). That sum is not squashed by a tanh: on
+moving pictures 2 of 5 trainings of 860 steps ran into its flat ends, where no gradient brings a pixel back (one colour
+on every limb, body SSIM 0.35). The blending has a prior, as the masks have, and neither moves far from it: without,
+4 of 15 trainings of preset `protocol` blended nothing in after five steps and for ever (body SSIM 0.69 to 0.75). The
+optional adversarial phase is least-squares, as everywhere in this project.
 """
 
 from __future__ import annotations

@@ -64,11 +64,11 @@ class RedrawnImages:
     """The generated image and the intermediate results.
 
     Attributes:
-        image: (B, 3, H, W) in [-1, 1].
+        image: (B, 3, H, W) of the range [-1, 1], which it may leave slightly; frames are clipped as they are written.
         masks: Of the source, (B, 11, H, W); they sum to one.
         limbs: The source's limbs in their new places, (B, 10, 3, H, W).
         blend: Where the foreground shows, (B, 1, H, W) in [0, 1]; untrained, where the target's limbs are.
-        foreground, background: (B, 3, H, W) in [-1, 1].
+        foreground, background: (B, 3, H, W): input plus correction, linear, so of the same range as the image.
     """
 
     image: torch.Tensor
@@ -115,13 +115,13 @@ class PoseWarpNetworks(nn.Module):
         cut = masks[:, :-1, None] * source[:, None]  # (B, 10, 3, H, W)
         limbs = warp(cut, fit_limb_transforms(source_pose, target_pose))
         output = self.foreground(torch.cat([limbs.flatten(1, 2), target_maps], dim=1)).float()  # (B, 4, H, W)
-        foreground = torch.tanh(limbs.sum(1) + output[:, :3])
+        foreground = limbs.sum(1) + output[:, :3]
         any_limb = blend_prior[:, :-1].logsumexp(1, keepdim=True) - blend_prior[:, -1:]  # (B, 1, H, W): a logit
         blend = torch.sigmoid(any_limb + self._limit(output[:, 3:]))
         rest = masks[:, -1:]  # (B, 1, H, W): all but the limbs
         visible = rest * source
         residual = self.background(torch.cat([visible, rest, source_maps], dim=1)).float()  # (B, 3, H, W)
-        background = torch.tanh(visible + residual)
+        background = visible + residual
         image = blend * foreground + (1 - blend) * background
         return RedrawnImages(image, masks, limbs, blend, foreground, background)
 
