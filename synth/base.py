@@ -83,11 +83,14 @@ class Method(ABC):
         Config: Class of its configuration.
         presets: Its configurations by name of the preset; in other presets its defaults apply.
         section: Section of the paper that describes it.
+        revision: Raised whenever the same configuration, data and seed give other frames than before: what an earlier
+            revision trained is trained anew, not rendered with code that it does not belong to.
     """
 
     Config: ClassVar[type[SynthConfig]] = SynthConfig
     presets: ClassVar[Mapping[str, SynthConfig]] = {}
     section: ClassVar[str]
+    revision: ClassVar[int] = 1
 
     def __init__(self, config: SynthConfig, clip: TrainingClip, device: torch.device) -> None:
         self.clip = clip

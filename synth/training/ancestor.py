@@ -68,12 +68,17 @@ RECORD: Final = "ancestor.json"
 
 
 class AncestorRecord(ArtifactRecord):
-    """`ancestor.json`: what an ancestor is and how it was trained."""
+    """`ancestor.json`: what an ancestor is and how it was trained.
 
-    SCHEMA_VERSION: ClassVar[int] = 1
-    schema_version: int = 1
+    Version 2 names the revision of the method.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
 
     method: str
+    revision: int = 1
+    """Of the method's code, see `Method`."""
     preset: str
     dataset_id: str
     side: Side
@@ -100,7 +105,7 @@ class AncestorRecord(ArtifactRecord):
     @property
     def key(self) -> Any:
         """What determines the result, besides the trunk and the base."""
-        return [self.method, self.config, [person.content_sha256 for person in self.people]]
+        return [self.method, self.revision, self.config, [person.content_sha256 for person in self.people]]
 
     def files(self, path: Path) -> Mapping[Path, str]:
         """The weights."""
@@ -147,7 +152,8 @@ class AncestorJob:
     def key(self) -> Any:
         """As `AncestorRecord.key`."""
         contents = [subject.record.content_sha256 for subject in self.subjects]
-        return [self.method, self.config.model_dump(mode="json"), contents]
+        revision = METHODS[self.method].revision
+        return [self.method, revision, self.config.model_dump(mode="json"), contents]
 
 
 def train_ancestor(job: AncestorJob, *, report: ReportProgress = ignore_progress) -> Ancestor:
@@ -195,6 +201,11 @@ def open_ancestor(folder: Path, method: str) -> Ancestor:
         raise BenchError(
             f"{folder} holds an ancestor of {record.method}, not of {method}.",
             hint=f"Add --method {record.method}, or let --warm-start auto train one of {method}.",
+        )
+    if record.revision != METHODS[method].revision:
+        raise BenchError(
+            f"{folder} was trained by revision {record.revision} of {method}, this is {METHODS[method].revision}.",
+            hint="Let --warm-start auto train one again.",
         )
     base_method, base = find_base_method(method), None
     if base_method is not None and record.base is not None:
@@ -302,6 +313,7 @@ def _make_record(
     git_sha, dirty = read_code_version()
     return AncestorRecord(
         method=job.method,
+        revision=method.revision,
         preset=job.preset,
         dataset_id=job.dataset_id,
         side=job.side,

@@ -60,13 +60,16 @@ def total_seconds(phases: Sequence[PhaseRecord], base: BaseRecord | None) -> flo
 class TrainRecord(ArtifactRecord):
     """`train.json`: what a synthesizer is and how it was trained.
 
-    Version 3 names the ancestor of a warm start; earlier trainings started from nothing.
+    Version 3 names the ancestor of a warm start; earlier trainings started from nothing. Version 4 names the method's
+    revision.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 3
-    schema_version: int = 3
+    SCHEMA_VERSION: ClassVar[int] = 4
+    schema_version: int = 4
 
     method: str
+    revision: int = 1
+    """Of the method's code, see `Method`."""
     preset: str
     dataset_id: str
     subject: str
@@ -96,7 +99,7 @@ class TrainRecord(ArtifactRecord):
     @property
     def key(self) -> Any:
         """What determines the result, besides the trunk and the base."""
-        made_of = [self.method, self.config, self.content_sha256]
+        made_of = [self.method, self.revision, self.config, self.content_sha256]
         return made_of if self.ancestor is None else [*made_of, self.ancestor.weights_sha256]
 
     def files(self, path: Path) -> Mapping[Path, str]:
@@ -210,10 +213,10 @@ def load_method(job: TrainJob, record: TrainRecord) -> Method:
         BenchError: The record is of another method or configuration, or the weights are not those that it
             names.
     """
-    if _training_identity(job)[:2] != [record.method, record.config]:
+    if _training_identity(job)[:3] != [record.method, record.revision, record.config]:
         raise BenchError(
-            f"{job.folder} holds a {record.method} of preset {record.preset}, trained with another configuration "
-            f"than the requested {job.method} of preset {job.preset}.",
+            f"{job.folder} holds a {record.method} of preset {record.preset}, trained with another configuration or "
+            f"revision than the requested {job.method} of preset {job.preset}.",
             hint="Remove the folder and train again: bench synth.",
         )
     clip = load_training_clip(job.subject, job.config.long_side, job.options.sharing)
@@ -224,7 +227,8 @@ def load_method(job: TrainJob, record: TrainRecord) -> Method:
 
 def _training_identity(job: TrainJob) -> list[Any]:
     """What determines the result, besides the trunk and the base."""
-    made_of = [job.method, job.config.model_dump(mode="json"), job.subject.record.content_sha256]
+    revision = METHODS[job.method].revision
+    made_of = [job.method, revision, job.config.model_dump(mode="json"), job.subject.record.content_sha256]
     return made_of if job.ancestor is None else [*made_of, job.ancestor.reference.weights_sha256]
 
 
@@ -287,6 +291,7 @@ def _make_record(
     git_sha, dirty = read_code_version()
     return TrainRecord(
         method=job.method,
+        revision=method.revision,
         preset=job.preset,
         dataset_id=job.dataset_id,
         subject=job.subject.id,

@@ -82,6 +82,7 @@ class PoseWarp(LearnedMethod):
         "paper": PoseWarpConfig(long_side=1024, trunk="vgg19", n_down=5),
     }
     section: ClassVar[str] = "EDN 4.1, PoseWarp (Balakrishnan et al. 2018)"
+    revision: ClassVar[int] = 2  # 1 passed its sums through a tanh
 
     def __init__(self, config: SynthConfig, clip: TrainingClip, device: torch.device) -> None:
         super().__init__(config, clip, device)

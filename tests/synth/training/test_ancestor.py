@@ -17,7 +17,7 @@ from dancebench.core.nn import training as core_training
 from dancebench.core.progress import ReportProgress
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.datasets.subjects.records import DrawnSource
-from dancebench.synth.base import Schedule, SynthConfig
+from dancebench.synth.base import METHODS, Schedule, SynthConfig
 from dancebench.synth.gan.method import GanConfig, LocalStage
 from dancebench.synth.methods.ddg.method import DdgConfig
 from dancebench.synth.methods.fbf_ts_fg import FaceGanConfig
@@ -222,9 +222,16 @@ def test_an_ancestor_that_saw_the_person_who_is_tested_is_refused(
 
 
 def test_what_is_no_ancestor_of_the_method_is_refused(
-    people: tuple[Subject, ...], ancestor_job: Callable[..., AncestorJob], tmp_path: Path
+    people: tuple[Subject, ...],
+    ancestor_job: Callable[..., AncestorJob],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = train_ancestor(ancestor_job("fbf")).folder
+    with monkeypatch.context() as later:
+        later.setattr(METHODS["fbf"], "revision", 2)
+        with pytest.raises(BenchError, match="trained by revision 1 of fbf, this is 2"):
+            open_ancestor(folder, "fbf")
     with pytest.raises(BenchError, match="holds no ancestor of fbf"):
         open_ancestor(tmp_path / "nothing", "fbf")
     with pytest.raises(BenchError, match="holds an ancestor of fbf, not of posewarp"):

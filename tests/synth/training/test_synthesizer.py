@@ -16,7 +16,7 @@ from dancebench.core.nn import training as core_training
 from dancebench.core.progress import ReportProgress
 from dancebench.datasets.subjects.dataset import Subject
 from dancebench.datasets.subjects.prepare import write_poses
-from dancebench.synth.base import Schedule
+from dancebench.synth.base import METHODS, Schedule
 from dancebench.synth.clip import Batch
 from dancebench.synth.gan.method import GanConfig, GanPhase, LocalStage
 from dancebench.synth.render import FakeRecord, render_fake, take_held_out_motion
@@ -71,6 +71,28 @@ def test_another_seed_or_changed_weights_is_another_training(job: TrainJob) -> N
     path = job.folder / "weights.safetensors"
     path.write_bytes(path.read_bytes() + b"x")
     assert find_finished(job) is None
+
+
+def test_what_an_earlier_revision_of_the_method_trained_is_neither_reused_nor_rendered(
+    job: TrainJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = train(job)
+    assert record.revision == METHODS["fbf-ts"].revision
+    monkeypatch.setattr(METHODS["fbf-ts"], "revision", record.revision + 1)
+    assert find_finished(job) is None
+    with pytest.raises(BenchError, match="another configuration or revision"):
+        load_method(job, record)
+    assert train(job).revision == record.revision + 1
+    assert find_finished(job) is not None
+
+
+def test_records_before_revisions_are_of_the_first(job: TrainJob) -> None:
+    record = train(job)
+    path = job.folder / "train.json"
+    written = json.loads(path.read_text())
+    assert written.pop("revision") == 1
+    path.write_text(json.dumps(written | {"schema_version": 3}))
+    assert find_finished(job) == record.model_copy(update={"revision": 1})
 
 
 def test_the_same_seed_gives_the_same_weights(job: TrainJob, tmp_path: Path) -> None:
