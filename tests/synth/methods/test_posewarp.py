@@ -260,6 +260,15 @@ def train_warp_phase(method: PoseWarp, steps: int) -> Phase:
     return phase
 
 
+@pytest.mark.parametrize("limit", [1e-3, 1e6])
+def test_a_gradient_is_shortened_to_the_norm_allowed(clip: TrainingClip, limit: float) -> None:
+    method = make_posewarp(clip, TINY.model_copy(update={"max_gradient_norm": limit}))
+    train_warp_phase(method, 1)
+    gradients = [weight.grad for weight in method.generator.parameters() if weight.grad is not None]
+    norm = float(torch.stack([gradient.norm() for gradient in gradients]).norm())
+    assert norm == pytest.approx(limit, rel=1e-3) if limit < 1 else 1e-3 < norm < limit
+
+
 def error(method: PoseWarp, index: list[list[int]]) -> float:
     batch = method.clip.read_batch(np.array(index), CPU)
     with torch.no_grad():
