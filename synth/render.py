@@ -33,14 +33,17 @@ from dancebench.synth.training.synthesizer import TrainJob, TrainRecord, load_me
 class FakeRecord(ArtifactRecord):
     """The JSON next to a fake: what it is and how it was made, for anyone who comes across it.
 
-    Version 5 names the ancestor of a warm start; earlier synthesizers started from nothing.
+    Version 5 names the ancestor of a warm start; earlier synthesizers started from nothing. Version 6 names the
+    revision of the method.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 5
-    schema_version: int = 5
+    SCHEMA_VERSION: ClassVar[int] = 6
+    schema_version: int = 6
 
     synthetic: bool = True
     method: str
+    revision: int = 1
+    """Of the method's code, see `Method`: what renders may have changed where weights have not."""
     preset: str
     seed: int
     dataset_id: str
@@ -79,7 +82,8 @@ class FakeRecord(ArtifactRecord):
     @property
     def key(self) -> Any:
         """The synthesizer, the motion that drives it, the encoder, and the background that was put in."""
-        made_of = [self.weights_sha256, self.source_sha256, self.motion_sha256, self.first_frame, self.encoder]
+        made_by = [self.revision, self.weights_sha256, self.encoder]
+        made_of = [*made_by, self.source_sha256, self.motion_sha256, self.first_frame]
         return made_of if self.background_sha256 is None else [*made_of, self.background_sha256]
 
     def files(self, path: Path) -> Mapping[Path, str]:
@@ -156,7 +160,8 @@ def render_fake(
             the background cannot be read.
     """
     motion_sha256 = motion.sha256
-    key = [trained.weights_sha256, motion.source_sha256, motion_sha256, motion.first_frame, describe_encoder()]
+    made_by = [trained.revision, trained.weights_sha256, describe_encoder()]
+    key = [*made_by, motion.source_sha256, motion_sha256, motion.first_frame]
     if background is not None:
         key.append(background.sha256)
 
@@ -217,6 +222,7 @@ def _describe_fake(
     git_sha, dirty = read_code_version()
     return FakeRecord(
         method=job.method,
+        revision=trained.revision,
         preset=job.preset,
         seed=job.config.seed,
         dataset_id=job.dataset_id,

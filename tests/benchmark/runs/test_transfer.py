@@ -276,10 +276,11 @@ def test_an_older_record_of_a_fake_is_read(workspace: Path) -> None:
     transfer(workspace, "--subject", "1", "--source", "train01")
     path = workspace / VARIANT.format("1") / "train01-robust.json"
     written = json.loads(path.read_text())
-    older = {key: value for key, value in written.items() if not key.startswith("background")} | {"schema_version": 3}
+    later = ("background", "background_sha256", "ancestor", "revision")
+    older = {key: value for key, value in written.items() if key not in later} | {"schema_version": 3}
     path.write_text(json.dumps(older))
     record = FakeRecord.load(path)
-    assert (record.schema_version, record.background) == (5, None)
+    assert (record.schema_version, record.background, record.revision) == (6, None, 1)
     stamp = path.with_suffix(".mp4").stat().st_mtime_ns
     transfer(workspace, "--subject", "1", "--source", "train01")
     assert path.with_suffix(".mp4").stat().st_mtime_ns == stamp, "the fake is reused"

@@ -74,16 +74,21 @@ def test_another_seed_or_changed_weights_is_another_training(job: TrainJob) -> N
 
 
 def test_what_an_earlier_revision_of_the_method_trained_is_neither_reused_nor_rendered(
-    job: TrainJob, monkeypatch: pytest.MonkeyPatch
+    job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = train(job)
     assert record.revision == METHODS["fbf-ts"].revision
+    motion = take_held_out_motion(job.subject)
+    render_fake(job, record, motion, tmp_path / "fake.mp4")
     monkeypatch.setattr(METHODS["fbf-ts"], "revision", record.revision + 1)
     assert find_finished(job) is None
     with pytest.raises(BenchError, match="another configuration or revision"):
         load_method(job, record)
-    assert train(job).revision == record.revision + 1
-    assert find_finished(job) is not None
+    again = train(job)
+    assert again.revision == record.revision + 1
+    assert again.weights_sha256 == record.weights_sha256  # of this method nothing else has changed
+    assert render_fake(job, again, motion, tmp_path / "fake.mp4").revision == again.revision
+    assert find_finished(job) == again
 
 
 def test_records_before_revisions_are_of_the_first(job: TrainJob) -> None:
