@@ -10,10 +10,11 @@ training span, held out from the rest of it (SSIM at 128x64 after 400 steps; see
 pairs are near in pose, as those of synthesis are (0.872 → 0.880), and the outputs of the foreground and background
 networks are added to their inputs (→ 0.887). That sum is not squashed by a tanh, and gradients are clipped: on moving
 pictures 2 of 5 trainings of 860 steps ran into the flat ends of the tanh, where no gradient brings a pixel back (one
-colour on every limb, body SSIM 0.35), and without it 2 others lost the person after single gradients of up to 58 times
-the median (0.54 and 0.42; 0.66 and 0.54 clipped). The blending has a prior, as the masks have, and neither moves far
-from it: without, 4 of 15 trainings of preset `protocol` blended nothing in after five steps and for ever (body SSIM
-0.69 to 0.75). The optional adversarial phase is least-squares, as everywhere in this project.
+colour on every limb, body SSIM 0.35), and without it 2 others lost the person (0.54 and 0.42), which none of 15 does
+since the gradients, single ones of which are tens of times as long as the median, are clipped (these two: 0.66 and
+0.54). The blending has a prior, as the masks have, and neither moves far from it: without, 4 of 15 trainings of preset
+`protocol` blended nothing in after five steps and for ever (body SSIM 0.69 to 0.75). The optional adversarial phase is
+least-squares, as everywhere in this project.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class PoseWarpConfig(SynthConfig):
     room: float = Field(4.0, gt=0)
     """How far a logit of the masks or of the blending may move from its prior."""
     max_gradient_norm: float = Field(1.0, gt=0)
-    """Of all three networks together; a longer gradient of the image loss is shortened to it. About the median of a
-    training; a limb that is stretched to many times its size gives one that is tens of times as long."""
+    """Of all three networks together; a longer gradient of the image loss is shortened to it. In trainings on moving
+    pictures the median is about 1, single ones are up to 58."""
     schedule: Schedule = Schedule(epochs=20.0, batch=4, learning_rate=1e-4)
     near_share: float = Field(0.5, ge=0, le=1)
     """Share of the training pairs whose source is among the nearest poses; the others are random."""
