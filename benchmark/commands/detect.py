@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dancebench.benchmark.corpora.matrix import MatrixResult
+    from dancebench.benchmark.runs.detection import DetectionResult
     from dancebench.core.workspace import Workspace
     from dancebench.detect.inputs.view import ViewRequest
     from dancebench.detect.protocol.definition import Protocol
@@ -129,80 +130,212 @@ def detect(
     """
     fixed = _find_dataset_protocol(workspace, protocol)
     corpora = bool(train or test or (protocol and fixed is None))
-    if [holdout, submit is not None, corpora, fixed is not None].count(True) != 1:
-        raise typer.BadParameter(
-            "say what to do: --holdout, --train and --test, --protocol or --submit FILE", param_hint="bench detect"
-        )
-    if bool(train) != bool(test) or (train and protocol):
-        raise typer.BadParameter("--train and --test belong together, without --protocol", param_hint="bench detect")
-    if view is not None and submit is not None:
-        raise typer.BadParameter("--view is of detectors that run here, and not of scores", param_hint="--view")
-    if corpora and (method or test_method or dataset or train_fraction):
-        raise typer.BadParameter(
-            "--method, --test-method, --dataset and --train-fraction have no part in a run on outside corpora"
-        )
-    if (submit is None) != (name is None) or (manifest is not None and submit is None):
-        raise typer.BadParameter("--submit, --name and --manifest belong together", param_hint="bench detect")
+    of_scores = submit is not None
+    _refuse_first(
+        (
+            [holdout, of_scores, corpora, fixed is not None].count(True) != 1,
+            "say what to do: --holdout, --train and --test, --protocol or --submit FILE",
+            "bench detect",
+        ),
+        (
+            bool(train) != bool(test) or bool(train and protocol),
+            "--train and --test belong together, without --protocol",
+            "bench detect",
+        ),
+        (view is not None and of_scores, "--view is of detectors that run here, and not of scores", "--view"),
+        (
+            of_scores and bool(detector or method or test_method or pairs or robustness),
+            "--detector, --method, --test-method, --pairs and --robustness are of detectors that run here",
+            "bench detect",
+        ),
+        (
+            corpora and bool(method or test_method or dataset or train_fraction),
+            "--method, --test-method, --dataset and --train-fraction have no part in a run on outside corpora",
+            None,
+        ),
+        (
+            of_scores != (name is not None) or (manifest is not None and not of_scores),
+            "--submit, --name and --manifest belong together",
+            "bench detect",
+        ),
+        (
+            warm_start is not None and not (holdout or fixed),
+            "synthesizers are trained with --holdout, or under a protocol of a dataset",
+            "--warm-start",
+        ),
+        (of_scores and bool(tune or export), "--tune and --export are for detectors that are trained", "bench detect"),
+    )
     if export not in (None, "onnx"):
         raise BenchError(f"Networks are not exported as '{export}'.", hint="Choose onnx.")
-    if warm_start is not None and not (holdout or fixed):
-        raise typer.BadParameter(
-            "synthesizers are trained with --holdout, or under a protocol of a dataset", param_hint="--warm-start"
-        )
-    if submit is not None and (tune or export):
-        raise typer.BadParameter("--tune and --export are for detectors that are trained", param_hint="bench detect")
     opened = open_workspace(workspace)
-    from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, set_options
-    from dancebench.detect.inputs.view import parse_view
-
-    looked_at = None if view is None else parse_view(view)
-    detectors = list(dict.fromkeys(detector or ["pair-patch"])) if submit is None else []
-    rule = aggregator or DEFAULT_RULE
-    fields = parse_settings(changes, [*detectors, rule])
-    _set_tune(tune, detectors, fields)
-    if rule in fields:
-        aggregator = rule = set_options(rule, fields.pop(rule))
-    count = None if pairs is None else parse_pair_count(pairs)
+    if submit is not None and name is not None:
+        _rank_scores(opened, dataset, train_fraction, submit, name, manifest, aggregator, changes, json)
+        return
+    asked = _read_detectors(detector, preset, aggregator, pairs, view, tune, changes)
+    machine = _Machine(seed, resolve_device(device_name), jobs)
     if corpora:
         made = _run_on_corpora(
-            opened, protocol, train or [], test or [],
-            [_Entry(each, preset, aggregator, count, looked_at, fields.get(each, {})) for each in detectors],
-            seed=seed, robustness=robustness, device=resolve_device(device_name), jobs=jobs, export=export is not None,
+            opened, protocol, train or [], test or [], asked, machine,
+            robustness=robustness, export=export is not None,
         )  # fmt: skip
         _show_matrix(opened, made, json)
         return
+    detected = _run_on_dataset(
+        opened, dataset, train_fraction, _choose_methods(fixed, method, test_method or []), fixed, asked, machine,
+        warm_start=warm_start, robustness=robustness, export=export is not None,
+    )  # fmt: skip
+    _show(opened, [each.record for each in detected], json)
+    if not json:
+        _print_outputs(detected)
+
+
+def _refuse_first(*cases: tuple[bool, str, str | None]) -> None:
+    """Refuse by the first case that holds: (whether it does, what to say, the option that is meant)."""
+    for holds, message, option in cases:
+        if holds:
+            raise typer.BadParameter(message, param_hint=option)
+
+
+class _Asked(NamedTuple):
+    """The detectors that were asked for, and what they are run with.
+
+    Attributes:
+        rule: The rule that turns pair logits into a video's score; None: the default one.
+        fields: By detector: fields of its configuration.
+    """
+
+    detectors: list[str]
+    preset: str
+    rule: str | None
+    pairs: int | Literal["all"] | None
+    view: ViewRequest | None
+    fields: Mapping[str, Mapping[str, Any]]
+
+
+class _Machine(NamedTuple):
+    """What the computing is done with, and from which seed."""
+
+    seed: int
+    device: str
+    jobs: int | None
+
+
+def _read_detectors(
+    detector: Sequence[str] | None,
+    preset: str,
+    aggregator: str | None,
+    pairs: str | None,
+    view: str | None,
+    tune: str | None,
+    changes: Sequence[str] | None,
+) -> _Asked:
+    """What the options say of detectors.
+
+    Raises:
+        BenchError: A view, a number of pairs, a setting or `--tune` is refused.
+    """
+    from dancebench.detect.inputs.view import parse_view
+
+    looked_at = None if view is None else parse_view(view)
+    detectors = list(dict.fromkeys(detector or ["pair-patch"]))
+    rule, fields = _read_rule(aggregator, changes, detectors)
+    _set_tune(tune, detectors, fields)
+    return _Asked(detectors, preset, rule, None if pairs is None else parse_pair_count(pairs), looked_at, fields)
+
+
+def _read_rule(
+    aggregator: str | None, changes: Sequence[str] | None, detectors: Sequence[str]
+) -> tuple[str | None, dict[str, dict[str, Any]]]:
+    """The rule with its options, None if none was asked for, and the other settings, by detector.
+
+    Raises:
+        BenchError: A setting is refused.
+    """
+    from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, set_options
+
+    rule = aggregator or DEFAULT_RULE
+    fields = parse_settings(changes, [*detectors, rule])
+    options = fields.pop(rule, None)
+    return aggregator if options is None else set_options(rule, options), fields
+
+
+def _rank_scores(
+    opened: Workspace,
+    dataset: str | None,
+    train_fraction: float | None,
+    scores: Path,
+    name: str,
+    manifest: Path | None,
+    aggregator: str | None,
+    changes: Sequence[str] | None,
+    json: bool,
+) -> None:
+    """Validate another system's scores, and print the table in which they stand."""
+    from dancebench.benchmark.runs.submission import run_submission
     from dancebench.benchmark.runs.synthesis import open_dataset
+    from dancebench.detect.evaluation.aggregation import DEFAULT_RULE
 
+    rule, _ = _read_rule(aggregator, changes, [])
     data = open_dataset(opened, dataset or "demo", train_fraction)
-    if submit is not None and name is not None:
-        from dancebench.benchmark.runs.submission import run_submission
+    record = run_submission(opened, data, scores, name, manifest, aggregator=rule or DEFAULT_RULE, argv=read_argv())
+    _show(opened, [record], json, beside_others=True)
 
-        record = run_submission(opened, data, submit, name, manifest, aggregator=rule, argv=read_argv())
-        _show(opened, [record], json, beside_others=True)
-        return
+
+def _run_on_dataset(
+    opened: Workspace,
+    dataset: str | None,
+    train_fraction: float | None,
+    methods: tuple[str, tuple[str, ...]],
+    protocol: Protocol | None,
+    asked: _Asked,
+    machine: _Machine,
+    *,
+    warm_start: str | None,
+    robustness: bool,
+    export: bool,
+) -> list[DetectionResult]:
+    """Train on the people of a dataset, and evaluate on others of it.
+
+    Args:
+        opened: The workspace.
+        dataset: The name of the dataset; None: demo.
+        train_fraction: As for `open_dataset`.
+        methods: The one whose fakes train, and those that are only tested on.
+        protocol: Of a dataset; None: the one that `--holdout` runs.
+        asked: The detectors.
+        machine: What computes.
+        warm_start: As for `FakePlan`.
+        robustness: Whether perturbed copies are scored too.
+        export: Whether each network is also written as ONNX.
+    """
     from dancebench.benchmark.presets import RunSettings
     from dancebench.benchmark.runs.detection import DetectionJob, check_names, run_detection
     from dancebench.benchmark.runs.protocol_fakes import FakePlan
+    from dancebench.benchmark.runs.synthesis import open_dataset
+    from dancebench.detect.evaluation.aggregation import DEFAULT_RULE
 
-    device = resolve_device(device_name)
-    settings = RunSettings(seed=seed, precision=resolve_precision("auto", device))
-    trained, others = _choose_methods(fixed, method, test_method or [])
-    fakes = FakePlan(opened, data, trained, others, preset, settings, device, warm_start)
+    data = open_dataset(opened, dataset or "demo", train_fraction)
+    settings = RunSettings(seed=machine.seed, precision=resolve_precision("auto", machine.device))
+    fakes = FakePlan(opened, data, *methods, asked.preset, settings, machine.device, warm_start)
+    rule = asked.rule or DEFAULT_RULE
     planned = [
-        DetectionJob(fakes, each, rule, count, robustness, looked_at, fields.get(each, {}), export is not None, fixed)
-        for each in detectors
+        DetectionJob(
+            fakes, each, rule, asked.pairs, robustness, asked.view, asked.fields.get(each, {}), export, protocol
+        )
+        for each in asked.detectors
     ]
     check_names(planned)
+    workers = choose_worker_count(machine.jobs, machine.device)
     with ProgressBars(err) as display:
-        detected = run_detection(
-            planned, argv=read_argv(), workers=choose_worker_count(jobs, device), report=display.report
-        )
-    _show(opened, [each.record for each in detected], json)
-    if not json:
-        for each in detected:
-            out.print_lines(f"detector  {each.folder}")
-            if each.exported is not None:
-                out.print_lines(f"exported  {each.exported}")
+        return run_detection(planned, argv=read_argv(), workers=workers, report=display.report)
+
+
+def _print_outputs(results: Sequence[DetectionResult | MatrixResult]) -> None:
+    """Print where each detector lies, and its exported network."""
+    for result in results:
+        out.print_lines(f"detector  {result.folder}")
+        if result.exported is not None:
+            out.print_lines(f"exported  {result.exported}")
 
 
 def _find_dataset_protocol(workspace: Path, name: str | None) -> Protocol | None:
@@ -262,38 +395,35 @@ def _set_tune(tune: str | None, detectors: Sequence[str], fields: dict[str, dict
         fields.setdefault(each, {})["tune"] = tune
 
 
-class _Entry(NamedTuple):
-    """A detector, and what it is run with."""
-
-    detector: str
-    preset: str
-    aggregator: str | None
-    pairs: int | Literal["all"] | None
-    view: ViewRequest | None
-    fields: Mapping[str, Any]
-
-
 def _run_on_corpora(
-    workspace: Workspace, protocol: str | None, train: Sequence[str], test: Sequence[str], entries: Sequence[_Entry],
-    *, seed: int, robustness: bool, device: str, jobs: int | None, export: bool,
-) -> list[MatrixResult]:  # fmt: skip
+    workspace: Workspace,
+    protocol: str | None,
+    train: Sequence[str],
+    test: Sequence[str],
+    asked: _Asked,
+    machine: _Machine,
+    *,
+    robustness: bool,
+    export: bool,
+) -> list[MatrixResult]:
     """Train and test under a protocol by name, or one that is made of the corpora that were named."""
     from dancebench.benchmark.corpora.matrix import MatrixJob, run_matrix
     from dancebench.detect.protocol.catalogue import find_protocol, list_copies
     from dancebench.detect.protocol.of_corpora import find_copies, make_protocol
 
-    chosen = find_protocol(workspace, protocol) if protocol else make_protocol(workspace, train, test, seed)
+    chosen = find_protocol(workspace, protocol) if protocol else make_protocol(workspace, train, test, machine.seed)
     copies = tuple(list_copies(workspace)) if protocol else find_copies(workspace)
     planned = [
         MatrixJob(
-            workspace, chosen, copies, each.detector, each.preset,
-            seed=seed, device=device, aggregator=each.aggregator, pairs=each.pairs, view=each.view,
-            robustness=robustness, fields=each.fields, export=export,
+            workspace, chosen, copies, each, asked.preset,
+            seed=machine.seed, device=machine.device, aggregator=asked.rule, pairs=asked.pairs, view=asked.view,
+            robustness=robustness, fields=asked.fields.get(each, {}), export=export,
         )
-        for each in entries
+        for each in asked.detectors
     ]  # fmt: skip
+    workers = choose_worker_count(machine.jobs, machine.device)
     with ProgressBars(err) as display:
-        return run_matrix(planned, argv=read_argv(), workers=choose_worker_count(jobs, device), report=display.report)
+        return run_matrix(planned, argv=read_argv(), workers=workers, report=display.report)
 
 
 def _show_matrix(workspace: Workspace, results: Sequence[MatrixResult], json: bool) -> None:
@@ -308,10 +438,7 @@ def _show_matrix(workspace: Workspace, results: Sequence[MatrixResult], json: bo
         return
     for table in make_screen_matrices(group_matrices(made)):
         out.print(table)
-    for result in results:
-        out.print_lines(f"detector  {result.folder}")
-        if result.exported is not None:
-            out.print_lines(f"exported  {result.exported}")
+    _print_outputs(results)
 
 
 def _show(workspace: Workspace, records: Sequence[RunRecord], json: bool, *, beside_others: bool = False) -> None:

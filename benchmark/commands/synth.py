@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
@@ -34,7 +34,8 @@ from dancebench.benchmark.console import err, out, print_json
 
 if TYPE_CHECKING:
     from dancebench.benchmark.failures.records import FailureRecord
-    from dancebench.benchmark.runs.synthesis import SynthesisResult
+    from dancebench.benchmark.runs.run_clock import RunClock
+    from dancebench.benchmark.runs.synthesis import SynthesisJob, SynthesisResult
     from dancebench.core.progress import ReportProgress
     from dancebench.core.workspace import Workspace
     from dancebench.datasets.subjects.dataset import Dataset
@@ -118,17 +119,8 @@ def synth(
         raise typer.BadParameter("say who: an id, or all", param_hint="--subject")
     from dancebench.benchmark.presets import RunSettings
     from dancebench.benchmark.runs.run_clock import RunClock
-    from dancebench.benchmark.runs.synthesis import (
-        RANKS,
-        choose_subjects,
-        draw_missing,
-        plan_jobs,
-        run_worker_rank,
-        start_warm,
-    )
-    from dancebench.benchmark.runs.synthesis_record import run_synthesis
+    from dancebench.benchmark.runs.synthesis import choose_subjects, plan_jobs, run_worker_rank
     from dancebench.core.nn import distributed
-    from dancebench.leaderboards.board import make_screen_tables, rebuild
     from dancebench.synth.training.loop import TrainingOptions
 
     clock = RunClock(read_argv())
@@ -148,26 +140,61 @@ def synth(
         run_worker_rank()
         return
     count = choose_worker_count(jobs, device) if distributed.world_size() == 1 else 1
+    runs = _run_methods(data, ids, plans, warm_start, clock, count, failures=failures, novelty=novelty)
+    _show_runs(opened, runs, json)
+
+
+class _Run(NamedTuple):
+    """One method's record and clips, the plots over novelty, and the sheets of failures, where they were asked for."""
+
+    record: RunRecord
+    synthesized: Sequence[SynthesisResult]
+    plots: Sequence[Path]
+    failed: Sequence[tuple[FailureRecord, Path]]
+
+
+def _run_methods(
+    data: Dataset,
+    subjects: Sequence[str],
+    plans: Sequence[Sequence[SynthesisJob]],
+    warm_start: str | None,
+    clock: RunClock,
+    workers: int,
+    *,
+    failures: bool,
+    novelty: bool,
+) -> list[_Run]:
+    """Draw who is missing, then train, generate, measure and record, method by method."""
+    from dancebench.benchmark.runs.synthesis import RANKS, draw_missing, start_warm
+    from dancebench.benchmark.runs.synthesis_record import run_synthesis
+
     with ProgressBars(err) as display:
-        draw_missing(data, ids, count, display.report)
-        started = start_warm(list(chain(*plans)), warm_start, workers=count, report=display.report)
+        draw_missing(data, subjects, workers, display.report)
+        started = start_warm(list(chain(*plans)), warm_start, workers=workers, report=display.report)
         plans = [[job for job in started if job.method == plan[0].method] for plan in plans]
-        results = [run_synthesis(plan, clock=clock, workers=count, report=display.report) for plan in plans]
-        plotted = [_report_novelty(made, count, display.report) if novelty else [] for _, made in results]
-        failed = [_report_failures(made, count, display.report) if failures else [] for _, made in results]
+        results = [run_synthesis(plan, clock=clock, workers=workers, report=display.report) for plan in plans]
+        plotted = [_report_novelty(made, workers, display.report) if novelty else [] for _, made in results]
+        failed = [_report_failures(made, workers, display.report) if failures else [] for _, made in results]
     RANKS.dismiss()
+    return [_Run(*result, plots, cases) for result, plots, cases in zip(results, plotted, failed, strict=True)]
+
+
+def _show_runs(opened: Workspace, runs: Sequence[_Run], json: bool) -> None:
+    """Rebuild the leaderboards, and print these records with where their files lie."""
+    from dancebench.leaderboards.board import make_screen_tables, rebuild
+
     rebuild(opened.results, opened.leaderboards)
-    records = [record for record, _ in results]
+    records = [run.record for run in runs]
     if json:
         dumped = [record.model_dump(mode="json") for record in records]
         print_json(dumped[0] if len(dumped) == 1 else dumped)
         return
     for table in make_screen_tables(records, width=out.width):
         out.print(table)
-    for (record, synthesized), cases, plots in zip(results, failed, plotted, strict=True):
-        _print_outputs(record, synthesized)
-        _print_failures(cases)
-        out.print_lines(*(f"novelty  {plot}" for plot in plots))
+    for run in runs:
+        _print_outputs(run.record, run.synthesized)
+        _print_failures(run.failed)
+        out.print_lines(*(f"novelty  {plot}" for plot in run.plots))
 
 
 _OF_SUBMISSIONS: Final = {

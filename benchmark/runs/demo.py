@@ -15,15 +15,15 @@ from typing import Any, Final
 
 import pandas as pd
 
-from dancebench.benchmark.jobs import Job, require_all, run_jobs
+from dancebench.benchmark.jobs import Job, JobFailure, require_all, run_jobs
 from dancebench.benchmark.presets import RunSettings, configure_method
 from dancebench.benchmark.report.write import write_leaderboards
 from dancebench.benchmark.runs.contact_sheets import save_sheet, save_side_by_side
 from dancebench.benchmark.runs.detection import DetectionJob, plan_detectors
 from dancebench.benchmark.runs.protocol_fakes import SPLITS, FakePlan, make_fakes
 from dancebench.benchmark.runs.run_clock import RunClock
-from dancebench.benchmark.runs.synthesis import SynthesisJob, SynthesisResult, draw_missing, synthesize_all
-from dancebench.benchmark.runs.synthesis_record import plan_measuring, record_synthesis
+from dancebench.benchmark.runs.synthesis import SynthesisJob, SynthesisResult, draw_missing, plan_synthesizing
+from dancebench.benchmark.runs.synthesis_record import plan_masks, plan_measuring, record_synthesis
 from dancebench.core.progress import ReportProgress
 from dancebench.core.workspace import Workspace
 from dancebench.datasets.dancers.catalogue import name_moving, open_demo
@@ -107,14 +107,12 @@ def run_demo(
         draw_missing(dataset, [*targets, *dataset.ids(*SPLITS)], workers, report)
     settings = RunSettings(seed=seed, trunk="off", precision=precision)
     wanted = _plan_synthesis(workspace, dataset, plan.target_preset, settings, device)
-    with stages.measure("synthesizers"):
-        made = require_all(synthesize_all(wanted, workers=workers, report=report))
     fakes = FakePlan(
         workspace, dataset, plan.forensic_method, (), plan.forensic_preset, settings, device=device
     )  # fmt: skip
     with stages.measure("forensic fakes"):
         forensic = make_fakes(fakes, workers=workers, report=report)
-    with stages.measure("detectors and measuring"):
+    with stages.measure("detectors and synthesizers"):
         detectors = plan_detectors(
             [DetectionJob(fakes, detector) for detector in DETECTORS_SHOWN],
             forensic,
@@ -122,10 +120,13 @@ def run_demo(
             workers=workers,
             report=report,
         )
-        # A detector is trained by one process, and takes as long as all measuring.
-        jobs: list[Job[Any, Any]] = [*detectors, *plan_measuring(made)]
+        # Each is made by one process: together, so that none waits for the last of the others.
+        jobs: list[Job[Any, Any]] = [*detectors, *plan_synthesizing(wanted, workers), *plan_masks(dataset, targets)]
         outcomes = require_all(run_jobs(jobs, workers=workers, report=report))
-    detected, measured = outcomes[: len(detectors)], outcomes[len(detectors) :]
+    detected, made = outcomes[: len(detectors)], outcomes[len(detectors) :][: len(wanted)]
+    with stages.measure("measuring"):
+        rows: list[pd.DataFrame | JobFailure] = run_jobs(plan_measuring(made), workers=workers, report=report)
+        measured = require_all(rows)
     records = _record_targets(wanted, made, measured, clock)
     records += [each.record for each in detected]
     with stages.measure("pictures"):

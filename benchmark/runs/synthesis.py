@@ -338,13 +338,17 @@ def run_worker_rank() -> None:
             train(make_training_job(job, job.dataset.subject(job.subject)))
 
 
+def plan_synthesizing(jobs: Sequence[SynthesisJob], workers: int) -> list[Job[SynthesisJob, SynthesisResult]]:
+    """A job for each, of which `workers` run at once, that gives its result (`synthesize`)."""
+    sharing = min(workers, len(jobs))
+    return [Job(f"{job.method} on {job.subject}", synthesize, job.sharing_memory(sharing)) for job in jobs]
+
+
 def synthesize_all(
     jobs: Sequence[SynthesisJob], *, workers: int, report: ReportProgress
 ) -> list[SynthesisResult | JobFailure]:
     """Run all jobs; returns the result of each, in order, or why it failed."""
-    sharing = min(workers, len(jobs))
-    named_jobs = [Job(f"{job.method} on {job.subject}", synthesize, job.sharing_memory(sharing)) for job in jobs]
-    return run_jobs(named_jobs, workers=workers, report=report)
+    return run_jobs(plan_synthesizing(jobs, workers), workers=workers, report=report)
 
 
 class FakeDocument(Document):

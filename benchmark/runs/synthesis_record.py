@@ -134,6 +134,16 @@ def plan_measuring(results: Sequence[SynthesisResult]) -> list[Job[SynthesisResu
     return [Job(f"measuring {each.job.method} on {each.job.subject}", measure_synthesized, each) for each in results]
 
 
+def plan_masks(dataset: Dataset, subjects: Sequence[str]) -> list[Job[Any, None]]:
+    """A job for each subject that finds what measuring needs of the recording: the first to measure need not do it."""
+    return [Job(f"person masks of {each}", _find_masks, (dataset, each)) for each in subjects]
+
+
+def _find_masks(config: tuple[Dataset, str], report: ReportProgress) -> None:
+    dataset, subject_id = config
+    _find_shown_masks(dataset.subject(subject_id), report)
+
+
 def run_synthesis(
     jobs: Sequence[SynthesisJob], *, clock: RunClock, workers: int, report: ReportProgress
 ) -> tuple[records.RunRecord, list[SynthesisResult]]:

@@ -198,7 +198,7 @@ def test_command_lines_that_say_two_things_are_refused(tmp_path: Path) -> None:
         ("--train", "a"), ("--test", "a"), ("--holdout", "--protocol", "in-domain"),
         ("--train", "a", "--test", "a", "--protocol", "in-domain"),
         ("--train", "a", "--test", "a", "--dataset", "demo"), ("--protocol", "in-domain", "--method", "fbf"),
-        ("--submit", "x.csv", "--name", "x", "--view", "face"),
+        ("--submit", "x.csv", "--name", "x", "--view", "face"), ("--submit", "x.csv", "--name", "x", "--pairs", "4"),
     ):  # fmt: skip
         result = CliRunner().invoke(app, ["detect", *words, "--workspace", str(tmp_path / "w")])
         assert result.exit_code == 2, words
