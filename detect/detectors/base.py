@@ -96,6 +96,11 @@ class Scorer(Protocol):
         """Log-odds of being fake: uint8 (N, window, H, W, 3) RGB at `config.size` → float32 (N,)."""
 
 
+def add_revision(made_of: list[Any], revision: int) -> list[Any]:
+    """What identifies a training, with the revision of its code; of the first it is as it was before there were any."""
+    return made_of if revision == 1 else [*made_of, revision]
+
+
 class Detector(ABC):
     """A detector with its weights.
 
@@ -118,6 +123,10 @@ class Detector(ABC):
     threshold and calibration are fixed here like any other's."""
     REALS_ALONE: ClassVar[bool] = False
     """Whether it learns from reals alone: fakes are then used for threshold and calibration only."""
+    REVISION: ClassVar[int] = 1
+    """Raised whenever the same configuration, videos and seed give other logits than before: what an earlier revision
+    trained is trained anew, and scores nothing with code that it does not belong to. A detector that is made of others
+    is raised with any of them."""
 
     def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
         self.config = config
@@ -151,7 +160,7 @@ class Detector(ABC):
     def training_key(self) -> str:
         """Identifies a training by its settings: a training state with another key is not resumed."""
         settings = self.config.model_dump(mode="json", exclude={"pairs"})  # how many pairs are scored changes no weight
-        return sha256_json([type(self).__name__, settings])
+        return sha256_json(add_revision([type(self).__name__, settings], self.REVISION))
 
     @abstractmethod
     def fit(self, pool: PairPool, state: Path, report: ReportProgress) -> None:

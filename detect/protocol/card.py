@@ -68,13 +68,15 @@ class ClipFormat(Strict):
 
 
 class DetectorCard(ArtifactRecord):
-    """Description and metrics of a trained detector."""
+    """Description and metrics of a trained detector. Version 7 names the detector's revision."""
 
-    SCHEMA_VERSION: ClassVar[int] = 6
-    schema_version: int = 6
+    SCHEMA_VERSION: ClassVar[int] = 7
+    schema_version: int = 7
 
     detector: str
     """Its full name, that of its variant included."""
+    revision: int = 1
+    """Of the detector's code, see `Detector`."""
     config: dict[str, Any]
     parameters: int | None
     """None where it is not known, as of a Python factory."""
@@ -83,7 +85,7 @@ class DetectorCard(ArtifactRecord):
     """Pretrained weights that it started from, or why there were none; None: at random, as configured. Of a detector
     that was trained elsewhere, what it is."""
     training_id: str
-    """Hash of detector, config and training videos: equal ids are the same training."""
+    """Hash of detector, revision, config and training videos: equal ids are the same training."""
     data: dict[str, SplitData]
     """By split."""
     pictures: tuple[PictureKind, ...]
@@ -207,7 +209,7 @@ def load_detector(folder: Path, *, device: str = "cpu") -> LoadedDetector:
     Raises:
         UnknownNameError: No such detector is registered here.
         BenchError: There is no card, the weights are missing or were changed, or the card and this release
-            disagree on the config.
+            disagree on the config or the revision.
     """
     if not (folder / CARD).exists():
         raise BenchError(
@@ -230,9 +232,15 @@ def load_weights(folder: Path, card: DetectorCard, config: DetectorConfig, *, de
 
     Raises:
         UnknownNameError: No such detector is registered here.
-        BenchError: The weights are missing, were changed, or do not fit `config`.
+        BenchError: The weights are missing, were changed, are of another revision, or do not fit `config`.
     """
     detector_class = find_detector_class(card.detector)
+    if card.revision != detector_class.REVISION:
+        raise BenchError(
+            f"{folder} was trained by revision {card.revision} of '{card.detector}', "
+            f"this is {detector_class.REVISION}.",
+            hint="Train it again: bench detect --holdout.",
+        )
     weights = folder / detector_class.WEIGHTS
     if not weights.is_file() or sha256_file(weights) != card.weights_sha256:
         state = "were changed or damaged" if weights.is_file() else "are missing"

@@ -24,7 +24,7 @@ from dancebench.core.progress import ReportProgress, ignore_progress
 from dancebench.core.stats.inference import share_interval
 from dancebench.datasets.corpora.manifest import Split
 from dancebench.datasets.video.clips import describe_encoder
-from dancebench.detect.detectors.base import Detector, DetectorConfig, find_detector_class
+from dancebench.detect.detectors.base import Detector, DetectorConfig, add_revision, find_detector_class
 from dancebench.detect.evaluation.aggregation import DEFAULT_RULE, LearnedRule, Rule, check_rule, find_rule
 from dancebench.detect.evaluation.breakdowns import (
     break_down_by_method,
@@ -132,6 +132,7 @@ def train_and_evaluate(
     metrics, holdout = tested.metrics, tested.counted
     card = DetectorCard(
         detector=detector_name,
+        revision=detector.REVISION,
         config=config.model_dump(mode="json"),
         parameters=detector.parameters,
         weights_sha256=sha256_file(folder / detector.WEIGHTS),
@@ -319,7 +320,8 @@ def _remove_states(folder: Path) -> None:
 
 def _make_training_id(name: str, config: DetectorConfig, training: VideoSet) -> str:
     settings = config.model_dump(mode="json", exclude={"pairs"})  # how many pairs are scored changes no weight
-    return sha256_json([name, settings, _describe_split(training).sha256])
+    made_of = [name, settings, _describe_split(training).sha256]
+    return sha256_json(add_revision(made_of, find_detector_class(name).REVISION))
 
 
 def _describe_split(rows: VideoSet) -> SplitData:

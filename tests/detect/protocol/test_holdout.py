@@ -55,7 +55,10 @@ def test_pair_patch_separates_fakes_of_held_out_people(result: HoldoutResult) ->
 
 def write_before_version_6(card: DetectorCard) -> dict[str, Any]:
     """The card without what calibrations tell since version 6, as JSON."""
-    data = card.model_dump(mode="json", exclude={"ratios"}) | {"training_domain": OLD_DOMAIN, "schema_version": 5}
+    data = card.model_dump(mode="json", exclude={"ratios", "revision"}) | {
+        "training_domain": OLD_DOMAIN,
+        "schema_version": 5,
+    }
     calibration = data["calibration"]
     del calibration["uncertainty"], calibration["uncertainty_reason"]
     for name in ("video", "pair"):
@@ -272,6 +275,19 @@ def test_called_again_it_does_not_train_and_returns_the_same(
     fewer = train_and_evaluate(videos, description, "pair-patch", config.model_copy(update={"pairs": 3}), result.folder)
     assert (fewer.tables.videos["n_pairs"] == 3).all()
     train_and_evaluate(videos, description, "pair-patch", config, result.folder)
+
+
+def test_what_another_revision_trained_scores_nothing_and_is_trained_anew(
+    videos: VideoSet, description: VideoSetRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train_and_evaluate(videos, description, "pair-patch", QUICK, tmp_path / "detector").card
+    monkeypatch.setattr(PairPatch, "REVISION", 2)
+    with pytest.raises(BenchError, match=r"was trained by revision 1 of 'pair-patch', this is 2"):
+        load_detector(tmp_path / "detector")
+    second = train_and_evaluate(videos, description, "pair-patch", QUICK, tmp_path / "detector").card
+    assert (first.revision, second.revision) == (1, 2)
+    assert first.training_id != second.training_id
+    assert load_detector(tmp_path / "detector").card == second
 
 
 def test_killed_it_resumes_to_the_same_weights(
