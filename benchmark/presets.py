@@ -3,6 +3,7 @@
 tiny      seconds on one core, for tests; its images are not worth a look
 demo      about 20 s per subject and core, for the forensic dancers of `bench demo`
 protocol  about a minute per subject and core, for the 62 dancers of the detection protocol
+protocol-192  the same networks and steps at 192 pixels: fakes that are harder to detect, for warm starts
 small     minutes per subject and core
 paper-global  EDN's global stage alone, at 512 pixels, for a GPU
 paper     EDN's two stages, 256x512 then 512x1024 (height x width), its networks and schedule, for a GPU
@@ -30,12 +31,14 @@ class Preset:
     Attributes:
         long_side: Larger side of the frames, of every method.
         trunk: Perceptual trunk of every method that uses one.
+        like: The preset that it is, but for the size of the frames; None: it has configurations of its own.
     """
 
     name: str
     purpose: str
     long_side: int
     trunk: TrunkChoice = "off"
+    like: str | None = None
 
     def config(self, method: str) -> SynthConfig:
         """The configuration of a method: its own for this preset, else its defaults.
@@ -44,8 +47,10 @@ class Preset:
             UnknownNameError: There is no such method.
         """
         method_class = METHODS[method]
-        config = method_class.presets.get(self.name)
-        return method_class.Config(long_side=self.long_side, trunk=self.trunk) if config is None else config
+        config = method_class.presets.get(self.like or self.name)
+        if config is None:
+            return method_class.Config(long_side=self.long_side, trunk=self.trunk)
+        return config if self.like is None else _override(config, {"long_side": self.long_side})
 
     def detector_config(self, detector: str) -> DetectorConfig | None:
         """The settings of a detector, but for size and seed, which come from the run; None for its defaults.
@@ -53,7 +58,7 @@ class Preset:
         Raises:
             UnknownNameError: There is no such detector.
         """
-        return find_detector_class(detector).PRESETS.get(self.name)
+        return find_detector_class(detector).PRESETS.get(self.like or self.name)
 
 
 PRESETS: Final = {
@@ -62,6 +67,7 @@ PRESETS: Final = {
         Preset("tiny", "seconds on one core, for tests", 64),
         Preset("demo", "about 20 s per subject and core", 128),
         Preset("protocol", "about a minute per subject and core", 128),
+        Preset("protocol-192", "as protocol, at 192 pixels", 192, like="protocol"),
         Preset("small", "minutes per subject and core", 192, "vgg19"),
         Preset("paper-global", "EDN's global stage alone, for a GPU", 512, "vgg19"),
         Preset("paper", "EDN's global and local stages, for a GPU", 1024, "vgg19"),

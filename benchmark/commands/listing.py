@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dancebench.synth.clip import TrainingClip
 
 _SHOWN_OF_PROTOCOLS = ("protocol", "what", "can_run", "why_not", "from")
+_SHOWN_OF_PRESETS = ("preset", "purpose", "long_side", "trunk")
 
 app = typer.Typer(
     help="List methods, detectors, metrics, aggregators, layouts, corpora, protocols, extractors, presets or subjects.",
@@ -36,8 +37,12 @@ app = typer.Typer(
 
 @app.command(epilog="Example: bench list methods --json")
 def methods(json: JsonOption = False) -> None:
-    """Synthesis methods: where each comes from, the paper's section, the parameters of each network per preset."""
-    _show(list_methods(), json)
+    """Synthesis methods: where each comes from, the paper's section, the parameters per preset.
+
+    With --json those of each network.
+    """
+    rows = list_methods()
+    _show(rows if json else [{**row, "parameters": _add_up(row["parameters"])} for row in rows], json)
 
 
 @app.command(epilog="Example: bench list detectors")
@@ -54,8 +59,9 @@ def extractors(json: JsonOption = False) -> None:
 
 @app.command(epilog="Example: bench list presets --json")
 def presets(json: JsonOption = False) -> None:
-    """Presets, with everything they set."""
-    _show(list_presets(), json)
+    """Presets: the larger side of the frames and the trunk of the perceptual loss; with --json all that they set."""
+    rows = list_presets()
+    _show(rows if json else [{key: row[key] for key in _SHOWN_OF_PRESETS} for row in rows], json)
 
 
 @app.command(epilog="Example: bench list metrics")
@@ -127,6 +133,13 @@ def _describe_method(name: str) -> dict[str, Any]:
         "parameters": parameters,
         "from": METHODS.source(name),
     }
+
+
+def _add_up(parameters: dict[str, dict[str, int]] | None) -> dict[str, str] | None:
+    """The parameters of all networks, by preset, with separators."""
+    if parameters is None:
+        return None
+    return {preset: f"{sum(networks.values()):,}" for preset, networks in parameters.items()}
 
 
 def _explain_unusable(registry: Registry[Any], name: str) -> str | None:
@@ -317,6 +330,8 @@ def list_presets() -> list[dict[str, Any]]:
         {
             "preset": preset.name,
             "purpose": preset.purpose,
+            "long_side": preset.long_side,
+            "trunk": preset.trunk,
             "synth": {method: preset.config(method).model_dump() for method in usable},
         }
         for preset in PRESETS.values()

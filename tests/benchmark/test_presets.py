@@ -26,6 +26,14 @@ def test_the_base_within_a_method_is_the_method_itself() -> None:
     assert (full.seed, full.trunk, full.precision, full.face_schedule.batch) == (7, "off", "bf16", 4)
 
 
+@pytest.mark.parametrize("method", METHODS.names())
+def test_a_preset_like_another_differs_by_its_size_alone(method: str) -> None:
+    larger = configure_method("protocol-192", method, RunSettings())
+    assert larger.long_side == 192
+    assert larger == configure_method("protocol", method, RunSettings(fields={method: {"long_side": 192}}))
+    assert PRESETS["protocol-192"].detector_config("pair-patch") == PRESETS["protocol"].detector_config("pair-patch")
+
+
 def test_a_batch_reaches_all_phases() -> None:
     config = configure_method("paper", "fbf-ts", RunSettings(batch=8))
     assert isinstance(config, GanConfig)

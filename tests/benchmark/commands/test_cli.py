@@ -86,6 +86,7 @@ def test_lists_are_json_for_machines(tmp_path: Path) -> None:
     assert {row["preset"] for row in json.loads(bench("list", "presets", "--json").stdout)} >= {
         "tiny", "protocol", "small", "paper", "paper-global",
     }  # fmt: skip
+    assert len(bench("list", "presets").stdout.splitlines()) < 40
     assert "pair-patch" in bench("list", "detectors").stdout
     assert "body_ssim" in bench("list", "metrics").stdout
     protocols = {
