@@ -40,6 +40,10 @@ class DetectionPart(Strict):
     detectors: _Names
     preset: str
     robustness: bool
+    view: str | None = None
+    """What is looked at, as for `--view`; null for what each detector says itself."""
+    warm_start: str | None = None
+    """What the synthesizers of the fakes start from, as for `--warm-start`; null for nothing."""
 
 
 class Reproduction(Document):
@@ -130,5 +134,7 @@ def _make_synth_command(part: SynthesisPart) -> list[str]:
 
 def _make_detect_command(part: DetectionPart) -> list[str]:
     how = [word for detector in part.detectors for word in ("--detector", detector)]
-    more = ["--robustness"] if part.robustness else []
+    view = ["--view", part.view] if part.view else []
+    warm = ["--warm-start", part.warm_start] if part.warm_start else []
+    more = [*(["--robustness"] if part.robustness else []), *view, *warm]
     return ["detect", "--protocol", part.protocol, "--dataset", part.dataset, *how, "--preset", part.preset, *more]

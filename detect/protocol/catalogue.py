@@ -90,11 +90,16 @@ def _list_one(path: Path, source: str, copies: Sequence[CorpusCopy]) -> ListedPr
 
 def _list_built_in() -> dict[str, Path]:
     folder = Path(str(resources.files("dancebench.detect.protocol") / "builtin"))
-    return {path.stem: path for path in sorted(folder.glob("*.json"))}
+    return _read_names(folder)
 
 
 def _list_own(workspace: Workspace) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(workspace.protocols.glob("*.json"))}
+    return _read_names(workspace.protocols)
+
+
+def _read_names(folder: Path) -> dict[str, Path]:
+    """The protocols' files by name, in the order of the names."""
+    return dict(sorted((path.stem, path) for path in folder.glob("*.json")))
 
 
 # ---------------------------------------------------------------- what is on this disk

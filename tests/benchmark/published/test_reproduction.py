@@ -11,6 +11,7 @@ import pytest
 from dancebench.benchmark.published import reproduction
 from dancebench.benchmark.published.comparison import compare_runs
 from dancebench.benchmark.published.reproduction import (
+    DetectionPart,
     PlannedEntry,
     Reproduction,
     estimate_hours,
@@ -41,6 +42,10 @@ PLAN = Reproduction.model_validate(
         ],
     }
 )
+WARM = DetectionPart(
+    dataset="demo", protocol="unseen-warm", detectors=("spectrum", "npr"), preset="tiny", robustness=False,
+    view="person", warm_start="auto",
+)  # fmt: skip
 
 
 def load_published() -> list[RunRecord]:
@@ -82,6 +87,11 @@ def test_closed_form_the_commands_of_a_list() -> None:
         "synth --dataset demo --subject 1 --method ddg --seeds 1 --preset tiny --set a.b=1 --warm-start auto",
         "detect --protocol unseen --dataset demo --detector spectrum --preset tiny --robustness",
     ]
+    (words,) = Reproduction(detection=(WARM,)).list_commands()
+    assert " ".join(words) == (
+        "detect --protocol unseen-warm --dataset demo --detector spectrum --detector npr --preset tiny --view person "
+        "--warm-start auto"
+    )
 
 
 def test_closed_form_hours_are_those_of_the_records_and_a_clock_that_ran_on_counts_once() -> None:

@@ -20,6 +20,7 @@ BUILT_IN = [
     "leave-one-method-out",
     "table-5",
     "unseen",
+    "unseen-warm",
 ]
 
 

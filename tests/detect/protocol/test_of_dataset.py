@@ -27,6 +27,12 @@ def test_unseen_trains_on_one_method_and_tests_on_four_more() -> None:
     assert read_methods(load_built_in("unseen")) == DatasetMethods("fbf-ts", others)
 
 
+def test_unseen_warm_trains_and_tests_on_other_methods_and_is_else_the_same() -> None:
+    warm, unseen = load_built_in("unseen-warm"), load_built_in("unseen")
+    assert read_methods(warm) == DatasetMethods("ddg-baseline", ("ddg", "posewarp"))
+    assert (warm.perturbations, warm.leading_metric) == (unseen.perturbations, unseen.leading_metric)
+
+
 def test_table_5_leaves_the_methods_to_each_entry() -> None:
     assert read_methods(load_built_in("table-5")) == DatasetMethods(None, None)
     assert is_of_dataset(load_built_in("table-5"))
