@@ -132,7 +132,7 @@ def test_the_demo_leaves_records_tables_a_report_a_picture_and_a_video(tiny_demo
 def test_the_demo_ends_with_commands_that_work(tiny_demo_run: tuple[Path, str], workspace: Path) -> None:
     """As printed, but for the workspace, the name of the video and a preset of seconds."""
     made, printed = tiny_demo_run
-    assert re.search(r"done in \d+ s: drawing \d+, synthesizers \d+, .*leaderboards \d+", printed, re.DOTALL)
+    assert re.search(r"done in \d+ s: drawing \d+, forensic\s+fakes \d+, .*leaderboards \d+", printed, re.DOTALL)
     commands = [line.strip() for line in printed.splitlines() if line.startswith("  bench ")]
     assert [command.split()[1] for command in commands] == ["data", "synth", "score"]
     video = shutil.copy(workspace / "datasets/demo-tiny/subjects/1/clip.mp4", workspace.parent / "my video.mp4")
