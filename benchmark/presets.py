@@ -3,7 +3,7 @@
 tiny      seconds on one core, for tests; its images are not worth a look
 demo      about 20 s per subject and core, for the forensic dancers of `bench demo`
 protocol  about a minute per subject and core, for the 62 dancers of the detection protocol
-protocol-192  the same networks and steps at 192 pixels: fakes that are harder to detect, for warm starts
+protocol-192  the same networks and steps at 192 pixels; from warm starts, for detectors that look at the person
 small     minutes per subject and core
 paper-global  EDN's global stage alone, at 512 pixels, for a GPU
 paper     EDN's two stages, 256x512 then 512x1024 (height x width), its networks and schedule, for a GPU

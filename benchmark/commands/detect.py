@@ -142,10 +142,10 @@ def detect(
             "--train and --test belong together, without --protocol",
             "bench detect",
         ),
-        (view is not None and of_scores, "--view is of detectors that run here, and not of scores", "--view"),
         (
-            of_scores and bool(detector or method or test_method or pairs or robustness),
-            "--detector, --method, --test-method, --pairs and --robustness are of detectors that run here",
+            of_scores and bool(detector or method or test_method or view or pairs or tune or export or robustness),
+            "--detector, --method, --test-method, --view, --pairs, --tune, --export and --robustness are of detectors "
+            "that run here, and not of scores",
             "bench detect",
         ),
         (
@@ -163,7 +163,6 @@ def detect(
             "synthesizers are trained with --holdout, or under a protocol of a dataset",
             "--warm-start",
         ),
-        (of_scores and bool(tune or export), "--tune and --export are for detectors that are trained", "bench detect"),
     )
     if export not in (None, "onnx"):
         raise BenchError(f"Networks are not exported as '{export}'.", hint="Choose onnx.")

@@ -60,8 +60,7 @@ def extractors(json: JsonOption = False) -> None:
 @app.command(epilog="Example: bench list presets --json")
 def presets(json: JsonOption = False) -> None:
     """Presets: the larger side of the frames and the trunk of the perceptual loss; with --json all that they set."""
-    rows = list_presets()
-    _show(rows if json else [{key: row[key] for key in _SHOWN_OF_PRESETS} for row in rows], json)
+    _show(list_presets(), json, _SHOWN_OF_PRESETS)
 
 
 @app.command(epilog="Example: bench list metrics")
@@ -91,8 +90,7 @@ def corpora(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = F
 @app.command(epilog="Example: bench list protocols")
 def protocols(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
     """Protocols: which can run with the corpora of this workspace, and what keeps the others from it."""
-    rows = list_protocols(view_workspace(workspace))
-    _show(rows if json else [{key: row[key] for key in _SHOWN_OF_PROTOCOLS} for row in rows], json)
+    _show(list_protocols(view_workspace(workspace)), json, _SHOWN_OF_PROTOCOLS)
 
 
 @app.command(epilog="Example: bench list subjects --dataset demo")
@@ -352,15 +350,16 @@ def list_subjects(workspace: Workspace, dataset: str) -> list[dict[str, Any]]:
 # ---------------------------------------------------------------- showing them
 
 
-def _show(facts: Sequence[dict[str, Any]], as_json: bool) -> None:
+def _show(facts: Sequence[dict[str, Any]], as_json: bool, columns: Sequence[str] | None = None) -> None:
+    """Print all facts as JSON, or these columns of them as a table; None: every column."""
     if as_json:
         print_json(list(facts))
         return
-    table = Table(*(facts[0] if facts else ()))
+    table = Table(*(columns or (facts[0] if facts else ())))
     for column in table.columns:
         column.no_wrap = column.header in (table.columns[0].header, "from")  # a name that is cut cannot be typed
     for row in facts:
-        table.add_row(*(_cell(value) for value in row.values()))
+        table.add_row(*(_cell(row[str(column.header)]) for column in table.columns))
     out.print(table)
 
 

@@ -128,13 +128,17 @@ def _make_synth_command(part: SynthesisPart) -> list[str]:
     who = [word for subject in part.subjects for word in ("--subject", subject)]
     how = [word for method in part.methods for word in ("--method", method)]
     other = [word for setting in part.settings for word in ("--set", setting)]
-    other += ["--warm-start", part.warm_start] if part.warm_start else []
+    other += _name_option("--warm-start", part.warm_start)
     return ["synth", "--dataset", part.dataset, *who, *how, "--seeds", str(part.seeds), "--preset", part.preset, *other]
 
 
 def _make_detect_command(part: DetectionPart) -> list[str]:
     how = [word for detector in part.detectors for word in ("--detector", detector)]
-    view = ["--view", part.view] if part.view else []
-    warm = ["--warm-start", part.warm_start] if part.warm_start else []
-    more = [*(["--robustness"] if part.robustness else []), *view, *warm]
+    more = ["--robustness"] if part.robustness else []
+    more += [*_name_option("--view", part.view), *_name_option("--warm-start", part.warm_start)]
     return ["detect", "--protocol", part.protocol, "--dataset", part.dataset, *how, "--preset", part.preset, *more]
+
+
+def _name_option(option: str, value: str | None) -> list[str]:
+    """The words of an option, none where it is left out."""
+    return [] if value is None else [option, value]

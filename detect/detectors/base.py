@@ -97,7 +97,7 @@ class Scorer(Protocol):
 
 
 def add_revision(made_of: list[Any], revision: int) -> list[Any]:
-    """What identifies a training, with the revision of its code; of the first it is as it was before there were any."""
+    """What identifies a training, with the revision of its code; the first adds nothing, so that older ids remain."""
     return made_of if revision == 1 else [*made_of, revision]
 
 

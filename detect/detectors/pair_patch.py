@@ -77,7 +77,7 @@ class PairPatch(NeuralDetector):
     Config = PairPatchConfig
     PRESETS: ClassVar[Mapping[str, DetectorConfig]] = {
         "tiny": PairPatchConfig(ndf=8, steps=60, batch=8, pairs=6),
-        "demo": PairPatchConfig(steps=400),  # both AUCs are 1.000 on the demo's fakes, as with 800
+        "demo": PairPatchConfig(steps=400),  # one seed: video AUC 1.000 on the demo's fakes, as with 800
         "protocol": HARDENED,
     }
     config: PairPatchConfig
